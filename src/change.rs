@@ -1,0 +1,133 @@
+//! Words about work: one change to one field, and how an attempt at it ended.
+//!
+//! In: the plan makes [`Change`]s, the service's answers become [`Outcome`]s. Out: values that
+//! can be printed, compared and journaled.
+//! Invariants: a `Change` carries all a PUT needs, so nothing is decided at execution; an
+//! `Outcome` is not an error, and says whether the service can have acted.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::account::{AccountId, Field, SourceRef, Zuid};
+use crate::condition::Reason;
+
+/// What the ledger knows of one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Known {
+    /// Never set by this program.
+    Absent,
+    /// The service acknowledged this value.
+    Applied(bool),
+    /// A PUT was begun and its end is not known.
+    InDoubt,
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.pad("(unknown)"),
+            Self::Applied(value) => fmt::Display::fmt(value, f),
+            Self::InDoubt => f.pad("(in doubt)"),
+        }
+    }
+}
+
+/// One PUT that is needed: an account's field from what is known to what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The account on the service.
+    pub account: AccountId,
+    /// The manifest's `metadata.name`.
+    pub name: Arc<str>,
+    /// The user on the service; `None` only with user authentication.
+    pub zuid: Option<Zuid>,
+    /// What is changed.
+    pub field: Field,
+    /// What the ledger knows; never `Applied(to)`, for that is no change.
+    pub from: Known,
+    /// What is wanted.
+    pub to: bool,
+    /// The manifest that wants it.
+    pub source: SourceRef,
+}
+
+impl Change {
+    /// Whether this takes something away from a person: either field to false.
+    pub const fn is_disruption(&self) -> bool {
+        !self.to
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {} {} -> {}", self.name, self.account, self.field, self.from, self.to)
+    }
+}
+
+/// Why an attempt did not succeed, in words for `status` and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The closed reason.
+    pub reason: Reason,
+    /// What happened, on one line, without secrets or control characters: `HTTP 403 FORBIDDEN: …`.
+    pub message: Box<str>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+/// What makes everybody wait, not only the account whose PUT was answered so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseCause {
+    /// The service's own request limit.
+    Throttled,
+    /// The access token was refused: a fresh one may help, once.
+    TokenRefused,
+    /// The token lacks a scope: no fresh token helps, only other credentials.
+    ScopeMissing,
+}
+
+/// How one PUT ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The service acknowledged it.
+    Applied,
+    /// Nothing happened on the service; try again after a backoff.
+    Retry(Failure),
+    /// Nothing happened, and nothing will until the manifest changes or the next resync.
+    Rejected(Failure),
+    /// Nothing happened, and everybody waits.
+    Paused(PauseCause, Failure),
+    /// It may have happened; PUT what is desired again after a backoff.
+    InDoubt(Failure),
+}
+
+impl Outcome {
+    /// The outcome's name in metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Retry(_) => "retry",
+            Self::Rejected(_) => "rejected",
+            Self::Paused(..) => "paused",
+            Self::InDoubt(_) => "in_doubt",
+        }
+    }
+
+    /// Why it did not succeed, if it did not.
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Applied => None,
+            Self::Retry(failure) | Self::Rejected(failure) | Self::Paused(_, failure) | Self::InDoubt(failure) => {
+                Some(failure)
+            }
+        }
+    }
+}

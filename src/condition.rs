@@ -1,0 +1,117 @@
+//! Words about an account's state as operators see it: conditions and their closed set of reasons.
+//!
+//! In: outcomes of requests and verdicts of the plan. Out: [`Condition`], with the fields of
+//! Kubernetes' `metav1.Condition` and the meaning kstatus gives them.
+//! Invariant: reasons are a closed set; everything variable is in the message.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::timestamp::Timestamp;
+
+/// Which question a condition answers (kstatus).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ConditionType {
+    /// What is desired now has been acknowledged by the service.
+    Ready,
+    /// Work is under way or scheduled.
+    Reconciling,
+    /// Nothing more happens until somebody acts, or the next resync.
+    Stalled,
+}
+
+/// Why a condition is as it is. Closed: scripts match on these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// The service acknowledged everything that is desired.
+    ReconciliationSucceeded,
+    /// A first attempt is under way or queued.
+    Progressing,
+    /// An attempt failed; another one is scheduled.
+    ProgressingWithRetry,
+    /// A PUT was begun and its end is not known; what is desired now will be PUT again.
+    InDoubt,
+    /// The account's manifest is broken; its last good state is kept.
+    InvalidManifest,
+    /// Two manifests claim the same account or name; nothing is PUT for either.
+    DuplicateAccount,
+    /// The service knows no such account.
+    AccountNotFound,
+    /// The service does not allow this change.
+    Forbidden,
+    /// The service refused the request as wrong.
+    Rejected,
+    /// The credentials were refused.
+    Unauthorized,
+    /// The service asked everybody to slow down.
+    Throttled,
+    /// The service is in trouble or not reachable.
+    ServiceUnavailable,
+    /// The change takes something away and the disruption budget is used up.
+    DisruptionBudgetExceeded,
+    /// The manifest says `suspend: true`.
+    Suspended,
+    /// The manifest went away; nothing is PUT.
+    Orphaned,
+    /// The ledger cannot be written, so nothing may be PUT.
+    LedgerUnavailable,
+}
+
+impl Reason {
+    /// The reason's name, as in `status` and in metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReconciliationSucceeded => "ReconciliationSucceeded",
+            Self::Progressing => "Progressing",
+            Self::ProgressingWithRetry => "ProgressingWithRetry",
+            Self::InDoubt => "InDoubt",
+            Self::InvalidManifest => "InvalidManifest",
+            Self::DuplicateAccount => "DuplicateAccount",
+            Self::AccountNotFound => "AccountNotFound",
+            Self::Forbidden => "Forbidden",
+            Self::Rejected => "Rejected",
+            Self::Unauthorized => "Unauthorized",
+            Self::Throttled => "Throttled",
+            Self::ServiceUnavailable => "ServiceUnavailable",
+            Self::DisruptionBudgetExceeded => "DisruptionBudgetExceeded",
+            Self::Suspended => "Suspended",
+            Self::Orphaned => "Orphaned",
+            Self::LedgerUnavailable => "LedgerUnavailable",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// `True` or `False`, as Kubernetes writes a condition's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConditionStatus {
+    /// The condition holds.
+    True,
+    /// The condition does not hold.
+    False,
+}
+
+/// One condition of one account: the fields of `metav1.Condition`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Condition {
+    /// Which question is answered.
+    #[serde(rename = "type")]
+    pub kind: ConditionType,
+    /// The answer.
+    pub status: ConditionStatus,
+    /// Why.
+    pub reason: Reason,
+    /// For people; carries the HTTP status and errorCode where there are any.
+    pub message: Box<str>,
+    /// When the answer last changed.
+    pub last_transition_time: Timestamp,
+    /// The generation of the manifest this speaks about.
+    pub observed_generation: u64,
+}
