@@ -166,10 +166,10 @@ pub struct Row {
     /// State of the ActiveSync flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_sync_enabled: Option<FieldState>,
-    /// How many versions of the manifest's spec have been reconciled.
+    /// How many versions of the manifest's spec have been seen.
     #[serde(default)]
     pub observed_generation: u64,
-    /// Fingerprint of the spec that was reconciled last; hexadecimal, 0 for none.
+    /// Fingerprint of the spec that was seen last; hexadecimal, 0 for none.
     #[serde(default, with = "hex")]
     pub spec_hash: u64,
     /// What the service said against the account, while it lasts.
@@ -244,6 +244,9 @@ pub enum Record {
         field: Field,
         /// The value the PUT carries, for people who read the journal.
         to: bool,
+        /// Fingerprint of the spec that wants it.
+        #[serde(with = "hex")]
+        spec_hash: u64,
     },
     /// The service acknowledged a PUT.
     Applied {
@@ -274,7 +277,7 @@ pub enum Record {
         /// Its conditions from now on.
         conditions: Vec<Condition>,
     },
-    /// Everything this version of the manifest wants has been acknowledged.
+    /// A version of the manifest was seen that needs no PUT.
     Observed {
         /// Which account.
         account: AccountId,
@@ -341,8 +344,8 @@ impl Ledger {
     pub fn apply(&mut self, record: Record) {
         self.serial += 1;
         match record {
-            Record::Intent { at, account, name, zuid, field, to: _ } => {
-                let row = self.accounts.entry(account).or_insert_with(|| Row::new(name, zuid));
+            Record::Intent { at, account, name, zuid, field, to: _, spec_hash } => {
+                let row = self.observe(account, name, zuid, spec_hash);
                 *row.field_mut(field) = Some(FieldState::InDoubt { since: at });
                 remember(&mut self.requests, at);
             }
@@ -365,13 +368,7 @@ impl Ledger {
                 }
             }
             Record::Observed { account, name, zuid, spec_hash } => {
-                let row = self.accounts.entry(account).or_insert_with(|| Row::new(Arc::clone(&name), zuid));
-                row.name = name;
-                row.zuid = zuid;
-                if row.spec_hash != spec_hash {
-                    row.spec_hash = spec_hash;
-                    row.observed_generation += 1;
-                }
+                self.observe(account, name, zuid, spec_hash);
             }
             Record::TokenRequest { at } => {
                 remember(&mut self.requests, at);
@@ -379,6 +376,18 @@ impl Ledger {
             }
             Record::Pause { pause } => self.pause = pause,
         }
+    }
+
+    /// The account's row, with what its manifest says now; a spec not seen before begins a generation.
+    fn observe(&mut self, account: AccountId, name: Arc<str>, zuid: Option<Zuid>, spec_hash: u64) -> &mut Row {
+        let row = self.accounts.entry(account).or_insert_with(|| Row::new(Arc::clone(&name), zuid));
+        row.name = name;
+        row.zuid = zuid;
+        if row.spec_hash != spec_hash {
+            row.spec_hash = spec_hash;
+            row.observed_generation += 1;
+        }
+        row
     }
 
     /// Drops what no window can reach any more. Called before a snapshot is written.

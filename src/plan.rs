@@ -1,1 +1,223 @@
-//! Placeholder.
+//! What is needed: the difference between what is desired and what the service has acknowledged.
+//!
+//! In: one account's desired state and its ledger row, or all of them. Out: [`Change`]s, ordered,
+//! never a no-op, each carrying all that its PUT needs.
+//! Invariants: after a fully successful pass the plan is empty; an account without a manifest,
+//! with two of them, or suspended gets nothing. Absent by design: budgets and requests; nothing
+//! here can write.
+//!
+//! # Truth table, per field
+//!
+//! | wanted | known | change |
+//! |---|---|---|
+//! | not managed | anything | none |
+//! | `v` | acknowledged `v` | none |
+//! | `v` | acknowledged the other value | PUT `v` |
+//! | `v` | never set | PUT `v` |
+//! | `v` | in doubt | PUT `v`, even if `v` was the last value acknowledged |
+//!
+//! # Order within an account
+//!
+//! ActiveSync is changed while the mailbox is enabled: a mailbox that comes is enabled first, one
+//! that goes is disabled last.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::account::{AccountId, Field};
+use crate::change::{Change, Known};
+use crate::condition::Reason;
+use crate::desired::{DesiredAccount, DesiredState, Standing};
+use crate::ledger::{Ledger, Row};
+use crate::timestamp::Timestamp;
+
+/// What one account needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountPlan {
+    /// The PUTs, in the order in which they must be acknowledged; two at most.
+    pub changes: Vec<Change>,
+    /// Why nothing is planned although something differs, or might.
+    pub blocked: Option<Reason>,
+}
+
+impl AccountPlan {
+    const fn blocked(reason: Reason) -> Self {
+        Self { changes: Vec::new(), blocked: Some(reason) }
+    }
+
+    /// Whether any of the changes takes something away.
+    pub fn is_disruption(&self) -> bool {
+        self.changes.iter().any(Change::is_disruption)
+    }
+}
+
+/// Plans one account at `now`, which decides whether a suspension is over.
+pub fn plan_account(
+    account: AccountId,
+    desired: Option<&DesiredAccount>,
+    row: Option<&Row>,
+    now: Timestamp,
+) -> AccountPlan {
+    let Some(desired) = desired else {
+        return AccountPlan { changes: Vec::new(), blocked: row.map(|_| Reason::Orphaned) };
+    };
+    match desired.standing {
+        Standing::Duplicate { .. } => return AccountPlan::blocked(Reason::DuplicateAccount),
+        Standing::Current | Standing::LastGood => {}
+    }
+    if desired.spec.is_suspended(now) {
+        return AccountPlan::blocked(Reason::Suspended);
+    }
+    let change = |field| change(account, desired, row, field);
+    let order = if desired.spec.enabled == Some(false) {
+        [Field::ActiveSyncEnabled, Field::Enabled]
+    } else {
+        [Field::Enabled, Field::ActiveSyncEnabled]
+    };
+    AccountPlan { changes: order.into_iter().filter_map(change).collect(), blocked: None }
+}
+
+fn change(account: AccountId, desired: &DesiredAccount, row: Option<&Row>, field: Field) -> Option<Change> {
+    let to = desired.spec.wanted(field)?;
+    let from = row.map_or(Known::Absent, |row| row.known(field));
+    (from != Known::Applied(to)).then(|| Change {
+        account,
+        name: Arc::clone(&desired.name),
+        zuid: desired.spec.zuid,
+        field,
+        from,
+        to,
+        source: desired.source.clone(),
+    })
+}
+
+/// What all accounts need, ordered by account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The PUTs, those of one account in the order in which they must be acknowledged.
+    pub changes: Vec<Change>,
+}
+
+/// Plans every declared account at `now`.
+pub fn plan(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Plan {
+    let changes = desired
+        .iter()
+        .flat_map(|(id, account)| plan_account(id, Some(account), ledger.accounts.get(&id), now).changes)
+        .collect();
+    Plan { changes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{MailAccountSpec, SourceRef, Suspend};
+    use crate::ledger::{Owner, Record};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn id() -> AccountId {
+        AccountId::new(7).unwrap()
+    }
+
+    fn desired(enabled: Option<bool>, active_sync_enabled: Option<bool>) -> DesiredAccount {
+        DesiredAccount {
+            name: "alice".into(),
+            spec: MailAccountSpec {
+                account_id: id(),
+                zuid: None,
+                email: None,
+                enabled,
+                active_sync_enabled,
+                suspend: None,
+            },
+            source: SourceRef { path: "alice.yaml".into(), line: 1 },
+            spec_hash: 1,
+            standing: Standing::Current,
+        }
+    }
+
+    fn ledger(known: [(Field, Known); 2]) -> Ledger {
+        let mut ledger = Ledger::new(Owner::User);
+        for (field, known) in known {
+            if known == Absent {
+                continue;
+            }
+            let (account, source) = (id(), SourceRef { path: "alice.yaml".into(), line: 1 });
+            ledger.apply(Record::Intent {
+                at: NOW,
+                account,
+                name: "alice".into(),
+                zuid: None,
+                field,
+                to: true,
+                spec_hash: 1,
+            });
+            if let Applied(value) = known {
+                ledger.apply(Record::Applied { at: NOW, account, field, value, source });
+            }
+        }
+        ledger
+    }
+
+    fn check(desired: &DesiredAccount, known: [(Field, Known); 2], expected: &str) {
+        let ledger = ledger(known);
+        let planned = plan_account(id(), Some(desired), ledger.accounts.get(&id()), NOW);
+        let printed: Vec<_> = planned.changes.iter().map(|c| format!("{} {} -> {}", c.field, c.from, c.to)).collect();
+        assert_eq!(printed.join(", "), expected);
+    }
+
+    use Field::{ActiveSyncEnabled as A, Enabled as E};
+    use Known::{Absent, Applied, InDoubt};
+
+    #[test]
+    fn the_truth_table_holds_for_each_field() {
+        let enabled = desired(Some(true), None);
+        check(&enabled, [(E, Applied(true)), (A, InDoubt)], "");
+        check(&enabled, [(E, Applied(false)), (A, Absent)], "enabled false -> true");
+        check(&enabled, [(E, Absent), (A, Absent)], "enabled (unknown) -> true");
+        check(&enabled, [(E, InDoubt), (A, Absent)], "enabled (in doubt) -> true");
+        let sync_off = desired(None, Some(false));
+        check(&sync_off, [(E, InDoubt), (A, Applied(false))], "");
+        check(&sync_off, [(E, Absent), (A, Applied(true))], "activeSyncEnabled true -> false");
+        check(&sync_off, [(E, Absent), (A, InDoubt)], "activeSyncEnabled (in doubt) -> false");
+    }
+
+    #[test]
+    fn a_mailbox_is_enabled_first_and_disabled_last() {
+        let both = [(E, Absent), (A, Absent)];
+        let printed = "enabled (unknown) -> true, activeSyncEnabled (unknown) -> false";
+        check(&desired(Some(true), Some(false)), both, printed);
+        let printed = "activeSyncEnabled (unknown) -> true, enabled (unknown) -> false";
+        check(&desired(Some(false), Some(true)), both, printed);
+    }
+
+    #[test]
+    fn nothing_is_planned_for_orphans_duplicates_and_the_suspended() {
+        let known = ledger([(E, Applied(true)), (A, Absent)]);
+        let row = known.accounts.get(&id());
+        let orphan = plan_account(id(), None, row, NOW);
+        assert_eq!(orphan, AccountPlan::blocked(Reason::Orphaned));
+        assert_eq!(plan_account(id(), None, None, NOW), AccountPlan::default());
+
+        let mut twice = desired(Some(false), Some(false));
+        twice.standing = Standing::Duplicate { other: SourceRef { path: "b.yaml".into(), line: 1 } };
+        let planned = plan_account(id(), Some(&twice), row, NOW);
+        assert_eq!(planned, AccountPlan::blocked(Reason::DuplicateAccount));
+
+        let mut suspended = desired(Some(false), Some(false));
+        suspended.spec.suspend =
+            Some(Box::new(Suspend { reason: None, until: Some(Timestamp::from_millis(2_000_000)) }));
+        let planned = plan_account(id(), Some(&suspended), row, NOW);
+        assert_eq!(planned, AccountPlan::blocked(Reason::Suspended));
+        let later = plan_account(id(), Some(&suspended), row, Timestamp::from_millis(2_000_000));
+        assert_eq!(later.changes.len(), 2);
+    }
+
+    #[test]
+    fn a_broken_manifest_keeps_reconciling_its_last_good_state() {
+        let mut account = desired(Some(true), None);
+        account.standing = Standing::LastGood;
+        check(&account, [(E, Absent), (A, Absent)], "enabled (unknown) -> true");
+    }
+}
