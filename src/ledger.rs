@@ -7,7 +7,15 @@
 //! journal's records to the snapshot gives the same value as living through them; everything
 //! remembered is bounded. Absent by design: files (see [`file`]) and the clock.
 
+mod fault;
 pub mod file;
+mod journal;
+mod record;
+mod row;
+mod snapshot;
+
+#[cfg(test)]
+mod samples;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -17,9 +25,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::account::{AccountId, Field, SourceRef, Zoid, Zuid};
+pub use self::record::{ImposedPause, Record};
+pub use self::row::{FieldState, Row};
+use crate::account::{AccountId, Field, Zoid, Zuid};
 use crate::change::Known;
-use crate::condition::{Condition, Reason};
 use crate::timestamp::Timestamp;
 
 /// How long a request is remembered: the longest `--rate-limit` duration that is accepted.
@@ -75,231 +84,6 @@ impl<'de> Deserialize<'de> for Owner {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
-}
-
-/// What is known of one field that was ever set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "FieldStateJson", into = "FieldStateJson")]
-pub enum FieldState {
-    /// The service acknowledged `value`.
-    Applied {
-        /// The acknowledged value.
-        value: bool,
-        /// When the acknowledgement came.
-        applied_at: Timestamp,
-        /// The manifest that wanted it.
-        source: SourceRef,
-    },
-    /// A PUT was begun and its end is not known.
-    InDoubt {
-        /// When the PUT was begun.
-        since: Timestamp,
-    },
-}
-
-/// [`FieldState`] as the file writes it. Its own struct because an untagged enum would be buffered
-/// and tried twice, which a ledger of 100,000 accounts feels.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FieldStateJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    value: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    applied_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<SourceRef>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    in_doubt: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
-}
-
-impl From<FieldState> for FieldStateJson {
-    fn from(state: FieldState) -> Self {
-        match state {
-            FieldState::Applied { value, applied_at, source } => Self {
-                value: Some(value),
-                applied_at: Some(applied_at),
-                source: Some(source),
-                in_doubt: false,
-                since: None,
-            },
-            FieldState::InDoubt { since } => {
-                Self { value: None, applied_at: None, source: None, in_doubt: true, since: Some(since) }
-            }
-        }
-    }
-}
-
-impl TryFrom<FieldStateJson> for FieldState {
-    type Error = &'static str;
-
-    fn try_from(json: FieldStateJson) -> Result<Self, Self::Error> {
-        match json {
-            FieldStateJson { value: None, applied_at: None, source: None, in_doubt: true, since: Some(since) } => {
-                Ok(Self::InDoubt { since })
-            }
-            FieldStateJson {
-                value: Some(value),
-                applied_at: Some(applied_at),
-                source: Some(source),
-                in_doubt: false,
-                since: None,
-            } => Ok(Self::Applied { value, applied_at, source }),
-            _ => Err("expected either value, appliedAt and source, or inDoubt and since"),
-        }
-    }
-}
-
-/// One account the program has ever touched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Row {
-    /// The manifest's `metadata.name` when it was last observed.
-    pub name: Arc<str>,
-    /// The user's id when it was last observed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zuid: Option<Zuid>,
-    /// State of the mailbox.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<FieldState>,
-    /// State of the ActiveSync flag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_sync_enabled: Option<FieldState>,
-    /// How many versions of the manifest's spec have been seen.
-    #[serde(default)]
-    pub observed_generation: u64,
-    /// Fingerprint of the spec that was seen last; hexadecimal, 0 for none.
-    #[serde(default, with = "hex")]
-    pub spec_hash: u64,
-    /// What the service said against the account, while it lasts.
-    #[serde(default)]
-    pub conditions: Vec<Condition>,
-}
-
-impl Row {
-    fn new(name: Arc<str>, zuid: Option<Zuid>) -> Self {
-        Self {
-            name,
-            zuid,
-            enabled: None,
-            active_sync_enabled: None,
-            observed_generation: 0,
-            spec_hash: 0,
-            conditions: Vec::new(),
-        }
-    }
-
-    /// The stored state of `field`.
-    pub const fn field(&self, field: Field) -> Option<&FieldState> {
-        match field {
-            Field::Enabled => self.enabled.as_ref(),
-            Field::ActiveSyncEnabled => self.active_sync_enabled.as_ref(),
-        }
-    }
-
-    fn field_mut(&mut self, field: Field) -> &mut Option<FieldState> {
-        match field {
-            Field::Enabled => &mut self.enabled,
-            Field::ActiveSyncEnabled => &mut self.active_sync_enabled,
-        }
-    }
-
-    /// What the plan needs to know of `field`.
-    pub const fn known(&self, field: Field) -> Known {
-        match self.field(field) {
-            None => Known::Absent,
-            Some(FieldState::Applied { value, .. }) => Known::Applied(*value),
-            Some(FieldState::InDoubt { .. }) => Known::InDoubt,
-        }
-    }
-}
-
-/// A pause that the service imposed on everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ImposedPause {
-    /// No request starts before this moment.
-    pub until: Timestamp,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// One thing that happened. The journal is a sequence of these.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Record {
-    /// A PUT is about to leave: the field is in doubt until its end is known.
-    Intent {
-        /// When.
-        at: Timestamp,
-        /// Which account.
-        account: AccountId,
-        /// Its manifest's name.
-        name: Arc<str>,
-        /// Its user's id.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        zuid: Option<Zuid>,
-        /// Which field.
-        field: Field,
-        /// The value the PUT carries, for people who read the journal.
-        to: bool,
-        /// Fingerprint of the spec that wants it.
-        #[serde(with = "hex")]
-        spec_hash: u64,
-    },
-    /// The service acknowledged a PUT.
-    Applied {
-        /// When.
-        at: Timestamp,
-        /// Which account.
-        account: AccountId,
-        /// Which field.
-        field: Field,
-        /// The acknowledged value.
-        value: bool,
-        /// The manifest that wanted it.
-        source: SourceRef,
-    },
-    /// The service provably did not act: the field is what it was before the intent.
-    NotApplied {
-        /// Which account.
-        account: AccountId,
-        /// Which field.
-        field: Field,
-        /// What it was before the intent.
-        restore: Option<FieldState>,
-    },
-    /// What the service says against the account; empty when that is over.
-    Conditions {
-        /// Which account.
-        account: AccountId,
-        /// Its conditions from now on.
-        conditions: Vec<Condition>,
-    },
-    /// A version of the manifest was seen that needs no PUT.
-    Observed {
-        /// Which account.
-        account: AccountId,
-        /// Its manifest's name.
-        name: Arc<str>,
-        /// Its user's id.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        zuid: Option<Zuid>,
-        /// Fingerprint of the spec.
-        #[serde(with = "hex")]
-        spec_hash: u64,
-    },
-    /// A token is about to be requested.
-    TokenRequest {
-        /// When.
-        at: Timestamp,
-    },
-    /// The service imposed a pause, or (`None`) it is over before its time.
-    Pause {
-        /// The pause.
-        pause: Option<ImposedPause>,
-    },
 }
 
 /// The last applied state of every account, and what a restart must not forget.
@@ -385,9 +169,15 @@ impl Ledger {
         row.zuid = zuid;
         if row.spec_hash != spec_hash {
             row.spec_hash = spec_hash;
-            row.observed_generation += 1;
+            row.observed_generation = row.observed_generation.saturating_add(1);
         }
         row
+    }
+
+    /// The latest moment a request was begun; the epoch if none is remembered. A snapshot is
+    /// written as of this moment, so that it depends on its records only and on no clock.
+    pub fn last_request(&self) -> Timestamp {
+        self.requests.iter().copied().max().unwrap_or_default()
     }
 
     /// Drops what no window can reach any more. Called before a snapshot is written.
@@ -407,16 +197,84 @@ fn remember(stamps: &mut VecDeque<Timestamp>, at: Timestamp) {
     stamps.push_back(at);
 }
 
-/// 64-bit fingerprints as hexadecimal text: JSON numbers lose digits in many readers.
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer};
+#[cfg(test)]
+mod tests {
+    use super::samples::{account, after, applied, at, intent, owner, source};
+    use super::*;
+    use crate::condition::Reason;
 
-    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{value:016x}"))
+    #[test]
+    fn a_field_is_in_doubt_from_its_intent_until_its_end_is_known() {
+        let mut ledger = Ledger::new(owner());
+        let enabled = |ledger: &Ledger| ledger.known(account(1), Field::Enabled);
+        assert_eq!(enabled(&ledger), Known::Absent);
+        ledger.apply(intent(1, Field::Enabled, true));
+        assert_eq!(enabled(&ledger), Known::InDoubt);
+        ledger.apply(applied(1, Field::Enabled, true));
+        assert_eq!(enabled(&ledger), Known::Applied(true));
+        assert_eq!(ledger.known(account(1), Field::ActiveSyncEnabled), Known::Absent);
+        assert_eq!(ledger.serial, 2);
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+    #[test]
+    fn what_provably_did_not_happen_leaves_the_field_as_it_was() {
+        let before = after(Ledger::new(owner()), &[intent(1, Field::Enabled, true), applied(1, Field::Enabled, true)]);
+        let restore = before.accounts[&account(1)].enabled.clone();
+        let not_applied = Record::NotApplied { account: account(1), field: Field::Enabled, restore };
+        let ledger = after(before.clone(), &[intent(1, Field::Enabled, false), not_applied]);
+        assert_eq!(ledger.accounts, before.accounts);
+        assert!(ledger.disruptions.is_empty());
+    }
+
+    #[test]
+    fn only_taking_away_is_remembered_as_a_disruption_and_once_an_account() {
+        let field = Field::ActiveSyncEnabled;
+        let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
+        assert!(ledger.disruptions.is_empty());
+        for later in [7, 9] {
+            ledger.apply(intent(1, field, false));
+            ledger.apply(Record::Applied { at: at(later), account: account(1), field, value: false, source: source() });
+        }
+        assert_eq!(ledger.disruptions, BTreeMap::from([(account(1), at(9))]));
+    }
+
+    #[test]
+    fn a_generation_begins_with_a_spec_not_seen_before() {
+        let observed = |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash };
+        let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));
+        assert_eq!(ledger.accounts[&account(1)].observed_generation, 3);
+    }
+
+    #[test]
+    fn everything_remembered_is_bounded_in_number_and_in_time() {
+        let mut ledger = Ledger::new(owner());
+        for _ in 0..REQUEST_MEMORY_MAX + 5 {
+            ledger.apply(Record::TokenRequest { at: at(0) });
+        }
+        assert_eq!((ledger.requests.len(), ledger.token_requests.len()), (REQUEST_MEMORY_MAX, REQUEST_MEMORY_MAX));
+        ledger.disruptions.insert(account(1), at(0));
+        ledger.forget_before(at(0) + REQUEST_MEMORY);
+        assert_eq!((ledger.requests.len(), ledger.disruptions.len()), (REQUEST_MEMORY_MAX, 1));
+        ledger.forget_before(at(1) + REQUEST_MEMORY);
+        assert_eq!((ledger.requests.len(), ledger.token_requests.len(), ledger.disruptions.len()), (0, 0, 1));
+        ledger.forget_before(at(1) + DISRUPTION_MEMORY);
+        assert!(ledger.disruptions.is_empty());
+    }
+
+    #[test]
+    fn a_pause_is_in_force_until_it_is_lifted() {
+        let pause = Some(ImposedPause { until: at(60), reason: Reason::Throttled });
+        let mut ledger = after(Ledger::new(owner()), &[Record::Pause { pause }]);
+        assert_eq!(ledger.pause, pause);
+        ledger.apply(Record::Pause { pause: None });
+        assert_eq!(ledger.pause, None);
+    }
+
+    #[test]
+    fn an_owner_reads_back_as_it_prints() {
+        for owner in [owner(), Owner::User, Owner::Sandbox] {
+            assert_eq!(owner.to_string().parse::<Owner>().unwrap(), owner);
+        }
+        assert!("nobody".parse::<Owner>().is_err());
     }
 }

@@ -1,0 +1,198 @@
+//! What can go wrong with a ledger on disk, in words for whoever has to mend it.
+//!
+//! In: faults of the text, errors of the file system. Out: [`LedgerError`], each with the file, what
+//! happened to it and the way out.
+//! Invariant: no message suggests deleting what might be the only copy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ledger::Owner;
+use crate::ledger::fault::Fault;
+
+/// Why a ledger cannot be used. Nothing on disk was changed by the attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process holds the lock.
+    #[error(
+        "the ledger {} is in use by another process{}: wait for it or stop it, or give this one a ledger of its own \
+         with --ledger", .path.display(), pid_text(*.pid)
+    )]
+    InUse {
+        /// The ledger.
+        path: PathBuf,
+        /// The holder, as it wrote itself down; of its own PID namespace, so a hint only.
+        pid: Option<u32>,
+    },
+    /// The bytes are not what was written.
+    #[error(
+        "{} is damaged: {what}. It was left as it is. Restore the ledger and its journal from one backup, or move both \
+         aside to start empty: every managed field is then PUT once more", .path.display()
+    )]
+    Damaged {
+        /// The file: the ledger or its journal.
+        path: PathBuf,
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// The bytes are of a later version of this program.
+    #[error(
+        "{} was written by a newer version of this program ({found}). It was left as it is. Run that version, or a \
+         later one", .path.display()
+    )]
+    Newer {
+        /// The file: the ledger or its journal.
+        path: PathBuf,
+        /// What this version does not know.
+        found: String,
+    },
+    /// The ledger is somebody else's.
+    #[error(
+        "{} belongs to {}, but this run is for {}. It was left as it is. Check --zoid and --auth, or give this run a \
+         ledger of its own with --ledger", .path.display(), whose(*.found), whose(*.expected)
+    )]
+    Foreign {
+        /// The file: the ledger or its journal.
+        path: PathBuf,
+        /// Whose it is.
+        found: Owner,
+        /// Whose it would have to be.
+        expected: Owner,
+    },
+    /// The folder the ledger would be in is not there.
+    #[error("there is no folder {} for the ledger {}: create it, or correct --ledger", .folder.display(), .path.display())]
+    NoFolder {
+        /// The ledger.
+        path: PathBuf,
+        /// The missing folder.
+        folder: PathBuf,
+    },
+    /// New files cannot be made in the ledger's folder, or the ledger's files not be written.
+    #[error(
+        "the ledger {} cannot be kept, for this process may not write in {}: let it (mode, owner, read-only mount), or \
+         choose another place with --ledger", .path.display(), .folder.display()
+    )]
+    ReadOnly {
+        /// The ledger.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The path names something that is not a file.
+    #[error("{} is not a regular file: correct --ledger, or move it aside", .path.display())]
+    NotAFile {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// The disk, a quota or a file size limit is used up.
+    #[error("there is no room to write {}: nothing is sent until there is; free some space, the rest happens by itself", .path.display())]
+    NoRoom {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system could not say that written bytes are on the disk, so none of them can be relied on.
+    #[error("{} could not be synced to the disk: look at the disk and the system's log, then start again", .path.display())]
+    NotDurable {
+        /// The file or folder that was to be synced.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else wrote to the journal, or took it away, while the lock was held.
+    #[error(
+        "{} was changed by somebody else while this process had it: {what}. Find out who, and start again",
+        .path.display()
+    )]
+    Disturbed {
+        /// The journal.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// Any other error of the file system.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried: a verb.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The writer ended earlier, and said why when it did.
+    #[error("the ledger {} is closed since an earlier error", .path.display())]
+    Closed {
+        /// The ledger.
+        path: PathBuf,
+    },
+}
+
+impl LedgerError {
+    /// The error's stable name, for metrics and exit codes.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "in_use",
+            Self::Damaged { .. } => "damaged",
+            Self::Newer { .. } => "newer",
+            Self::Foreign { .. } => "foreign",
+            Self::NoFolder { .. } => "no_folder",
+            Self::ReadOnly { .. } => "read_only",
+            Self::NotAFile { .. } => "not_a_file",
+            Self::NoRoom { .. } => "no_room",
+            Self::NotDurable { .. } => "not_durable",
+            Self::Disturbed { .. } => "disturbed",
+            Self::Io { .. } => "io",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// The process's exit code: 4 in use; 5 damaged, newer or foreign; else 1.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::InUse { .. } => 4,
+            Self::Damaged { .. } | Self::Newer { .. } | Self::Foreign { .. } => 5,
+            _ => 1,
+        }
+    }
+
+    /// A fault of the text, told about the file it was found in.
+    pub(super) fn fault(path: &Path, fault: Fault, expected: Owner) -> Self {
+        let path = path.to_owned();
+        match fault {
+            Fault::Damaged(what) => Self::Damaged { path, what },
+            Fault::Newer(found) => Self::Newer { path, found },
+            Fault::Foreign(found) => Self::Foreign { path, found, expected },
+        }
+    }
+
+    /// An error of the file system. A full disk has its own variant: it passes.
+    pub(super) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::NoRoom { path, source }
+            }
+            _ => Self::Io { path, action, source },
+        }
+    }
+
+    pub(super) fn not_durable(path: &Path, source: io::Error) -> Self {
+        Self::NotDurable { path: path.to_owned(), source }
+    }
+}
+
+fn pid_text(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+fn whose(owner: Owner) -> String {
+    match owner {
+        Owner::Organization(zoid) => format!("organization {zoid}"),
+        Owner::User => "the person who signed in (--auth user)".to_owned(),
+        Owner::Sandbox => "the embedded sandbox".to_owned(),
+    }
+}

@@ -1,0 +1,278 @@
+//! Where a ledger's files are, and the few ways in which they are touched.
+//!
+//! In: the path the operator gave. Out: [`Place`]: the snapshot, its journal, its lock, and the
+//! temp file a snapshot grows in, all in the folder the path's links lead to.
+//! Invariants: every file is made with mode 0600; links are followed for the ledger itself, once,
+//! and for nothing beside it; no file is read beyond [`FILE_MAX`]; opening never waits on a pipe.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
+use rustix::process::{Resource, getrlimit};
+
+use super::LedgerError;
+use crate::ledger::{Ledger, snapshot};
+
+/// Largest ledger or journal that is read or written, in bytes: three million accounts. A bound
+/// for memory when somebody else's file is in the way.
+pub(super) const FILE_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How many symbolic links in a row are followed to the ledger; Linux's own bound.
+const LINKS_MAX: usize = 40;
+
+/// Readable and writable for the owner only: the ledger says who works where.
+const MODE: u32 = 0o600;
+
+/// The files of one ledger.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) snapshot: PathBuf,
+    pub(super) journal: PathBuf,
+    pub(super) folder: PathBuf,
+    lock: PathBuf,
+    temp_name: OsString,
+    name: OsString,
+}
+
+/// The size of a file up to which this process may write, in bytes. Asked for before each write:
+/// to hit the limit would end the process with SIGXFSZ.
+pub(super) fn size_limit() -> u64 {
+    getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX).min(FILE_MAX)
+}
+
+impl Place {
+    /// Follows the path's links. Neither the ledger nor its siblings need to exist, the folder must.
+    pub(super) fn resolve(path: &Path) -> Result<Self, LedgerError> {
+        let mut target = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            let Ok(link) = fs::read_link(&target) else { break };
+            target = target.parent().unwrap_or(Path::new("")).join(link);
+        }
+        let (Some(name), Some(parent)) = (target.file_name(), target.parent()) else {
+            return Err(LedgerError::NotAFile { path: path.to_owned() });
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let folder = fs::canonicalize(parent).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                LedgerError::NoFolder { path: path.to_owned(), folder: parent.to_owned() }
+            }
+            _ => LedgerError::io(parent, "look into", source),
+        })?;
+        let beside = |suffix: &str| {
+            let mut name = name.to_owned();
+            name.push(suffix);
+            name
+        };
+        Ok(Self {
+            snapshot: folder.join(name),
+            journal: folder.join(beside(".journal")),
+            lock: folder.join(beside(".lock")),
+            temp_name: beside(".tmp"),
+            name: name.to_owned(),
+            folder,
+        })
+    }
+
+    /// Takes the lock, which lasts as long as the file that is returned is open.
+    pub(super) fn lock(&self) -> Result<File, LedgerError> {
+        let read_only =
+            |source| LedgerError::ReadOnly { path: self.snapshot.clone(), folder: self.folder.clone(), source };
+        // Without flags, for with them it is a younger system call that old sandboxes refuse.
+        accessat(CWD, &self.folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+            .map_err(|error| read_only(error.into()))?;
+        let mut file = open(&self.lock, OpenOptions::new().read(true).write(true).create(true))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let _ = (&file).take(32).read_to_string(&mut text);
+                return Err(LedgerError::InUse { path: self.snapshot.clone(), pid: text.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(source)) => return Err(LedgerError::io(&self.lock, "lock", source)),
+        }
+        // Only for the message above: a full disk must not keep the program from starting.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(file)
+    }
+
+    /// Opens the journal for appending.
+    pub(super) fn open_journal(&self) -> Result<File, LedgerError> {
+        open(&self.journal, OpenOptions::new().append(true))
+    }
+
+    /// Makes a journal, and its name durable: a sync of the file alone does not cover that.
+    pub(super) fn make_journal(&self) -> Result<File, LedgerError> {
+        let file = open(&self.journal, OpenOptions::new().append(true).create(true))?;
+        let len = file.metadata().map_err(|source| LedgerError::io(&self.journal, "look at", source))?.len();
+        if len > 0 {
+            let what = format!("it has {len} bytes, where there was no journal before");
+            return Err(LedgerError::Disturbed { path: self.journal.clone(), what });
+        }
+        self.sync_folder()?;
+        Ok(file)
+    }
+
+    /// Makes names in the folder durable: made, renamed, removed.
+    fn sync_folder(&self) -> Result<(), LedgerError> {
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| LedgerError::not_durable(&self.folder, source))
+    }
+
+    /// Replaces the snapshot: temp file, sync, rename, sync of the folder. Returns its length.
+    /// Until the rename the old one stays, and after an error it still does.
+    pub(super) fn write_snapshot(&self, ledger: &Ledger) -> Result<u64, LedgerError> {
+        let temp_path = self.folder.join(&self.temp_name);
+        let failed = |source| LedgerError::io(&temp_path, "write", source);
+        self.remove_temp()?;
+        // One fixed name: the lock keeps others away, and what a crash leaves is found again.
+        let temp = tempfile::Builder::new()
+            .prefix(&self.temp_name)
+            .rand_bytes(0)
+            .tempfile_in(&self.folder)
+            .map_err(|source| LedgerError::io(&temp_path, "create", source))?;
+        let mut out = io::BufWriter::with_capacity(64 * 1024, Bounded { file: temp.as_file(), left: size_limit() });
+        snapshot::write(ledger, &mut out).and_then(|()| out.flush()).map_err(failed)?;
+        drop(out);
+        let len = temp.as_file().metadata().map_err(failed)?.len();
+        // Whatever failed, only the temp file is lost: no room is no more than that, here.
+        temp.as_file().sync_all().map_err(|source| match failed(source) {
+            LedgerError::Io { path, source, .. } => LedgerError::NotDurable { path, source },
+            no_room => no_room,
+        })?;
+        temp.persist(&self.snapshot)
+            .map_err(|error| LedgerError::io(&self.snapshot, "rename the new ledger to", error.error))?;
+        self.sync_folder()?;
+        Ok(len)
+    }
+
+    /// Removes what a killed process left of a snapshot it was writing.
+    pub(super) fn remove_temp(&self) -> Result<(), LedgerError> {
+        remove(&self.folder.join(&self.temp_name))
+    }
+
+    /// Removes the journal. Should a power cut bring it back, it is one the snapshot has already.
+    pub(super) fn remove_journal(&self) -> Result<(), LedgerError> {
+        remove(&self.journal)
+    }
+
+    /// Keeps a torn tail beside the journal, under the serial it would have followed, and the newest `keep` of them.
+    pub(super) fn keep_torn(&self, tail: &[u8], serial: u64, keep: usize) -> Result<PathBuf, LedgerError> {
+        let mut prefix = self.name.clone();
+        prefix.push(".journal.torn-");
+        let copy = |serial: u64| {
+            let mut name = prefix.clone();
+            name.push(serial.to_string());
+            self.folder.join(name)
+        };
+        let path = copy(serial);
+        let mut file = open(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
+        file.write_all(tail)
+            .and_then(|()| file.sync_all())
+            .map_err(|source| LedgerError::io(&path, "copy the torn tail to", source))?;
+        let mut serials: Vec<u64> = fs::read_dir(&self.folder)
+            .map_err(|source| LedgerError::io(&self.folder, "list", source))?
+            .filter_map(|entry| number_after(&prefix, &entry.ok()?.file_name()))
+            .collect();
+        serials.sort_unstable_by(|a, b| b.cmp(a));
+        for old in serials.into_iter().skip(keep).filter(|old| *old != serial) {
+            let path = copy(old);
+            fs::remove_file(&path).map_err(|source| LedgerError::io(&path, "remove", source))?;
+        }
+        Ok(path)
+    }
+}
+
+fn remove(path: &Path) -> Result<(), LedgerError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LedgerError::io(path, "remove", source)),
+        _ => Ok(()),
+    }
+}
+
+fn number_after(prefix: &OsStr, name: &OsStr) -> Option<u64> {
+    let digits = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes())?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Opens a regular file, never through a link, and never waiting for the other end of a pipe.
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, LedgerError> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let not_a_file = || LedgerError::NotAFile { path: path.to_owned() };
+    let file = match options.mode(MODE).custom_flags(flags.bits().cast_signed()).open(path) {
+        Ok(file) => file,
+        Err(source) => {
+            let in_the_way = fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
+            return Err(if in_the_way { not_a_file() } else { cannot_open(path, source) });
+        }
+    };
+    let metadata = file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?;
+    if metadata.is_file() { Ok(file) } else { Err(not_a_file()) }
+}
+
+fn cannot_open(path: &Path, source: io::Error) -> LedgerError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            LedgerError::ReadOnly { path: path.to_owned(), folder: path.parent().unwrap_or(path).to_owned(), source }
+        }
+        _ => LedgerError::io(path, "open", source),
+    }
+}
+
+/// A file that was read, held open so that no other file can take its identity.
+pub(super) struct Seen {
+    file: File,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Seen {
+    /// Reads a whole file; `None` if there is none.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, LedgerError> {
+        let file = match open(path, OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // For somebody who only reads, a file that may not be read is no matter of the folder.
+            Err(LedgerError::ReadOnly { source, .. }) => return Err(LedgerError::io(path, "read", source)),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        (&file).take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(|source| LedgerError::io(path, "read", source))?;
+        if bytes.len() as u64 > FILE_MAX {
+            let what = format!("it is larger than {FILE_MAX} bytes, which no ledger of this program is");
+            return Err(LedgerError::Damaged { path: path.to_owned(), what });
+        }
+        Ok(Some(Self { file, bytes }))
+    }
+
+    /// Whether `path` still names the file that was read.
+    pub(super) fn is_still(&self, path: &Path) -> bool {
+        match (self.file.metadata(), fs::metadata(path)) {
+            (Ok(read), Ok(now)) => (read.dev(), read.ino()) == (now.dev(), now.ino()),
+            _ => false,
+        }
+    }
+}
+
+/// Refuses to grow a file beyond `left` bytes: see [`size_limit`].
+struct Bounded<'a> {
+    file: &'a File,
+    left: u64,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        self.left = left;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! The thread that owns the journal: one write and one sync for everything that waits.
+//!
+//! In: [`Command`]s. Out: [`Committed`]s, and a last word when it ends.
+//! Invariants: the journal's length on disk is `len`, all of it whole lines, whenever no write is
+//! under way; after a write that found no room it is cut back to that before anything else; a
+//! sync that failed is never repeated, since the system may have dropped the bytes and would say
+//! yes the second time.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::place::{Place, size_limit};
+use super::{Committed, LedgerError, look};
+use crate::ledger::{Ledger, Owner, Record, journal};
+
+/// The smallest journal that is worth a fold, in bytes: some 3,000 PUTs. Beyond that it is folded
+/// when it is as large as the snapshot, so that a record costs the same at any size.
+const FOLD_MIN: u64 = 1024 * 1024;
+
+/// How soon the writer looks again whether there is room, and how seldom in the end: often enough
+/// for an operator who watches, seldom enough for a disk that is full for days.
+const RETRY: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Append { records: Vec<Record>, ticket: u64 },
+    Fold,
+    Close,
+}
+
+/// How the commands ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With [`Command::Close`].
+    Closed,
+    /// The ledger was dropped.
+    Dropped,
+}
+
+/// What waits to be written.
+#[derive(Default)]
+struct Queue {
+    records: Vec<Record>,
+    /// Each with the number of records that must be durable first, counted from the front.
+    tickets: Vec<(usize, u64)>,
+    fold: bool,
+    ending: Option<Ending>,
+}
+
+impl Queue {
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append { records, ticket } => {
+                self.records.extend(records);
+                self.tickets.push((self.records.len(), ticket));
+            }
+            Command::Fold => self.fold = true,
+            Command::Close => self.ending = Some(Ending::Closed),
+        }
+    }
+
+    /// Waits for a command, or until `retry`, then takes all that are there.
+    fn gather(&mut self, commands: &Receiver<Command>, retry: Option<Instant>) {
+        while self.ending.is_none() {
+            let received = match retry {
+                Some(at) => commands.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(command) => self.take(command),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => self.ending = Some(Ending::Dropped),
+            }
+            if retry.is_none() {
+                break;
+            }
+        }
+        commands.try_iter().for_each(|command| self.take(command));
+    }
+}
+
+/// Why nothing can be written at the moment.
+struct Stop {
+    next_try: Instant,
+    pause: Duration,
+    /// The limit is on the file's size, not on the disk: a fold helps.
+    too_large: bool,
+}
+
+pub(super) struct Writer {
+    place: Place,
+    owner: Owner,
+    serial: u64,
+    journal: Option<(File, u64)>,
+    snapshot_len: Option<u64>,
+    fold_at: u64,
+    stop: Option<Stop>,
+    committed: UnboundedSender<Committed>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        place: Place,
+        owner: Owner,
+        serial: u64,
+        journal: Option<(File, u64)>,
+        snapshot_len: Option<u64>,
+        committed: UnboundedSender<Committed>,
+    ) -> Self {
+        let fold_at = snapshot_len.unwrap_or(0).max(FOLD_MIN);
+        Self { place, owner, serial, journal, snapshot_len, fold_at, stop: None, committed }
+    }
+
+    /// Works until the ledger is closed or dropped, or until something fatal.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) -> Result<(), LedgerError> {
+        let mut queue = Queue::default();
+        loop {
+            queue.gather(commands, self.stop.as_ref().map(|stop| stop.next_try));
+            let worked = self.work(&mut queue);
+            match (worked, queue.ending) {
+                (Ok(()), None) => {}
+                (worked, Some(Ending::Closed)) => return worked.and_then(|()| self.finish()),
+                (worked, Some(Ending::Dropped)) => return worked,
+                (Err(error), None) => {
+                    let closed = LedgerError::Closed { path: self.place.snapshot };
+                    let _ = self.committed.send(Committed::Fatal(error));
+                    return Err(closed);
+                }
+            }
+        }
+    }
+
+    /// Writes the queue and folds if it is time. An error is fatal, unless the end has come anyway.
+    fn work(&mut self, queue: &mut Queue) -> Result<(), LedgerError> {
+        if self.stop.as_ref().is_some_and(|stop| stop.too_large) {
+            self.try_fold()?;
+        }
+        match self.commit(queue) {
+            Err(error @ LedgerError::NoRoom { .. }) if queue.ending.is_none() => self.stopped(error),
+            result => result?,
+        }
+        let due = self.journal_len() >= self.fold_at;
+        // At the end a fold comes anyway, or is not wanted.
+        if (std::mem::take(&mut queue.fold) || due) && queue.ending.is_none() && self.stop.is_none() {
+            self.try_fold()?;
+        }
+        Ok(())
+    }
+
+    fn journal_len(&self) -> u64 {
+        self.journal.as_ref().map_or(0, |(_, len)| *len)
+    }
+
+    fn stopped(&mut self, error: LedgerError) {
+        let pause = self.stop.as_ref().map_or(*RETRY.start(), |stop| (stop.pause * 2).min(*RETRY.end()));
+        let too_large =
+            matches!(&error, LedgerError::NoRoom { source, .. } if source.kind() == io::ErrorKind::FileTooLarge);
+        let stop = Stop { next_try: Instant::now() + pause, pause, too_large };
+        if self.stop.replace(stop).is_none() {
+            let _ = self.committed.send(Committed::Stopped { error });
+        }
+    }
+
+    /// Writes all that is queued, group by group. What is durable leaves the queue.
+    fn commit(&mut self, queue: &mut Queue) -> Result<(), LedgerError> {
+        let mut took = Duration::ZERO;
+        while !queue.records.is_empty() {
+            let begun = Instant::now();
+            let written = self.write_group(&queue.records)?;
+            took = begun.elapsed();
+            if self.stop.take().is_some() {
+                let _ = self.committed.send(Committed::Resumed);
+            }
+            queue.records.drain(..written);
+            for (due, _) in &mut queue.tickets {
+                *due = due.saturating_sub(written);
+            }
+            self.acknowledge(&mut queue.tickets, took);
+        }
+        self.acknowledge(&mut queue.tickets, took);
+        Ok(())
+    }
+
+    fn acknowledge(&self, tickets: &mut Vec<(usize, u64)>, took: Duration) {
+        let durable = tickets.iter().take_while(|(due, _)| *due == 0).count();
+        for (_, ticket) in tickets.drain(..durable) {
+            let _ = self.committed.send(Committed::Durable { ticket, took });
+        }
+    }
+
+    /// One write, one sync. Returns how many of the records it took.
+    fn write_group(&mut self, records: &[Record]) -> Result<usize, LedgerError> {
+        self.check_journal()?;
+        let path = &self.place.journal;
+        let (file, len) = match &mut self.journal {
+            Some((file, len)) => (file, len),
+            none => {
+                let made = none.insert((self.place.make_journal()?, 0));
+                (&mut made.0, &mut made.1)
+            }
+        };
+        let mut bytes = Vec::new();
+        if *len == 0 {
+            journal::encode_head(self.owner, &mut bytes);
+        }
+        let written = journal::encode_group(records, self.serial + 1, &mut bytes);
+        let end = *len + bytes.len() as u64;
+        if end > size_limit() {
+            return Err(LedgerError::io(path, "write", io::ErrorKind::FileTooLarge.into()));
+        }
+        if let Err(source) = file.write_all(&bytes) {
+            file.set_len(*len).map_err(|source| LedgerError::io(path, "cut", source))?;
+            return Err(LedgerError::io(path, "write", source));
+        }
+        file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;
+        *len = end;
+        self.serial += written as u64;
+        Ok(written)
+    }
+
+    /// Looked at before each write: a journal that was removed or changed underneath would
+    /// swallow what is acknowledged next.
+    fn check_journal(&mut self) -> Result<(), LedgerError> {
+        // A journal never stands alone; and it is better to know before the first request
+        // whether a snapshot can be written at all.
+        if self.snapshot_len.is_none() && self.journal_len() == 0 {
+            self.snapshot_len = Some(self.place.write_snapshot(&Ledger::new(self.owner))?);
+        }
+        let Some((file, len)) = &self.journal else { return Ok(()) };
+        let path = &self.place.journal;
+        let found = file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?;
+        let what = match found.nlink() {
+            0 => "it was removed".to_owned(),
+            _ if found.len() != *len => format!("it has {} bytes, where {len} were written", found.len()),
+            _ => return Ok(()),
+        };
+        Err(LedgerError::Disturbed { path: path.clone(), what })
+    }
+
+    /// Folds; if that cannot be done now, the journal grows on, up to twice its size.
+    fn try_fold(&mut self) -> Result<(), LedgerError> {
+        match self.fold() {
+            Err(error @ (LedgerError::NoRoom { .. } | LedgerError::Io { .. } | LedgerError::ReadOnly { .. })) => {
+                self.fold_at = (self.journal_len() * 2).max(FOLD_MIN);
+                tracing::warn!(%error, source = std::error::Error::source(&error), "the journal could not be folded");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Reads back what is on the disk, writes it as the new snapshot, and empties the journal.
+    /// A crash in between leaves records that the snapshot has already; they are skipped.
+    fn fold(&mut self) -> Result<(), LedgerError> {
+        let Some((file, journal_len)) = self.journal.as_mut().filter(|(_, len)| *len > 0) else { return Ok(()) };
+        let found = look(&self.place, Some(self.owner))?.ledger.filter(|ledger| ledger.serial == self.serial);
+        let Some(mut ledger) = found else {
+            let what = format!("it does not end with record {}", self.serial);
+            return Err(LedgerError::Disturbed { path: self.place.journal.clone(), what });
+        };
+        ledger.forget_before(ledger.last_request());
+        let len = self.place.write_snapshot(&ledger)?;
+        self.snapshot_len = Some(len);
+        self.fold_at = len.max(FOLD_MIN);
+        // Nothing may be appended to records that are folded already: fatal, if it cannot be emptied.
+        file.set_len(0).map_err(|source| LedgerError::not_durable(&self.place.journal, source))?;
+        *journal_len = 0;
+        Ok(())
+    }
+
+    /// Leaves the snapshot whole by itself.
+    fn finish(mut self) -> Result<(), LedgerError> {
+        self.fold()?;
+        match self.journal.take() {
+            Some(_) => self.place.remove_journal(),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What happened, one thing at a time: the vocabulary of the journal.
+//!
+//! In: what the controller is about to do or has heard. Out: [`Record`], which only
+//! [`super::Ledger::apply`] turns into state.
+//! Invariant: a record carries all that applying it needs, so that a journal means the same to
+//! whoever replays it. Absent by design: sequence numbers and checksums (see [`super::journal`]).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::row::{FieldState, hex};
+use crate::account::{AccountId, Field, SourceRef, Zuid};
+use crate::condition::{Condition, Reason};
+use crate::timestamp::Timestamp;
+
+/// A pause that the service imposed on everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImposedPause {
+    /// No request starts before this moment.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// One thing that happened. The journal is a sequence of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Record {
+    /// A PUT is about to leave: the field is in doubt until its end is known.
+    Intent {
+        /// When.
+        at: Timestamp,
+        /// Which account.
+        account: AccountId,
+        /// Its manifest's name.
+        name: Arc<str>,
+        /// Its user's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zuid: Option<Zuid>,
+        /// Which field.
+        field: Field,
+        /// The value the PUT carries, for people who read the journal.
+        to: bool,
+        /// Fingerprint of the spec that wants it.
+        #[serde(with = "hex")]
+        spec_hash: u64,
+    },
+    /// The service acknowledged a PUT.
+    Applied {
+        /// When.
+        at: Timestamp,
+        /// Which account.
+        account: AccountId,
+        /// Which field.
+        field: Field,
+        /// The acknowledged value.
+        value: bool,
+        /// The manifest that wanted it.
+        source: SourceRef,
+    },
+    /// The service provably did not act: the field is what it was before the intent.
+    NotApplied {
+        /// Which account.
+        account: AccountId,
+        /// Which field.
+        field: Field,
+        /// What it was before the intent.
+        restore: Option<FieldState>,
+    },
+    /// What the service says against the account; empty when that is over.
+    Conditions {
+        /// Which account.
+        account: AccountId,
+        /// Its conditions from now on.
+        conditions: Vec<Condition>,
+    },
+    /// A version of the manifest was seen that needs no PUT.
+    Observed {
+        /// Which account.
+        account: AccountId,
+        /// Its manifest's name.
+        name: Arc<str>,
+        /// Its user's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zuid: Option<Zuid>,
+        /// Fingerprint of the spec.
+        #[serde(with = "hex")]
+        spec_hash: u64,
+    },
+    /// A token is about to be requested.
+    TokenRequest {
+        /// When.
+        at: Timestamp,
+    },
+    /// The service imposed a pause, or (`None`) it is over before its time.
+    Pause {
+        /// The pause.
+        pause: Option<ImposedPause>,
+    },
+}

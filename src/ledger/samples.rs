@@ -1,0 +1,119 @@
+//! Ledgers and records for this room's tests: any, and a few well-known ones.
+
+use proptest::prelude::*;
+
+use super::{FieldState, ImposedPause, Ledger, Owner, Record};
+use crate::account::{AccountId, Field, MAX_ID, SourceRef, Zoid, Zuid};
+use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::timestamp::Timestamp;
+
+pub(super) fn owner() -> Owner {
+    Owner::Organization(Zoid::new(12_345_678).unwrap())
+}
+
+pub(super) fn account(n: u64) -> AccountId {
+    AccountId::new(2_560_636_000_000_008_000 + n).unwrap()
+}
+
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_763_753_000_000 + seconds * 1000)
+}
+
+pub(super) fn source() -> SourceRef {
+    SourceRef { path: "sales/alice.yaml".into(), line: 1 }
+}
+
+pub(super) fn intent(n: u64, field: Field, to: bool) -> Record {
+    Record::Intent {
+        at: at(n),
+        account: account(n),
+        name: format!("account-{n}").into(),
+        zuid: Zuid::new(1_111_111),
+        field,
+        to,
+        spec_hash: 0xfeed,
+    }
+}
+
+pub(super) fn applied(n: u64, field: Field, value: bool) -> Record {
+    Record::Applied { at: at(n + 1), account: account(n), field, value, source: source() }
+}
+
+/// Both lines of a journaled PUT, for accounts 1, 2, 3, …
+pub(super) fn puts(count: u64) -> Vec<Record> {
+    (1..=count).flat_map(|n| [intent(n, Field::Enabled, true), applied(n, Field::Enabled, true)]).collect()
+}
+
+pub(super) fn after(mut ledger: Ledger, records: &[Record]) -> Ledger {
+    records.iter().for_each(|record| ledger.apply(record.clone()));
+    ledger
+}
+
+/// Few accounts, so that records meet; and the ends of the range.
+fn any_account() -> impl Strategy<Value = AccountId> {
+    prop_oneof![1..5_u64, Just(MAX_ID)].prop_map(|n| AccountId::new(n).unwrap())
+}
+
+/// Sometimes days apart, so that things are forgotten; and the ends of the range.
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![8 => 0..90_u64, 1 => Just(u64::MAX), 1 => Just(0)].prop_map(|days| {
+        Timestamp::from_millis(1_763_753_731_042_u64.saturating_add(days.saturating_mul(24 * 60 * 60 * 1000)))
+    })
+}
+
+fn any_source() -> impl Strategy<Value = SourceRef> {
+    (".{0,12}", any::<u32>()).prop_map(|(path, line)| SourceRef { path: path.into(), line })
+}
+
+fn any_field() -> impl Strategy<Value = Field> {
+    prop_oneof![Just(Field::Enabled), Just(Field::ActiveSyncEnabled)]
+}
+
+fn any_state() -> impl Strategy<Value = FieldState> {
+    prop_oneof![
+        (any::<bool>(), any_time(), any_source()).prop_map(|(value, applied_at, source)| FieldState::Applied {
+            value,
+            applied_at,
+            source
+        }),
+        any_time().prop_map(|since| FieldState::InDoubt { since }),
+    ]
+}
+
+fn any_condition() -> impl Strategy<Value = Condition> {
+    (any_time(), "\\PC{0,20}|.{0,20}", any::<u64>()).prop_map(|(at, message, generation)| Condition {
+        kind: ConditionType::Stalled,
+        status: ConditionStatus::True,
+        reason: Reason::Forbidden,
+        message: message.into(),
+        last_transition_time: at,
+        observed_generation: generation,
+    })
+}
+
+pub(super) fn any_record() -> impl Strategy<Value = Record> {
+    let zuid = || any::<Option<u32>>().prop_map(|n| n.and_then(|n| Zuid::new(n.into())));
+    let pause = any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
+    prop_oneof![
+        4 => (any_time(), any_account(), ".{0,8}", zuid(), any_field(), any::<(bool, u64)>()).prop_map(
+            |(at, account, name, zuid, field, (to, spec_hash))| {
+                Record::Intent { at, account, name: name.into(), zuid, field, to, spec_hash }
+            }
+        ),
+        4 => (any_time(), any_account(), any_field(), any::<bool>(), any_source()).prop_map(
+            |(at, account, field, value, source)| Record::Applied { at, account, field, value, source }
+        ),
+        2 => (any_account(), any_field(), proptest::option::of(any_state()))
+            .prop_map(|(account, field, restore)| Record::NotApplied { account, field, restore }),
+        1 => (any_account(), proptest::collection::vec(any_condition(), 0..3))
+            .prop_map(|(account, conditions)| Record::Conditions { account, conditions }),
+        1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
+            .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
+        1 => any_time().prop_map(|at| Record::TokenRequest { at }),
+        1 => proptest::option::of(pause).prop_map(|pause| Record::Pause { pause }),
+    ]
+}
+
+pub(super) fn any_records() -> impl Strategy<Value = Vec<Record>> {
+    proptest::collection::vec(any_record(), 0..40)
+}
