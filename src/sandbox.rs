@@ -11,18 +11,19 @@
 //! | room | is |
 //! |---|---|
 //! | [`settings`] | how strict, how large, who may sign in |
-//! | [`message`] | a request and a reply, without any HTTP library |
-//! | [`route`] | which documented operation a request is |
-//! | [`body`] | the JSON of a PUT, read strictly |
+//! | `message` | a request and a reply, without any HTTP library |
+//! | `route` | which documented operation a request is |
+//! | `body` | the JSON of a PUT, read strictly |
 //! | [`account`] | one account, and how the service prints it |
-//! | [`tokens`] | the OAuth endpoint and its limits |
-//! | [`budget`] | the request budget and its lock |
+//! | `tokens` | the OAuth endpoint and its limits |
+//! | `budget` | the request budget and its lock |
 //! | [`faults`] | one scripted misfortune, and the format of the script |
 //! | [`script`] | all of them, and who meets which |
-//! | [`log`] | what was asked, and totals |
-//! | [`listing`] | the three reads |
-//! | [`world`] | all of them as one value |
-//! | [`control`] | `/sandbox/…`: looking in from outside |
+//! | `log` | what was asked, and totals |
+//! | `listing` | the three reads |
+//! | `service` | how a request is handled, check by check |
+//! | [`world`] | all of it as one value |
+//! | `control` | `/sandbox/…`: looking in from outside |
 //! | [`banner`] | what a person who starts it reads |
 //! | [`http`] | the world behind a socket |
 
@@ -38,6 +39,7 @@ mod log;
 mod message;
 mod route;
 pub mod script;
+mod service;
 pub mod settings;
 mod tokens;
 pub mod world;

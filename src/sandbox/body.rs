@@ -31,8 +31,11 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        let Pairs(pairs) = serde_json::from_slice(bytes)
-            .map_err(|error| Refusal::input("JSON_PARSE_ERROR", format!("the body is not a JSON object: {error}")))?;
+        // Only the place: serde_json's own text can repeat what stands there.
+        let Pairs(pairs) = serde_json::from_slice(bytes).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Refusal::input("JSON_PARSE_ERROR", format!("the body is not one JSON object: see {place}"))
+        })?;
         let mut zuid = None;
         let mut mode = None;
         let mut active_sync = None;
@@ -183,9 +186,9 @@ mod tests {
         .map(refused)
         .into();
         insta::assert_snapshot!(all.join("\n"), @r#"
-        JSON_PARSE_ERROR: the body is not a JSON object: EOF while parsing a value at line 1 column 0
-        JSON_PARSE_ERROR: the body is not a JSON object: invalid type: sequence, expected an object at line 1 column 0
-        JSON_PARSE_ERROR: the body is not a JSON object: trailing characters at line 1 column 30
+        JSON_PARSE_ERROR: the body is not one JSON object: see line 1, column 0
+        JSON_PARSE_ERROR: the body is not one JSON object: see line 1, column 0
+        JSON_PARSE_ERROR: the body is not one JSON object: see line 1, column 30
         LESS_THAN_MIN_OCCURANCE: mode is missing
         PATTERN_NOT_MATCHED: mode is none of enableMailAccount, disableMailAccount, updateMobileSyncStatus
         PATTERN_NOT_MATCHED: mode is none of enableMailAccount, disableMailAccount, updateMobileSyncStatus

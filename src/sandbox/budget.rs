@@ -116,4 +116,25 @@ mod tests {
         429 None null
         "#);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_window_ever_admits_more_than_the_budget(
+            gaps in proptest::collection::vec(0_u64..2000, 1..200),
+            requests in 0_u32..5,
+        ) {
+            let budget = Budget { requests, window: SECOND, lock: 3 * SECOND, form: LockForm::Text };
+            let mut meter = Meter::new(budget);
+            let mut moment = Timestamp::from_millis(0);
+            let mut admitted = Vec::new();
+            for gap in gaps {
+                moment = moment + Duration::from_millis(gap);
+                if meter.admit(moment).is_ok() {
+                    admitted.push(moment);
+                }
+                let in_window = admitted.iter().filter(|earlier| moment.since(**earlier) < SECOND).count();
+                proptest::prop_assert!(in_window <= requests as usize);
+            }
+        }
+    }
 }

@@ -44,7 +44,7 @@ fn put_faults(world: &mut World, body: &[u8]) -> Reply {
         }
         Err(error) => {
             let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            refuse(400, &format!("{error}{cause}; the faults stay as they were"))
+            refuse(400, &format!("{error}{cause}; nothing changed"))
         }
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `operation` | `enableMailAccount`, `disableMailAccount`, `updateMobileSyncStatus`, `put` (any of them), `list`, `read`, `ownAccounts`, `token`, `unknown`; left out: all |
+//! | `operation` | a name of [`Operation`], such as `list`; `put` is any PUT; left out: all |
 //! | `account` | the `accountId` in the path of a PUT, as a string; left out: all |
 //! | `nth` | the first matching request that is met, counted from 1 since the script was set; default 1 |
 //! | `times` | how many matching requests from there on; left out: all |
@@ -31,7 +31,7 @@
 //! | `"expireToken"` | the request's access token is invalid from now on |
 //! | `"badGateway"` | 502 with a page of HTML, nothing took effect |
 //! | `{"redirect": "URL"}` | 302 to there |
-//! | `{"answer": {…}}` | `status`, `headers`, `body` (a string as it is, else JSON); with `"acts": true` the request takes effect first |
+//! | `{"answer": {…}}` | `status`, `headers`, `body` (text, or JSON); takes effect first with `"acts": true` |
 //!
 //! A request the budget refuses meets no fault and counts for none. Latency delays the reply, not
 //! the effect: what was asked has happened while the caller still waits.

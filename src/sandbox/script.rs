@@ -156,7 +156,8 @@ mod tests {
         fault 1 of the script has a value of Location that is not printable ASCII
         "#);
         let many = vec![Fault { effect: Some(Effect::BadGateway), ..Fault::default() }; MAX_FAULTS + 1];
-        insta::assert_snapshot!(Script::new(many).unwrap_err(), @"the fault script has 1001 faults, and the sandbox keeps at most 1000");
+        let error = Script::new(many).unwrap_err();
+        insta::assert_snapshot!(error, @"the fault script has 1001 faults, and the sandbox keeps at most 1000");
     }
 
     #[test]
