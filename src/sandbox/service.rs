@@ -2,8 +2,8 @@
 //!
 //! In: a request and its moment. Out: a reply, and what the request did to the world.
 //! Invariants: a request is checked in this order, and the first objection is the answer: request
-//! budget, fault, URL, method, authorization, scope, organization, headers, body, account; nothing
-//! takes effect unless all agree. A reply says 200 to a PUT exactly when it took effect, unless a
+//! budget, fault, URL, method, authorization, scope, organization, headers, query, body, account;
+//! nothing takes effect unless all agree. A reply says 200 to a PUT exactly when it took effect, unless a
 //! fault lies about it. Deliberately not refused: disabling the administrator's own account, because
 //! the real service does not promise to stop that either.
 
