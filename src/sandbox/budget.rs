@@ -51,7 +51,6 @@ impl Meter {
             self.admitted.pop_front();
         }
         if self.admitted.len() >= self.budget.requests as usize {
-            self.admitted.clear();
             self.locked_until = Some(now + self.budget.lock);
             return Err(Excess::OverBudget { left: self.budget.lock });
         }
@@ -122,8 +121,9 @@ mod tests {
         fn no_window_ever_admits_more_than_the_budget(
             gaps in proptest::collection::vec(0_u64..2000, 1..200),
             requests in 0_u32..5,
+            lock in 0_u64..3000,
         ) {
-            let budget = Budget { requests, window: SECOND, lock: 3 * SECOND, form: LockForm::Text };
+            let budget = Budget { requests, window: SECOND, lock: Duration::from_millis(lock), form: LockForm::Text };
             let mut meter = Meter::new(budget);
             let mut moment = Timestamp::from_millis(0);
             let mut admitted = Vec::new();

@@ -22,6 +22,7 @@ async fn one_request_too_many_locks_everybody_out_and_says_for_how_long() {
     assert_eq!((totals.over_budget, totals.while_locked, totals.applied), (1, 1, 2));
     assert!(rig.account().mailbox_enabled, "what was refused took no effect");
     assert!(rig.world().locked_until(now()).is_some());
+    assert!(answer(rig.refresh(&REFRESH)).await.contains("access_token"), "tokens come from another host");
 }
 
 #[tokio::test]
