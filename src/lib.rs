@@ -16,11 +16,14 @@ pub mod status;
 pub mod throttle;
 pub mod zoho;
 
+pub mod clock;
+pub mod report;
 pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod metrics;
 pub mod sandbox;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;

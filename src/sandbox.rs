@@ -54,7 +54,7 @@ pub use log::{Entry, Totals};
 pub use message::{Delivery, Reply, Request};
 pub use route::Operation;
 pub use script::Script;
-pub use settings::{Budget, Credentials, LockForm, Role, Scope, Settings};
+pub use settings::{Budget, Credentials, LockForm, Role, Scope, Settings, sample_zuid};
 pub use world::World;
 
 /// Why the sandbox cannot start, or does not take a fault script.

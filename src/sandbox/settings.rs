@@ -56,7 +56,8 @@ impl Default for Settings {
     }
 }
 
-fn sample_zuid() -> Zuid {
+/// The user in Zoho's sample requests: the person of [`Settings::default`].
+pub fn sample_zuid() -> Zuid {
     Zuid::new(SAMPLE_ZUID).expect("the sample zuid lies within a long")
 }
 
