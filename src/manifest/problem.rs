@@ -139,6 +139,11 @@ impl Problem {
         }
     }
 
+    /// `path:line:column`, printable, for problems that name a second place.
+    pub fn location(path: &str, place: Place) -> String {
+        format!("{}:{place}", printable_path(path))
+    }
+
     /// The spot in the file.
     pub const fn place(&self) -> Place {
         Place { line: self.line, column: self.column }
