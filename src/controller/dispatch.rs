@@ -184,7 +184,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.throttle.cancel_put(now);
         self.record(Record::NotApplied { account, field: flight.change.field, restore: flight.prior });
         self.write();
-        self.queue.put_back(account, urgency(flight.change.is_disruption()), now);
+        self.queue.put_back(account, urgency(&[flight.change]), now);
     }
 
     /// The record of a token request is durable: the request leaves.

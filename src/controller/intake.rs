@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::{Controller, Journal};
 use crate::account::AccountId;
+use crate::change::Change;
 use crate::desired::{self, DesiredAccount};
 use crate::ledger::{Record, Row};
 use crate::manifest::{Parsed, Problem, ProblemCode};
@@ -134,13 +135,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
         self.backlog.set(account, &plan, now);
         let open = self.backlog.open(account, &plan);
-        self.guard.set_pending(account, open.iter().any(crate::change::Change::is_disruption));
-        match open.first() {
-            None => self.queue.remove(account),
-            Some(next) => {
-                self.metrics.queue_added();
-                self.queue.add(account, urgency(next.is_disruption()), now);
-            }
+        self.guard.set_pending(account, open.iter().any(Change::is_disruption));
+        if open.is_empty() {
+            self.queue.remove(account);
+        } else {
+            self.metrics.queue_added();
+            self.queue.add(account, urgency(&open), now);
         }
     }
 
@@ -180,7 +180,7 @@ fn observations(
     [observed, over.then(|| Record::Conditions { account, conditions: Vec::new() })]
 }
 
-/// A disruption goes first.
-pub(super) const fn urgency(is_disruption: bool) -> Urgency {
-    if is_disruption { Urgency::Revocation } else { Urgency::Grant }
+/// An account that is to lose something goes first, even if it takes a grant to get there.
+pub(super) fn urgency(changes: &[Change]) -> Urgency {
+    if changes.iter().any(Change::is_disruption) { Urgency::Revocation } else { Urgency::Grant }
 }

@@ -72,19 +72,24 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.step(account, now);
     }
 
-    /// Plans the account again after an attempt: what is left of it goes on at once.
-    fn step(&mut self, account: AccountId, now: Timestamp) {
+    /// Plans the account again, and counts what is open of it.
+    fn replan(&mut self, account: AccountId, now: Timestamp) -> Vec<Change> {
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, self.desired.get(account), row, now);
         self.backlog.set(account, &plan, now);
         let open = self.backlog.open(account, &plan);
         self.guard.set_pending(account, open.iter().any(Change::is_disruption));
-        match open.first() {
-            Some(next) => self.queue.put_back(account, urgency(next.is_disruption()), now),
-            None => {
-                self.queue.done(account, now);
-                self.queue.remove(account);
-            }
+        open
+    }
+
+    /// Plans the account again after an attempt: what is left of it goes on at once.
+    fn step(&mut self, account: AccountId, now: Timestamp) {
+        let open = self.replan(account, now);
+        if open.is_empty() {
+            self.queue.done(account, now);
+            self.queue.remove(account);
+        } else {
+            self.queue.put_back(account, urgency(&open), now);
         }
     }
 
@@ -122,7 +127,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             return self.step(change.account, now);
         }
         self.metrics.queue_retried();
-        let urgency = urgency(change.is_disruption());
+        let urgency = urgency(&self.replan(change.account, now));
         self.queue.retry(change.account, urgency, self.settings.backoff, fastrand::f64(), now);
     }
 
@@ -151,8 +156,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         wait: Option<Duration>,
         now: Timestamp,
     ) {
-        let change = &flight.change;
-        self.queue.put_back(change.account, urgency(change.is_disruption()), now);
+        self.step(flight.change.account, now);
         match cause {
             PauseCause::Throttled => {
                 let wait = wait.unwrap_or(self.settings.throttle_pause);

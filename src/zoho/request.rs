@@ -162,7 +162,7 @@ fn body(operation: Operation, zuid: Option<Zuid>, to: bool) -> String {
 /// The POST that asks `accounts_url` for an access token (Zoho's documentation, OAuth: refreshing access tokens).
 pub(super) fn encode_token_request(credentials: &RefreshCredentials, accounts_url: &BaseUrl) -> HttpRequest {
     let RefreshCredentials { client_id, client_secret, refresh_token } = credentials;
-    let form = url::form_urlencoded::Serializer::new(String::new())
+    let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("client_id", client_id.expose_secret())
         .append_pair("client_secret", client_secret.expose_secret())
         .append_pair("refresh_token", refresh_token.expose_secret())

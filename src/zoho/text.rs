@@ -24,7 +24,7 @@ impl<'a> Secrets<'a> {
     pub fn new(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all = Vec::new();
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
-            let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
             if encoded != secret {
                 all.push(Cow::Owned(encoded));
             }
