@@ -99,7 +99,14 @@ struct Log {
     log_format: Option<LogFormat>,
 
     /// What is logged: error, warn, info, debug, trace, or a filter by module
-    #[arg(long, value_name = "FILTER", global = true, env = "ZOHO_MAIL_LOG_LEVEL", default_value = "info", display_order = 901)]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        global = true,
+        env = "ZOHO_MAIL_LOG_LEVEL",
+        default_value = "info",
+        display_order = 901
+    )]
     log_level: String,
 }
 
@@ -168,9 +175,7 @@ pub fn command() -> clap::Command {
         let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         if empty { argument.env(clap::builder::Resettable::Reset) } else { argument }
     };
-    Cli::command()
-        .mut_args(unset_if_empty)
-        .mut_subcommands(|subcommand| subcommand.mut_args(unset_if_empty))
+    Cli::command().mut_args(unset_if_empty).mut_subcommands(|subcommand| subcommand.mut_args(unset_if_empty))
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
@@ -191,9 +196,10 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 impl Cli {
     fn run(self) -> anyhow::Result<Exit> {
-        let format = self.log.log_format.unwrap_or_else(|| {
-            if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json }
-        });
+        let format = self
+            .log
+            .log_format
+            .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
         telemetry::start(format, &self.log.log_level)?;
         match self.command {
             Command::Run(run) => run.run(),

@@ -26,8 +26,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use self::backlog::Backlog;
-use self::tokens::Tokens;
 pub use self::intake::look;
+use self::tokens::Tokens;
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::clock::Clock;

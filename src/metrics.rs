@@ -85,28 +85,94 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
-        let build: Family<Labels<1>, Gauge> = register(r, "build_info", "Always 1; the version is a label", Family::default());
+        let build: Family<Labels<1>, Gauge> =
+            register(r, "build_info", "Always 1; the version is a label", Family::default());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").into())]).set(1);
         Self {
             reconciles: register(r, "reconcile", "Attempts at one change, by how they ended", Family::default()),
             reconcile_errors: register(r, "reconcile_errors", "Attempts that failed, by reason", Family::default()),
-            reconcile_duration: register(r, "reconcile_duration_seconds", "From the intent of a change to its end", seconds()),
+            reconcile_duration: register(
+                r,
+                "reconcile_duration_seconds",
+                "From the intent of a change to its end",
+                seconds(),
+            ),
             queue_depth: register(r, "workqueue_depth", "Accounts that are queued or back off", Gauge::default()),
             queue_adds: register(r, "workqueue_adds", "Accounts queued by an edit or a resync", Counter::default()),
-            queue_retries: register(r, "workqueue_retries", "Accounts queued again after a failure", Counter::default()),
-            queue_wait: register(r, "workqueue_queue_duration_seconds", "How long an account was ready before its turn", long_seconds()),
-            api_requests: register(r, "api_requests", "Requests to the service, by operation and HTTP status or kind of failure", Family::default()),
-            api_duration: register(r, "api_request_duration_seconds", "How long the service took", Family::new_with_constructor(seconds as fn() -> Histogram)),
-            api_paused: register(r, "api_paused_seconds", "How long work waited for permission to start a request", Family::default()),
-            token_refreshes: register(r, "token_refreshes", "Requests for an access token, by how they ended", Family::default()),
+            queue_retries: register(
+                r,
+                "workqueue_retries",
+                "Accounts queued again after a failure",
+                Counter::default(),
+            ),
+            queue_wait: register(
+                r,
+                "workqueue_queue_duration_seconds",
+                "How long an account was ready before its turn",
+                long_seconds(),
+            ),
+            api_requests: register(
+                r,
+                "api_requests",
+                "Requests to the service, by operation and HTTP status or kind of failure",
+                Family::default(),
+            ),
+            api_duration: register(
+                r,
+                "api_request_duration_seconds",
+                "How long the service took",
+                Family::new_with_constructor(seconds as fn() -> Histogram),
+            ),
+            api_paused: register(
+                r,
+                "api_paused_seconds",
+                "How long work waited for permission to start a request",
+                Family::default(),
+            ),
+            token_refreshes: register(
+                r,
+                "token_refreshes",
+                "Requests for an access token, by how they ended",
+                Family::default(),
+            ),
             accounts: register(r, "accounts", "Declared accounts, by condition", Family::default()),
             manifest_problems: register(r, "manifest_problems", "Problems in manifests", Gauge::default()),
-            pending_changes: register(r, "plan_pending_changes", "Changes that are wanted and not acknowledged", Family::default()),
-            disruptions_held: register(r, "disruptions_held", "Accounts whose disruptions the budget holds", Gauge::default()),
-            ledger_commit: register(r, "ledger_commit_duration_seconds", "How long a group of records took to become durable", Histogram::new(exponential_buckets(0.000_05, 2.0, 16))),
-            ledger_failures: register(r, "ledger_commit_failures", "Groups of records that could not be written", Counter::default()),
-            oldest_unapplied: register(r, "oldest_unapplied_change_seconds", "How long the oldest change has been waiting; 0 if none is", SecondsGauge::default()),
-            last_sync: register(r, "last_sync_timestamp_seconds", "When the desired state was last read, in Unix time", SecondsGauge::default()),
+            pending_changes: register(
+                r,
+                "plan_pending_changes",
+                "Changes that are wanted and not acknowledged",
+                Family::default(),
+            ),
+            disruptions_held: register(
+                r,
+                "disruptions_held",
+                "Accounts whose disruptions the budget holds",
+                Gauge::default(),
+            ),
+            ledger_commit: register(
+                r,
+                "ledger_commit_duration_seconds",
+                "How long a group of records took to become durable",
+                Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
+            ),
+            ledger_failures: register(
+                r,
+                "ledger_commit_failures",
+                "Groups of records that could not be written",
+                Counter::default(),
+            ),
+            oldest_unapplied: register(
+                r,
+                "oldest_unapplied_change_seconds",
+                "How long the oldest change has been waiting; 0 if none is",
+                SecondsGauge::default(),
+            ),
+            last_sync: register(
+                r,
+                "last_sync_timestamp_seconds",
+                "When the desired state was last read, in Unix time",
+                SecondsGauge::default(),
+            ),
             registry,
         }
     }

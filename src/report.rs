@@ -167,4 +167,3 @@ pub struct Summary {
     /// Why the pass ended early.
     pub gave_up: Option<String>,
 }
-

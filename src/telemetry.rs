@@ -35,8 +35,7 @@ pub struct InvalidLevel {
 
 /// Starts logging for the life of the process. A second call changes nothing.
 pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
-    let filter =
-        EnvFilter::try_new(level).map_err(|source| InvalidLevel { level: level.to_owned(), source })?;
+    let filter = EnvFilter::try_new(level).map_err(|source| InvalidLevel { level: level.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Terminal).with_target(false);
     // A subscriber that is already there (a test's) stays.
     let _ = match format {

@@ -96,10 +96,8 @@ fn text(summary: &Summary, problems: usize) -> String {
         let _ = writeln!(text, "{problems} problem(s) in manifests; see `validate`. Their accounts were left alone.");
     }
     let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());
-    let _ = writeln!(
-        text,
-        "{planned} planned = {applied} applied + {held} held + {failed} failed + {in_doubt} in doubt"
-    );
+    let _ =
+        writeln!(text, "{planned} planned = {applied} applied + {held} held + {failed} failed + {in_doubt} in doubt");
     text
 }
 

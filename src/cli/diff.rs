@@ -46,7 +46,8 @@ fn unified(changes: &[Change], ledger: &Ledger) -> String {
     for field in Field::ALL {
         let change = changes.iter().find(|change| change.field == field);
         let known = ledger.known(*account, field);
-        for (text, value) in [(&mut before, Some(known)), (&mut after, change.map(|change| Known::Applied(change.to)))] {
+        for (text, value) in [(&mut before, Some(known)), (&mut after, change.map(|change| Known::Applied(change.to)))]
+        {
             match value.unwrap_or(known) {
                 Known::Absent => {}
                 // Writing to a String cannot fail.

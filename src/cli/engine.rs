@@ -12,8 +12,8 @@ use tracing::info;
 
 use crate::account::Field;
 use crate::change::Known;
-use crate::config::{Service, Target, UsageError};
 use crate::clock::Clock;
+use crate::config::{Service, Target, UsageError};
 use crate::controller::{Controller, Ended, Inputs, Settings};
 use crate::ledger::Ledger;
 use crate::ledger::file::LedgerFile;
@@ -108,7 +108,8 @@ async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationTok
     let person = sandbox::sample_zuid();
     let mut world = World::new(settings);
     for (id, row) in &ledger.accounts {
-        let mut account = Account::new(*id, row.zuid.unwrap_or(person), &format!("{}@sandbox.example", row.name), &row.name);
+        let mut account =
+            Account::new(*id, row.zuid.unwrap_or(person), &format!("{}@sandbox.example", row.name), &row.name);
         account.mailbox_enabled = row.known(Field::Enabled) != Known::Applied(false);
         account.active_sync_enabled = row.known(Field::ActiveSyncEnabled) != Known::Applied(false);
         world.seed(account);

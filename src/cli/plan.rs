@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::{Exit, TextOutput, load, print};
 use crate::account::AccountId;
 use crate::change::Change;
-use crate::config::{Disruptions, Folder, Target};
 use crate::clock::Clock;
+use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
 use crate::guard::{Guard, Reviewed, review};
 use crate::ledger::{self, Ledger};
@@ -102,11 +102,13 @@ fn text(reviewed: &Reviewed, desired: &DesiredState, ledger: &Ledger) -> String 
     let _ = write_accounts(&mut text, allowed, false).and_then(|()| write_accounts(&mut text, held, true));
     let orphans = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
     if orphans > 0 {
-        let _ = writeln!(text, "{orphans} account(s) in the ledger have no manifest any more: nothing is PUT for them.\n");
+        let _ =
+            writeln!(text, "{orphans} account(s) in the ledger have no manifest any more: nothing is PUT for them.\n");
     }
     if allowed.is_empty() && held.is_empty() {
         let accounts = desired.managed();
-        let _ = writeln!(text, "No changes. All that the manifests of {accounts} account(s) want has been acknowledged.");
+        let _ =
+            writeln!(text, "No changes. All that the manifests of {accounts} account(s) want has been acknowledged.");
         return text;
     }
     let (revoke, grant): (Vec<_>, Vec<_>) = allowed.iter().partition(|change| change.is_disruption());

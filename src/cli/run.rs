@@ -6,8 +6,8 @@ use clap::Args;
 use tokio::sync::Notify;
 use tracing::info;
 
-use super::engine::{self, Engine};
 use super::Exit;
+use super::engine::{self, Engine};
 use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Rules};
@@ -50,23 +50,23 @@ impl Run {
             read_again.notify_one();
         })?;
         if let Some(listener) = listener {
-            let metrics = Arc::new(move |open, report: &Report, now| {
-                if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
-            });
+            let metrics = Arc::new(
+                move |open, report: &Report, now| {
+                    if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
+                },
+            );
             let pages = admin::Pages { reports: reports.clone(), queries: outside.queries, metrics, clock };
             admin::serve(listener, pages, cancel.clone());
         }
         service::tell_manager(reports.clone(), clock, cancel.clone());
         let rules = Rules { auth: target.auth.into() };
-        let watch = source::Watch {
-            debounce: daemon.debounce,
-            resync: daemon.resync_interval,
-            ..source::Watch::default()
-        };
+        let watch =
+            source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
         info!(version = env!("CARGO_PKG_VERSION"), folder = %folder.desired_state.display(),
             ledger = %target.ledger_file().display(), target = %target.owner()?, "started");
         let parse = move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
-        let watcher = source::watch(folder.desired_state, watch, Arc::new(parse), outside.looks, resync, cancel.clone());
+        let watcher =
+            source::watch(folder.desired_state, watch, Arc::new(parse), outside.looks, resync, cancel.clone());
         let ended = controller.run(inputs).await;
         cancel.cancel();
         engine::close(ended)?;

@@ -4,9 +4,9 @@ use clap::{Args, ValueEnum};
 use comfy_table::{ColumnConstraint, Table, presets};
 
 use super::{Exit, load, print};
+use crate::clock::Clock;
 use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
-use crate::clock::Clock;
 use crate::guard::Guard;
 use crate::ledger::{self, FieldState, Ledger, Owner};
 use crate::manifest;
@@ -67,8 +67,7 @@ impl Status {
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
         let now = Clock::start().now();
-        let guard =
-            Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+        let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
         let mut all = list(&desired, &ledger, guard, &load::broken(&desired), now);
         let missing: Vec<_> =
             names.iter().filter(|name| !all.items.iter().any(|item| *item.metadata.name == ***name)).collect();
@@ -80,7 +79,9 @@ impl Status {
             Output::Wide => print(&table(&all, true, now))?,
             Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?,
             Output::Yaml => print(&manifest::to_yaml(&all)?)?,
-            Output::Name => print(&all.items.iter().map(|item| format!("{}\n", item.metadata.name)).collect::<String>())?,
+            Output::Name => {
+                print(&all.items.iter().map(|item| format!("{}\n", item.metadata.name)).collect::<String>())?
+            }
         }
         for name in &missing {
             anstream::eprintln!("error: no account is called {name:?}, neither in the manifests nor in the ledger");

@@ -160,12 +160,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
 /// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has
 /// not seen, and that what the service said is over.
-fn observations(
-    account: AccountId,
-    desired: DesiredAccount<'_>,
-    row: &Row,
-    plan: &AccountPlan,
-) -> [Option<Record>; 2] {
+fn observations(account: AccountId, desired: DesiredAccount<'_>, row: &Row, plan: &AccountPlan) -> [Option<Record>; 2] {
     if !plan.changes.is_empty() {
         return [None, None];
     }

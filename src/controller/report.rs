@@ -98,8 +98,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             status::item(account, Facts { desired: Some(desired), row, broken: false, held }, now)
         });
         let undeclared = self.ledger.accounts.iter().filter(|(account, _)| self.desired.get(**account).is_none());
-        let remembered = undeclared
-            .map(|(account, row)| status::item(*account, Facts { row: Some(row), ..Facts::default() }, now));
+        let remembered =
+            undeclared.map(|(account, row)| status::item(*account, Facts { row: Some(row), ..Facts::default() }, now));
         MailAccountList::new(declared.chain(remembered).collect())
     }
 }

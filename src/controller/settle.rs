@@ -148,14 +148,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.step(change.account, now);
     }
 
-    fn paused(
-        &mut self,
-        flight: &Flight,
-        cause: PauseCause,
-        failure: Failure,
-        wait: Option<Duration>,
-        now: Timestamp,
-    ) {
+    fn paused(&mut self, flight: &Flight, cause: PauseCause, failure: Failure, wait: Option<Duration>, now: Timestamp) {
         self.step(flight.change.account, now);
         match cause {
             PauseCause::Throttled => {

@@ -5,6 +5,7 @@
 //! Invariant: no text holds a byte of a file, or the target of a link.
 //! Deliberately absent: the path of the file; whoever prints a problem has it beside it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -12,56 +13,83 @@ use rustix::io::Errno;
 use super::{DEBOUNCE_MAX, MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
 
 /// Why one path could not be read. The last good content of that path, if any, still stands.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadProblem {
     /// More than [`MAX_FILE`].
-    #[error("expected at most {} MiB, found {size} bytes: split the file", MAX_FILE >> 20)]
     TooLarge {
         /// Size in bytes, as far as it is known.
         size: u64,
     },
     /// A FIFO, a socket or a device.
-    #[error("expected a regular file, found {found}: remove it from the folder")]
     NotAFile {
         /// What it is, for people.
         found: &'static str,
     },
     /// A symbolic link whose target is not in the folder.
-    #[error(
-        "expected something inside the folder, found a symbolic link that leads outside: \
-         put the file itself here, or a relative link that stays inside"
-    )]
     LeadsOutside,
     /// Symbolic links in a circle.
-    #[error("expected a file or a folder, found symbolic links in a circle: remove the link")]
     Loop,
     /// A symbolic link to nothing, for longer than any swap takes.
-    #[error("expected a file or a folder, found a symbolic link to nothing: restore its target, or remove the link")]
     Dangling,
     /// A folder below more than [`MAX_DEPTH`] others.
-    #[error("expected at most {MAX_DEPTH} folders inside one another, found more: move this one up")]
     TooDeep,
     /// Changed at every look.
-    #[error("expected a file at rest, found one still being written after {} s: let its writer finish", DEBOUNCE_MAX.as_secs())]
     BeingWritten,
     /// A name that is no text.
-    #[error("expected a name in UTF-8, found other bytes (shown escaped): rename it")]
     NameNotUtf8,
     /// A file that the system does not let us read.
-    #[error("expected a readable file, found: {why}: check its permissions and the disk")]
     Unreadable {
         /// The system's words.
         why: String,
     },
     /// A folder that the system does not let us list. What is known of its files still stands.
-    #[error("expected a folder that can be listed, found: {why}: check its permissions and the disk")]
     Unlistable {
         /// The system's words.
         why: String,
     },
 }
 
+/// `expected …, found …: hint`, on one line.
+impl fmt::Display for ReadProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (expected, found, hint) = self.parts();
+        write!(f, "expected {expected}, found {found}: {hint}")
+    }
+}
+
+impl std::error::Error for ReadProblem {}
+
 impl ReadProblem {
+    /// What was expected, what was found, and what to do about it.
+    pub fn parts(&self) -> (String, String, &'static str) {
+        let (expected, found, hint): (&str, &str, _) = match self {
+            Self::TooLarge { size } => {
+                return (format!("at most {MAX_FILE} bytes"), size.to_string(), "split the file");
+            }
+            Self::TooDeep => {
+                return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
+            }
+            Self::BeingWritten => {
+                let found = format!("one still being written after {} s", DEBOUNCE_MAX.as_secs());
+                return ("a file at rest".into(), found, "let its writer finish");
+            }
+            Self::NotAFile { found } => ("a regular file", found, "remove it from the folder"),
+            Self::LeadsOutside => (
+                "something inside the folder",
+                "a symbolic link that leads outside",
+                "put the file itself here, or a relative link that stays inside",
+            ),
+            Self::Loop => ("a file or a folder", "symbolic links in a circle", "remove the link"),
+            Self::Dangling => {
+                ("a file or a folder", "a symbolic link to nothing", "restore its target, or remove the link")
+            }
+            Self::NameNotUtf8 => ("a name in UTF-8", "other bytes (shown escaped)", "rename it"),
+            Self::Unreadable { why } => ("a readable file", why, "check its permissions and the disk"),
+            Self::Unlistable { why } => ("a folder that can be listed", why, "check its permissions and the disk"),
+        };
+        (expected.into(), found.into(), hint)
+    }
+
     /// A stable name for metrics and tests.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -185,7 +185,7 @@ async fn a_token_is_asked_for_with_a_form_and_granted() {
     assert_eq!(seen.request_line(), "POST /oauth/v2/token HTTP/1.1");
     assert_eq!(seen.header("Content-Type"), ["application/x-www-form-urlencoded"]);
     assert!(seen.header("Authorization").is_empty());
-    let form: Vec<_> = url::form_urlencoded::parse(&seen.body).collect();
+    let form: Vec<_> = form_urlencoded::parse(&seen.body).collect();
     let expected = [
         ("client_id", "1000.ID"),
         ("client_secret", "the&secret"),
