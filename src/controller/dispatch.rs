@@ -127,16 +127,16 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     pub(super) fn credentials_refused(&mut self, failure: &Failure) {
-        let message = failure.message.to_string();
+        let why = failure.message.to_string();
         self.report.send_if_modified(|report| {
-            let news = report.credentials_refused.as_ref() != Some(&message);
+            let news = report.credentials_refused.as_ref() != Some(&why);
             if news {
-                warn!(reason = %failure.reason, message, "the credentials do not work; all PUTs wait for others");
-                report.credentials_refused = Some(message);
+                warn!(reason = %failure.reason, why, "the credentials do not work; all PUTs wait for others");
+                report.credentials_refused = Some(why);
             }
             news
         });
-        self.give_up_if_one_pass("the credentials do not work");
+        self.give_up_if_one_pass(&format!("the credentials do not work: {}", failure.message));
     }
 
     fn begin(&mut self, change: Change, now: Timestamp) {
