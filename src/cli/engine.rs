@@ -64,23 +64,26 @@ pub(super) struct Outside {
 pub(super) async fn build(target: &Target, service: &Service, settings: Settings) -> anyhow::Result<Engine> {
     let (committed_out, committed) = mpsc::unbounded_channel();
     let path = target.ledger_file();
-    let owner = target.owner()?;
+    let (owner, principal) = (target.owner()?, target.principal()?);
+    // What is wrong with the options is said before a file is made.
+    let real = if target.sandbox { None } else { Some(credentials()?) };
     let (file, ledger) = tokio::task::block_in_place(|| LedgerFile::open(&path, owner, committed_out))?;
     let cancel = CancellationToken::new();
-    let (api, accounts, credentials) = if target.sandbox {
-        let url = embed_sandbox(target, &ledger, cancel.clone()).await?;
-        info!(%url, ledger = %path.display(), "sandbox: nothing that happens here reaches Zoho");
-        (url.clone(), url, sandbox_credentials(target))
-    } else {
-        let api = service.api_url.clone().unwrap_or_else(|| service.data_center.mail_url());
-        let accounts = service.accounts_url.clone().unwrap_or_else(|| service.data_center.accounts_url());
-        let credentials = CredentialSource::new(|name| std::env::var_os(name));
-        credentials.load().map_err(|error| UsageError(error.to_string()))?;
-        (api, accounts, credentials)
+    let (api, accounts, credentials) = match real {
+        None => {
+            let url = embed_sandbox(target, &ledger, cancel.clone()).await?;
+            info!(%url, ledger = %path.display(), "sandbox: nothing that happens here reaches Zoho");
+            (url.clone(), url, sandbox_credentials(target))
+        }
+        Some(credentials) => {
+            let api = service.api_url.clone().unwrap_or_else(|| service.data_center.mail_url());
+            let accounts = service.accounts_url.clone().unwrap_or_else(|| service.data_center.accounts_url());
+            (api, accounts, credentials)
+        }
     };
     let transport = HttpTransport::new(settings.request_timeout);
     transport.check(&api)?;
-    let client = Client::new(transport, api, accounts, target.principal()?);
+    let client = Client::new(transport, api, accounts, principal);
     let (looks_out, looks) = mpsc::channel(INPUTS_WAITING);
     let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
@@ -96,6 +99,13 @@ pub(super) async fn build(target: &Target, service: &Service, settings: Settings
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
     })
+}
+
+/// The credentials in the environment, looked at once so that a missing one is told before anything is done.
+fn credentials() -> anyhow::Result<CredentialSource> {
+    let source = CredentialSource::new(|name| std::env::var_os(name));
+    source.load().map_err(|error| UsageError(format!("{:#}", anyhow::Error::new(error))))?;
+    Ok(source)
 }
 
 /// A sandbox on a free port of this machine. Its world is what the sandbox's ledger says was applied,
