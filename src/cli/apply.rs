@@ -82,7 +82,8 @@ impl Apply {
 fn text(summary: &Summary) -> String {
     let Summary { planned, applied, held, failed, in_doubt, disruptions, gave_up } = summary;
     let mut text = String::new();
-    for (title, changes) in [("Failed", failed), ("In doubt", in_doubt), ("Held", held)] {
+    let doubt = "In doubt (sent, and its end is not known; the next apply sends what is wanted then)";
+    for (title, changes) in [("Failed", failed), (doubt, in_doubt), ("Held", held)] {
         // Writing to a String cannot fail.
         let _ = write_list(&mut text, title, changes);
     }

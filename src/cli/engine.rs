@@ -13,7 +13,7 @@ use tracing::info;
 use crate::account::Field;
 use crate::change::Known;
 use crate::clock::Clock;
-use crate::config::{Service, Target, UsageError};
+use crate::config::{Auth, Service, Target, UsageError};
 use crate::controller::{Controller, Ended, Inputs, Settings};
 use crate::ledger::Ledger;
 use crate::ledger::file::LedgerFile;
@@ -118,8 +118,9 @@ async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationTok
     let person = sandbox::sample_zuid();
     let mut world = World::new(settings);
     for (id, row) in &ledger.accounts {
-        let mut account =
-            Account::new(*id, row.zuid.unwrap_or(person), &format!("{}@sandbox.example", row.name), &row.name);
+        // With user authentication a PUT names no zuid: whatever it reached is the person's own.
+        let zuid = row.zuid.filter(|_| target.auth == Auth::Admin).unwrap_or(person);
+        let mut account = Account::new(*id, zuid, &format!("{}@sandbox.example", row.name), &row.name);
         account.mailbox_enabled = row.known(Field::Enabled) != Known::Applied(false);
         account.active_sync_enabled = row.known(Field::ActiveSyncEnabled) != Known::Applied(false);
         world.seed(account);
@@ -131,8 +132,8 @@ async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationTok
 
 fn sandbox_credentials(target: &Target) -> CredentialSource {
     let credentials = match target.auth {
-        crate::config::Auth::Admin => sandbox::Credentials::administrator(),
-        crate::config::Auth::User => sandbox::Credentials::person(sandbox::sample_zuid()),
+        Auth::Admin => sandbox::Credentials::administrator(),
+        Auth::User => sandbox::Credentials::person(sandbox::sample_zuid()),
     };
     CredentialSource::new(move |name| {
         let value = match name {

@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Exit, count, load, print};
-use crate::account::AccountId;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::condition::Reason;
@@ -19,6 +18,7 @@ use crate::ledger::{self, Ledger};
 use crate::manifest::{self, Problem};
 use crate::plan::{plan, plan_account};
 use crate::status::API_VERSION;
+use crate::timestamp::Timestamp;
 
 /// `plan`.
 #[derive(Clone, Debug, Args)]
@@ -62,12 +62,33 @@ struct Document<'a> {
 
 /// What is desired, what is known, and what follows: shared by `plan` and `diff`.
 pub(super) struct Comparison {
-    pub(super) desired: DesiredState,
     pub(super) ledger: Ledger,
     pub(super) reviewed: Reviewed,
     pub(super) problems: Vec<Problem>,
-    /// How many accounts a manifest suspends.
-    pub(super) suspended: usize,
+    standing: Standing,
+}
+
+/// How many accounts are planned for, and how many are left alone.
+struct Standing {
+    planned: usize,
+    suspended: usize,
+    duplicate: usize,
+    orphaned: usize,
+}
+
+impl Standing {
+    fn count(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Self {
+        let orphaned = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
+        let mut standing = Self { planned: 0, suspended: 0, duplicate: 0, orphaned };
+        for (id, account) in desired.iter() {
+            *match plan_account(id, Some(account), None, now).blocked {
+                Some(Reason::Suspended) => &mut standing.suspended,
+                Some(_) => &mut standing.duplicate,
+                None => &mut standing.planned,
+            } += 1;
+        }
+        standing
+    }
 }
 
 /// Reads the folder and the ledger, and plans.
@@ -80,9 +101,8 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
     let changes = plan(&desired, &ledger, now).changes;
     let reviewed = review(guard, changes, desired.managed(), now);
     let problems = load::problems(&desired, &folder.desired_state);
-    let blocked = desired.iter().map(|(id, account)| plan_account(id, Some(account), None, now).blocked);
-    let suspended = blocked.filter(|blocked| *blocked == Some(Reason::Suspended)).count();
-    Ok(Comparison { desired, ledger, reviewed, problems, suspended })
+    let standing = Standing::count(&desired, &ledger, now);
+    Ok(Comparison { ledger, reviewed, problems, standing })
 }
 
 impl Plan {
@@ -120,22 +140,16 @@ fn names(reviewed: &Reviewed) -> String {
 
 /// The plan for people, in terraform's manner.
 fn text(comparison: &Comparison) -> String {
-    let Comparison { desired, ledger, reviewed: Reviewed { allowed, held, verdict }, problems, suspended } = comparison;
+    let Comparison { reviewed: Reviewed { allowed, held, verdict }, standing, .. } = comparison;
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_accounts(&mut text, allowed, false).and_then(|()| write_accounts(&mut text, held, true));
-    let orphans = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
-    if orphans > 0 {
-        let accounts = count(orphans, "account");
-        let _ = writeln!(text, "Left alone: {accounts} of the ledger without a readable manifest.");
-    }
-    if *suspended > 0 {
-        let _ = writeln!(text, "Left alone: {} suspended by a manifest.", count(*suspended, "account"));
-    }
+    let _ = write_accounts(&mut text, allowed, held).and_then(|()| write_left_alone(&mut text, standing));
     if allowed.is_empty() && held.is_empty() {
-        let accounts = count(desired.managed(), "account");
-        let whose = if problems.is_empty() { "the manifests" } else { "the readable manifests" };
-        let _ = writeln!(text, "No changes. All that {whose} want of {accounts} has been acknowledged.");
+        let accounts = count(standing.planned, "account");
+        text.push_str(&match standing.planned {
+            0 => "No changes.\n".to_owned(),
+            _ => format!("No changes: all that is wanted of {accounts} has been acknowledged.\n"),
+        });
         return text;
     }
     let (revoke, grant): (Vec<_>, Vec<_>) = allowed.iter().partition(|change| change.is_disruption());
@@ -151,21 +165,37 @@ fn text(comparison: &Comparison) -> String {
 pub(super) const HELD_ADVICE: &str =
     "If all of them are meant, raise --disruption-budget for one apply; else look for the mistake.";
 
-fn write_accounts(text: &mut String, changes: &[Change], held: bool) -> std::fmt::Result {
-    let mut last: Option<AccountId> = None;
-    for change in changes {
-        if last != Some(change.account) {
-            let why = if held { ", held" } else { "" };
-            let Change { name, account, source, .. } = change;
-            writeln!(text, "{}# {name} ({account}), {source}{why}", if last.is_some() { "\n" } else { "" })?;
-            last = Some(change.account);
+fn write_accounts(text: &mut String, allowed: &[Change], held: &[Change]) -> std::fmt::Result {
+    let mut changes: Vec<_> = allowed.iter().map(|c| (c, false)).chain(held.iter().map(|c| (c, true))).collect();
+    // Stable: within an account, what may go comes in its order and before what is held.
+    changes.sort_by_key(|(change, _)| change.account);
+    for account in changes.chunk_by(|(a, _), (b, _)| a.account == b.account) {
+        if let Some((Change { name, account, source, .. }, _)) = account.first() {
+            writeln!(text, "# {name} ({account}), {source}")?;
         }
-        let (sign, style) = match (held, change.to) {
-            (true, _) => ('!', HELD),
-            (false, true) => ('+', GRANT),
-            (false, false) => ('-', REVOKE),
-        };
-        writeln!(text, "  {style}{sign}{style:#} {:<17} {} -> {}", change.field, change.from, change.to)?;
+        for (change, held) in account {
+            let (sign, style, note) = match (held, change.to) {
+                (true, _) => ('!', HELD, " (held)"),
+                (false, true) => ('+', GRANT, ""),
+                (false, false) => ('-', REVOKE, ""),
+            };
+            writeln!(text, "  {style}{sign}{style:#} {:<17} {} -> {}{note}", change.field, change.from, change.to)?;
+        }
+        writeln!(text)?;
     }
-    if last.is_some() { writeln!(text) } else { Ok(()) }
+    Ok(())
+}
+
+fn write_left_alone(text: &mut String, standing: &Standing) -> std::fmt::Result {
+    let Standing { planned: _, suspended, duplicate, orphaned } = standing;
+    for (number, why) in [
+        (suspended, "suspended by a manifest"),
+        (duplicate, "declared twice, or under a name that is"),
+        (orphaned, "in the ledger without a readable manifest"),
+    ] {
+        if *number > 0 {
+            writeln!(text, "Left alone: {} {why}.", count(*number, "account"))?;
+        }
+    }
+    Ok(())
 }

@@ -23,7 +23,7 @@ use crate::throttle::RateLimit;
 #[derive(Clone, Debug, Args)]
 pub(super) struct Sandbox {
     /// Address to listen on; only this machine's own (127.0.0.0/8, [::1]) are taken
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8687")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8687", value_parser = address)]
     listen: SocketAddr,
 
     /// The simulated organization's id
@@ -47,6 +47,10 @@ pub(super) struct Sandbox {
     /// Script of misfortunes, as JSON; see the end of this help
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:8687".into())
 }
 
 impl Sandbox {
@@ -82,6 +86,9 @@ impl Sandbox {
         }
         let mut world = World::new(settings);
         if let Some(folder) = &self.accounts {
+            if !folder.is_dir() {
+                bail!("--accounts {}: expected a folder of manifests", folder.display());
+            }
             let desired = load::desired(load::batch(folder, AuthMode::User, None)?);
             let problems = load::problems(&desired, folder);
             load::complain_of(&problems);
