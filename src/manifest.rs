@@ -22,8 +22,6 @@ mod node;
 mod problem;
 mod schema;
 mod syntax;
-#[cfg(test)]
-mod tests;
 mod value;
 mod yaml;
 

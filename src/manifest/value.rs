@@ -146,12 +146,10 @@ impl Judge<'_> {
         let text = self.text(spot, field, expected)?;
         let moment = text.parse().ok();
         if moment.is_none() {
-            let hint = if text.len() == "2027-01-31".len() {
-                Some("add the time of day: T00:00:00Z")
-            } else if text.contains(['T', 't', ' ']) && !text.ends_with('Z') {
-                Some("write it in UTC, with a Z at the end")
-            } else {
-                None
+            let hint = match text.as_bytes().get("2027-01-31".len()) {
+                None if text.starts_with("20") => Some("add the time of day: T00:00:00Z"),
+                Some(b'T' | b't' | b' ') if !text.ends_with('Z') => Some("write it in UTC, with a Z at the end"),
+                _ => None,
             };
             self.invalid(spot, field, expected, hint);
         }
@@ -162,7 +160,7 @@ impl Judge<'_> {
 fn id_hint(text: &str) -> Option<&'static str> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits(text) {
-        return text.starts_with('0').then_some("write it without leading zeros");
+        return (text.len() > 1 && text.starts_with('0')).then_some("write it without leading zeros");
     }
     if digits(&text.replace(['_', ',', '.', ' ', '\''], "")) {
         return Some("digits only, without separators");

@@ -1,1 +1,3 @@
 //! x
+mod manifest;
+mod hostile_yaml;
