@@ -66,7 +66,7 @@ fn foreign_kind<'n>(root: Spot<'n>) -> Option<(&'n str, Spot<'n>)> {
     let is_kind = |key: &Node<'_>| matches!(key, Node::Text(key) if key == "kind");
     let (_, _, value) = root.pairs().find(|(key, ..)| is_kind(key))?;
     match value.node {
-        Node::Text(kind) if near_miss(kind, &[KIND]).is_none() => Some((kind, value)),
+        Node::Text(kind) if kind != KIND && near_miss(kind, &[KIND]).is_none() => Some((kind, value)),
         _ => None,
     }
 }
@@ -177,8 +177,8 @@ impl Judge<'_> {
             let hint = Some("without both there is nothing to manage".to_owned());
             self.report((spot.place, field), ProblemCode::MissingKey, expected, "neither".to_owned(), hint);
         }
-        let account_id = account_id.and_then(|id| self.id::<AccountId>(id, &field.key("accountId")));
-        let zuid = zuid.and_then(|zuid| self.id::<Zuid>(zuid, &field.key("zuid")));
+        let account_id = account_id.and_then(|id| self.id(id, &field.key("accountId"), AccountId::new));
+        let zuid = zuid.and_then(|zuid| self.id(zuid, &field.key("zuid"), Zuid::new));
         let email = email.and_then(|email| self.email(email, &field.key("email")));
         let enabled = enabled.and_then(|flag| self.flag(flag, &field.key("enabled")));
         let active_sync_enabled = active_sync_enabled.and_then(|flag| self.flag(flag, &field.key("activeSyncEnabled")));

@@ -1,5 +1,7 @@
 //! Texts written to do harm: each is refused in time, in bounds, and without harm to its neighbours.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::time::{Duration, Instant};
 
 use zoho_mail_reconciler::manifest::{MAX_FILE, Parsed, ProblemCode, Rules, parse};

@@ -1,5 +1,7 @@
 //! Manifests as files: the fixtures, the schema, the examples, and texts written to do harm.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
