@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
+mod hostile_yaml;
 mod loopback;
+mod manifest;
 mod sandbox;
 mod zoho_client;
 mod zoho_https;
