@@ -6,6 +6,7 @@ mod hostile_yaml;
 mod loopback;
 mod manifest;
 mod sandbox;
+mod watching;
 mod zoho_client;
 mod zoho_https;
 mod zoho_operations;
