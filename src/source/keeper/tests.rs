@@ -229,3 +229,35 @@ fn a_stream_of_edits_is_told_at_least_every_five_seconds() {
     told.extend(stage.pass(SECOND));
     assert_eq!(files(&told).len(), 200);
 }
+
+#[test]
+fn a_volume_swapped_in_the_middle_of_a_look_is_looked_at_again() {
+    let volume = tempfile::tempdir().unwrap();
+    let at = |name: &str| volume.path().join(name);
+    let keys: Vec<String> = (0..300).map(|n| format!("{n:03}.yaml")).collect();
+    for version in ["1", "2"] {
+        fs::create_dir(at(&format!("..{version}"))).unwrap();
+        keys.iter().for_each(|key| fs::write(at(&format!("..{version}/{key}")), version).unwrap());
+        std::os::unix::fs::symlink(format!("..{version}"), at(&format!("..to-{version}"))).unwrap();
+    }
+    keys.iter().for_each(|key| std::os::unix::fs::symlink(format!("..data/{key}"), at(key)).unwrap());
+    fs::rename(at("..to-1"), at("..data")).unwrap();
+    // The reader itself swaps, when it is half through.
+    let (from, to, seen) = (at("..to-2"), at("..data"), AtomicUsize::new(0));
+    let parse: Parse<String> = Arc::new(move |_, bytes| {
+        if seen.fetch_add(1, Ordering::Relaxed) == 150 {
+            fs::rename(&from, &to).unwrap();
+        }
+        String::from_utf8_lossy(bytes).into_owned()
+    });
+    let mut now = Moment { mono: Instant::now(), wall: SystemTime::now() + 60 * SECOND };
+    let mut keeper = Keeper::new(volume.path().into(), quiet(), parse, CancellationToken::new(), now.mono);
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.extend(keeper.turn(now));
+        now.mono = keeper.next_due(now.mono);
+    }
+    let told: Vec<_> = told.into_iter().flat_map(|batch| batch.files).collect();
+    assert_eq!(told.len(), 300, "each once");
+    assert!(told.iter().all(|(_, look)| *look == Look::Read("2".to_owned())), "one version only");
+}
