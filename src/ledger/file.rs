@@ -6,16 +6,16 @@
 //!
 //! Beside `ledger.json` stand `ledger.json.journal` (what came since), `ledger.json.lock` (keeps a
 //! second process out; never renamed, never removed, for a lock on a file that is renamed over
-//! stops excluding) and, after a crash, perhaps a few `ledger.json.journal.torn-<serial>`. A *fold* rewrites the
-//! snapshot from what is on the disk and empties the journal; it happens when the journal
-//! outgrows the snapshot, on request, and at a clean stop.
+//! stops excluding) and, after a crash, perhaps a few `ledger.json.journal.torn-<serial>`. A *fold*
+//! rewrites the snapshot from what is on the disk and empties the journal; it happens when the
+//! journal has grown to a part of the snapshot, on request, after a crash, and at a clean stop.
 //!
 //! Invariants: `Durable` is said after the sync, never before; a group is begun when the one
 //! before it is durable; at any kill or power cut the files hold every record that was said to be
 //! durable; what is damaged, newer or foreign is refused and left as it is; a run that appends
 //! nothing writes nothing but the lock; the work for one record does not grow with the ledger
-//! (folds come after as many bytes as they write). Absent by design: the controller's value,
-//! which is not shared with the writer, and any wall clock.
+//! (folds are as rare as they are large), and neither does the memory of a fold. Absent by design:
+//! the controller's value, which is not shared with the writer, and any wall clock.
 
 mod error;
 mod place;
@@ -68,7 +68,7 @@ pub enum Committed {
 }
 
 /// A ledger that this process alone may write. Dropping it writes what was appended and releases
-/// the lock; only [`LedgerFile::close`] leaves the snapshot whole by itself.
+/// the lock (and blocks until then); only [`LedgerFile::close`] leaves the snapshot whole by itself.
 #[derive(Debug)]
 pub struct LedgerFile {
     /// `None` once the writer was told to end.
@@ -120,6 +120,7 @@ impl LedgerFile {
     }
 
     /// Asks for a fold once what was appended before is durable. If it fails, the journal goes on.
+    /// The snapshot forgets what no window reaches any more, as of the last request in it.
     pub fn fold(&self) {
         self.send(Command::Fold);
     }

@@ -223,7 +223,8 @@ impl Writer {
             return Err(LedgerError::io(path, "write", io::ErrorKind::FileTooLarge.into()));
         }
         if let Err(source) = file.write_all(&bytes) {
-            file.set_len(*len).map_err(|source| LedgerError::io(path, "cut", source))?;
+            let cut = file.set_len(*len);
+            cut.map_err(|source| LedgerError::Io { path: path.clone(), action: "cut", source })?;
             return Err(LedgerError::io(path, "write", source));
         }
         file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;
