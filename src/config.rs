@@ -1,1 +1,326 @@
-//! Placeholder.
+//! Options and environment become one validated [`Config`].
+//!
+//! In: command-line options, each also an environment variable. Out: groups of options that the
+//! commands share, and checked values for every other room.
+//! Invariants: everything wrong with the options is said before anything is read or sent; secrets
+//! come from the environment or from files, never from an option's value.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::account::{AuthMode, Zoid};
+use crate::controller::{Mode, Settings};
+use crate::guard::DisruptionBudget;
+use crate::ledger::{DISRUPTION_MEMORY, Owner};
+use crate::queue::Backoff;
+use crate::throttle::RateLimit;
+use crate::zoho::{BaseUrl, DataCenter, Principal};
+
+/// Options that contradict each other, or lack one. The process exits with 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Where the manifests are.
+#[derive(Clone, Debug, Args)]
+pub struct Folder {
+    /// Folder of YAML manifests: the desired state
+    #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_DESIRED_STATE", default_value = "desired-state")]
+    pub desired_state: PathBuf,
+}
+
+/// Whose accounts, and what was applied to them.
+#[derive(Clone, Debug, Args)]
+pub struct Target {
+    /// File that remembers what was applied; a journal and a lock lie beside it
+    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
+    pub ledger: PathBuf,
+
+    /// As whom the service is addressed: an admin of the organization, or a person for the own account
+    #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
+    pub auth: Auth,
+
+    /// The organization's id; required with admin authentication, unless --sandbox
+    #[arg(long, value_name = "LONG", env = "ZOHO_MAIL_ZOID")]
+    pub zoid: Option<Zoid>,
+
+    /// Address an embedded, simulated service instead of Zoho, with a ledger of its own
+    #[arg(long, env = "ZOHO_MAIL_SANDBOX")]
+    pub sandbox: bool,
+}
+
+/// `--auth`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// An admin of the organization
+    Admin,
+    /// A person, for the own account
+    User,
+}
+
+impl From<Auth> for AuthMode {
+    fn from(auth: Auth) -> Self {
+        match auth {
+            Auth::Admin => Self::Admin,
+            Auth::User => Self::User,
+        }
+    }
+}
+
+/// The organization of the embedded sandbox, where none is given: the one in Zoho's sample requests.
+pub const SANDBOX_ZOID: u64 = 12_345_678;
+
+impl Target {
+    /// Who signs the requests.
+    ///
+    /// # Errors
+    ///
+    /// With admin authentication and without `--zoid`.
+    pub fn principal(&self) -> Result<Principal, UsageError> {
+        let zoid = self.zoid.or_else(|| Zoid::new(SANDBOX_ZOID).filter(|_| self.sandbox));
+        match (self.auth, zoid) {
+            (Auth::User, _) => Ok(Principal::User),
+            (Auth::Admin, Some(zoid)) => Ok(Principal::Admin(zoid)),
+            (Auth::Admin, None) => Err(UsageError(
+                "--zoid is required with --auth admin: the organization's id, as in the URL of Zoho's admin console \
+                 (or in ZOHO_MAIL_ZOID)"
+                    .into(),
+            )),
+        }
+    }
+
+    /// Whose accounts the ledger speaks of.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::principal`].
+    pub fn owner(&self) -> Result<Owner, UsageError> {
+        Ok(match self.principal()? {
+            _ if self.sandbox => Owner::Sandbox,
+            Principal::Admin(zoid) => Owner::Organization(zoid),
+            Principal::User => Owner::User,
+        })
+    }
+
+    /// The ledger's file: with `--sandbox` one beside the real one, `ledger.sandbox.json`.
+    pub fn ledger_file(&self) -> PathBuf {
+        if self.sandbox { sandbox_ledger(&self.ledger) } else { self.ledger.clone() }
+    }
+}
+
+/// The sandbox's ledger beside `ledger`.
+pub fn sandbox_ledger(ledger: &Path) -> PathBuf {
+    let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = ledger.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
+    ledger.with_file_name(format!("{stem}.sandbox{}", extension.unwrap_or_default()))
+}
+
+/// What may be taken away.
+#[derive(Clone, Debug, Args)]
+pub struct Disruptions {
+    /// How many accounts may lose something within the window: N, P%, or the larger of both
+    #[arg(long, value_name = "N|P%|N,P%", env = "ZOHO_MAIL_DISRUPTION_BUDGET", default_value = "10,10%")]
+    pub disruption_budget: DisruptionBudget,
+
+    /// The window of the disruption budget
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = window)]
+    pub disruption_window: Duration,
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    let window = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if window > DISRUPTION_MEMORY { Err("expected at most 30 days".into()) } else { Ok(window) }
+}
+
+/// A duration above zero and of at most a day.
+pub fn positive(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let day = Duration::from_secs(24 * 60 * 60);
+    if duration.is_zero() || duration > day { Err("expected more than 0 and at most 24h".into()) } else { Ok(duration) }
+}
+
+/// `--rate-limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimitOption {
+    /// No budget.
+    Unlimited,
+    /// See [`RateLimit`].
+    Limited(RateLimit),
+}
+
+impl FromStr for RateLimitOption {
+    type Err = crate::throttle::InvalidRateLimit;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "unlimited" { Ok(Self::Unlimited) } else { text.parse().map(Self::Limited) }
+    }
+}
+
+impl fmt::Display for RateLimitOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlimited => f.write_str("unlimited"),
+            Self::Limited(limit) => limit.fmt(f),
+        }
+    }
+}
+
+/// How the service is reached, and how gently.
+#[derive(Clone, Debug, Args)]
+pub struct Service {
+    /// Where the organization's data lives
+    #[arg(long, value_enum, env = "ZOHO_MAIL_DATA_CENTER", default_value = "us")]
+    pub data_center: DataCenter,
+
+    /// Mail API instead of the data center's; plain http only for this machine
+    #[arg(long, value_name = "URL", env = "ZOHO_MAIL_API_URL")]
+    pub api_url: Option<BaseUrl>,
+
+    /// Accounts (OAuth) server instead of the data center's; plain http only for this machine
+    #[arg(long, value_name = "URL", env = "ZOHO_MAIL_ACCOUNTS_URL")]
+    pub accounts_url: Option<BaseUrl>,
+
+    /// Request budget, a sliding window that a restart remembers [default: 25/1m, unlimited with --sandbox]
+    #[arg(long, value_name = "N/DURATION|unlimited", env = "ZOHO_MAIL_RATE_LIMIT")]
+    pub rate_limit: Option<RateLimitOption>,
+
+    /// Requests in flight at the same time
+    #[arg(long, value_name = "N", env = "ZOHO_MAIL_MAX_CONCURRENCY", default_value = "4",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub max_concurrency: u16,
+
+    /// How long one request may take
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_REQUEST_TIMEOUT", default_value = "30s", value_parser = positive)]
+    pub request_timeout: Duration,
+
+    /// Bound of an account's wait after its first failure; doubled with each further one
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MIN", default_value = "1s", value_parser = positive)]
+    pub retry_min: Duration,
+
+    /// Largest bound of an account's wait after failures
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MAX", default_value = "5m", value_parser = positive)]
+    pub retry_max: Duration,
+
+    /// How long everybody pauses when throttled and not told how long
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_THROTTLE_PAUSE", default_value = "15m", value_parser = positive)]
+    pub throttle_pause: Duration,
+}
+
+impl Service {
+    /// The request budget: with the sandbox none, unless one is asked for.
+    pub fn limit(&self, sandbox: bool) -> Option<RateLimit> {
+        match self.rate_limit {
+            Some(RateLimitOption::Limited(limit)) => Some(limit),
+            Some(RateLimitOption::Unlimited) => None,
+            None => (!sandbox).then(RateLimit::default),
+        }
+    }
+
+    /// The conductor's settings.
+    ///
+    /// # Errors
+    ///
+    /// If the shortest backoff is longer than the longest.
+    pub fn settings(
+        &self,
+        mode: Mode,
+        sandbox: bool,
+        disruptions: &Disruptions,
+        shutdown_grace: Duration,
+    ) -> Result<Settings, UsageError> {
+        if self.retry_min > self.retry_max {
+            return Err(UsageError("--retry-min is longer than --retry-max".into()));
+        }
+        Ok(Settings {
+            mode,
+            rate_limit: self.limit(sandbox),
+            max_concurrency: usize::from(self.max_concurrency),
+            request_timeout: self.request_timeout,
+            backoff: Backoff { min: self.retry_min, max: self.retry_max },
+            throttle_pause: self.throttle_pause,
+            disruption_budget: disruptions.disruption_budget,
+            disruption_window: disruptions.disruption_window,
+            shutdown_grace,
+        })
+    }
+}
+
+/// What only the daemon needs.
+#[derive(Clone, Debug, Args)]
+pub struct Daemon {
+    /// A change is read after this long without another one (5s at most)
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DEBOUNCE", default_value = "200ms", value_parser = debounce)]
+    pub debounce: Duration,
+
+    /// How often the whole folder is read again, and rejected accounts are tried again
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RESYNC_INTERVAL", default_value = "10m", value_parser = positive)]
+    pub resync_interval: Duration,
+
+    /// Reserved: reading the service's state is not part of this version
+    #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = ["off"])]
+    pub drift_interval: String,
+
+    /// Address of /healthz, /readyz, /metrics and /status
+    #[arg(long, value_name = "ADDR|off", env = "ZOHO_MAIL_LISTEN", default_value = "127.0.0.1:8686")]
+    pub listen: Listen,
+
+    /// How long a stop waits for what is in flight
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_SHUTDOWN_GRACE", default_value = "25s", value_parser = positive)]
+    pub shutdown_grace: Duration,
+}
+
+fn debounce(text: &str) -> Result<Duration, String> {
+    let quiet = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let range = Duration::from_millis(1)..=crate::source::DEBOUNCE_MAX;
+    if range.contains(&quiet) { Ok(quiet) } else { Err("expected 1ms to 5s".into()) }
+}
+
+/// `--listen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Not at all.
+    Off,
+    /// Here.
+    On(std::net::SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => match address.parse() {
+                Ok(address) => Ok(Self::On(address)),
+                Err(_) => Err("expected an address and a port such as 127.0.0.1:8686, or off".into()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sandbox_has_a_ledger_of_its_own_beside_the_real_one() {
+        for (ledger, sandbox) in [
+            ("ledger.json", "ledger.sandbox.json"),
+            ("/var/lib/x/ledger.json", "/var/lib/x/ledger.sandbox.json"),
+            ("state", "state.sandbox"),
+        ] {
+            assert_eq!(sandbox_ledger(Path::new(ledger)), Path::new(sandbox));
+        }
+    }
+
+    #[test]
+    fn durations_have_bounds() {
+        assert!(positive("0s").is_err() && positive("25h").is_err() && positive("1m").is_ok());
+        assert!(debounce("0s").is_err() && debounce("6s").is_err() && debounce("200ms").is_ok());
+        assert!(window("31days").is_err() && window("7days").is_ok());
+    }
+}

@@ -1,1 +1,358 @@
-//! Placeholder.
+//! The conductor: one task owns all state and reads one closed [`Event`].
+//!
+//! In: looks at the folder, commits of the ledger, answers of the service, signals. Out: PUTs, and
+//! a [`Report`] that the outside watches.
+//! Invariants: at most one request in flight per account; an intent is durable before its PUT
+//! leaves; every account is planned again when it is popped, so stale work cannot exist; nothing
+//! here waits, but for the next event. The only two cycles of the house are here: a retry goes
+//! back to the queue, and the ledger feeds the plan.
+//!
+//! The rooms inside: [`intake`] (looks become queued accounts), [`dispatch`] (queued accounts
+//! become intents, durable intents become PUTs), [`settle`] (answers become records), [`backlog`]
+//! (what is pending, held and stalled), [`tokens`] (one access token for everybody), [`mod@report`].
+
+pub mod backlog;
+mod dispatch;
+mod intake;
+mod report;
+mod settle;
+pub mod tokens;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use self::backlog::Backlog;
+pub use self::intake::look;
+use self::tokens::Tokens;
+use crate::account::AccountId;
+use crate::change::Change;
+use crate::clock::Clock;
+use crate::desired::DesiredState;
+use crate::guard::{DisruptionBudget, Guard};
+use crate::ledger::file::{Committed, LedgerError, LedgerFile};
+use crate::ledger::{FieldState, Ledger, Record};
+use crate::manifest::Parsed;
+use crate::metrics::Metrics;
+use crate::queue::{Backoff, WorkQueue};
+use crate::report::{Report, Summary, Totals, Waiting};
+use crate::shutdown::Stop;
+use crate::source::Batch;
+use crate::status::MailAccountList;
+use crate::throttle::{RateLimit, Throttle};
+use crate::timestamp::Timestamp;
+use crate::zoho::{Answer, Client, CredentialSource, TokenAnswer, Transport};
+
+/// How many events are taken before work is dispatched again: enough to share one commit among
+/// many answers, few enough to keep the requests going.
+const EVENTS_PER_TURN: usize = 256;
+
+/// How often `apply` tries one account before it counts as failed: a blip is survived, a pipeline does not hang.
+pub const APPLY_ATTEMPTS: u32 = 4;
+
+/// How many probes of a service in trouble `apply` makes before it gives up on all that is left.
+pub const APPLY_PROBES: u32 = 3;
+
+/// Whether the controller lives on after the first pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The daemon: watches, resyncs, never gives up.
+    Run,
+    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`].
+    Apply,
+}
+
+/// Everything that options decide about the conductor.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Daemon or one pass.
+    pub mode: Mode,
+    /// The request budget; `None` is unlimited.
+    pub rate_limit: Option<RateLimit>,
+    /// Requests in flight at the same time, at most.
+    pub max_concurrency: usize,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+    /// How long an account waits after a failure.
+    pub backoff: Backoff,
+    /// How long everybody waits when throttled and not told how long.
+    pub throttle_pause: Duration,
+    /// How many accounts may lose something within the window.
+    pub disruption_budget: DisruptionBudget,
+    /// The window of the disruption budget.
+    pub disruption_window: Duration,
+    /// How long a stop waits for what is in flight.
+    pub shutdown_grace: Duration,
+}
+
+/// Everything that can happen. Closed: a new kind does not compile until it is handled.
+#[derive(Debug)]
+enum Event {
+    Looked(Batch<Parsed>),
+    Committed(Committed),
+    Answered { account: AccountId, answer: Answer },
+    Token(TokenAnswer),
+    Stop,
+    Query(oneshot::Sender<MailAccountList>),
+    Tick,
+}
+
+/// The streams of events from outside.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Looks at the folder.
+    pub looks: mpsc::Receiver<Batch<Parsed>>,
+    /// What the ledger's writer says.
+    pub committed: mpsc::UnboundedReceiver<Committed>,
+    /// Orders to finish what is in flight and end.
+    pub stops: mpsc::Receiver<Stop>,
+    /// Who wants to know the status of every account.
+    pub queries: mpsc::Receiver<oneshot::Sender<MailAccountList>>,
+}
+
+/// Where records become durable: the ledger's file, or memory in a simulation.
+pub trait Journal {
+    /// Takes records to write, in order; [`Committed::Durable`] with `ticket` follows.
+    fn append(&mut self, records: Vec<Record>, ticket: u64);
+}
+
+impl Journal for LedgerFile {
+    fn append(&mut self, records: Vec<Record>, ticket: u64) {
+        Self::append(self, records, ticket);
+    }
+}
+
+/// One request, from its intent to its answer.
+#[derive(Debug)]
+struct Flight {
+    change: Change,
+    /// What the ledger knew of the field before, to restore if the service provably did not act.
+    prior: Option<FieldState>,
+    began: Timestamp,
+    /// The access token it was sent with; `None` while its intent is on the way to the disk.
+    token: Option<u64>,
+}
+
+/// What a commit was waited for.
+#[derive(Debug)]
+enum Commit {
+    Puts(Vec<AccountId>),
+    TokenRequest,
+}
+
+/// Owner of all state. Built by a command, run to its end, then taken apart.
+pub struct Controller<T: Transport, J: Journal> {
+    settings: Settings,
+    clock: Clock,
+    client: Client<T>,
+    journal: J,
+    metrics: Arc<Metrics>,
+    desired: DesiredState,
+    ledger: Ledger,
+    queue: WorkQueue,
+    guard: Guard,
+    throttle: Throttle,
+    tokens: Tokens,
+    backlog: Backlog,
+    flights: BTreeMap<AccountId, Flight>,
+    commits: BTreeMap<u64, Commit>,
+    unwritten: Vec<Record>,
+    ticket: u64,
+    answers_out: mpsc::Sender<Event>,
+    answers: mpsc::Receiver<Event>,
+    report: watch::Sender<Report>,
+    /// What all requests wait for, as the last dispatch found it.
+    waiting: Option<Waiting>,
+    turned_at: Timestamp,
+    totals: Totals,
+    planned: Vec<Change>,
+    stop_by: Option<Timestamp>,
+}
+
+/// Why the conductor cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger can no longer be trusted to be on disk")]
+pub struct Fatal(#[source] pub LedgerError);
+
+/// What is left when the conductor has ended.
+pub struct Ended<J> {
+    /// The journal, to be closed.
+    pub journal: J,
+    /// What the pass came to.
+    pub summary: Summary,
+    /// Why it ended early, if it did.
+    pub result: Result<(), Fatal>,
+}
+
+impl<T: Transport, J: Journal> Controller<T, J> {
+    /// A controller that knows `ledger` and nothing of the folder yet.
+    pub fn new(
+        settings: Settings,
+        client: Client<T>,
+        credentials: CredentialSource,
+        (ledger, journal): (Ledger, J),
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> (Self, watch::Receiver<Report>) {
+        let now = clock.now();
+        // One slot for each request that can be under way, and the token request.
+        let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
+        let (report, reports) = watch::channel(Report::default());
+        let controller = Self {
+            throttle: Throttle::restore(settings.rate_limit, settings.request_timeout, &ledger, now),
+            guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
+            tokens: Tokens::new(credentials),
+            // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
+            backlog: match settings.mode {
+                Mode::Run => Backlog::restore(&ledger),
+                Mode::Apply => Backlog::default(),
+            },
+            desired: DesiredState::new(),
+            queue: WorkQueue::default(),
+            flights: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            unwritten: Vec::new(),
+            ticket: 0,
+            waiting: None,
+            turned_at: now,
+            totals: Totals::default(),
+            planned: Vec::new(),
+            stop_by: None,
+            settings,
+            clock,
+            client,
+            journal,
+            metrics,
+            ledger,
+            answers_out,
+            answers,
+            report,
+        };
+        (controller, reports)
+    }
+
+    /// Turns until the end: a signal, the end of the one pass, or a ledger that cannot be trusted.
+    pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
+        let result = loop {
+            let event = self.next(&mut inputs).await;
+            let mut turn = self.handle(event);
+            for _ in 0..EVENTS_PER_TURN {
+                match self.ready(&mut inputs).filter(|_| turn.is_ok()) {
+                    Some(event) => turn = self.handle(event),
+                    None => break,
+                }
+            }
+            self.dispatch();
+            self.publish();
+            if turn.is_err() || self.has_ended() {
+                break turn;
+            }
+        };
+        self.take_back_unsent();
+        Ended { summary: self.summary(), journal: self.journal, result }
+    }
+
+    async fn next(&mut self, inputs: &mut Inputs) -> Event {
+        let sleep = self.sleep();
+        tokio::select! {
+            biased;
+            // What comes seldom comes first: a bulk change must not drown an order to stop.
+            Some(Stop) = inputs.stops.recv() => Event::Stop,
+            Some(batch) = inputs.looks.recv() => Event::Looked(batch),
+            Some(committed) = inputs.committed.recv() => Event::Committed(committed),
+            Some(event) = self.answers.recv() => event,
+            Some(query) = inputs.queries.recv() => Event::Query(query),
+            () = tokio::time::sleep(sleep) => Event::Tick,
+        }
+    }
+
+    /// The next event that has already happened.
+    fn ready(&mut self, inputs: &mut Inputs) -> Option<Event> {
+        let committed = inputs.committed.try_recv().ok().map(Event::Committed);
+        committed.or_else(|| self.answers.try_recv().ok())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Fatal> {
+        match event {
+            Event::Looked(batch) => self.take_in(batch),
+            Event::Committed(committed) => return self.committed(committed),
+            Event::Answered { account, answer } => self.settle(account, answer),
+            Event::Token(answer) => self.token_answered(answer),
+            Event::Stop => self.stop(),
+            Event::Query(reply) => {
+                // Nobody is left to answer if the asker hung up.
+                let _ = reply.send(self.accounts());
+            }
+            Event::Tick => self.wake_suspended(),
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
+        match committed {
+            Committed::Durable { ticket, took } => {
+                self.metrics.ledger_committed(took);
+                match self.commits.remove(&ticket) {
+                    Some(Commit::Puts(accounts)) => accounts.into_iter().for_each(|account| self.send(account)),
+                    Some(Commit::TokenRequest) => self.fetch_token(),
+                    None => {}
+                }
+            }
+            Committed::Stopped { error } => {
+                self.metrics.ledger_commit_failed();
+                error!(%error, "the ledger cannot be written; no PUT leaves until it can");
+                self.report.send_modify(|report| report.ledger_error = Some(error.to_string()));
+            }
+            Committed::Resumed => {
+                info!("the ledger can be written again");
+                self.report.send_modify(|report| report.ledger_error = None);
+            }
+            Committed::Fatal(error) => {
+                self.metrics.ledger_commit_failed();
+                return Err(Fatal(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if self.stop_by.is_none() {
+            let now = self.clock.now();
+            let grace = humantime::format_duration(self.settings.shutdown_grace);
+            info!(in_flight = self.flights.len(), %grace, "stopping: finishing what is in flight");
+            self.stop_by = Some(now + self.settings.shutdown_grace);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        let idle = self.flights.is_empty();
+        if let Some(deadline) = self.stop_by {
+            let late = self.clock.now() >= deadline;
+            if late && !idle {
+                warn!(in_flight = self.flights.len(), "the grace period is over; what was sent stays in doubt");
+            }
+            return idle || late;
+        }
+        let report = self.report.borrow();
+        // Where the disk is full, intents wait for room; a single pass does not wait with them.
+        let none_left = self.flights.values().all(|flight| flight.token.is_none());
+        let stuck = report.gave_up.is_some() && idle || report.ledger_error.is_some() && none_left;
+        self.settings.mode == Mode::Apply && report.loaded && (stuck || idle && self.queue.depth() == 0)
+    }
+
+    /// Lives through `record`, and keeps it for the next [`Self::write`].
+    fn record(&mut self, record: Record) {
+        self.ledger.apply(record.clone());
+        self.unwritten.push(record);
+    }
+
+    /// Hands all records over; the returned ticket comes back when they are durable.
+    fn write(&mut self) -> u64 {
+        self.ticket += 1;
+        self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
+        self.ticket
+    }
+}

@@ -1,34 +1,237 @@
-//! Temporary shape, replaced at the merge.
-#![allow(missing_docs)]
-use crate::account::{AccountId, MailAccountSpec, SourceRef};
-use std::collections::BTreeMap;
+//! All manifests together: what is desired of every account, and which manifests contradict each other.
+//!
+//! In: the newest [`Look`] at one file at a time, in any order. Out: [`DesiredState`], and for
+//! each look the accounts that must be planned again.
+//! Invariants: any sequence of looks ends in the state that a fresh load of the final files
+//! gives, but for what broken files keep; an unreadable file takes nothing away; two documents
+//! that declare one account or bear one name are both held; the cost of a look grows with its
+//! file, not with the number of accounts. Absent by design: files (see [`crate::source`]) and
+//! what has been applied (see [`crate::ledger`]).
+//!
+//! What a broken file keeps: a broken document has declared an account before, or may have. The
+//! last good state of the accounts it still names, or of all its file's accounts if it names
+//! none, stays desired while the process lives. But it only *keeps*: it can neither declare
+//! something new nor hold an account that another, readable document declares. Otherwise one broken line
+//! in anybody's file could stop any account.
+
+mod declared;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+
+use crate::account::{AccountId, MailAccountSpec, SourceRef};
+use crate::manifest::{Claim, Document, Parsed, Problem};
+use declared::{Declarations, Declared};
+
+/// The newest look at one file.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It was read; its documents may have problems.
+    Parsed(Parsed),
+    /// It is not there any more, and that is certain.
+    Gone,
+    /// It is there, but could not be read.
+    Unreadable(Problem),
+}
+
+/// Whether, and by what right, an account is reconciled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// One document declares it, without a problem.
     Current,
+    /// Its document is broken now; it is reconciled by what the document said before.
     LastGood,
-    Duplicate { other: SourceRef },
+    /// Another document declares the same account or bears the same name: nothing is PUT.
+    Duplicate {
+        /// The other document; the first, if there are several.
+        other: &'a SourceRef,
+    },
 }
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DesiredAccount {
-    pub name: Arc<str>,
-    pub spec: MailAccountSpec,
-    pub source: SourceRef,
+
+/// What is desired of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DesiredAccount<'a> {
+    /// `metadata.name`.
+    pub name: &'a Arc<str>,
+    /// The validated `spec`.
+    pub spec: &'a MailAccountSpec,
+    /// Where it is declared.
+    pub source: &'a SourceRef,
+    /// Fingerprint of `spec`, the same in every version of this program.
     pub spec_hash: u64,
-    pub standing: Standing,
+    /// Whether it is reconciled.
+    pub standing: Standing<'a>,
 }
-#[derive(Default)]
+
+/// What is desired of all accounts.
+#[derive(Debug, Default)]
 pub struct DesiredState {
-    pub accounts: BTreeMap<AccountId, DesiredAccount>,
+    declarations: Declarations,
+    /// The accounts that each file declares or keeps; no entry for none.
+    files: BTreeMap<Arc<str>, Ids>,
+    /// The problems of each file that has any.
+    problems: BTreeMap<Arc<str>, Box<[Problem]>>,
+    problem_count: usize,
 }
+
+/// The accounts of one file. Nearly always one, which then costs no allocation.
+#[derive(Debug)]
+enum Ids {
+    One(AccountId),
+    Many(Box<[AccountId]>),
+}
+
+impl Ids {
+    fn as_slice(&self) -> &[AccountId] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+}
+
+/// What of an account concerns its plan and its conditions. Not the line, nor which the other duplicate is.
+#[derive(PartialEq)]
+struct Digest {
+    name: Arc<str>,
+    path: Arc<str>,
+    spec_hash: u64,
+    standing: u8,
+}
+
 impl DesiredState {
-    pub fn get(&self, id: AccountId) -> Option<&DesiredAccount> {
-        self.accounts.get(&id)
+    /// Nothing declared yet.
+    pub fn new() -> Self {
+        Self::default()
     }
-    pub fn iter(&self) -> impl Iterator<Item = (AccountId, &DesiredAccount)> {
-        self.accounts.iter().map(|(k, v)| (*k, v))
+
+    /// Takes the newest look at the file `path`.
+    ///
+    /// Returns every account whose desired state this changed: its spec, name, file or standing.
+    /// That includes accounts of other files that became or ceased to be duplicates. A
+    /// mere change of line, or of which document is named as the other duplicate, returns nothing.
+    pub fn update(&mut self, path: &Arc<str>, look: Look) -> BTreeSet<AccountId> {
+        let Parsed { documents, problems, claims } = match look {
+            Look::Parsed(parsed) => parsed,
+            Look::Gone => Parsed::default(),
+            Look::Unreadable(problem) => Parsed::broken(problem),
+        };
+        let old_ids = self.files.remove(path);
+        let old_ids = old_ids.as_ref().map_or(&[][..], Ids::as_slice);
+        let ids = old_ids.iter().copied().chain(documents.iter().map(|document| document.spec.account_id));
+        let before: BTreeMap<AccountId, Option<Digest>> = ids.map(|id| (id, self.digest(id))).collect();
+
+        let mut crowds = BTreeMap::new();
+        for id in before.keys() {
+            self.declarations.names_in(*id, path).for_each(|name| self.note_crowd(&mut crowds, name));
+        }
+        documents.iter().for_each(|document| self.note_crowd(&mut crowds, &document.name));
+        let old: Vec<Declared> = old_ids.iter().filter_map(|id| self.declarations.remove(*id, path)).collect();
+        // Only the first of those left can have been, or become, a duplicate by this file's doing.
+        let neighbours: Vec<_> = crowds
+            .into_iter()
+            .filter_map(|(name, crowd)| Some((self.declarations.first_named(&name)?, name, crowd)))
+            .collect();
+
+        let kept = kept(old, &documents, &claims);
+        let current = documents.into_iter().map(|document| Declared { document, last_good: false });
+        let ids: Vec<AccountId> = kept.into_iter().chain(current).map(|new| self.declarations.insert(new)).collect();
+        self.remember(path, &ids, problems);
+
+        let changed = before.into_iter().filter(|(id, before)| self.digest(*id) != *before).map(|(id, _)| id);
+        let crowded = neighbours.iter().filter(|(_, name, crowd)| self.declarations.crowd(name) != *crowd);
+        changed.chain(crowded.map(|(id, ..)| *id)).collect()
     }
-    pub fn managed(&self) -> usize {
-        self.accounts.len()
+
+    fn note_crowd(&self, crowds: &mut BTreeMap<Arc<str>, declared::Crowd>, name: &Arc<str>) {
+        crowds.entry(Arc::clone(name)).or_insert_with(|| self.declarations.crowd(name));
     }
+
+    fn remember(&mut self, path: &Arc<str>, ids: &[AccountId], problems: Vec<Problem>) {
+        let entry = match ids {
+            [] => None,
+            [id] => Some(Ids::One(*id)),
+            ids => Some(Ids::Many(ids.into())),
+        };
+        if let Some(entry) = entry {
+            self.files.insert(Arc::clone(path), entry);
+        }
+        self.problem_count += problems.len();
+        let old = if problems.is_empty() {
+            self.problems.remove(path)
+        } else {
+            self.problems.insert(Arc::clone(path), problems.into())
+        };
+        self.problem_count -= old.map_or(0, |problems| problems.len());
+    }
+
+    /// What is desired of `account`; `None` if no document declares it: if the ledger knows it, it is orphaned.
+    pub fn get(&self, account: AccountId) -> Option<DesiredAccount<'_>> {
+        self.declarations.view(account)
+    }
+
+    /// Every declared account, ordered by id.
+    pub fn iter(&self) -> impl Iterator<Item = (AccountId, DesiredAccount<'_>)> {
+        self.declarations.ids().filter_map(|id| Some((id, self.get(id)?)))
+    }
+
+    /// How many accounts are declared, also by documents that are held or broken now.
+    pub fn len(&self) -> usize {
+        self.declarations.len()
+    }
+
+    /// Whether no account is declared.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many accounts at least one readable document declares: of these the disruption budget's percentage is taken.
+    pub const fn managed(&self) -> usize {
+        self.declarations.managed()
+    }
+
+    /// Every problem, of files and between them, ordered by path and place.
+    pub fn problems(&self) -> impl Iterator<Item = Cow<'_, Problem>> {
+        report::problems(&self.problems, &self.declarations)
+    }
+
+    /// How many [`Self::problems`] there are, without going through them.
+    pub fn problem_count(&self) -> usize {
+        self.problem_count + self.declarations.clashes().len()
+    }
+
+    fn digest(&self, id: AccountId) -> Option<Digest> {
+        let DesiredAccount { name, spec: _, source, spec_hash, standing } = self.get(id)?;
+        let standing = match standing {
+            Standing::Current => 0,
+            Standing::LastGood => 1,
+            Standing::Duplicate { other: _ } => 2,
+        };
+        Some(Digest { name: Arc::clone(name), path: Arc::clone(&source.path), spec_hash, standing })
+    }
+}
+
+/// Those of a file's `old` declarations whose documents are broken now, as its `claims` tell.
+fn kept(old: Vec<Declared>, documents: &[Document], claims: &[Claim]) -> Vec<Declared> {
+    if claims.is_empty() {
+        return Vec::new();
+    }
+    let old_names: BTreeSet<&str> = old.iter().map(|old| &*old.document.name).collect();
+    let declared: BTreeSet<AccountId> = documents.iter().map(|document| document.spec.account_id).collect();
+    let accounts: BTreeSet<AccountId> = claims.iter().filter_map(|claim| claim.account).collect();
+    let names: BTreeSet<&str> = claims.iter().filter_map(|claim| claim.name.as_deref()).collect();
+    // A broken document that names no account, nor anybody the file declared before, may be any of them.
+    let any =
+        |claim: &Claim| claim.account.is_none() && !claim.name.as_deref().is_some_and(|name| old_names.contains(name));
+    let all = claims.iter().any(any);
+    let keeps = |Document { name, spec, .. }: &Document| {
+        !declared.contains(&spec.account_id) && (all || accounts.contains(&spec.account_id) || names.contains(&**name))
+    };
+    let keep: Vec<bool> = old.iter().map(|old| keeps(&old.document)).collect();
+    let kept = old.into_iter().zip(keep).filter(|(_, keep)| *keep);
+    kept.map(|(old, _)| Declared { last_good: true, ..old }).collect()
 }

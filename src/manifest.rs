@@ -1,1 +1,198 @@
-//! Placeholder.
+//! Bytes of one file become the accounts it declares, and all its problems at once.
+//!
+//! In: a path for the messages, and bytes that anybody may have written. Out: [`Parsed`]:
+//! [`Document`]s, [`Problem`]s with line and column, and what broken documents still declare.
+//! Invariants: nothing is guessed; a document with a problem declares nothing that is acted on;
+//! hostile bytes cost milliseconds and little memory. Each document stands on its own: what is
+//! wrong with one does not touch its neighbours in the file.
+//!
+//! The way of a file: size, UTF-8, byte-order mark; [`chunk`] cuts it into documents and refuses
+//! what no parser may see; [`node`] reads each with `serde_yaml` ([`plain`] the plainest without); [`decode`] judges it. Only if
+//! something is wrong, or may be hidden, [`marks`] finds the places, and it is judged once more.
+//! This is the only room that knows `serde_yaml`. Absent by design: files, and other documents
+//! (two that declare one account are found by [`crate::desired`]).
+
+mod chunk;
+mod decode;
+mod explain;
+mod fingerprint;
+mod judge;
+mod marks;
+mod node;
+mod plain;
+mod problem;
+mod schema;
+mod syntax;
+mod value;
+mod yaml;
+
+use std::sync::Arc;
+
+use crate::account::{AccountId, AuthMode, MailAccountSpec, SourceRef};
+use chunk::{Chunk, Refusal, chunks};
+use decode::{Verdict, decode};
+
+pub use explain::explain;
+pub use problem::{Place, Problem, ProblemCode};
+pub use schema::json_schema;
+pub use yaml::{NotYaml, to_yaml};
+
+/// The largest file that is read, in bytes (the interface promises 4 MiB): some 16,000 accounts.
+pub const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// `apiVersion` of every manifest.
+pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
+
+/// `kind` of a manifest that declares an account.
+pub const KIND: &str = "MailAccount";
+
+/// The most documents in a file: what [`MAX_FILE`] holds at 256 bytes a document, a usual size.
+const MAX_DOCUMENTS: usize = 16_384;
+
+/// The most problems that are listed of one file: nobody reads more, and each costs memory.
+const MAX_PROBLEMS: usize = 100;
+
+/// What the rules depend on besides the manifest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// With [`AuthMode::Admin`] every account needs its `spec.zuid`.
+    pub auth: AuthMode,
+}
+
+/// One account, declared without a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// The validated `spec`.
+    pub spec: MailAccountSpec,
+    /// The file, and the line on which the document's content begins.
+    pub source: SourceRef,
+    /// Fingerprint of `spec`: xxh3 of an encoding that is the same in every version of this
+    /// program, for the ledger compares it with what an earlier one wrote. Name, labels,
+    /// annotations and place are not in it.
+    pub spec_hash: u64,
+    /// Where the key `spec.accountId` stands.
+    pub account_id_at: Place,
+    /// Where the key `metadata.name` stands.
+    pub name_at: Place,
+}
+
+/// What a document with problems declares, as far as it can be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// Its `spec.accountId`.
+    pub account: Option<AccountId>,
+    /// Its `metadata.name`.
+    pub name: Option<Box<str>>,
+}
+
+/// What one file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// Every account it declares without a problem, in order.
+    pub documents: Vec<Document>,
+    /// Every problem, in order of place; at most 100, and one more that counts the rest.
+    pub problems: Vec<Problem>,
+    /// For each document with a problem what it declares even so; both unknown: it may be any account.
+    pub claims: Vec<Claim>,
+}
+
+impl Parsed {
+    /// A file of which nothing can be told but `problem`: it may declare any account.
+    pub fn broken(problem: Problem) -> Self {
+        Self { documents: Vec::new(), problems: vec![problem], claims: vec![Claim::default()] }
+    }
+}
+
+/// Reads one file. Never fails: what is wrong is in [`Parsed::problems`].
+///
+/// Null documents (also: an empty file) declare nothing and are no problem.
+pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules) -> Parsed {
+    let text = match text(path, bytes) {
+        Ok(text) => text,
+        Err(problem) => return Parsed::broken(*problem),
+    };
+    if chunks(text).nth(MAX_DOCUMENTS).is_some() {
+        let expected = format!("at most {MAX_DOCUMENTS} documents in a file");
+        let hint = Some("split the file");
+        return Parsed::broken(Problem::of_file(path, ProblemCode::TooLarge, &expected, "more", hint));
+    }
+    let mut parsed = Parsed::default();
+    let mut unlisted = 0;
+    for chunk in chunks(text) {
+        let room = MAX_PROBLEMS - parsed.problems.len();
+        // One more than there is room for, so that the list is known to be cut.
+        let (document, mut problems, claim) = read(path, &chunk, rules, room + 1);
+        parsed.documents.extend(document);
+        parsed.claims.extend(claim);
+        unlisted += problems.len().saturating_sub(room);
+        problems.truncate(room);
+        parsed.problems.append(&mut problems);
+    }
+    if unlisted > 0 {
+        let (expected, found) = (format!("at most {MAX_PROBLEMS} problems"), format!("at least {unlisted} more"));
+        let hint = Some("mend those above first");
+        parsed.problems.push(Problem::of_file(path, ProblemCode::TooManyProblems, &expected, &found, hint));
+    }
+    parsed
+}
+
+/// The bytes as text, without a byte-order mark.
+fn text<'b>(path: &Arc<str>, bytes: &'b [u8]) -> Result<&'b str, Box<Problem>> {
+    if bytes.len() as u64 > MAX_FILE {
+        let found = format!("{} bytes", bytes.len());
+        let (expected, hint) = ("a file of at most 4 MiB", Some("split the file"));
+        return Err(Box::new(Problem::of_file(path, ProblemCode::TooLarge, expected, &found, hint)));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (good, bad) = bytes.split_at(error.valid_up_to());
+        let line_start = good.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let column = String::from_utf8_lossy(&good[line_start..]).chars().count() + 1;
+        let found = format!("the byte 0x{:02x}", bad.first().copied().unwrap_or_default());
+        let hint = Some("save the file as UTF-8");
+        let (line, column) = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
+        Box::new(Problem { line, column, ..Problem::of_file(path, ProblemCode::NotUtf8, "UTF-8 text", &found, hint) })
+    })
+}
+
+/// Reads one document: what it declares, the first `most` things that are wrong with it, what it claims.
+fn read(
+    path: &Arc<str>,
+    chunk: &Chunk<'_>,
+    rules: Rules,
+    most: usize,
+) -> (Option<Document>, Vec<Problem>, Option<Claim>) {
+    let sketch = match chunk.sketch() {
+        Ok(sketch) => sketch,
+        Err(refusal) => return (None, vec![refused(path, refusal)], Some(Claim::default())),
+    };
+    let node = match plain::read(chunk.text).map_or_else(|| node::read(chunk.text), Ok) {
+        Ok(node::Node::Null) => return (None, Vec::new(), None),
+        Ok(node) => node,
+        Err(unread) => return (None, vec![syntax::problem(path, chunk, &unread)], Some(Claim::default())),
+    };
+    let place = Place { line: chunk.content_line, column: 1 };
+    let mut verdict = decode(path, &node, None, place, (rules, 1));
+    let mut places = sketch.id_key.zip(sketch.name_key);
+    let marks;
+    if sketch.suspicious || verdict.account.is_none() || places.is_none() {
+        marks = marks::mark(chunk.text, chunk.first_line);
+        verdict = decode(path, &node, Some(&marks), place, (rules, most));
+        places = marks.key(&["spec", "accountId"]).zip(marks.key(&["metadata", "name"]));
+    }
+    let Verdict { account, problems, claim } = verdict;
+    let document = account.map(|(name, spec)| {
+        let (account_id_at, name_at) = places.unwrap_or((place, place));
+        let source = SourceRef { path: Arc::clone(path), line: chunk.content_line };
+        Document { name: name.into(), spec_hash: fingerprint::of(&spec), spec, source, account_id_at, name_at }
+    });
+    (document, problems, claim)
+}
+
+fn refused(path: &Arc<str>, refusal: Refusal) -> Problem {
+    let Refusal { place: Place { line, column }, code, expected, found, hint } = refusal;
+    Problem { line, column, ..Problem::of_file(path, code, expected, &found, hint) }
+}

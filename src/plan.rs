@@ -55,7 +55,7 @@ impl AccountPlan {
 /// Plans one account at `now`, which decides whether a suspension is over.
 pub fn plan_account(
     account: AccountId,
-    desired: Option<&DesiredAccount>,
+    desired: Option<DesiredAccount<'_>>,
     row: Option<&Row>,
     now: Timestamp,
 ) -> AccountPlan {
@@ -69,7 +69,7 @@ pub fn plan_account(
     if desired.spec.is_suspended(now) {
         return AccountPlan::blocked(Reason::Suspended);
     }
-    let change = |field| change(account, desired, row, field);
+    let change = |field| change(account, &desired, row, field);
     let order = if desired.spec.enabled == Some(false) {
         [Field::ActiveSyncEnabled, Field::Enabled]
     } else {
@@ -78,12 +78,12 @@ pub fn plan_account(
     AccountPlan { changes: order.into_iter().filter_map(change).collect(), blocked: None }
 }
 
-fn change(account: AccountId, desired: &DesiredAccount, row: Option<&Row>, field: Field) -> Option<Change> {
+fn change(account: AccountId, desired: &DesiredAccount<'_>, row: Option<&Row>, field: Field) -> Option<Change> {
     let to = desired.spec.wanted(field)?;
     let from = row.map_or(Known::Absent, |row| row.known(field));
     (from != Known::Applied(to)).then(|| Change {
         account,
-        name: Arc::clone(&desired.name),
+        name: Arc::clone(desired.name),
         zuid: desired.spec.zuid,
         field,
         from,
@@ -120,21 +120,15 @@ mod tests {
         AccountId::new(7).unwrap()
     }
 
-    fn desired(enabled: Option<bool>, active_sync_enabled: Option<bool>) -> DesiredAccount {
-        DesiredAccount {
-            name: "alice".into(),
-            spec: MailAccountSpec {
-                account_id: id(),
-                zuid: None,
-                email: None,
-                enabled,
-                active_sync_enabled,
-                suspend: None,
-            },
-            source: SourceRef { path: "alice.yaml".into(), line: 1 },
-            spec_hash: 1,
-            standing: Standing::Current,
-        }
+    fn spec(enabled: Option<bool>, active_sync_enabled: Option<bool>) -> MailAccountSpec {
+        MailAccountSpec { account_id: id(), zuid: None, email: None, enabled, active_sync_enabled, suspend: None }
+    }
+
+    /// Plans for a manifest with `spec` in a file called `alice.yaml`.
+    fn planned(spec: &MailAccountSpec, standing: Standing<'_>, row: Option<&Row>, now: Timestamp) -> AccountPlan {
+        let (name, source) = (Arc::from("alice"), SourceRef { path: "alice.yaml".into(), line: 1 });
+        let desired = DesiredAccount { name: &name, spec, source: &source, spec_hash: 1, standing };
+        plan_account(id(), Some(desired), row, now)
     }
 
     fn ledger(known: [(Field, Known); 2]) -> Ledger {
@@ -160,9 +154,9 @@ mod tests {
         ledger
     }
 
-    fn check(desired: &DesiredAccount, known: [(Field, Known); 2], expected: &str) {
+    fn check(spec: &MailAccountSpec, known: [(Field, Known); 2], expected: &str) {
         let ledger = ledger(known);
-        let planned = plan_account(id(), Some(desired), ledger.accounts.get(&id()), NOW);
+        let planned = planned(spec, Standing::Current, ledger.accounts.get(&id()), NOW);
         let printed: Vec<_> = planned.changes.iter().map(|c| format!("{} {} -> {}", c.field, c.from, c.to)).collect();
         assert_eq!(printed.join(", "), expected);
     }
@@ -172,12 +166,12 @@ mod tests {
 
     #[test]
     fn the_truth_table_holds_for_each_field() {
-        let enabled = desired(Some(true), None);
+        let enabled = spec(Some(true), None);
         check(&enabled, [(E, Applied(true)), (A, InDoubt)], "");
         check(&enabled, [(E, Applied(false)), (A, Absent)], "enabled false -> true");
         check(&enabled, [(E, Absent), (A, Absent)], "enabled (unknown) -> true");
         check(&enabled, [(E, InDoubt), (A, Absent)], "enabled (in doubt) -> true");
-        let sync_off = desired(None, Some(false));
+        let sync_off = spec(None, Some(false));
         check(&sync_off, [(E, InDoubt), (A, Applied(false))], "");
         check(&sync_off, [(E, Absent), (A, Applied(true))], "activeSyncEnabled true -> false");
         check(&sync_off, [(E, Absent), (A, InDoubt)], "activeSyncEnabled (in doubt) -> false");
@@ -187,9 +181,9 @@ mod tests {
     fn a_mailbox_is_enabled_first_and_disabled_last() {
         let both = [(E, Absent), (A, Absent)];
         let printed = "enabled (unknown) -> true, activeSyncEnabled (unknown) -> false";
-        check(&desired(Some(true), Some(false)), both, printed);
+        check(&spec(Some(true), Some(false)), both, printed);
         let printed = "activeSyncEnabled (unknown) -> true, enabled (unknown) -> false";
-        check(&desired(Some(false), Some(true)), both, printed);
+        check(&spec(Some(false), Some(true)), both, printed);
     }
 
     #[test]
@@ -200,24 +194,21 @@ mod tests {
         assert_eq!(orphan, AccountPlan::blocked(Reason::Orphaned));
         assert_eq!(plan_account(id(), None, None, NOW), AccountPlan::default());
 
-        let mut twice = desired(Some(false), Some(false));
-        twice.standing = Standing::Duplicate { other: SourceRef { path: "b.yaml".into(), line: 1 } };
-        let planned = plan_account(id(), Some(&twice), row, NOW);
-        assert_eq!(planned, AccountPlan::blocked(Reason::DuplicateAccount));
+        let other = SourceRef { path: "b.yaml".into(), line: 1 };
+        let both_off = spec(Some(false), Some(false));
+        let twice = planned(&both_off, Standing::Duplicate { other: &other }, row, NOW);
+        assert_eq!(twice, AccountPlan::blocked(Reason::DuplicateAccount));
 
-        let mut suspended = desired(Some(false), Some(false));
-        suspended.spec.suspend =
-            Some(Box::new(Suspend { reason: None, until: Some(Timestamp::from_millis(2_000_000)) }));
-        let planned = plan_account(id(), Some(&suspended), row, NOW);
-        assert_eq!(planned, AccountPlan::blocked(Reason::Suspended));
-        let later = plan_account(id(), Some(&suspended), row, Timestamp::from_millis(2_000_000));
-        assert_eq!(later.changes.len(), 2);
+        let until = Timestamp::from_millis(2_000_000);
+        let suspended =
+            MailAccountSpec { suspend: Some(Box::new(Suspend { reason: None, until: Some(until) })), ..both_off };
+        assert_eq!(planned(&suspended, Standing::Current, row, NOW), AccountPlan::blocked(Reason::Suspended));
+        assert_eq!(planned(&suspended, Standing::Current, row, until).changes.len(), 2);
     }
 
     #[test]
     fn a_broken_manifest_keeps_reconciling_its_last_good_state() {
-        let mut account = desired(Some(true), None);
-        account.standing = Standing::LastGood;
-        check(&account, [(E, Absent), (A, Absent)], "enabled (unknown) -> true");
+        let plan = planned(&spec(Some(true), None), Standing::LastGood, None, NOW);
+        assert_eq!(plan.changes.len(), 1);
     }
 }

@@ -152,18 +152,15 @@ impl WorkQueue {
         self.items.get(&account).map_or(0, |item| item.failures)
     }
 
-    /// When the next account becomes ready; in the past if one is.
+    /// When the next backoff ends.
     pub fn next_due(&self) -> Option<Timestamp> {
-        if let Some((_, _, account)) = self.ready.first() {
-            return self.items.get(account).map(|item| item.since);
-        }
         self.delayed.first().map(|(until, _)| *until)
     }
 
-    /// Whether an account is ready at `now`.
-    pub fn has_ready(&mut self, now: Timestamp) -> bool {
+    /// The account that [`Self::pop`] would take.
+    pub fn peek(&mut self, now: Timestamp) -> Option<AccountId> {
         self.wake(now);
-        !self.ready.is_empty()
+        self.ready.first().map(|(_, _, account)| *account)
     }
 
     /// How many accounts are ready or delayed.
@@ -262,7 +259,7 @@ mod tests {
         queue.pop(at(0)).unwrap();
         queue.retry(id(1), Grant, BACKOFF, 1.0, at(0));
         assert_eq!(queue.next_due(), Some(at(1)));
-        assert!(!queue.has_ready(at(0)));
+        assert_eq!(queue.peek(at(0)), None);
         queue.add(id(1), Grant, at(0));
         assert_eq!(order(&mut queue, at(0)), [1]);
         assert_eq!(queue.failures(id(1)), 0);

@@ -1,1 +1,144 @@
-//! Placeholder.
+//! The folder of manifests and its watcher: which files there are, which changed, and what is in them.
+//!
+//! In: a folder, and a function that makes something of a file's bytes. Out: [`Batch`]es of what changed,
+//! each path with a [`Look`] at it.
+//!
+//! Invariants:
+//! - An unreadable file, folder or listing never takes anything away; a missing or emptied root is [`Root::Unknown`].
+//! - Bytes that have not been at rest for a debounce are not passed on; nor is a folder that git is working in.
+//! - Nothing outside the root is ever opened. No file over [`MAX_FILE`] is ever in memory.
+//! - Events are hints and a rescan is the truth: whatever events miss, the next resync finds.
+//! - Looking at one edit costs the same whatever the number of files. Behind symbolic links it does not: a change of
+//!   a link means a rescan, which compares time stamps and reads only what differs.
+//!
+//! The parts, in the order of the data: `events` (hints) and `debounce` (when), `git` (not now), `keeper` (what next)
+//! with its `task`; `list` (which paths), `look` (one path) with `settle` (is it at rest?), all through
+//! `beneath` (the only way to a file); `index` (what is known, what is news); `parallel`, `problem`.
+//!
+//! Deliberately absent: YAML; this room only counts bytes. Linux only: openat2 and inotify.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use keeper::Keeper;
+pub use problem::{ReadProblem, SourceError};
+
+mod beneath;
+mod debounce;
+mod events;
+mod git;
+mod index;
+mod keeper;
+mod list;
+mod load;
+mod look;
+mod parallel;
+mod problem;
+mod settle;
+mod task;
+
+pub use load::load;
+
+/// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. INTERFACE names this number.
+pub const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Most files and folders beneath the root: ten times the largest organization this is measured with.
+pub const MAX_ENTRIES: usize = 1_000_000;
+
+/// Most folders inside one another: far beyond any sane layout, and a path of that depth still fits the system's 4096 bytes.
+pub const MAX_DEPTH: usize = 64;
+
+/// Longest wait for a burst of edits to end, and for a file to come to rest.
+pub const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
+
+/// How often the folder is scanned where events cannot be relied on: a scan of 100,000 files takes some 100 ms, so 1 % of a core.
+pub const POLL: Duration = Duration::from_secs(10);
+
+/// How often the root is compared with the one held open: no event reports that a link was flipped or a mount went away.
+const ROOT_CHECK: Duration = Duration::from_secs(1);
+
+/// What there is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look<T> {
+    /// The file, parsed.
+    Read(T),
+    /// No file any more.
+    Gone,
+    /// Something that cannot be read; what was last read there still stands.
+    Problem(ReadProblem),
+}
+
+/// What the folder as a whole is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// It could be listed: what was not named is not there (or not settled yet).
+    Ready,
+    /// Missing, unreadable or empty, and why. Says nothing about any file.
+    Unknown(String),
+}
+
+/// What changed since the last batch. Belongs together: a file that was renamed is gone and read in one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch<T> {
+    /// The changed paths, relative to the root with `/` between their parts, in their order, each once.
+    pub files: Vec<(Arc<str>, Look<T>)>,
+    /// What the folder is good for.
+    pub root: Root,
+    /// Whether this ends a rescan that somebody may wait for: the first, a resync, one after lost events or a replaced root.
+    pub full: bool,
+    /// Why events may be missing, in which case the folder is scanned every [`Watch::poll`].
+    pub degraded: Option<String>,
+}
+
+/// What is made of a file: its path and its bytes. Called on several threads at once.
+pub type Parse<T> = Arc<dyn Fn(&Arc<str>, &[u8]) -> T + Send + Sync>;
+
+/// How to watch.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Quiet time before a burst of edits is looked at, and how long a file must have been at rest.
+    pub debounce: Duration,
+    /// Longest wait for quiet or rest; [`DEBOUNCE_MAX`].
+    pub debounce_max: Duration,
+    /// Time between two full scans, each of which sends a batch.
+    pub resync: Duration,
+    /// Time between two scans while events may be missing; [`POLL`].
+    pub poll: Duration,
+    /// Whether to ask the system for events. `false` is for tests: a file system without events.
+    pub events: bool,
+}
+
+impl Default for Watch {
+    /// The defaults that INTERFACE promises.
+    fn default() -> Self {
+        Self {
+            debounce: Duration::from_millis(200),
+            debounce_max: DEBOUNCE_MAX,
+            resync: Duration::from_secs(600),
+            poll: POLL,
+            events: true,
+        }
+    }
+}
+
+/// Watches the folder at `root`, which need not exist, and sends what changes. The first batch holds everything.
+///
+/// `resync` asks for a full scan now. Ends only when `cancel`led; nothing about the folder or the system ends it.
+/// Must be called within a tokio runtime.
+pub fn watch<T: Send + 'static>(
+    root: PathBuf,
+    options: Watch,
+    parse: Parse<T>,
+    out: mpsc::Sender<Batch<T>>,
+    resync: Arc<Notify>,
+    cancel: CancellationToken,
+) -> JoinHandle<()> {
+    let keeper = Keeper::new(root, options, parse, cancel.clone(), Instant::now());
+    tokio::spawn(task::run(keeper, out, resync, cancel))
+}

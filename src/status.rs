@@ -1,1 +1,314 @@
-//! Placeholder.
+//! What operators see of an account: a Kubernetes-style object with conditions.
+//!
+//! In: an account's desired state, its ledger row, and whether the budget holds it. Out: an
+//! [`Item`], and the [`MailAccountList`] that `status -o json` and `/status` share.
+//! Invariants: a pure function of its arguments, so the daemon and the command say the same;
+//! `Ready` is `True` only when the service acknowledged all that is desired. Meaning of the
+//! conditions: kstatus. `AGE` is the time since the last transition.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::account::{AccountId, Field, Zuid};
+use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::desired::{DesiredAccount, DesiredState, Standing};
+use crate::guard::{Guard, Verdict};
+use crate::ledger::{FieldState, Ledger, Row};
+use crate::plan::{AccountPlan, plan_account};
+use crate::timestamp::Timestamp;
+
+/// The API group and version of everything this program reads and writes.
+pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
+
+/// All accounts, declared or remembered.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailAccountList {
+    /// Always [`API_VERSION`].
+    pub api_version: &'static str,
+    /// Always `MailAccountList`.
+    pub kind: &'static str,
+    /// Ordered by name.
+    pub items: Vec<Item>,
+}
+
+impl MailAccountList {
+    /// A list of `items`, ordered by name.
+    pub fn new(mut items: Vec<Item>) -> Self {
+        items.sort_by(|a, b| (&a.metadata.name, a.spec.account_id).cmp(&(&b.metadata.name, b.spec.account_id)));
+        Self { api_version: API_VERSION, kind: "MailAccountList", items }
+    }
+}
+
+/// One account.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// Always [`API_VERSION`].
+    pub api_version: &'static str,
+    /// Always `MailAccount`.
+    pub kind: &'static str,
+    /// Name and generation.
+    pub metadata: Metadata,
+    /// What the manifest declares.
+    pub spec: Spec,
+    /// What became of it.
+    pub status: Status,
+}
+
+/// Name and generation.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// The manifest's name.
+    pub name: Arc<str>,
+    /// How many versions of the spec there have been; 0 if there is none now.
+    pub generation: u64,
+}
+
+/// What the manifest declares. Ids are strings, so that `jq` keeps all their digits.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// The account on the service.
+    pub account_id: AccountId,
+    /// The user on the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zuid: Option<Zuid>,
+    /// The address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<Box<str>>,
+    /// Wanted state of the mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Wanted state of the ActiveSync flag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_sync_enabled: Option<bool>,
+    /// Whether reconciling is paused now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The generation the conditions speak about.
+    pub observed_generation: u64,
+    /// What the service acknowledged last.
+    pub last_applied: LastApplied,
+    /// `Ready` first.
+    pub conditions: Vec<Condition>,
+}
+
+/// What the service acknowledged last, per field, or that it is in doubt.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastApplied {
+    /// The mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<FieldState>,
+    /// The ActiveSync flag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_sync_enabled: Option<FieldState>,
+}
+
+/// Why an account is not ready.
+struct Trouble {
+    /// `Reconciling`, `Stalled`, or neither.
+    kind: Option<ConditionType>,
+    reason: Reason,
+    message: Box<str>,
+}
+
+impl Trouble {
+    fn new(kind: impl Into<Option<ConditionType>>, reason: Reason, message: impl Into<Box<str>>) -> Self {
+        Self { kind: kind.into(), reason, message: message.into() }
+    }
+}
+
+/// The generation of `desired` after `row`: the observed one, or the next if its spec was not seen yet.
+pub fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64 {
+    match (desired, row) {
+        (None, _) => 0,
+        (Some(_), None) => 1,
+        (Some(desired), Some(row)) => row.observed_generation + u64::from(row.spec_hash != desired.spec_hash),
+    }
+}
+
+/// Everything known about an account that decides its status.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// Its desired state, if a manifest declares it.
+    pub desired: Option<DesiredAccount<'a>>,
+    /// Its ledger row, if it was ever touched.
+    pub row: Option<&'a Row>,
+    /// Whether its manifest's file is broken, though it declares nothing readable.
+    pub broken: bool,
+    /// The budget's sum, if it holds the account's disruptions.
+    pub held: Option<Verdict>,
+}
+
+/// The status of one account at `now`.
+pub fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
+    let Facts { desired, row, .. } = facts;
+    let plan = plan_account(account, desired, row, now);
+    let trouble = trouble(&plan, facts);
+    let observed_generation = row.map_or(0, |row| row.observed_generation);
+    let last_transition_time = last_transition(row, trouble.is_some()).unwrap_or(now);
+    let condition = |kind, status, reason, message| Condition {
+        kind,
+        status,
+        reason,
+        message,
+        last_transition_time,
+        observed_generation,
+    };
+    let conditions = match trouble {
+        None => {
+            let message = "everything the manifest wants has been acknowledged".into();
+            let reason = Reason::ReconciliationSucceeded;
+            vec![condition(ConditionType::Ready, ConditionStatus::True, reason, message)]
+        }
+        Some(Trouble { kind, reason, message }) => {
+            let ready = condition(ConditionType::Ready, ConditionStatus::False, reason, message.clone());
+            let why = kind.map(|kind| condition(kind, ConditionStatus::True, reason, message));
+            std::iter::once(ready).chain(why).collect()
+        }
+    };
+    Item {
+        api_version: API_VERSION,
+        kind: "MailAccount",
+        metadata: Metadata {
+            name: desired.map(|d| d.name).or(row.map(|r| &r.name)).map_or_else(|| "".into(), Arc::clone),
+            generation: generation(desired, row),
+        },
+        spec: spec(account, desired, row, now),
+        status: Status {
+            observed_generation,
+            last_applied: row.map_or_else(LastApplied::default, |row| LastApplied {
+                enabled: row.enabled.clone(),
+                active_sync_enabled: row.active_sync_enabled.clone(),
+            }),
+            conditions,
+        },
+    }
+}
+
+fn spec(account: AccountId, desired: Option<DesiredAccount<'_>>, row: Option<&Row>, now: Timestamp) -> Spec {
+    let spec = desired.map(|desired| desired.spec);
+    Spec {
+        account_id: account,
+        zuid: spec.and_then(|spec| spec.zuid).or(row.and_then(|row| row.zuid)),
+        email: spec.and_then(|spec| spec.email.clone()),
+        enabled: spec.and_then(|spec| spec.enabled),
+        active_sync_enabled: spec.and_then(|spec| spec.active_sync_enabled),
+        suspend: spec.is_some_and(|spec| spec.is_suspended(now)),
+    }
+}
+
+fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
+    use ConditionType::{Reconciling, Stalled};
+    let Some(desired) = facts.desired else {
+        return Some(if facts.broken {
+            let message = "its manifest is broken; see `validate`. Nothing is PUT until it is repaired";
+            Trouble::new(Stalled, Reason::InvalidManifest, message)
+        } else {
+            Trouble::new(None, Reason::Orphaned, "its manifest is gone; nothing is PUT")
+        });
+    };
+    match desired.standing {
+        Standing::Duplicate { other } => {
+            let message = format!("{} and {other} both declare it; nothing is PUT for either", desired.source);
+            return Some(Trouble::new(Stalled, Reason::DuplicateAccount, message));
+        }
+        Standing::LastGood => {
+            let message = format!("{} is broken; its last good state is kept", desired.source.path);
+            return Some(Trouble::new(Stalled, Reason::InvalidManifest, message));
+        }
+        Standing::Current => {}
+    }
+    if plan.blocked == Some(Reason::Suspended) {
+        return Some(Trouble::new(None, Reason::Suspended, suspension(desired)));
+    }
+    let first = plan.changes.first()?;
+    if let Some(told) = told(facts) {
+        return Some(Trouble::new(told.kind, told.reason, told.message.clone()));
+    }
+    if let Some(verdict) = facts.held.filter(|_| plan.is_disruption()) {
+        let message = format!("{}: held by the disruption budget ({verdict})", describe(plan));
+        return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
+    }
+    let reason = match first.from {
+        crate::change::Known::InDoubt => Reason::InDoubt,
+        _ => Reason::Progressing,
+    };
+    Some(Trouble::new(Reconciling, reason, describe(plan)))
+}
+
+/// What the service said against this version of the manifest.
+fn told<'a>(facts: Facts<'a>) -> Option<&'a Condition> {
+    let (desired, row) = (facts.desired?, facts.row?);
+    row.conditions.first().filter(|_| row.spec_hash == desired.spec_hash)
+}
+
+fn describe(plan: &AccountPlan) -> String {
+    let parts: Vec<_> =
+        plan.changes.iter().map(|change| format!("{} {} -> {}", change.field, change.from, change.to)).collect();
+    parts.join(", ")
+}
+
+fn suspension(desired: DesiredAccount<'_>) -> String {
+    let suspend = desired.spec.suspend.as_deref().cloned().unwrap_or_default();
+    let until = suspend.until.map_or_else(String::new, |until| format!(" until {until}"));
+    let reason = suspend.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("suspended by {}{until}{reason}", desired.source)
+}
+
+/// When the answer last changed: the trouble's own moment, or that of the last acknowledgement or doubt.
+fn last_transition(row: Option<&Row>, in_trouble: bool) -> Option<Timestamp> {
+    let row = row?;
+    if let Some(condition) = row.conditions.first().filter(|_| in_trouble) {
+        return Some(condition.last_transition_time);
+    }
+    let moments = Field::ALL.into_iter().filter_map(|field| row.field(field)).map(|state| match state {
+        FieldState::Applied { applied_at, .. } => *applied_at,
+        FieldState::InDoubt { since } => *since,
+    });
+    moments.max()
+}
+
+/// The status of every account at `now`, declared or remembered. `broken` names the files with problems.
+pub fn list(
+    desired: &DesiredState,
+    ledger: &Ledger,
+    mut guard: Guard,
+    broken: &BTreeSet<Arc<str>>,
+    now: Timestamp,
+) -> MailAccountList {
+    for (account, declared) in desired.iter() {
+        let plan = plan_account(account, Some(declared), ledger.accounts.get(&account), now);
+        guard.set_pending(account, plan.is_disruption());
+    }
+    let verdict = guard.verdict(desired.managed(), now);
+    let held = Some(verdict).filter(|verdict| verdict.exceeded());
+    let declared = desired.iter().map(|(account, declared)| {
+        let row = ledger.accounts.get(&account);
+        item(account, Facts { desired: Some(declared), row, broken: false, held }, now)
+    });
+    let undeclared = ledger.accounts.iter().filter(|(account, _)| desired.get(**account).is_none());
+    let remembered = undeclared.map(|(account, row)| {
+        let broken = last_source(row).is_some_and(|path| broken.contains(path));
+        item(*account, Facts { desired: None, row: Some(row), broken, held }, now)
+    });
+    MailAccountList::new(declared.chain(remembered).collect())
+}
+
+fn last_source(row: &Row) -> Option<&Arc<str>> {
+    Field::ALL.into_iter().find_map(|field| match row.field(field)? {
+        FieldState::Applied { source, .. } => Some(&source.path),
+        FieldState::InDoubt { .. } => None,
+    })
+}

@@ -1,0 +1,116 @@
+//! `apply`: one pass, then exit.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::engine::{self, Engine};
+use super::{Exit, load, print, progress};
+use crate::config::{Disruptions, Folder, Service, Target};
+use crate::controller::Mode;
+use crate::report::{Summary, Unapplied};
+use crate::shutdown;
+
+/// A manifest younger than this is looked at twice, for it may be half-written: the daemon's default debounce.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How long a stop waits for what is in flight; a pipeline's own grace is often 30 s.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// How many changes of a kind are listed; `status` lists them all.
+const LISTED: usize = 50;
+
+/// `apply`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    folder: Folder,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    service: Service,
+    #[command(flatten)]
+    disruptions: Disruptions,
+}
+
+impl Apply {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        engine::block_on(self.pass())
+    }
+
+    async fn pass(self) -> anyhow::Result<Exit> {
+        let Self { folder, target, service, disruptions } = self;
+        let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE)?;
+        let engine = engine::build(&target, &service, settings).await?;
+        let Engine { controller, reports, clock, inputs, outside, cancel, .. } = engine;
+        // There is nothing to read again in a single pass.
+        shutdown::listen(outside.stops, || {})?;
+        let auth = target.auth.into();
+        let batch = tokio::task::block_in_place(|| load::batch(&folder.desired_state, auth, Some(SETTLE)))?;
+        // The conductor reads it as its first event; the channel has room for one.
+        let _ = outside.looks.send(batch).await;
+        let bar = progress::show(reports.clone(), settings.rate_limit, clock, cancel.clone());
+        let ended = controller.run(inputs).await;
+        cancel.cancel();
+        bar.await;
+        let (problems, ledger_error) = {
+            let report = reports.borrow();
+            (report.problems, report.ledger_error.clone())
+        };
+        if let Some(error) = ledger_error {
+            // Nothing was sent that is not on the disk; closing would fail for the same reason.
+            print(&text(&ended.summary, problems))?;
+            anyhow::bail!("the ledger cannot be written: {error}");
+        }
+        let summary = engine::close(ended)?;
+        print(&text(&summary, problems))?;
+        Ok(match &summary {
+            _ if problems > 0 => Exit::Failed,
+            Summary { failed, in_doubt, .. } if !failed.is_empty() || !in_doubt.is_empty() => Exit::Failed,
+            Summary { held, .. } if !held.is_empty() => Exit::Held,
+            _ => Exit::Done,
+        })
+    }
+}
+
+/// What the pass came to, for people.
+fn text(summary: &Summary, problems: usize) -> String {
+    let Summary { planned, applied, held, failed, in_doubt, disruptions, gave_up } = summary;
+    let mut text = String::new();
+    for (title, changes) in [("Failed", failed), ("In doubt", in_doubt), ("Held", held)] {
+        // Writing to a String cannot fail.
+        let _ = write_list(&mut text, title, changes);
+    }
+    if let Some(why) = gave_up {
+        let _ = writeln!(text, "Gave up: {why}.");
+    }
+    if !held.is_empty() {
+        let _ = writeln!(
+            text,
+            "Held by the disruption budget: {disruptions}. If all of them are meant, raise --disruption-budget for one \
+             apply; else look for the mistake."
+        );
+    }
+    if problems > 0 {
+        let _ = writeln!(text, "{problems} problem(s) in manifests; see `validate`. Their accounts were left alone.");
+    }
+    let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());
+    let _ =
+        writeln!(text, "{planned} planned = {applied} applied + {held} held + {failed} failed + {in_doubt} in doubt");
+    text
+}
+
+fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt::Result {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "{title}:")?;
+    for Unapplied { change, why } in changes.iter().take(LISTED) {
+        writeln!(text, "  {change}, {}\n    {why}", change.source)?;
+    }
+    if changes.len() > LISTED {
+        writeln!(text, "  and {} more; see `status`", changes.len() - LISTED)?;
+    }
+    writeln!(text)
+}

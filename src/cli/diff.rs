@@ -1,0 +1,60 @@
+//! `diff`: what `apply` would change, as unified text. Sends nothing.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use clap::Args;
+use similar::TextDiff;
+
+use super::plan::{Comparison, compare};
+use super::{Exit, load, print};
+use crate::account::Field;
+use crate::change::{Change, Known};
+use crate::config::{Disruptions, Folder, Target};
+use crate::ledger::Ledger;
+
+/// `diff`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Diff {
+    #[command(flatten)]
+    folder: Folder,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    disruptions: Disruptions,
+}
+
+impl Diff {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let Comparison { desired, ledger, reviewed } = compare(&self.folder, &self.target, &self.disruptions)?;
+        let mut changes = [reviewed.allowed, reviewed.held].concat();
+        changes.sort_by_key(|change| (change.account, change.field));
+        let accounts = changes.chunk_by(|a, b| a.account == b.account);
+        print(&accounts.map(|changes| unified(changes, &ledger)).collect::<String>())?;
+        if load::print_problems(&desired) > 0 {
+            // More than 1 is an error, as with kubectl diff.
+            return Ok(Exit::Changes);
+        }
+        Ok(if changes.is_empty() { Exit::Done } else { Exit::Failed })
+    }
+}
+
+/// One account's difference; `changes` is not empty.
+fn unified(changes: &[Change], ledger: &Ledger) -> String {
+    let Some(Change { account, name, source, .. }) = changes.first() else { return String::new() };
+    let (mut before, mut after) = (String::new(), String::new());
+    for field in Field::ALL {
+        let change = changes.iter().find(|change| change.field == field);
+        let known = ledger.known(*account, field);
+        for (text, value) in [(&mut before, Some(known)), (&mut after, change.map(|change| Known::Applied(change.to)))]
+        {
+            match value.unwrap_or(known) {
+                Known::Absent => {}
+                // Writing to a String cannot fail.
+                value => drop(writeln!(text, "{field}: {value}")),
+            }
+        }
+    }
+    let (old, new) = (format!("ledger/{account} {name}"), format!("{} {name}", Arc::clone(&source.path)));
+    TextDiff::from_lines(&before, &after).unified_diff().header(&old, &new).to_string()
+}

@@ -1,0 +1,144 @@
+//! Builds the conductor and all it needs: shared by `run` and `apply`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::account::Field;
+use crate::change::Known;
+use crate::clock::Clock;
+use crate::config::{Service, Target, UsageError};
+use crate::controller::{Controller, Ended, Inputs, Settings};
+use crate::ledger::Ledger;
+use crate::ledger::file::LedgerFile;
+use crate::manifest::Parsed;
+use crate::metrics::Metrics;
+use crate::report::{Report, Summary};
+use crate::sandbox::{self, Account, World};
+use crate::shutdown::Stop;
+use crate::source::Batch;
+use crate::status::MailAccountList;
+use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport};
+
+/// How many looks at the folder, signals and questions may wait for the conductor.
+const INPUTS_WAITING: usize = 16;
+
+/// How long the runtime's threads may take to end; all that matters has ended before.
+const RUNTIME_GRACE: Duration = Duration::from_secs(1);
+
+/// Runs `main` to its end on a runtime of its own, and does not wait for stray threads after.
+pub(super) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime: Runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
+    let result = runtime.block_on(main);
+    runtime.shutdown_timeout(RUNTIME_GRACE);
+    result
+}
+
+/// The conductor, ready to run, and the ends of its channels.
+pub(super) struct Engine {
+    pub(super) controller: Controller<HttpTransport, LedgerFile>,
+    pub(super) reports: watch::Receiver<Report>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) inputs: Inputs,
+    pub(super) outside: Outside,
+    /// Ends the embedded sandbox, if there is one.
+    pub(super) cancel: CancellationToken,
+}
+
+/// Where looks, signals and questions go in.
+pub(super) struct Outside {
+    pub(super) looks: mpsc::Sender<Batch<Parsed>>,
+    pub(super) stops: mpsc::Sender<Stop>,
+    pub(super) queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+}
+
+/// Opens the ledger (which locks it), builds the client, and starts the sandbox if it is the target.
+pub(super) async fn build(target: &Target, service: &Service, settings: Settings) -> anyhow::Result<Engine> {
+    let (committed_out, committed) = mpsc::unbounded_channel();
+    let path = target.ledger_file();
+    let owner = target.owner()?;
+    let (file, ledger) = tokio::task::block_in_place(|| LedgerFile::open(&path, owner, committed_out))?;
+    let cancel = CancellationToken::new();
+    let (api, accounts, credentials) = if target.sandbox {
+        let url = embed_sandbox(target, &ledger, cancel.clone()).await?;
+        info!(%url, ledger = %path.display(), "sandbox: nothing that happens here reaches Zoho");
+        (url.clone(), url, sandbox_credentials(target))
+    } else {
+        let api = service.api_url.clone().unwrap_or_else(|| service.data_center.mail_url());
+        let accounts = service.accounts_url.clone().unwrap_or_else(|| service.data_center.accounts_url());
+        let credentials = CredentialSource::new(|name| std::env::var_os(name));
+        credentials.load().map_err(|error| UsageError(error.to_string()))?;
+        (api, accounts, credentials)
+    };
+    let transport = HttpTransport::new(settings.request_timeout);
+    transport.check(&api)?;
+    let client = Client::new(transport, api, accounts, target.principal()?);
+    let (looks_out, looks) = mpsc::channel(INPUTS_WAITING);
+    let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
+    let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
+    let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
+    let (controller, reports) =
+        Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
+    Ok(Engine {
+        controller,
+        reports,
+        metrics,
+        clock,
+        inputs: Inputs { looks, committed, stops, queries },
+        outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
+        cancel,
+    })
+}
+
+/// A sandbox on a free port of this machine. Its world is what the sandbox's ledger says was applied,
+/// so that a restart finds it as it left it; accounts it never saw are adopted at their first PUT.
+async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationToken) -> anyhow::Result<BaseUrl> {
+    let mut settings = sandbox::Settings { open: true, ..sandbox::Settings::default() };
+    if let Some(zoid) = target.zoid {
+        settings.zoid = zoid;
+    }
+    let person = sandbox::sample_zuid();
+    let mut world = World::new(settings);
+    for (id, row) in &ledger.accounts {
+        let mut account =
+            Account::new(*id, row.zuid.unwrap_or(person), &format!("{}@sandbox.example", row.name), &row.name);
+        account.mailbox_enabled = row.known(Field::Enabled) != Known::Applied(false);
+        account.active_sync_enabled = row.known(Field::ActiveSyncEnabled) != Known::Applied(false);
+        world.seed(account);
+    }
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = sandbox::serve(listen, Arc::new(Mutex::new(world)), cancel).await?;
+    server.api_url().parse().context("the sandbox's URL")
+}
+
+fn sandbox_credentials(target: &Target) -> CredentialSource {
+    let credentials = match target.auth {
+        crate::config::Auth::Admin => sandbox::Credentials::administrator(),
+        crate::config::Auth::User => sandbox::Credentials::person(sandbox::sample_zuid()),
+    };
+    CredentialSource::new(move |name| {
+        let value = match name {
+            "ZOHO_MAIL_CLIENT_ID" => &credentials.client_id,
+            "ZOHO_MAIL_CLIENT_SECRET" => &credentials.client_secret,
+            "ZOHO_MAIL_REFRESH_TOKEN" => &credentials.refresh_token,
+            _ => return None,
+        };
+        Some(value.into())
+    })
+}
+
+/// Folds the journal after the conductor has ended. Its own error, if it has one, comes first.
+pub(super) fn close(ended: Ended<LedgerFile>) -> anyhow::Result<Summary> {
+    let Ended { journal, summary, result } = ended;
+    result?;
+    tokio::task::block_in_place(|| journal.close())?;
+    Ok(summary)
+}

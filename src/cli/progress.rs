@@ -1,0 +1,70 @@
+//! The progress of `apply` on a terminal: how much is done, and how long the rest will take.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::report::Report;
+use crate::telemetry;
+use crate::throttle::RateLimit;
+
+/// How often the bar is drawn: fast enough to look alive.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// Draws a bar from `reports` until `done`. Nothing is drawn where standard error is no terminal.
+pub(super) fn show(
+    reports: watch::Receiver<Report>,
+    limit: Option<RateLimit>,
+    clock: Clock,
+    done: CancellationToken,
+) -> impl Future<Output = ()> {
+    let task = tokio::spawn(async move {
+        let bar = ProgressBar::new(0);
+        if bar.is_hidden() {
+            return;
+        }
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        telemetry::share_terminal(bar.clone());
+        while !done.is_cancelled() {
+            draw(&bar, &reports.borrow(), limit, clock);
+            tokio::select! {
+                () = done.cancelled() => {}
+                () = tokio::time::sleep(REDRAW) => {}
+            }
+        }
+        bar.finish_and_clear();
+    });
+    // A bar that failed to draw is no reason to fail.
+    async move { drop(task.await) }
+}
+
+fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: Clock) {
+    let now = clock.now();
+    let open: usize = report.pending_changes.iter().flatten().sum();
+    let left = open.saturating_sub(report.held);
+    bar.set_length(report.planned as u64);
+    bar.set_position(report.totals.applied);
+    let wait = match (report.waiting, limit) {
+        (Some(waiting), _) if report.pause.is_some() => {
+            format!("paused by the service for {}", round(waiting.until.since(now)))
+        }
+        (_, Some(limit)) => format!("about {} left at {limit}", round(estimate(left, limit))),
+        (_, None) => String::new(),
+    };
+    let held = if report.held > 0 { format!("{} account(s) held, ", report.held) } else { String::new() };
+    bar.set_message(format!("{held}{wait}"));
+}
+
+/// Pending requests / budget.
+fn estimate(left: usize, limit: RateLimit) -> Duration {
+    limit.per.mul_f64(left as f64 / f64::from(limit.count))
+}
+
+fn round(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(duration.as_secs().max(1)))
+}

@@ -1,0 +1,77 @@
+//! `run`: the daemon.
+
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::sync::Notify;
+use tracing::info;
+
+use super::Exit;
+use super::engine::{self, Engine};
+use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
+use crate::controller::Mode;
+use crate::manifest::{self, Rules};
+use crate::report::Report;
+use crate::{admin, service, shutdown, source};
+
+/// `run`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    folder: Folder,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    service: Service,
+    #[command(flatten)]
+    disruptions: Disruptions,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+impl Run {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        engine::block_on(self.serve())
+    }
+
+    async fn serve(self) -> anyhow::Result<Exit> {
+        let Self { folder, target, service, disruptions, daemon } = self;
+        let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
+        let listener = match daemon.listen {
+            Listen::On(address) => Some(admin::bind(address).await?),
+            Listen::Off => None,
+        };
+        let Engine { controller, reports, metrics, clock, inputs, outside, cancel } =
+            engine::build(&target, &service, settings).await?;
+        let resync = Arc::new(Notify::new());
+        let (read_again, watched) = (Arc::clone(&resync), reports.clone());
+        shutdown::listen(outside.stops, move || {
+            tokio::spawn(service::reload(watched.clone()));
+            read_again.notify_one();
+        })?;
+        if let Some(listener) = listener {
+            let metrics = Arc::new(
+                move |open, report: &Report, now| {
+                    if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
+                },
+            );
+            let pages = admin::Pages { reports: reports.clone(), queries: outside.queries, metrics, clock };
+            admin::serve(listener, pages, cancel.clone());
+        }
+        service::tell_manager(reports.clone(), clock, cancel.clone());
+        let rules = Rules { auth: target.auth.into() };
+        let watch =
+            source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
+        info!(version = env!("CARGO_PKG_VERSION"), folder = %folder.desired_state.display(),
+            ledger = %target.ledger_file().display(), target = %target.owner()?, "started");
+        let parse = move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
+        let watcher =
+            source::watch(folder.desired_state, watch, Arc::new(parse), outside.looks, resync, cancel.clone());
+        let ended = controller.run(inputs).await;
+        cancel.cancel();
+        engine::close(ended)?;
+        drop(watcher);
+        info!("stopped");
+        Ok(Exit::Done)
+    }
+}

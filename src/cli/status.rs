@@ -1,0 +1,144 @@
+//! `status`: each account's conditions, from the ledger. Sends nothing.
+
+use clap::{Args, ValueEnum};
+use comfy_table::{ColumnConstraint, Table, presets};
+
+use super::{Exit, load, print};
+use crate::clock::Clock;
+use crate::condition::ConditionStatus;
+use crate::config::{Disruptions, Folder};
+use crate::guard::Guard;
+use crate::ledger::{self, FieldState, Ledger, Owner};
+use crate::manifest;
+use crate::status::{Item, MailAccountList, list};
+use crate::timestamp::Timestamp;
+
+/// `status`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Status {
+    /// Accounts to show, by manifest name; all of them if none is given
+    names: Vec<String>,
+    #[command(flatten)]
+    folder: Folder,
+    #[command(flatten)]
+    target: StatusTarget,
+    #[command(flatten)]
+    disruptions: Disruptions,
+    /// How the accounts are printed
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+/// The ledger alone: whose it is does not matter for looking at it.
+#[derive(Clone, Debug, Args)]
+struct StatusTarget {
+    /// File that remembers what was applied
+    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
+    ledger: std::path::PathBuf,
+
+    /// As whom the service is addressed; decides whether a manifest needs a zuid
+    #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
+    auth: crate::config::Auth,
+
+    /// Show the embedded sandbox's ledger
+    #[arg(long, env = "ZOHO_MAIL_SANDBOX")]
+    sandbox: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Columns
+    Table,
+    /// More columns
+    Wide,
+    /// A MailAccountList
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// Names alone
+    Name,
+}
+
+impl Status {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let Self { names, folder, target, disruptions, output } = self;
+        let file = if target.sandbox { crate::config::sandbox_ledger(&target.ledger) } else { target.ledger };
+        // Whose an absent ledger is does not matter: it is empty.
+        let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
+        let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
+        let now = Clock::start().now();
+        let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+        let mut all = list(&desired, &ledger, guard, &load::broken(&desired), now);
+        let missing: Vec<_> =
+            names.iter().filter(|name| !all.items.iter().any(|item| *item.metadata.name == ***name)).collect();
+        if !names.is_empty() {
+            all.items.retain(|item| names.iter().any(|name| *name == *item.metadata.name));
+        }
+        match output {
+            Output::Table => print(&table(&all, false, now))?,
+            Output::Wide => print(&table(&all, true, now))?,
+            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?,
+            Output::Yaml => print(&manifest::to_yaml(&all)?)?,
+            Output::Name => {
+                print(&all.items.iter().map(|item| format!("{}\n", item.metadata.name)).collect::<String>())?
+            }
+        }
+        for name in &missing {
+            anstream::eprintln!("error: no account is called {name:?}, neither in the manifests nor in the ledger");
+        }
+        Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
+    }
+}
+
+fn table(list: &MailAccountList, wide: bool, now: Timestamp) -> String {
+    if list.items.is_empty() {
+        return "No accounts: no manifest declares one, and the ledger knows none.\n".into();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut header = vec!["NAME", "READY", "STATUS", "AGE"];
+    if wide {
+        header.extend(["ACCOUNT", "ENABLED", "ACTIVESYNC", "REVISION", "MESSAGE"]);
+    }
+    table.set_header(header);
+    for item in &list.items {
+        table.add_row(row(item, wide, now));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    format!("{}\n", lines.join("\n"))
+}
+
+fn row(item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
+    let Some(ready) = item.status.conditions.first() else { return Vec::new() };
+    let is_ready = if ready.status == ConditionStatus::True { "True" } else { "False" };
+    let age = age(now.since(ready.last_transition_time));
+    let mut cells = vec![item.metadata.name.to_string(), is_ready.into(), ready.reason.to_string(), age];
+    if wide {
+        let field = |state: &Option<FieldState>| match state {
+            None => "-".to_owned(),
+            Some(FieldState::Applied { value, .. }) => value.to_string(),
+            Some(FieldState::InDoubt { .. }) => "in doubt".into(),
+        };
+        let applied = &item.status.last_applied;
+        let message = crate::telemetry::escape(&ready.message);
+        let account = item.spec.account_id.to_string();
+        // The revision is where a manifest came from in Git; until it is read, its place is empty.
+        cells.extend([account, field(&applied.enabled), field(&applied.active_sync_enabled), "-".into(), message]);
+    }
+    cells
+}
+
+/// As kubectl writes ages: two units at most.
+fn age(age: std::time::Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

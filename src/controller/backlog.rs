@@ -1,0 +1,191 @@
+//! What is pending, and what of it cannot go now.
+//!
+//! In: each touched account's fresh plan, rejections, the budget's verdict. Out: counts for the
+//! report, and the sets from which accounts come back.
+//! Invariants: an account is pending exactly while its plan is not empty; every update costs
+//! O(log n). Absent by design: the queue, which only knows what may be tried.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::account::{AccountId, Field};
+use crate::change::Change;
+use crate::condition::{ConditionType, Reason};
+use crate::ledger::Ledger;
+use crate::plan::AccountPlan;
+use crate::report::PendingCounts;
+use crate::timestamp::Timestamp;
+
+/// The fields of an account that the service rejected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stalled([bool; 2]);
+
+impl Stalled {
+    /// Both fields.
+    pub const ALL: Self = Self([true, true]);
+
+    /// One field.
+    pub const fn only(field: Field) -> Self {
+        match field {
+            Field::Enabled => Self([true, false]),
+            Field::ActiveSyncEnabled => Self([false, true]),
+        }
+    }
+
+    /// Whether `field` is among them.
+    pub const fn has(self, field: Field) -> bool {
+        match field {
+            Field::Enabled => self.0[0],
+            Field::ActiveSyncEnabled => self.0[1],
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self([self.0[0] || other.0[0], self.0[1] || other.0[1]])
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pending {
+    since: Timestamp,
+    wanted: [Option<bool>; 2],
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Backlog {
+    pending: BTreeMap<AccountId, Pending>,
+    by_age: BTreeSet<(Timestamp, AccountId)>,
+    counts: PendingCounts,
+    blocked: BTreeMap<AccountId, Reason>,
+    stalled: BTreeMap<AccountId, Stalled>,
+    held: BTreeSet<AccountId>,
+    wake: BTreeSet<(Timestamp, AccountId)>,
+}
+
+impl Backlog {
+    /// A backlog that remembers what the service rejected, so that a restart does not ask again.
+    pub fn restore(ledger: &Ledger) -> Self {
+        let stalls = |(account, row): (&AccountId, &crate::ledger::Row)| {
+            row.conditions.iter().any(|told| told.kind == ConditionType::Stalled).then_some((*account, Stalled::ALL))
+        };
+        Self { stalled: ledger.accounts.iter().filter_map(stalls).collect(), ..Self::default() }
+    }
+
+    /// Notes an account's fresh plan.
+    pub fn set(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) {
+        match plan.blocked.filter(|reason| *reason != Reason::Orphaned) {
+            Some(reason) => self.blocked.insert(account, reason),
+            None => self.blocked.remove(&account),
+        };
+        let before = self.pending.remove(&account);
+        if let Some(before) = before {
+            self.by_age.remove(&(before.since, account));
+            self.count(before.wanted, |count| *count -= 1);
+        }
+        if plan.changes.is_empty() {
+            self.stalled.remove(&account);
+            self.held.remove(&account);
+            return;
+        }
+        let mut wanted = [None; 2];
+        for change in &plan.changes {
+            wanted[change.field as usize] = Some(change.to);
+        }
+        let since = before.filter(|before| before.wanted == wanted).map_or(now, |before| before.since);
+        self.pending.insert(account, Pending { since, wanted });
+        self.by_age.insert((since, account));
+        self.count(wanted, |count| *count += 1);
+    }
+
+    fn count(&mut self, wanted: [Option<bool>; 2], mut step: impl FnMut(&mut usize)) {
+        for (field, to) in wanted.iter().enumerate() {
+            if let Some(to) = to {
+                step(&mut self.counts[field][usize::from(*to)]);
+            }
+        }
+    }
+
+    /// Notes that the service rejected the account's fields.
+    pub fn stall(&mut self, account: AccountId, fields: Stalled) {
+        let before = self.stalled.get(&account).copied().unwrap_or_default();
+        self.stalled.insert(account, before.or(fields));
+    }
+
+    /// Forgets what was rejected: the manifest changed.
+    pub fn unstall(&mut self, account: AccountId) {
+        self.stalled.remove(&account);
+    }
+
+    /// Forgets everything that was rejected: a resync. Returns the accounts that may be tried again.
+    pub fn unstall_all(&mut self) -> BTreeMap<AccountId, Stalled> {
+        std::mem::take(&mut self.stalled)
+    }
+
+    /// The changes of `plan` that the service has not rejected.
+    pub fn open(&self, account: AccountId, plan: &AccountPlan) -> Vec<Change> {
+        let stalled = self.stalled.get(&account).copied().unwrap_or_default();
+        plan.changes.iter().filter(|change| !stalled.has(change.field)).cloned().collect()
+    }
+
+    /// Notes that the disruption budget holds the account.
+    pub fn hold(&mut self, account: AccountId) {
+        self.held.insert(account);
+    }
+
+    /// Lets go of everything that was held.
+    pub fn release(&mut self) -> BTreeSet<AccountId> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Whether the budget holds the account.
+    pub fn is_held(&self, account: AccountId) -> bool {
+        self.held.contains(&account)
+    }
+
+    /// How many accounts the budget holds.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many accounts the service rejected.
+    pub fn stalled(&self) -> usize {
+        self.stalled.len()
+    }
+
+    /// How many accounts have a plan that is not empty.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many accounts are declared and not reconciled at all: duplicates and the suspended.
+    pub fn blocked(&self) -> usize {
+        self.blocked.len()
+    }
+
+    /// Pending changes by field and direction.
+    pub const fn counts(&self) -> PendingCounts {
+        self.counts
+    }
+
+    /// Since when the oldest change waits.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.by_age.first().map(|(since, _)| *since)
+    }
+
+    /// Wakes the account at `until`, when its suspension ends.
+    pub fn wake_at(&mut self, until: Timestamp, account: AccountId) {
+        self.wake.insert((until, account));
+    }
+
+    /// An account whose suspension has ended by `now`.
+    pub fn woken(&mut self, now: Timestamp) -> Option<AccountId> {
+        let due = self.wake.first().filter(|(until, _)| *until <= now).copied()?;
+        self.wake.pop_first();
+        Some(due.1)
+    }
+
+    /// When the next suspension ends.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.wake.first().map(|(until, _)| *until)
+    }
+}

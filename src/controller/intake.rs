@@ -1,0 +1,181 @@
+//! Looks at the folder become queued accounts.
+//!
+//! In: a [`Batch`] of files that changed. Out: the desired state, brought up to date, and every
+//! touched account planned, counted and queued.
+//! Invariants: a folder that is missing, unreadable or suddenly empty takes nothing away; only
+//! touched accounts are looked at, whatever the number of others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::{Controller, Journal};
+use crate::account::AccountId;
+use crate::change::Change;
+use crate::desired::{self, DesiredAccount};
+use crate::ledger::{Record, Row};
+use crate::manifest::{Parsed, Problem, ProblemCode};
+use crate::plan::{AccountPlan, plan_account};
+use crate::queue::Urgency;
+use crate::source::{Batch, Look, ReadProblem, Root};
+use crate::timestamp::Timestamp;
+use crate::zoho::Transport;
+
+/// How many problems of one batch are logged; `validate` lists them all.
+const PROBLEMS_LOGGED: usize = 20;
+
+/// Turns a look at one file into what the desired state takes in.
+pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
+    match look {
+        Look::Read(parsed) => desired::Look::Parsed(parsed),
+        Look::Gone => desired::Look::Gone,
+        Look::Problem(problem) => desired::Look::Unreadable(unreadable(path, &problem)),
+    }
+}
+
+fn unreadable(path: &Arc<str>, problem: &ReadProblem) -> Problem {
+    let (expected, found, hint) = problem.parts();
+    Problem::of_file(path, ProblemCode::Unreadable, &expected, &found, Some(hint))
+}
+
+impl<T: Transport, J: Journal> Controller<T, J> {
+    pub(super) fn take_in(&mut self, batch: Batch<Parsed>) {
+        let now = self.clock.now();
+        let mut touched = BTreeSet::new();
+        let files = batch.files.len();
+        for (path, found) in batch.files {
+            let found = look(&path, found);
+            self.log_problems(&found);
+            touched.append(&mut self.desired.update(&path, found));
+        }
+        for account in &touched {
+            self.touch(*account, now);
+        }
+        if files > 0 {
+            let (accounts, problems) = (touched.len(), self.desired.problem_count());
+            info!(files, accounts, problems, pending = self.backlog.pending(), "manifests read");
+        }
+        if batch.full && self.report.borrow().loaded {
+            self.resync(now);
+        }
+        self.note_plan(now);
+        self.note_root(batch.root, batch.full, now);
+        if self.report.borrow().degraded != batch.degraded {
+            if let Some(reason) = &batch.degraded {
+                warn!(reason, "the folder cannot be watched; it is read again at short intervals");
+            }
+            self.report.send_modify(|report| report.degraded = batch.degraded);
+        }
+        self.write_if_any();
+    }
+
+    fn log_problems(&self, found: &desired::Look) {
+        let problems: &[Problem] = match found {
+            desired::Look::Parsed(parsed) => &parsed.problems,
+            desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
+            desired::Look::Gone => &[],
+        };
+        for problem in problems.iter().take(PROBLEMS_LOGGED) {
+            warn!(%problem, "a manifest is broken; the accounts it declares keep their last good state");
+        }
+        if problems.len() > PROBLEMS_LOGGED {
+            warn!(more = problems.len() - PROBLEMS_LOGGED, "more problems in the same file; see `validate`");
+        }
+    }
+
+    fn note_root(&mut self, root: Root, full: bool, now: Timestamp) {
+        let unknown = match root {
+            Root::Ready => None,
+            Root::Unknown(reason) => Some(reason),
+        };
+        self.report.send_if_modified(|report| {
+            let changed = report.desired_unknown != unknown;
+            if changed {
+                match &unknown {
+                    Some(reason) => {
+                        warn!(reason, "the desired state is unknown; nothing is taken away, what was known is kept");
+                    }
+                    None if report.desired_unknown.is_some() => info!("the desired state is known again"),
+                    None => {}
+                }
+            }
+            if unknown.is_none() {
+                report.loaded |= full;
+                report.last_sync = Some(now);
+            }
+            report.desired_unknown = unknown;
+            changed
+        });
+    }
+
+    /// A resync gives every rejected account one more try. Backoffs go on: they are shorter.
+    fn resync(&mut self, now: Timestamp) {
+        self.tokens.try_again();
+        for account in self.backlog.unstall_all().into_keys() {
+            self.touch(account, now);
+        }
+    }
+
+    /// Plans one account afresh, and queues it if there is anything it may try.
+    pub(super) fn touch(&mut self, account: AccountId, now: Timestamp) {
+        let desired = self.desired.get(account);
+        let row = self.ledger.accounts.get(&account);
+        let plan = plan_account(account, desired, row, now);
+        if let Some(until) = desired.and_then(|d| d.spec.suspend.as_ref()?.until).filter(|until| *until > now) {
+            self.backlog.wake_at(until, account);
+        }
+        if let (Some(desired), Some(row)) = (desired, row) {
+            if row.spec_hash != desired.spec_hash {
+                self.backlog.unstall(account);
+            }
+            for record in observations(account, desired, row, &plan).into_iter().flatten() {
+                self.record(record);
+            }
+        }
+        self.backlog.set(account, &plan, now);
+        let open = self.backlog.open(account, &plan);
+        self.guard.set_pending(account, open.iter().any(Change::is_disruption));
+        if open.is_empty() {
+            self.queue.remove(account);
+        } else {
+            self.metrics.queue_added();
+            self.queue.add(account, urgency(&open), now);
+        }
+    }
+
+    pub(super) fn wake_suspended(&mut self) {
+        let now = self.clock.now();
+        while let Some(account) = self.backlog.woken(now) {
+            self.touch(account, now);
+        }
+    }
+
+    pub(super) fn write_if_any(&mut self) {
+        if !self.unwritten.is_empty() {
+            self.write();
+        }
+    }
+}
+
+/// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has
+/// not seen, and that what the service said is over.
+fn observations(account: AccountId, desired: DesiredAccount<'_>, row: &Row, plan: &AccountPlan) -> [Option<Record>; 2] {
+    if !plan.changes.is_empty() {
+        return [None, None];
+    }
+    let seen = row.spec_hash == desired.spec_hash && row.name == *desired.name;
+    let observed = (!seen).then(|| Record::Observed {
+        account,
+        name: Arc::clone(desired.name),
+        zuid: desired.spec.zuid,
+        spec_hash: desired.spec_hash,
+    });
+    let over = plan.blocked.is_none() && !row.conditions.is_empty();
+    [observed, over.then(|| Record::Conditions { account, conditions: Vec::new() })]
+}
+
+/// An account that is to lose something goes first, even if it takes a grant to get there.
+pub(super) fn urgency(changes: &[Change]) -> Urgency {
+    if changes.iter().any(Change::is_disruption) { Urgency::Revocation } else { Urgency::Grant }
+}

@@ -1,0 +1,105 @@
+//! The conductor fills in its report after each turn, and its summary at the end.
+//!
+//! In: the conductor's state. Out: [`Report`], [`Summary`], and the status of every account.
+//! Invariant: making a report costs the same whatever the number of accounts.
+
+use super::{Controller, Journal, Mode};
+use crate::change::{Change, Known};
+use crate::plan::plan;
+use crate::report::{Summary, Unapplied};
+use crate::status::{self, Facts, MailAccountList};
+use crate::timestamp::Timestamp;
+use crate::zoho::Transport;
+
+impl<T: Transport, J: Journal> Controller<T, J> {
+    /// Brings the report up to date: constant work.
+    pub(super) fn publish(&mut self) {
+        let now = self.clock.now();
+        if let Some(waiting) = self.waiting {
+            self.metrics.waited(waiting.why, now.since(self.turned_at));
+        }
+        self.turned_at = now;
+        let disruptions = self.guard.verdict(self.desired.managed(), now);
+        let pause = self.throttle.pause(now);
+        self.report.send_modify(|report| {
+            report.turned_at = now;
+            report.managed = self.desired.managed();
+            report.problems = self.desired.problem_count();
+            report.pending = self.backlog.pending();
+            report.stalled = self.backlog.stalled();
+            report.held = self.backlog.held();
+            report.blocked = self.backlog.blocked();
+            report.queued = self.queue.depth();
+            report.backing_off = self.queue.delayed();
+            report.in_flight = self.flights.len();
+            report.pending_changes = self.backlog.counts();
+            report.oldest_pending = self.backlog.oldest();
+            report.waiting = self.waiting;
+            report.pause = pause;
+            report.disruptions = disruptions;
+            report.totals = self.totals;
+            report.planned = self.planned.len();
+        });
+    }
+
+    /// Remembers what the single pass sets out to do.
+    pub(super) fn note_plan(&mut self, now: Timestamp) {
+        if self.settings.mode == Mode::Apply {
+            self.planned = plan(&self.desired, &self.ledger, now).changes;
+        }
+    }
+
+    /// What became of everything that was planned.
+    pub(super) fn summary(&mut self) -> Summary {
+        let now = self.clock.now();
+        let mut summary = Summary {
+            planned: self.planned.len(),
+            disruptions: self.guard.verdict(self.desired.managed(), now),
+            gave_up: self.report.borrow().gave_up.clone(),
+            ..Summary::default()
+        };
+        for change in std::mem::take(&mut self.planned) {
+            let known = self.ledger.known(change.account, change.field);
+            if known == Known::Applied(change.to) {
+                summary.applied += 1;
+                continue;
+            }
+            let held = change.is_disruption() && self.backlog.is_held(change.account);
+            let why = self.why(&change, held, &summary);
+            let unapplied = Unapplied { change, why };
+            match known {
+                _ if held => summary.held.push(unapplied),
+                Known::InDoubt => summary.in_doubt.push(unapplied),
+                Known::Absent | Known::Applied(_) => summary.failed.push(unapplied),
+            }
+        }
+        summary
+    }
+
+    fn why(&self, change: &Change, held: bool, summary: &Summary) -> String {
+        if held {
+            return format!("held by the disruption budget ({})", summary.disruptions);
+        }
+        let told = self.ledger.accounts.get(&change.account).and_then(|row| row.conditions.first());
+        match (told, &summary.gave_up) {
+            (Some(told), _) => format!("{}: {}", told.reason, told.message),
+            (None, Some(why)) => format!("not attempted: {why}"),
+            (None, None) => "not attempted: the pass was stopped".to_owned(),
+        }
+    }
+
+    /// The status of every account, as `status -o json` shows it.
+    pub(super) fn accounts(&mut self) -> MailAccountList {
+        let now = self.clock.now();
+        let verdict = self.guard.verdict(self.desired.managed(), now);
+        let declared = self.desired.iter().map(|(account, desired)| {
+            let held = self.backlog.is_held(account).then_some(verdict);
+            let row = self.ledger.accounts.get(&account);
+            status::item(account, Facts { desired: Some(desired), row, broken: false, held }, now)
+        });
+        let undeclared = self.ledger.accounts.iter().filter(|(account, _)| self.desired.get(**account).is_none());
+        let remembered =
+            undeclared.map(|(account, row)| status::item(*account, Facts { row: Some(row), ..Facts::default() }, now));
+        MailAccountList::new(declared.chain(remembered).collect())
+    }
+}

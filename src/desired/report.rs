@@ -1,0 +1,65 @@
+//! The problems of all manifests, in the order in which a person would go through the files.
+//!
+//! In: the problems of each file, and the clashes between files. Out: one sequence of
+//! [`Problem`]s by path and place; each document that clashes names the other one.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::declared::{Clash, Declarations, Shared};
+use crate::account::SourceRef;
+use crate::manifest::{Problem, ProblemCode};
+
+/// All problems, ordered by path and place.
+pub(super) fn problems<'s>(
+    files: &'s BTreeMap<Arc<str>, Box<[Problem]>>,
+    declarations: &'s Declarations,
+) -> impl Iterator<Item = Cow<'s, Problem>> {
+    let mut of_files = files.values().flatten().peekable();
+    let mut clashes = declarations.clashes().iter().peekable();
+    std::iter::from_fn(move || {
+        let clash_first = match (of_files.peek(), clashes.peek()) {
+            (Some(problem), Some(clash)) => (&clash.path, clash.place) < (&problem.path, problem.place()),
+            (problem, _) => problem.is_none(),
+        };
+        if clash_first {
+            clashes.next().map(|clash| Cow::Owned(problem(clash, declarations)))
+        } else {
+            of_files.next().map(Cow::Borrowed)
+        }
+    })
+}
+
+/// The problem of one of two documents that clash.
+fn problem(clash: &Clash, declarations: &Declarations) -> Problem {
+    let Clash { path, place, shared, account, line } = clash;
+    let source = SourceRef { path: Arc::clone(path), line: *line };
+    let declared = declarations.readable(*account, &source);
+    let other = declared.and_then(|declared| declarations.rival(*account, declared, *shared));
+    let other = other.and_then(|(source, account)| declarations.readable(account, source));
+    let (at, name) = match (declared, other) {
+        (Some(declared), Some(other)) => (other.clash(*shared), &*declared.document.name),
+        // Cannot be: a clash has two sides. The place of this side is still worth telling.
+        _ => (clash.clone(), ""),
+    };
+    let (code, field, expected, found, hint) = match shared {
+        Shared::Account => (
+            ProblemCode::DuplicateAccount,
+            "spec.accountId",
+            "one document for each account",
+            format!("{account}, also declared at"),
+            "nothing is sent for the account until one of them is removed",
+        ),
+        Shared::Name => (
+            ProblemCode::DuplicateName,
+            "metadata.name",
+            "a name that no other document has",
+            format!("\"{name}\", also the name at"),
+            "nothing is sent for their accounts until one of them is renamed",
+        ),
+    };
+    let problem = Problem::of_file(path, code, expected, "", Some(hint));
+    let found = format!("{found} {}", Problem::location(&at.path, at.place));
+    Problem { line: place.line, column: place.column, field: field.to_owned(), found, ..problem }
+}

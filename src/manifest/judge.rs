@@ -1,0 +1,287 @@
+//! What every check needs: a node with its place, the name of its field, and where problems go.
+//!
+//! In: [`Node`]s and, where there are any, their [`Mark`]s. Out: the values that the checks ask
+//! for, or problems that name field, place, what was expected and what was found.
+//! Invariant: no check here knows what a manifest is; that is [`super::decode`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::marks::{Mark, Shape};
+use super::node::Node;
+use super::problem::{Place, Problem, ProblemCode, printable};
+
+/// The longest word that is compared with the words it might have been.
+const MAX_NEAR_MISS: usize = 40;
+
+/// A key, and the mapping it stands in.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'p> {
+    parent: Option<&'p Self>,
+    key: &'p str,
+}
+
+impl<'p> Field<'p> {
+    /// The document itself.
+    pub(super) const ROOT: Self = Field { parent: None, key: "" };
+
+    pub(super) const fn key(&'p self, key: &'p str) -> Self {
+        Field { parent: Some(self), key }
+    }
+
+    fn path(&self) -> String {
+        match self.parent {
+            None => String::new(),
+            Some(parent) if parent.parent.is_none() => printable(self.key),
+            Some(parent) => format!("{}.{}", parent.path(), printable(self.key)),
+        }
+    }
+}
+
+/// A node and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Spot<'n> {
+    pub node: &'n Node<'n>,
+    mark: Option<&'n Mark<'n>>,
+    pub place: Place,
+}
+
+impl<'n> Spot<'n> {
+    /// A whole document; `place` stands in for what is not marked.
+    pub(super) fn root(node: &'n Node<'n>, mark: Option<&'n Mark<'n>>, place: Place) -> Self {
+        Self { node, mark, place: mark.map_or(place, |mark| mark.place) }
+    }
+
+    /// The pairs of a mapping, each with the place of its key; nothing if it is no mapping.
+    pub(super) fn pairs(self) -> impl Iterator<Item = (&'n Node<'n>, Place, Self)> {
+        let pairs = if let Node::Map(pairs) = self.node { pairs.as_slice() } else { &[] };
+        let marks = match self.mark.map(|mark| &mark.shape) {
+            Some(Shape::Map(marks)) => marks.as_slice(),
+            _ => &[],
+        };
+        pairs.iter().enumerate().map(move |(index, (key, value))| {
+            let marks = marks.get(index);
+            let key_place = marks.map_or(self.place, |(key, _)| key.place);
+            // Nothing after a colon has no place of its own.
+            let value_mark = marks.map(|(_, value)| value).filter(|mark| !mark.is_empty());
+            let place = value_mark.map_or(key_place, |mark| mark.place);
+            (key, key_place, Self { node: value, mark: value_mark, place })
+        })
+    }
+
+    /// A scalar's text as it is written; `None` if it is not marked, not plain, or an alias.
+    pub(super) fn plain_text(self) -> Option<&'n str> {
+        match self.mark.map(|mark| &mark.shape) {
+            Some(Shape::Scalar(text, true)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What stands here, in words.
+    pub(super) fn describe(self) -> String {
+        let written = |kind: &str| match self.plain_text() {
+            Some(text) => format!("{kind} {}", printable(text)),
+            None => kind.to_owned(),
+        };
+        match self.node {
+            Node::Null => self.plain_text().map_or_else(|| "nothing".to_owned(), printable),
+            Node::Bool(value) => format!("the boolean {value}"),
+            Node::Int(_) | Node::OddInt => written("the number"),
+            Node::Float => written("the floating-point number"),
+            Node::Text(text) => format!("the string \"{}\"", printable(text)),
+            Node::List => "a list".to_owned(),
+            Node::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+impl Mark<'_> {
+    fn is_empty(&self) -> bool {
+        matches!(&self.shape, Shape::Scalar(text, true) if text.is_empty())
+    }
+}
+
+/// Collects the problems of one document.
+pub(super) struct Judge<'a> {
+    path: &'a Arc<str>,
+    problems: Vec<Problem>,
+    most: usize,
+    /// The keys that misspelt ones were probably meant to be: these are not reported as missing too.
+    meant: Vec<&'static str>,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge who notes the first `most` problems; whether there is any is known in any case.
+    pub(super) fn new(path: &'a Arc<str>, most: usize) -> Self {
+        Self { path, problems: Vec::new(), most: most.max(1), meant: Vec::new() }
+    }
+
+    /// All problems, in the order of their places.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(Problem::place);
+        self.problems
+    }
+
+    pub(super) const fn found_nothing(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.problems.len() >= self.most
+    }
+
+    /// Notes a problem. `found` and `hint` must be printable already.
+    pub(super) fn report(
+        &mut self,
+        (place, field): (Place, &Field<'_>),
+        code: ProblemCode,
+        expected: &str,
+        found: String,
+        hint: Option<String>,
+    ) {
+        if !self.is_full() {
+            let (Place { line, column }, field) = (place, field.path());
+            let (path, expected) = (Arc::clone(self.path), expected.to_owned());
+            self.problems.push(Problem { path, line, column, field, code, expected, found, hint });
+        }
+    }
+
+    /// Notes that a value is of the wrong type.
+    pub(super) fn wrong_type(&mut self, spot: Spot<'_>, field: &Field<'_>, expected: &str, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.report((spot.place, field), ProblemCode::WrongType, expected, spot.describe(), hint);
+    }
+
+    /// Notes that a value of the right type is not allowed.
+    pub(super) fn invalid(&mut self, spot: Spot<'_>, field: &Field<'_>, expected: &str, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.report((spot.place, field), ProblemCode::InvalidValue, expected, spot.describe(), hint);
+    }
+
+    /// Notes that the mapping `parent` lacks a key.
+    pub(super) fn missing(&mut self, parent: Spot<'_>, field: &Field<'_>, expected: &str, hint: Option<&str>) {
+        if self.meant.contains(&field.key) {
+            return;
+        }
+        let (found, hint) = ("no such key".to_owned(), hint.map(str::to_owned));
+        self.report((parent.place, field), ProblemCode::MissingKey, expected, found, hint);
+    }
+
+    /// The values of `keys` in the mapping at `spot`; every other key and every second one is a problem.
+    pub(super) fn object<'n, const N: usize>(
+        &mut self,
+        spot: Spot<'n>,
+        field: &Field<'_>,
+        keys: &[&'static str; N],
+        elsewhere: impl Fn(&str) -> Option<&'static str>,
+    ) -> Option<[Option<Spot<'n>>; N]> {
+        if !matches!(spot.node, Node::Map(_)) {
+            let hint = matches!(spot.node, Node::List)
+                .then_some("each account is a document of its own: separate them by lines ---");
+            self.wrong_type(
+                spot,
+                field,
+                &format!("a mapping with the keys {}", keys.join(", ")),
+                hint.filter(|_| field.parent.is_none()),
+            );
+            return None;
+        }
+        let mut found: [Option<(Place, Spot<'n>)>; N] = [None; N];
+        for (key, place, value) in spot.pairs() {
+            let Node::Text(key) = key else {
+                self.odd_key(place, field, key);
+                continue;
+            };
+            match keys.iter().position(|known| known == key) {
+                None => self.unknown_key((place, &field.key(key)), keys, elsewhere(key)),
+                Some(index) => match &mut found[index] {
+                    Some((first, _)) => self.duplicate_key((place, &field.key(key)), *first),
+                    empty => *empty = Some((place, value)),
+                },
+            }
+        }
+        Some(found.map(|found| found.map(|(_, value)| value)))
+    }
+
+    /// The pairs of a mapping whose keys are free, each once.
+    pub(super) fn free_map<'n>(&mut self, spot: Spot<'n>, field: &Field<'_>) -> Vec<(&'n str, Place, Spot<'n>)> {
+        if !matches!(spot.node, Node::Map(_)) {
+            self.wrong_type(spot, field, "a mapping", Some("leave the key out, or write {}"));
+        }
+        let mut places = BTreeMap::new();
+        let mut pairs = Vec::new();
+        for (key, place, value) in spot.pairs() {
+            let Node::Text(key) = key else {
+                self.odd_key(place, field, key);
+                continue;
+            };
+            match places.insert(key, place) {
+                Some(first) => self.duplicate_key((place, &field.key(key)), first),
+                None => pairs.push((&**key, place, value)),
+            }
+        }
+        pairs
+    }
+
+    fn odd_key(&mut self, place: Place, field: &Field<'_>, key: &Node<'_>) {
+        let found = Spot { node: key, mark: None, place }.describe();
+        let hint = Some("put it in quotes".to_owned());
+        self.report((place, field), ProblemCode::WrongType, "keys that are strings", found, hint);
+    }
+
+    fn duplicate_key(&mut self, at: (Place, &Field<'_>), first: Place) {
+        let found = format!("it again, after line {}", first.line);
+        self.report(at, ProblemCode::DuplicateKey, "each key once", found, Some("remove one of the two".to_owned()));
+    }
+
+    fn unknown_key(&mut self, at: (Place, &Field<'_>), keys: &[&'static str], elsewhere: Option<&'static str>) {
+        if self.is_full() {
+            return; // Thousands of keys are not worth thousands of comparisons.
+        }
+        let key = at.1.key;
+        let hint = if key == "<<" {
+            Some("merge keys are not supported: write the keys out".to_owned())
+        } else if let Some(near) = near_miss(key, keys) {
+            self.meant.push(near);
+            Some(format!("did you mean {near}?"))
+        } else {
+            elsewhere.map(|parent| format!("it belongs under {parent}"))
+        };
+        let expected = format!("one of {}", keys.join(", "));
+        self.report(at, ProblemCode::UnknownKey, &expected, format!("the unknown key \"{}\"", printable(key)), hint);
+    }
+}
+
+/// The one of `words` that `word` was probably meant to be.
+pub(super) fn near_miss<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
+    if word.len() > MAX_NEAR_MISS {
+        return None;
+    }
+    let plain = |word: &str| word.replace(['-', '_', ' '], "").to_lowercase();
+    let word = plain(word);
+    let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, &plain(candidate));
+    let nearest = words.iter().copied().min_by_key(distance)?;
+    // A third of the letters wrong is still a misspelling, not another word.
+    (distance(&nearest) <= nearest.len() / 3).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_miss_is_suggested_and_another_word_is_not() {
+        let words = ["accountId", "zuid", "enabled", "activeSyncEnabled"];
+        for (word, near) in [
+            ("enabeld", Some("enabled")),
+            ("account_id", Some("accountId")),
+            ("ActiveSync-Enabled", Some("activeSyncEnabled")),
+            ("accountid", Some("accountId")),
+            ("zuidd", Some("zuid")),
+            ("status", None),
+            ("", None),
+        ] {
+            assert_eq!(near_miss(word, &words), near, "{word}");
+        }
+    }
+}

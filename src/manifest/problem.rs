@@ -1,0 +1,233 @@
+//! What is wrong with a manifest: where, what was expected, what was found, and what to do.
+//!
+//! In: findings of the parser and the checks, and text that strangers wrote. Out: [`Problem`],
+//! one line when displayed, ready for a log, a terminal or a report.
+//! Invariants: every text in a problem is printable and short, whatever the file held; the code
+//! is one of a closed set, so that reports can be filtered by it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// The most characters of a file's own text that a problem quotes: a line of an 80-column terminal.
+const MAX_QUOTE: usize = 80;
+
+/// A spot in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Place {
+    /// 1-based line.
+    pub line: u32,
+    /// 1-based column, in characters.
+    pub column: u32,
+}
+
+impl Place {
+    /// The beginning of a file: where a problem of the whole file is reported.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// What kind of problem it is. Closed: reports for machines are keyed by these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemCode {
+    /// The file could not be read, or may not be (a link that leads outside the folder).
+    Unreadable,
+    /// The file, one of its documents, or their number is over a limit.
+    TooLarge,
+    /// The bytes are not UTF-8.
+    NotUtf8,
+    /// A character that YAML forbids, or that breaks lines in some parsers only.
+    ForbiddenCharacter,
+    /// The text is not YAML.
+    Syntax,
+    /// YAML, but nested or repeated beyond any use a manifest has for it.
+    TooComplex,
+    /// A YAML feature that manifests do without: a tag, a directive, a merge key.
+    UnsupportedSyntax,
+    /// `apiVersion` or `kind` is of another program, or of another version of this one.
+    UnsupportedKind,
+    /// A key that means nothing here.
+    UnknownKey,
+    /// A key that stands twice in one mapping.
+    DuplicateKey,
+    /// A key that must be there is not.
+    MissingKey,
+    /// A value of the wrong type.
+    WrongType,
+    /// A value of the right type that is not allowed.
+    InvalidValue,
+    /// Two documents declare one account.
+    DuplicateAccount,
+    /// Two documents have one name.
+    DuplicateName,
+    /// The file has more problems than are listed.
+    TooManyProblems,
+}
+
+impl ProblemCode {
+    /// The code in reports and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too-large",
+            Self::NotUtf8 => "not-utf8",
+            Self::ForbiddenCharacter => "forbidden-character",
+            Self::Syntax => "syntax",
+            Self::TooComplex => "too-complex",
+            Self::UnsupportedSyntax => "unsupported-syntax",
+            Self::UnsupportedKind => "unsupported-kind",
+            Self::UnknownKey => "unknown-key",
+            Self::DuplicateKey => "duplicate-key",
+            Self::MissingKey => "missing-key",
+            Self::WrongType => "wrong-type",
+            Self::InvalidValue => "invalid-value",
+            Self::DuplicateAccount => "duplicate-account",
+            Self::DuplicateName => "duplicate-name",
+            Self::TooManyProblems => "too-many-problems",
+        }
+    }
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One thing that is wrong. Displays as one line: `path:line:column: field: expected …, found … (hint)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The file, relative to the desired-state folder.
+    pub path: Arc<str>,
+    /// 1-based line.
+    pub line: u32,
+    /// 1-based column, in characters.
+    pub column: u32,
+    /// The key it is about, `spec.accountId`; empty when it is about the file or a whole document.
+    pub field: String,
+    /// What kind of problem.
+    pub code: ProblemCode,
+    /// What would have been right.
+    pub expected: String,
+    /// What is there instead; quotes the file, escaped and cut short.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem of a whole file. `found` may hold any text: it is escaped and cut here.
+    pub fn of_file(path: &Arc<str>, code: ProblemCode, expected: &str, found: &str, hint: Option<&str>) -> Self {
+        Self {
+            path: Arc::clone(path),
+            line: Place::START.line,
+            column: Place::START.column,
+            field: String::new(),
+            code,
+            expected: expected.to_owned(),
+            found: printable(found),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    /// `path:line:column`, printable, for problems that name a second place.
+    pub fn location(path: &str, place: Place) -> String {
+        format!("{}:{place}", printable_path(path))
+    }
+
+    /// The spot in the file.
+    pub const fn place(&self) -> Place {
+        Place { line: self.line, column: self.column }
+    }
+
+    /// The problem without its path and place: `field: expected …, found …`.
+    pub(super) fn message(&self) -> String {
+        let colon = if self.field.is_empty() { "" } else { ": " };
+        format!("{}{colon}expected {}, found {}", self.field, self.expected, self.found)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", printable_path(&self.path), self.place(), self.message())?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Text of a stranger, made safe for one line of a terminal: escaped, and cut at [`MAX_QUOTE`].
+pub(super) fn printable(text: &str) -> String {
+    escaped(text, MAX_QUOTE)
+}
+
+/// A path, made safe for one line. Paths keep their whole length (the file system bounds it at 4,096).
+pub(super) fn printable_path(path: &str) -> String {
+    escaped(path, usize::MAX)
+}
+
+/// Text of a stranger, made safe for one line, and cut at `most` characters.
+pub(super) fn escaped(text: &str, most: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(most));
+    for (count, c) in text.chars().enumerate() {
+        if count == most {
+            out.push('…');
+            break;
+        }
+        push_escaped(&mut out, c);
+    }
+    out
+}
+
+/// Appends `c`, or its escape if a terminal or a log could be misled by it.
+pub(super) fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if is_deceptive(c) => out.extend(c.escape_unicode()),
+        c => out.push(c),
+    }
+}
+
+/// Whether a character steers a terminal, reorders text, breaks lines, or cannot be seen.
+pub(super) fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_one_line_whatever_the_file_held() {
+        let path: Arc<str> = "sales/\u{1b}[31mred\n.yaml".into();
+        let found = format!("the string \"\u{202e}x\r\n{}\"", "é".repeat(200));
+        let problem = Problem::of_file(&path, ProblemCode::Syntax, "valid YAML", &found, Some("look"));
+        let line = problem.to_string();
+        assert!(!line.chars().any(is_deceptive), "{line:?}");
+        assert!(
+            line.starts_with("sales/\\u{1b}[31mred\\n.yaml:1:1: expected valid YAML, found the string \"\\u{202e}x")
+        );
+        assert!(line.ends_with("é… (look)"), "{line}");
+    }
+
+    #[test]
+    fn a_code_serialises_as_it_prints() {
+        let json = serde_json::to_string(&ProblemCode::NotUtf8).unwrap();
+        assert_eq!(json.trim_matches('"'), ProblemCode::NotUtf8.as_str());
+    }
+}

@@ -1,0 +1,169 @@
+//! What the outside sees of the conductor: its state in a few numbers, and what a pass came to.
+//!
+//! In: values the conductor fills in. Out: what admin pages, metrics, the service manager and the
+//! progress of `apply` read.
+//! Invariant: planned = applied + held + failed + in doubt, in every summary.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::change::{Change, Outcome};
+use crate::guard::Verdict;
+use crate::ledger::ImposedPause;
+use crate::throttle::Wait;
+use crate::timestamp::Timestamp;
+
+/// How often the loop turns when nothing happens, so that idle can be told from stuck.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Pending changes by field and direction: `[field][0 = to false, 1 = to true]`.
+pub type PendingCounts = [[usize; 2]; 2];
+
+/// What all requests wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// No request starts before this moment.
+    pub until: Timestamp,
+    /// Why.
+    #[serde(serialize_with = "wait_label")]
+    pub why: Wait,
+}
+
+fn wait_label<S: serde::Serializer>(wait: &Wait, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(wait.label())
+}
+
+/// How PUTs ended since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Acknowledged.
+    pub applied: u64,
+    /// Failed without effect, or in doubt; tried again.
+    pub retried: u64,
+    /// Rejected for good.
+    pub rejected: u64,
+    /// Turned away while everybody paused.
+    pub paused: u64,
+}
+
+impl Totals {
+    /// Counts one outcome.
+    pub const fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Applied => self.applied += 1,
+            Outcome::Retry(_) | Outcome::InDoubt(_) => self.retried += 1,
+            Outcome::Rejected(_) => self.rejected += 1,
+            Outcome::Paused(..) => self.paused += 1,
+        }
+    }
+}
+
+/// The conductor's state in a few numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The whole folder was read at least once.
+    pub loaded: bool,
+    /// Why the folder cannot be read now.
+    pub desired_unknown: Option<String>,
+    /// Why the folder cannot be watched, only polled.
+    pub degraded: Option<String>,
+    /// Why the ledger cannot be written now.
+    pub ledger_error: Option<String>,
+    /// Why the credentials do not work.
+    pub credentials_refused: Option<String>,
+    /// Why a single pass ended early.
+    pub gave_up: Option<String>,
+    /// When the loop last turned.
+    pub turned_at: Timestamp,
+    /// When the folder was last read successfully.
+    pub last_sync: Option<Timestamp>,
+    /// Accounts declared by manifests.
+    pub managed: usize,
+    /// Problems in manifests.
+    pub problems: usize,
+    /// Accounts whose plan is not empty.
+    pub pending: usize,
+    /// Accounts the service rejected.
+    pub stalled: usize,
+    /// Accounts whose disruptions the budget holds.
+    pub held: usize,
+    /// Accounts declared but not reconciled: duplicates and the suspended.
+    pub blocked: usize,
+    /// Accounts ready or in backoff.
+    pub queued: usize,
+    /// Accounts in backoff.
+    pub backing_off: usize,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Pending changes by field and direction.
+    pub pending_changes: PendingCounts,
+    /// Since when the oldest change waits.
+    pub oldest_pending: Option<Timestamp>,
+    /// What all requests wait for.
+    pub waiting: Option<Waiting>,
+    /// The pause the service imposed.
+    pub pause: Option<ImposedPause>,
+    /// The disruption budget's sum.
+    pub disruptions: Verdict,
+    /// How PUTs ended.
+    pub totals: Totals,
+    /// PUTs the single pass set out to make.
+    pub planned: usize,
+}
+
+impl Report {
+    /// Why the daemon is not ready: the desired state was not read, the ledger cannot be written, or
+    /// the credentials were refused.
+    pub fn not_ready(&self) -> Option<String> {
+        if let Some(error) = &self.ledger_error {
+            return Some(format!("the ledger cannot be written: {error}"));
+        }
+        if let Some(why) = &self.credentials_refused {
+            return Some(format!("the credentials do not work: {why}"));
+        }
+        match &self.desired_unknown {
+            Some(why) => Some(format!("the desired state is unknown: {why}")),
+            None if !self.loaded => Some("the desired state has not been read yet".to_owned()),
+            None => None,
+        }
+    }
+
+    /// Declared accounts by condition; `Blocked` are duplicates and the suspended.
+    pub fn conditions(&self) -> [(&'static str, usize); 4] {
+        let stalled = self.stalled + self.held;
+        let reconciling = self.pending.saturating_sub(stalled);
+        let ready = self.managed.saturating_sub(self.pending + self.blocked);
+        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Blocked", self.blocked)]
+    }
+}
+
+/// A planned change that did not come to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unapplied {
+    /// The change.
+    pub change: Change,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What a pass came to. `planned = applied + held.len() + failed.len() + in_doubt.len()`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// PUTs that were needed when the pass began.
+    pub planned: usize,
+    /// PUTs the service acknowledged.
+    pub applied: usize,
+    /// PUTs the disruption budget held.
+    pub held: Vec<Unapplied>,
+    /// PUTs that were rejected, or given up.
+    pub failed: Vec<Unapplied>,
+    /// PUTs that were begun and whose end is not known.
+    pub in_doubt: Vec<Unapplied>,
+    /// The budget's sum at the end.
+    pub disruptions: Verdict,
+    /// Why the pass ended early.
+    pub gave_up: Option<String>,
+}

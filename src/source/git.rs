@@ -1,0 +1,155 @@
+//! Whether git is at work in the folder: while it is, files of two revisions lie side by side.
+//!
+//! In: the root. Out: wait, or go on.
+//! Invariants: nothing but the existence of git's lock is looked at; a lock that a killed git left behind holds
+//! nobody up for longer than [`LOCK_PATIENCE`], and only once.
+//! Deliberately absent: git itself.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+/// How long git's lock is respected: a checkout of 100,000 files takes about 5 s, and a killed git leaves its lock behind.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the lock is looked at while it is there. One `stat` each.
+pub(super) const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// `gitdir: ` and a path: Linux allows paths of 4096 bytes.
+const MAX_GIT_FILE: u64 = 8 + 4096 + 1;
+
+/// Which lock file this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lock {
+    ino: u64,
+    ctime: (i64, i64),
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    Wait,
+    /// Go on although the lock is there. Said once a lock.
+    GoOnAnyway,
+}
+
+/// Patience with one repository.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    lock: Option<PathBuf>,
+    since: Option<Instant>,
+    outwaited: Option<Lock>,
+}
+
+impl Gate {
+    /// Looks for the repository that `root` (without links) is in; there may be none, and it may come and go.
+    pub(super) fn find(&mut self, root: &Path) {
+        self.lock = root.ancestors().find_map(git_folder).map(|git| git.join("index.lock"));
+    }
+
+    /// Whether the lock stands in the way at `now`.
+    pub(super) fn ask(&mut self, now: Instant) -> Verdict {
+        let seen = self.lock.as_deref().and_then(look);
+        self.judge(seen, now)
+    }
+
+    fn judge(&mut self, seen: Option<Lock>, now: Instant) -> Verdict {
+        if seen.is_none() || seen == self.outwaited {
+            self.since = None;
+            return Verdict::GoOn;
+        }
+        if now < *self.since.get_or_insert(now) + LOCK_PATIENCE {
+            return Verdict::Wait;
+        }
+        self.since = None;
+        self.outwaited = seen;
+        Verdict::GoOnAnyway
+    }
+}
+
+/// Once a lock: it is in nobody's way any more, but somebody should know.
+pub(super) fn warn_of_lock(gate: &Gate) {
+    let seconds = LOCK_PATIENCE.as_secs();
+    warn!(lock = ?gate.lock, seconds, "git's lock is still there: going on; remove it if no git runs");
+}
+
+fn look(path: &Path) -> Option<Lock> {
+    use std::os::unix::fs::MetadataExt;
+    let lock = fs::symlink_metadata(path).ok()?;
+    Some(Lock { ino: lock.ino(), ctime: (lock.ctime(), lock.ctime_nsec()) })
+}
+
+/// `.git` in `folder`: a folder, or the file with which a linked worktree or a submodule points to one.
+fn git_folder(folder: &Path) -> Option<PathBuf> {
+    let git = folder.join(".git");
+    let kind = fs::metadata(&git).ok()?;
+    if kind.is_dir() {
+        return Some(git);
+    }
+    if !kind.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    fs::File::open(&git).ok()?.take(MAX_GIT_FILE).read_to_string(&mut text).ok()?;
+    Some(folder.join(text.strip_prefix("gitdir:")?.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: Lock = Lock { ino: 1, ctime: (1, 0) };
+    const NEXT: Lock = Lock { ino: 1, ctime: (2, 0) };
+
+    #[test]
+    fn a_lock_is_waited_for_but_a_left_over_one_only_once() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut gate = Gate::default();
+        assert_eq!(gate.judge(None, at(0)), Verdict::GoOn);
+        assert_eq!(gate.judge(Some(LOCK), at(1)), Verdict::Wait);
+        assert_eq!(gate.judge(Some(LOCK), at(10)), Verdict::Wait);
+        assert_eq!(gate.judge(Some(LOCK), at(11)), Verdict::GoOnAnyway);
+        assert_eq!(gate.judge(Some(LOCK), at(12)), Verdict::GoOn, "the same lock holds nobody up again");
+        assert_eq!(gate.judge(Some(NEXT), at(13)), Verdict::Wait, "another one does");
+        assert_eq!(gate.judge(None, at(14)), Verdict::GoOn);
+        assert_eq!(gate.judge(Some(NEXT), at(30)), Verdict::Wait, "patience starts anew");
+    }
+
+    #[test]
+    fn the_repository_is_found_above_the_folder_and_behind_a_git_file() {
+        let top = tempfile::tempdir().unwrap();
+        let (repository, worktree) = (top.path().join("repository"), top.path().join("worktree"));
+        fs::create_dir_all(repository.join(".git/worktrees/w")).unwrap();
+        fs::create_dir_all(repository.join("desired/state")).unwrap();
+        fs::create_dir_all(worktree.join("state")).unwrap();
+        fs::write(worktree.join(".git"), "gitdir: ../repository/.git/worktrees/w\n").unwrap();
+        for (root, lock) in [
+            (repository.join("desired/state"), repository.join(".git/index.lock")),
+            (repository.clone(), repository.join(".git/index.lock")),
+            (worktree.join("state"), repository.join(".git/worktrees/w/index.lock")),
+        ] {
+            let mut gate = Gate::default();
+            gate.find(&root);
+            let now = Instant::now();
+            assert_eq!(gate.ask(now), Verdict::GoOn, "{root:?}");
+            fs::write(&lock, "").unwrap();
+            assert_eq!(gate.ask(now), Verdict::Wait, "{root:?}");
+            fs::remove_file(&lock).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_repository_is_no_reason_to_wait() {
+        let top = tempfile::tempdir().unwrap();
+        fs::write(top.path().join(".git"), "not what it seems").unwrap();
+        let mut gate = Gate::default();
+        gate.find(&top.path().join("state"));
+        assert_eq!(gate.ask(Instant::now()), Verdict::GoOn);
+    }
+}

@@ -1,0 +1,247 @@
+//! What is known of the folder, what is not settled yet, and what has not been told yet.
+//!
+//! In: listings and looks. Out: the paths whose content changed, in order, as one batch that belongs together.
+//! Invariants: a path is told as gone only after it was missing for a debounce, in a folder that could be
+//! listed; nothing is told twice; a look at one path costs the same whatever the number of others.
+//! Deliberately absent: when to look; see the parent's `keeper`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Look;
+use super::look::{Eyes, Sight};
+use super::problem::ReadProblem;
+use super::settle::Print;
+
+mod scan;
+
+pub(super) use scan::{Scanned, Scope};
+
+/// What was last told about a path.
+#[derive(Debug)]
+enum Known {
+    Content(Print),
+    Problem(Box<ReadProblem>),
+}
+
+/// A path that is not at rest.
+#[derive(Debug)]
+struct Unsettled {
+    what: What,
+    /// When it first was not at rest.
+    first: Instant,
+    /// Since when every look has seen the same.
+    since: Instant,
+    /// When to look again.
+    due: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Bytes {
+        hash: u64,
+        /// Perhaps about to be filled. Nobody else waits for it: that would be 5 s.
+        empty: bool,
+    },
+    Missing,
+    Dangling,
+}
+
+/// What there is to tell.
+#[derive(Debug)]
+pub(super) enum News<T> {
+    Files(Vec<(Arc<str>, Look<T>)>),
+    /// Everything that was known is gone. That is no news but a doubt: nothing is forgotten.
+    AllGone,
+}
+
+/// The folder as it was last seen.
+#[derive(Debug)]
+pub(super) struct Index<T> {
+    known: BTreeMap<Arc<str>, Known>,
+    unsettled: BTreeMap<Arc<str>, Unsettled>,
+    gone: BTreeSet<Arc<str>>,
+    untold: BTreeMap<Arc<str>, Look<T>>,
+    /// Since when there has been something to tell.
+    held_since: Option<Instant>,
+    links: BTreeSet<Arc<str>>,
+    swaps: bool,
+    /// How long one path's unrest holds up what else there is to tell.
+    patience: Duration,
+}
+
+impl<T: Send> Index<T> {
+    pub(super) const fn new(patience: Duration) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            untold: BTreeMap::new(),
+            held_since: None,
+            links: BTreeSet::new(),
+            swaps: false,
+            patience,
+        }
+    }
+
+    /// Whether a change at `path` can mean changes anywhere.
+    pub(super) fn is_link(&self, path: &str) -> bool {
+        self.links.contains(path)
+    }
+
+    /// Whether files are published through a [`super::list::SWAP_LINK`]: they are read together or not at all.
+    pub(super) const fn has_swaps(&self) -> bool {
+        self.swaps
+    }
+
+    /// When something unsettled wants to be looked at again.
+    pub(super) fn look_due(&self) -> Option<Instant> {
+        self.unsettled.values().map(|unsettled| unsettled.due).min()
+    }
+
+    /// When what there is to tell is told even if other paths are not settled.
+    pub(super) fn tell_due(&self) -> Option<Instant> {
+        self.held_since.map(|since| since + self.patience)
+    }
+
+    /// Whether no look is about to change what there is to tell.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        let waits = |u: &Unsettled| !matches!(u.what, What::Bytes { empty: true, .. }) && now < u.first + self.patience;
+        !self.unsettled.values().any(waits)
+    }
+
+    /// Whether nothing can be learnt by looking again: all is at rest, or has been given up on.
+    pub(super) fn is_done(&self, now: Instant) -> bool {
+        self.unsettled.values().all(|unsettled| now >= unsettled.first + self.patience)
+    }
+
+    /// Whether there is something to tell.
+    pub(super) const fn has_news(&self) -> bool {
+        self.held_since.is_some()
+    }
+
+    /// Takes what there is to tell.
+    pub(super) fn take_news(&mut self) -> News<T> {
+        self.held_since = None;
+        if !self.gone.is_empty() && self.gone.len() == self.known.len() {
+            self.gone.clear();
+            return News::AllGone;
+        }
+        let mut files = std::mem::take(&mut self.untold);
+        for path in std::mem::take(&mut self.gone) {
+            self.known.remove(&path);
+            files.insert(path, Look::Gone);
+        }
+        News::Files(files.into_iter().collect())
+    }
+
+    /// The root is in doubt: what was about to be taken for gone, or for half-written, was seen in a folder that is no more.
+    pub(super) fn forget_doubts(&mut self) {
+        self.unsettled.clear();
+        self.gone.clear();
+        self.held_since = self.held_since.filter(|_| !self.untold.is_empty());
+    }
+
+    /// Learns from one look.
+    fn absorb(&mut self, path: &Arc<str>, sight: Sight<T>, eyes: &Eyes<'_, T>) {
+        let now = eyes.now.mono;
+        match sight {
+            Sight::Same => self.settle(path),
+            Sight::Touched(print) => {
+                self.settle(path);
+                self.known.insert(Arc::clone(path), Known::Content(print));
+            }
+            Sight::Read(print, value) => {
+                self.settle(path);
+                self.known.insert(Arc::clone(path), Known::Content(print));
+                self.tell(path, Look::Read(value), now);
+            }
+            Sight::Bad(problem) => {
+                self.settle(path);
+                self.complain(path, problem, now);
+            }
+            Sight::Fresh(print, left) => {
+                self.gone.remove(path);
+                let what = What::Bytes { hash: print.hash, empty: print.empty };
+                if self.unrest(path, what, left, now) && !print.empty {
+                    self.complain(path, ReadProblem::BeingWritten, now);
+                }
+            }
+            Sight::Dangling => {
+                self.gone.remove(path);
+                let told =
+                    matches!(self.known.get(path), Some(Known::Problem(known)) if **known == ReadProblem::Dangling);
+                if told || self.unrest(path, What::Dangling, eyes.pause(), now) || eyes.rule.is_none() {
+                    self.settle(path);
+                    self.complain(path, ReadProblem::Dangling, now);
+                }
+            }
+            Sight::Missing => self.lose(path, eyes),
+        }
+    }
+
+    /// Notes that a path is not at rest. Says whether it has not been for longer than anybody's patience.
+    fn unrest(&mut self, path: &Arc<str>, what: What, pause: Duration, now: Instant) -> bool {
+        let fresh = || Unsettled { what, first: now, since: now, due: now };
+        let unsettled = self.unsettled.entry(Arc::clone(path)).or_insert_with(fresh);
+        if unsettled.what != what {
+            unsettled.what = what;
+            unsettled.since = now;
+        }
+        unsettled.due = now + pause;
+        now >= unsettled.first + self.patience
+    }
+
+    fn lose(&mut self, path: &Arc<str>, eyes: &Eyes<'_, T>) {
+        let now = eyes.now.mono;
+        if !self.known.contains_key(path) {
+            self.unsettled.remove(path);
+            return;
+        }
+        if self.gone.contains(path) {
+            return;
+        }
+        let need = eyes.pause();
+        self.unrest(path, What::Missing, need, now);
+        let since = self.unsettled.get(path).map_or(now, |unsettled| unsettled.since);
+        if now >= since + need {
+            self.settle(path);
+            self.untold.remove(path);
+            self.gone.insert(Arc::clone(path));
+            self.held_since.get_or_insert(now);
+        } else if let Some(unsettled) = self.unsettled.get_mut(path) {
+            unsettled.due = since + need;
+        }
+    }
+
+    /// What was due and could be neither seen nor missed (its folder cannot be listed just now) is due again later.
+    fn put_off(&mut self, eyes: &Eyes<'_, T>) {
+        let now = eyes.now.mono;
+        for unsettled in self.unsettled.values_mut().filter(|unsettled| unsettled.due <= now) {
+            unsettled.due = now + eyes.pause();
+        }
+    }
+
+    fn settle(&mut self, path: &Arc<str>) {
+        self.unsettled.remove(path);
+        self.gone.remove(path);
+    }
+
+    fn complain(&mut self, path: &Arc<str>, problem: ReadProblem, now: Instant) {
+        match self.known.get(path) {
+            Some(Known::Problem(known)) if **known == problem => {}
+            _ => {
+                self.known.insert(Arc::clone(path), Known::Problem(Box::new(problem.clone())));
+                self.tell(path, Look::Problem(problem), now);
+            }
+        }
+    }
+
+    fn tell(&mut self, path: &Arc<str>, look: Look<T>, now: Instant) {
+        self.untold.insert(Arc::clone(path), look);
+        self.held_since.get_or_insert(now);
+    }
+}

@@ -1,0 +1,131 @@
+//! One full look at the folder, for the commands that end.
+//!
+//! In: a folder, or one file. Out: one batch with everything in it, or the reason why there is none.
+//! Invariants: those of the parent; with `settle`, what is not at rest is looked at again, for at most
+//! [`DEBOUNCE_MAX`], and then named as a problem.
+//! Deliberately absent: a watcher.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::beneath::{ATTEMPTS, Beneath, Presence};
+use super::git::{Gate, LOCK_POLL, Verdict, warn_of_lock};
+use super::index::{Index, News, Scanned, Scope};
+use super::list::{Kind, ListError, Target, Walk};
+use super::look::{Eyes, Sight};
+use super::problem::{ReadProblem, SourceError};
+use super::settle::{Moment, Rule};
+use super::{Batch, DEBOUNCE_MAX, Look, Root};
+
+/// Reads every manifest file beneath `root`, on all cores, in the order of their paths.
+///
+/// `settle`: how long a file must have been at rest to be believed (for commands that act on it); then git's lock is
+/// waited for as well. `None` takes each file as it is, half-written or not. If `root` is a file, it alone is
+/// read, whatever its name. Blocks; with `settle` for up to 15 s.
+///
+/// # Errors
+/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many.
+pub fn load<T: Send>(
+    root: &Path,
+    settle: Option<Duration>,
+    parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
+) -> Result<Batch<T>, SourceError> {
+    for _ in 0..ATTEMPTS {
+        let beneath = match Beneath::open(root) {
+            Err(SourceError::NotAFolder { .. }) => return load_file(root, &parse),
+            opened => opened?,
+        };
+        let files = load_folder(root, &beneath, settle, &parse)?;
+        // A link that was flipped meanwhile: what was read may have been on its way out.
+        if beneath.presence(root) == Presence::Same {
+            return batch(root, files);
+        }
+    }
+    Err(SourceError::Unlistable { root: root.to_owned(), why: "it is replaced again and again".to_owned() })
+}
+
+type Files<T> = Vec<(Arc<str>, Look<T>)>;
+
+fn batch<T>(root: &Path, files: Files<T>) -> Result<Batch<T>, SourceError> {
+    if files.is_empty() {
+        return Err(SourceError::Empty { root: root.to_owned() });
+    }
+    Ok(Batch { files, root: Root::Ready, full: true, degraded: None })
+}
+
+fn load_folder<T: Send>(
+    root: &Path,
+    beneath: &Beneath,
+    settle: Option<Duration>,
+    parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
+) -> Result<Files<T>, SourceError> {
+    let rule = settle.map(|settle| Rule { settle, own_clock: !beneath.remote });
+    let mut gate = Gate::default();
+    gate.find(&beneath.real);
+    let mut index = Index::new(DEBOUNCE_MAX);
+    let mut scope = Scope::All;
+    loop {
+        if settle.is_some() {
+            wait_for_git(&mut gate);
+        }
+        let now = Moment::now();
+        let walk = Walk { beneath, on_find: &|_, _| {}, stop: &|| false };
+        let eyes = Eyes { beneath, parse, rule, now, trust_stamps: true };
+        let scanned = match index.scan(&scope, walk, &eyes) {
+            Ok(scanned) => scanned,
+            Err(ListError::Root(errno)) => return Err(SourceError::of(root, errno)),
+            Err(ListError::TooMany | ListError::Stopped) => return Err(SourceError::TooMany { root: root.to_owned() }),
+        };
+        if scanned == Scanned::Empty || (scanned == Scanned::Whole && index.is_done(now.mono)) {
+            break;
+        }
+        let whole = scanned == Scanned::Swapped || index.has_swaps();
+        scope = if whole { Scope::All } else { Scope::Some(BTreeSet::new()) };
+        if let Some(due) = index.look_due() {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+    match index.take_news() {
+        News::Files(files) => Ok(files.into_iter().filter(|(_, look)| !matches!(look, Look::Gone)).collect()),
+        News::AllGone => Ok(Vec::new()),
+    }
+}
+
+fn wait_for_git(gate: &mut Gate) {
+    loop {
+        match gate.ask(Instant::now()) {
+            Verdict::GoOn => return,
+            Verdict::GoOnAnyway => return warn_of_lock(gate),
+            Verdict::Wait => std::thread::sleep(LOCK_POLL),
+        }
+    }
+}
+
+/// The file's own folder is its root, so that a link to a secret is refused here as well.
+fn load_file<T>(path: &Path, parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync)) -> Result<Batch<T>, SourceError> {
+    let missing = || SourceError::Missing { root: path.to_owned() };
+    let name = path.file_name().ok_or_else(missing)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beneath = Beneath::open(folder)?;
+    let eyes = Eyes { beneath: &beneath, parse, rule: None, now: Moment::now(), trust_stamps: false };
+    let (name, kind) = match name.to_str() {
+        Some(name) => (Arc::from(name), Kind::File),
+        None => {
+            let name = name.as_encoded_bytes().escape_ascii().to_string();
+            (Arc::from(name), Kind::Bad(Box::new(ReadProblem::NameNotUtf8)))
+        }
+    };
+    let target = Target { path: name, kind };
+    let look = match eyes.look(&target, None, None, &mut Vec::new()) {
+        Sight::Read(_, value) => Look::Read(value),
+        Sight::Bad(problem) => Look::Problem(problem),
+        Sight::Dangling => Look::Problem(ReadProblem::Dangling),
+        // Nothing was known, and whatever is there is believed: neither can be.
+        Sight::Same | Sight::Touched(_) | Sight::Fresh(..) | Sight::Missing => return Err(missing()),
+    };
+    batch(path, vec![(target.path, look)])
+}

@@ -1,0 +1,187 @@
+//! Where credentials come from: eight environment variables, four of which name files.
+//!
+//! In: a function that reads variables. Out: [`Credentials`], as often as asked; files are read
+//! again each time, because secrets are rotated beneath a running program.
+//! Invariants: nothing is guessed between two sources of one secret; an error names the variable
+//! and what to do, never the value; reading is bounded, and a pipe cannot hang it.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::credentials::{AccessToken, Credentials, RefreshCredentials, UnusableSecret, checked};
+
+const CLIENT_ID: &str = "ZOHO_MAIL_CLIENT_ID";
+const CLIENT_SECRET: &str = "ZOHO_MAIL_CLIENT_SECRET";
+const REFRESH_TOKEN: &str = "ZOHO_MAIL_REFRESH_TOKEN";
+const ACCESS_TOKEN: &str = "ZOHO_MAIL_ACCESS_TOKEN";
+
+/// The largest file that is read, in bytes. A secret has 4 KiB at most; a larger file is something else.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Why there are no credentials. Each says which variable, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// Not one variable is set.
+    #[error(
+        "no credentials: set {CLIENT_ID}, {CLIENT_SECRET} and {REFRESH_TOKEN}, or {ACCESS_TOKEN} alone \
+         (or the path of a file with the secret in the variable of the same name with _FILE at its end)"
+    )]
+    Absent,
+    /// Some of the three are set, but not all.
+    #[error("credentials are incomplete: set {} as well (or the same name with _FILE, and a path)", .0.join(" and "))]
+    Incomplete(Vec<&'static str>),
+    /// An access token is set, and something else too.
+    #[error("{ACCESS_TOKEN} and {0} are both set: unset one of them")]
+    Ambiguous(&'static str),
+    /// One secret is given twice.
+    #[error("{0} and {0}_FILE are both set: unset one of them")]
+    Twice(&'static str),
+    /// The value of a variable, or the text of a file, is no secret.
+    #[error("the value of {variable} {problem}")]
+    Unusable {
+        /// The variable that holds the value, or names the file.
+        variable: String,
+        /// What is wrong with it.
+        problem: UnusableSecret,
+    },
+    /// The file cannot be opened or read.
+    #[error("cannot read {}, which {variable}_FILE names", .path.display())]
+    Unreadable {
+        /// The variable, without `_FILE`.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder, a pipe or a device: it cannot be read again, or never ends.
+    #[error("{}, which {variable}_FILE names, is not a regular file", .path.display())]
+    NotAFile {
+        /// The variable, without `_FILE`.
+        variable: &'static str,
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The file is larger than any secret.
+    #[error("{}, which {variable}_FILE names, is larger than {MAX_FILE} bytes", .path.display())]
+    FileTooLarge {
+        /// The variable, without `_FILE`.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The variables as they were at start; the files they name are read at each [`load`](Self::load).
+#[derive(Clone, Debug)]
+pub struct CredentialSource {
+    client_id: Slot,
+    client_secret: Slot,
+    refresh_token: Slot,
+    access_token: Slot,
+}
+
+/// One secret's two variables. An empty variable is an unset one.
+#[derive(Clone, Debug)]
+struct Slot {
+    variable: &'static str,
+    value: Option<Result<SecretString, UnusableSecret>>,
+    file: Option<PathBuf>,
+}
+
+impl CredentialSource {
+    /// Takes what `vars` knows of the eight variables. Reads no file yet, and judges nothing.
+    pub fn new(vars: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| vars(name).filter(|value| !value.is_empty());
+        let slot = |variable: &'static str| Slot {
+            variable,
+            value: set(variable).map(|value| secret(value.to_str().ok_or(UnusableSecret::NotPlain)?)),
+            file: set(&format!("{variable}_FILE")).map(PathBuf::from),
+        };
+        Self {
+            client_id: slot(CLIENT_ID),
+            client_secret: slot(CLIENT_SECRET),
+            refresh_token: slot(REFRESH_TOKEN),
+            access_token: slot(ACCESS_TOKEN),
+        }
+    }
+
+    /// The credentials as they are now. Blocks for as long as reading three small files takes.
+    ///
+    /// # Errors
+    /// [`CredentialError`] names the variable or file that is missing, doubled, unreadable or wrong.
+    pub fn load(&self) -> Result<Credentials, CredentialError> {
+        let Self { client_id, client_secret, refresh_token, access_token } = self;
+        let refresh = [client_id, client_secret, refresh_token];
+        let set: Vec<_> = refresh.into_iter().filter(|slot| slot.is_set()).collect();
+        match (set.first(), access_token.is_set()) {
+            (None, false) => Err(CredentialError::Absent),
+            (Some(slot), true) => Err(CredentialError::Ambiguous(slot.variable)),
+            (None, true) => access_token.load(AccessToken::new).map(Credentials::Token),
+            (Some(_), false) if set.len() < refresh.len() => Err(CredentialError::Incomplete(
+                refresh.into_iter().filter(|slot| !slot.is_set()).map(|slot| slot.variable).collect(),
+            )),
+            (Some(_), false) => Ok(Credentials::Refresh(RefreshCredentials {
+                client_id: client_id.load(checked)?,
+                client_secret: client_secret.load(checked)?,
+                refresh_token: refresh_token.load(checked)?,
+            })),
+        }
+    }
+}
+
+impl Slot {
+    fn is_set(&self) -> bool {
+        self.value.is_some() || self.file.is_some()
+    }
+
+    fn load<T>(&self, make: impl Fn(&str) -> Result<T, UnusableSecret>) -> Result<T, CredentialError> {
+        let unusable = |variable: String| move |problem| CredentialError::Unusable { variable, problem };
+        match (&self.value, &self.file) {
+            (Some(_), Some(_)) => Err(CredentialError::Twice(self.variable)),
+            (Some(value), None) => {
+                let value = value.clone().and_then(|value| make(value.expose_secret()));
+                value.map_err(unusable(self.variable.to_owned()))
+            }
+            (None, Some(path)) => {
+                let text = self.read(path)?;
+                let value = secret(text.expose_secret()).and_then(|value| make(value.expose_secret()));
+                value.map_err(unusable(format!("{}, read from {},", self.variable, path.display())))
+            }
+            (None, None) => Err(CredentialError::Incomplete(vec![self.variable])),
+        }
+    }
+
+    fn read(&self, path: &Path) -> Result<SecretString, CredentialError> {
+        let variable = self.variable;
+        let unreadable = |source| CredentialError::Unreadable { variable, path: path.to_owned(), source };
+        // Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+        if !file.metadata().map_err(unreadable)?.is_file() {
+            return Err(CredentialError::NotAFile { variable, path: path.to_owned() });
+        }
+        let mut bytes = Vec::new();
+        let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if read as u64 > MAX_FILE {
+            return Err(CredentialError::FileTooLarge { variable, path: path.to_owned() });
+        }
+        // Bytes that are no text become U+FFFD, which no secret may hold.
+        Ok(String::from_utf8(bytes).unwrap_or_else(|_| '\u{fffd}'.to_string()).into())
+    }
+}
+
+/// The secret in `text`, without the one line break that editors and `echo` put at the end of a file.
+fn secret(text: &str) -> Result<SecretString, UnusableSecret> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    checked(line.strip_suffix('\r').unwrap_or(line))
+}
+
+#[cfg(test)]
+mod tests;

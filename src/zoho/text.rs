@@ -1,0 +1,131 @@
+//! What the service says, made fit for one line of a log.
+//!
+//! In: text from the network, which nobody vouches for, and the secrets of the request. Out: one
+//! line of bounded length without secrets or invisible characters.
+//! Invariant: secrets go first, on the whole text, so that a cut never leaves half of one.
+
+use std::borrow::Cow;
+
+/// The secrets a request carried, which its answer might echo.
+#[derive(Default)]
+pub struct Secrets<'a>(Vec<Cow<'a, str>>);
+
+/// What stands where a secret stood.
+const REDACTED: &str = "[redacted]";
+
+/// Every token of Zoho begins so: a version, then hexadecimal parts (Zoho's documentation, OAuth).
+const TOKEN_PREFIX: &str = "1000.";
+
+/// From this many characters on, what follows [`TOKEN_PREFIX`] is taken for a token; a number has fewer.
+const TOKEN_MIN: usize = 16;
+
+impl<'a> Secrets<'a> {
+    /// These secrets, as they are and as a form or a URL would spell them.
+    pub fn new(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Vec::new();
+        for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
+            let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            if encoded != secret {
+                all.push(Cow::Owned(encoded));
+            }
+            all.push(Cow::Borrowed(secret));
+        }
+        // One secret may be part of another: the longer one has to go first.
+        all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(all)
+    }
+
+    /// `text` on one line, without secrets, of at most `max` characters.
+    pub(super) fn clean(&self, text: &str, max: usize) -> String {
+        let mut text = Cow::Borrowed(text);
+        for secret in &self.0 {
+            if text.contains(&**secret) {
+                text = Cow::Owned(text.replace(&**secret, REDACTED));
+            }
+        }
+        cut(&escape(&without_tokens(&text)), max)
+    }
+}
+
+/// Names nothing: the secrets must not get out this way either.
+impl std::fmt::Debug for Secrets<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+/// Whatever looks like a token of Zoho's is gone: an old one, a cut one, somebody else's.
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    if !text.contains(TOKEN_PREFIX) {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(TOKEN_PREFIX) {
+        let (before, token) = rest.split_at(start);
+        let len = token.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'.').count();
+        let (token, after) = token.split_at(len);
+        kept.push_str(before);
+        kept.push_str(if len >= TOKEN_PREFIX.len() + TOKEN_MIN { REDACTED } else { token });
+        rest = after;
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
+}
+
+/// Control characters, direction marks and whatever else a terminal does not show become `\n`, `\u{202e}`, ….
+fn escape(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '"' | '\'' | '\\' => line.push(c),
+            _ => line.extend(c.escape_debug()),
+        }
+    }
+    line
+}
+
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invisible_characters_are_shown_and_letters_stay() {
+        let clean = |text| Secrets::default().clean(text, 200);
+        assert_eq!(clean("  plain \"text\" \\ Zürich 東京  "), "plain \"text\" \\ Zürich 東京");
+        assert_eq!(clean("a\r\nb\tc\u{1b}[31m\0"), "a\\r\\nb\\tc\\u{1b}[31m\\0");
+        assert_eq!(
+            clean("\u{202e}x\u{2066}\u{200b}\u{feff}\u{85}\u{2028}y"),
+            "\\u{202e}x\\u{2066}\\u{200b}\\u{feff}\\u{85}\\u{2028}y"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(Secrets::default().clean(&"ä".repeat(300), 200), format!("{}…", "ä".repeat(200)));
+        assert_eq!(Secrets::default().clean(&"ä".repeat(200), 200), "ä".repeat(200));
+    }
+
+    #[test]
+    fn a_secret_is_gone_however_it_is_spelt_and_wherever_it_stands() {
+        let secrets = Secrets::new(["hush", "hush-hush+"]);
+        let text = "xhush hush-hush+ hush-hush%2B hush\nhush";
+        assert_eq!(secrets.clean(text, 200), "x[redacted] [redacted] [redacted] [redacted]\\n[redacted]");
+        assert_eq!(secrets.clean(&format!("{}hush", "a".repeat(198)), 200), format!("{}[r…", "a".repeat(198)));
+        assert!(!format!("{secrets:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_looks_like_a_token_is_gone_even_if_it_is_none_of_ours() {
+        let secrets = Secrets::default();
+        assert_eq!(secrets.clean("token 1000.0123456789abcdef.0123 expired", 200), "token [redacted] expired");
+        assert_eq!(secrets.clean("limit 1000.00 of 1000.", 200), "limit 1000.00 of 1000.");
+    }
+}
