@@ -64,7 +64,7 @@ impl ReadProblem {
     pub fn parts(&self) -> (String, String, &'static str) {
         let (expected, found, hint): (&str, &str, _) = match self {
             Self::TooLarge { size } => {
-                return (format!("at most {} MiB", MAX_FILE >> 20), size.to_string(), "split the file");
+                return (format!("at most {} MiB", MAX_FILE >> 20), format!("{size} bytes"), "split the file");
             }
             Self::TooDeep => {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
@@ -142,7 +142,7 @@ pub enum SourceError {
         root: PathBuf,
     },
     /// The system does not let us open or list it.
-    #[error("expected to list the folder {}, found: {why}: check its permissions and the disk", shown(root))]
+    #[error("expected to list the folder {}, found {why}: check its permissions and the disk", shown(root))]
     Unlistable {
         /// The path as given.
         root: PathBuf,
