@@ -49,8 +49,7 @@ pub(super) fn show(
 
 fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: Clock) {
     let now = clock.now();
-    let open: usize = report.pending_changes.iter().flatten().sum();
-    let left = open.saturating_sub(report.held);
+    let left = report.pending_changes.total().saturating_sub(report.held);
     bar.set_length(report.planned as u64);
     bar.set_position(report.totals.applied);
     let held = (report.held > 0).then(|| format!("{} held", count(report.held, "account")));
