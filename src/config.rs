@@ -147,7 +147,7 @@ pub struct Disruptions {
 }
 
 fn window(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::from_millis(1), DISRUPTION_MEMORY, "at least 1ms and at most 30days")
+    bounded(text, Duration::ZERO, DISRUPTION_MEMORY, "at most 30days")
 }
 
 /// A duration of at least a millisecond and at most a day.

@@ -7,6 +7,7 @@ mod hostile_yaml;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;
+mod readme;
 mod sandbox;
 mod watching;
 mod zoho_client;

@@ -29,7 +29,9 @@ fn a_damaged_ledger_is_refused_by_every_command_and_left_as_it_is() {
 #[test]
 fn a_newer_ledger_is_refused_and_left_as_it_is() {
     let (place, _service) = applied();
-    let newer = place.read("ledger.json").replace("reconciler/v1", "reconciler/v2");
+    let text = place.read("ledger.json");
+    // Without its checksum, for a newer version would have written its own.
+    let newer = text.split(",\n \"crc32\"").next().unwrap().replace("reconciler/v1", "reconciler/v2") + "}\n";
     place.write("ledger.json", &newer);
     for command in READERS.into_iter().chain(["status"]) {
         assert_eq!(place.run(command).code, 5, "{command}");

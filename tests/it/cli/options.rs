@@ -129,7 +129,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --disruption-budget ten
     error: invalid value 'ten' for '--disruption-budget <N|P%|N,P%>': expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%
     --disruption-window 1y
-    error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 30days
+    error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 250ms, 30s or 15m, at most 30days
     --debounce 6s
     error: invalid value '6s' for '--debounce <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 5s
     --resync-interval often
