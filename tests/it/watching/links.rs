@@ -4,7 +4,8 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// Publishes a volume as the kubelet does: a new hidden folder, a flip of `..data`, links for new keys, then tidying up.
+/// Publishes a volume as the kubelet does: a new hidden folder, a flip of `..data`, links for new keys, then tidying
+/// up.
 fn publish(volume: &Path, version: u32, keys: &[&str]) {
     let data = format!("..2026_{version}");
     for key in keys {
