@@ -1,3 +1,5 @@
+//! Turns of a keeper on a clock of their own: real files, but nobody waits.
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
