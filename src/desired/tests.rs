@@ -8,10 +8,6 @@ use super::*;
 use crate::account::AuthMode;
 use crate::manifest::{ProblemCode, Rules, parse};
 
-fn id(id: u64) -> AccountId {
-    AccountId::new(id).unwrap()
-}
-
 fn document(id: &str, name: &str, enabled: &str) -> String {
     format!(
         "---\napiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: {name}\n\

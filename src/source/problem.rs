@@ -64,7 +64,7 @@ impl ReadProblem {
     pub fn parts(&self) -> (String, String, &'static str) {
         let (expected, found, hint): (&str, &str, _) = match self {
             Self::TooLarge { size } => {
-                return (format!("at most {MAX_FILE} bytes"), size.to_string(), "split the file");
+                return (format!("at most {} MiB", MAX_FILE >> 20), size.to_string(), "split the file");
             }
             Self::TooDeep => {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
 mod deploy;
+mod hostile_yaml;
 mod loopback;
+mod manifest;
 mod sandbox;
+mod watching;
 mod zoho_client;
 mod zoho_https;
 mod zoho_operations;
