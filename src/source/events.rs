@@ -59,6 +59,14 @@ impl Hints {
         taken.everything || !taken.paths.is_empty()
     }
 
+    /// Takes in an event; `None` is one that could not be read. `base` is the root without links.
+    pub(super) fn report(&self, base: &Path, event: Option<&Event>) {
+        match event {
+            Some(event) => hints_of(base, event).into_iter().for_each(|hint| self.add(hint)),
+            None => self.add(Hint::Everything),
+        }
+    }
+
     fn add(&self, hint: Hint) {
         let mut taken = self.lock();
         match hint {
@@ -103,10 +111,7 @@ impl Events {
     /// A watcher that watches nothing yet. `base` is the root without links.
     pub(super) fn new(base: &Path, hints: Arc<Hints>) -> Result<Self, String> {
         let root = base.to_owned();
-        let report = move |event: notify::Result<Event>| match event {
-            Ok(event) => hints_of(&root, &event).into_iter().for_each(|hint| hints.add(hint)),
-            Err(_) => hints.add(Hint::Everything),
-        };
+        let report = move |event: notify::Result<Event>| hints.report(&root, event.as_ref().ok());
         let config = Config::default().with_follow_symlinks(false);
         let watcher = RecommendedWatcher::new(report, config).map_err(|error| reason(&error))?;
         Ok(Self {

@@ -226,9 +226,6 @@ impl<T: Send> Keeper<T> {
         }
         let hints = self.hints.take();
         self.debounce.clear();
-        if hints.everything {
-            self.owed.get_or_insert(now);
-        }
         all |= hints.everything || hints.paths.iter().any(|path| self.reaches_further(path));
         if all { Scope::All } else { Scope::Some(hints.paths) }
     }
@@ -344,3 +341,6 @@ impl<T: Send> Keeper<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -329,3 +329,6 @@ pub(super) const fn odd_name(kind: FileType) -> &'static str {
         _ => "something else",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 mod deploy;
 mod hostile_yaml;
+mod ledger_on_disk;
 mod loopback;
 mod manifest;
 mod sandbox;

@@ -42,6 +42,8 @@ fn text() -> Parse<String> {
     Arc::new(|_, bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
+type Invariant = Box<dyn Fn(&BTreeMap<String, String>) + Send>;
+
 /// A running watcher, and all it has told.
 struct Watcher {
     batches: mpsc::Receiver<Batch<String>>,
@@ -56,7 +58,7 @@ struct Watcher {
     cancel: CancellationToken,
     handle: JoinHandle<()>,
     /// Must hold after every batch.
-    always: Box<dyn Fn(&BTreeMap<String, String>) + Send>,
+    always: Invariant,
 }
 
 impl Watcher {
