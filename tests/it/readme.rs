@@ -182,3 +182,13 @@ fn what_is_pasted_into_bash_is_bash() {
         assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn every_path_of_the_repository_exists() {
+    for prefix in ["deploy/", "desired-state/"] {
+        for path in words(prefix, "/-_.").into_iter().filter(|path| !path.contains(".yaml")) {
+            let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path.trim_end_matches('.'));
+            assert!(there.exists(), "{path}");
+        }
+    }
+}
