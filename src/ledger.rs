@@ -5,7 +5,7 @@
 //! applied, a pause the service imposed.
 //! Invariants: the ledger never claims what the service has not acknowledged; applying the
 //! journal's records to the snapshot gives the same value as living through them; everything
-//! remembered is bounded. Absent by design: files (see [`file`]) and the clock.
+//! remembered is bounded. Absent by design: files (see [`mod@file`]) and the clock.
 
 mod fault;
 pub mod file;
