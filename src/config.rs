@@ -1,4 +1,4 @@
-//! Options and environment become one validated [`Config`].
+//! Options and environment become validated groups of values.
 //!
 //! In: command-line options, each also an environment variable. Out: groups of options that the
 //! commands share, and checked values for every other room.

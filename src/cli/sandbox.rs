@@ -22,7 +22,7 @@ use crate::throttle::RateLimit;
 /// `sandbox`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Sandbox {
-    /// Address to listen on; only this machine's own (127.0.0.0/8, [::1]) are taken
+    /// Address to listen on; only this machine's own (127.0.0.0/8, `[::1]`) are taken
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8687", value_parser = address)]
     listen: SocketAddr,
 

@@ -1,6 +1,6 @@
 //! The conductor fills in its report after each turn, and its summary at the end.
 //!
-//! In: the conductor's state. Out: [`Report`], [`Summary`], and the status of every account.
+//! In: the conductor's state. Out: its report and summary, and the status of every account.
 //! Invariant: making a report costs the same whatever the number of accounts.
 
 use tracing::info;
