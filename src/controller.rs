@@ -131,6 +131,8 @@ struct Flight {
     change: Change,
     /// What the ledger knew of the field before, to restore if the service provably did not act.
     prior: Option<FieldState>,
+    /// When the account had last lost something, likewise.
+    disruption: Option<Timestamp>,
     began: Timestamp,
     /// The access token it was sent with; `None` while its intent is on the way to the disk.
     token: Option<u64>,
@@ -140,7 +142,7 @@ struct Flight {
 #[derive(Debug)]
 enum Commit {
     Puts(Vec<AccountId>),
-    TokenRequest,
+    TokenRequest { begun: Timestamp },
 }
 
 /// Owner of all state. Built by a command, run to its end, then taken apart.
@@ -202,7 +204,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
         let (report, reports) = watch::channel(Report::default());
         let controller = Self {
-            throttle: Throttle::restore(settings.rate_limit, settings.request_timeout, &ledger, now),
+            throttle: Throttle::restore(
+                settings.rate_limit,
+                dispatch::INTENT_AGE_MAX + settings.request_timeout,
+                &ledger,
+                now,
+            ),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             tokens: Tokens::new(credentials),
             // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
@@ -252,6 +259,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
         };
         self.take_back_unsent();
+        self.write_if_any();
         Ended { summary: self.summary(), journal: self.journal, result }
     }
 
@@ -297,7 +305,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.metrics.ledger_committed(took);
                 match self.commits.remove(&ticket) {
                     Some(Commit::Puts(accounts)) => accounts.into_iter().for_each(|account| self.send(account)),
-                    Some(Commit::TokenRequest) => self.fetch_token(),
+                    Some(Commit::TokenRequest { begun }) => self.fetch_token(begun),
                     None => {}
                 }
             }

@@ -21,6 +21,11 @@ use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
 
+/// How long an intent may wait for the disk. What waited longer (a disk that was full) is begun anew, for a
+/// restart counts a request from its intent and would give its place in the window away too early.
+/// As long as the default `--request-timeout`; a disk that always takes longer is broken.
+pub(super) const INTENT_AGE_MAX: Duration = Duration::from_secs(30);
+
 impl<T: Transport, J: Journal> Controller<T, J> {
     /// Starts as much as may start now.
     pub(super) fn dispatch(&mut self) {
@@ -44,13 +49,15 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// The most urgent account that is ready, unless nothing may start at all.
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
+        // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
+        let next = self.queue.peek(now);
         let report = self.report.borrow();
         let halted = self.stop_by.is_some() || report.ledger_error.is_some() || report.gave_up.is_some();
         drop(report);
         if halted || self.flights.len() >= self.settings.max_concurrency {
             return None;
         }
-        self.queue.peek(now)
+        next
     }
 
     /// What the account needs next; takes it out of the queue if that is nothing, or held.
@@ -121,7 +128,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             self.tokens.begin();
             self.record(Record::TokenRequest { at: now });
             let ticket = self.write();
-            self.commits.insert(ticket, Commit::TokenRequest);
+            self.commits.insert(ticket, Commit::TokenRequest { begun: now });
         }
         false
     }
@@ -149,6 +156,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.throttle.begin_put();
         let row = self.ledger.accounts.get(&account);
         let prior = row.and_then(|row| row.field(change.field).cloned());
+        let disruption = self.ledger.disruptions.get(&account).copied();
+        if change.is_disruption() {
+            self.guard.applied(account, now);
+        }
         self.record(Record::Intent {
             at: now,
             account,
@@ -158,13 +169,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             to: change.to,
             spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
         });
-        self.flights.insert(account, Flight { change, prior, began: now, token: None });
+        self.flights.insert(account, Flight { change, prior, disruption, began: now, token: None });
     }
 
     /// The account's intent is durable: its PUT leaves, if it is wanted still. The disk may have taken
     /// its time, and the manifest or the budget may have changed meanwhile.
     pub(super) fn send(&mut self, account: AccountId) {
-        let wanted = self.stop_by.is_none() && self.is_wanted(account);
+        let wanted = self.stop_by.is_none() && self.is_wanted(account) && self.is_timely(account);
         let ready = self.tokens.current().filter(|_| wanted);
         let Some((token, generation)) = ready.map(|(token, generation)| (token.clone(), generation)) else {
             return self.take_back(account);
@@ -189,6 +200,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         plan.changes.iter().any(|planned| (planned.field, planned.to) == (change.field, change.to))
     }
 
+    /// Whether the PUT may leave now as it might have at its intent: an intent waits for the disk, and
+    /// meanwhile the service may have asked everybody to pause.
+    fn is_timely(&self, account: AccountId) -> bool {
+        let now = self.clock.now();
+        let fresh = |flight: &Flight| now.since(flight.began) <= INTENT_AGE_MAX;
+        self.throttle.may_leave(now) && self.flights.get(&account).is_some_and(fresh)
+    }
+
     /// Takes back every intent whose PUT never left: the conductor ends.
     pub(super) fn take_back_unsent(&mut self) {
         let unsent: Vec<_> =
@@ -201,14 +220,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let Some(flight) = self.flights.remove(&account) else { return };
         let now = self.clock.now();
         self.throttle.cancel_put(now);
-        self.record(Record::NotApplied { account, field: flight.change.field, restore: flight.prior });
+        self.not_applied(&flight);
         self.write();
         self.queue.put_back(account, urgency(&[flight.change]), now);
     }
 
-    /// The record of a token request is durable: the request leaves.
-    pub(super) fn fetch_token(&mut self) {
-        let Some(credentials) = self.tokens.credentials() else { return };
+    /// The record of a token request is durable: the request leaves, if it may still.
+    pub(super) fn fetch_token(&mut self, begun: Timestamp) {
+        let now = self.clock.now();
+        let late = now.since(begun) > INTENT_AGE_MAX || self.throttle.pause(now).is_some() || self.stop_by.is_some();
+        let Some(credentials) = self.tokens.credentials().filter(|_| !late) else {
+            self.throttle.cancel_token();
+            return self.tokens.cancel();
+        };
         let (client, out) = (self.client.clone(), self.answers_out.clone());
         tokio::spawn(async move {
             let answer = client.fetch_token(&credentials).await;

@@ -42,16 +42,16 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match answer.outcome {
             Outcome::Applied => self.applied(flight, now),
             Outcome::Retry(failure) => {
-                self.restore(&flight);
+                self.not_applied(&flight);
                 self.back_off(&flight.change, &failure, now);
             }
             Outcome::InDoubt(failure) => self.back_off(&flight.change, &failure, now),
             Outcome::Rejected(failure) => {
-                self.restore(&flight);
+                self.not_applied(&flight);
                 self.rejected(&flight.change, &failure, now);
             }
             Outcome::Paused(cause, failure) => {
-                self.restore(&flight);
+                self.not_applied(&flight);
                 self.paused(&flight, cause, failure, answer.retry_after, now);
             }
         }
@@ -93,9 +93,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
-    fn restore(&mut self, flight: &Flight) {
-        let Change { account, field, .. } = flight.change;
-        self.record(Record::NotApplied { account, field, restore: flight.prior.clone() });
+    /// The service provably did not act: all is as it was before the intent.
+    pub(super) fn not_applied(&mut self, flight: &Flight) {
+        let (Change { account, field, to, .. }, disruption) = (&flight.change, flight.disruption);
+        if !to {
+            self.guard.undo(*account, disruption);
+        }
+        let restore = flight.prior.clone();
+        self.record(Record::NotApplied { account: *account, field: *field, restore, disruption });
     }
 
     /// Writes down what the service said; once, however often it says the same.
