@@ -93,7 +93,14 @@ pub struct Settings {
 enum Event {
     Looked(Batch<Parsed>),
     Committed(Committed),
-    Answered { account: AccountId, answer: Answer },
+    /// The ledger's writer ended without a word, as after a panic.
+    WriterGone,
+    /// So did the watcher of the folder.
+    WatcherGone,
+    Answered {
+        account: AccountId,
+        answer: Answer,
+    },
     Token(TokenAnswer),
     Stop,
     Query(oneshot::Sender<MailAccountList>),
@@ -174,10 +181,16 @@ pub struct Controller<T: Transport, J: Journal> {
     stop_by: Option<Timestamp>,
 }
 
-/// Why the conductor cannot go on.
+/// Why the conductor cannot go on: better a restart than to go on blind, or without a memory.
 #[derive(Debug, thiserror::Error)]
-#[error("the ledger can no longer be trusted to be on disk")]
-pub struct Fatal(#[source] pub LedgerError);
+pub enum Fatal {
+    /// With what the ledger's writer said, if it could.
+    #[error("the ledger can no longer be trusted to be on disk")]
+    Ledger(#[source] Option<LedgerError>),
+    /// Nobody looks at the folder any more.
+    #[error("the watcher of the desired state broke down, which is a bug of this program; start it again")]
+    Watcher,
+}
 
 /// What is left when the conductor has ended.
 pub struct Ended<J> {
@@ -269,8 +282,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             biased;
             // What comes seldom comes first: a bulk change must not drown an order to stop.
             Some(Stop) = inputs.stops.recv() => Event::Stop,
-            Some(batch) = inputs.looks.recv() => Event::Looked(batch),
-            Some(committed) = inputs.committed.recv() => Event::Committed(committed),
+            batch = inputs.looks.recv() => batch.map_or(Event::WatcherGone, Event::Looked),
+            committed = inputs.committed.recv() => committed.map_or(Event::WriterGone, Event::Committed),
             Some(event) = self.answers.recv() => event,
             Some(query) = inputs.queries.recv() => Event::Query(query),
             () = tokio::time::sleep(sleep) => Event::Tick,
@@ -287,6 +300,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match event {
             Event::Looked(batch) => self.take_in(batch),
             Event::Committed(committed) => return self.committed(committed),
+            Event::WriterGone => return Err(Fatal::Ledger(None)),
+            Event::WatcherGone => return Err(Fatal::Watcher),
             Event::Answered { account, answer } => self.settle(account, answer),
             Event::Token(answer) => self.token_answered(answer),
             Event::Stop => self.stop(),
@@ -320,7 +335,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             Committed::Fatal(error) => {
                 self.metrics.ledger_commit_failed();
-                return Err(Fatal(error));
+                return Err(Fatal::Ledger(Some(error)));
             }
         }
         Ok(())

@@ -9,13 +9,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use zoho_mail_reconciler::account::{AccountId, AuthMode, Field, Zoid};
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::clock::Clock;
-use zoho_mail_reconciler::controller::{Controller, Inputs, Mode, Settings};
-use zoho_mail_reconciler::ledger::Owner;
-use zoho_mail_reconciler::ledger::file::{LedgerFile, read};
+use zoho_mail_reconciler::controller::{Controller, Ended, Fatal, Inputs, Journal, Mode, Settings};
+use zoho_mail_reconciler::ledger::file::{Committed, LedgerFile, read};
+use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
 use zoho_mail_reconciler::metrics::Metrics;
 use zoho_mail_reconciler::queue::Backoff;
@@ -61,17 +61,15 @@ fn manifests(count: u64) -> Batch<Parsed> {
     Batch { files: files.collect(), root: Root::Ready, full: true, degraded: None }
 }
 
-#[tokio::test]
-async fn an_intent_is_on_the_disk_before_its_put_leaves() {
-    const ACCOUNTS: usize = 10;
-    let folder = TempDir::new().unwrap();
-    let ledger = folder.path().join("ledger.json");
-    let zoid = Zoid::new(12_345_678).unwrap();
-    let (committed_out, committed) = mpsc::unbounded_channel();
-    let (file, value) = LedgerFile::open(&ledger, Owner::Organization(zoid), committed_out).unwrap();
-    let seen = Arc::new(Mutex::new(Vec::new()));
+/// One pass over what the watcher saw, with this ledger and this service. A watcher that saw nothing has died.
+async fn pass<T: Transport, J: Journal>(
+    seen: Option<Batch<Parsed>>,
+    ledger: (Ledger, J),
+    committed: UnboundedReceiver<Committed>,
+    transport: T,
+) -> Ended<J> {
     let url = || "http://127.0.0.1:1".parse().unwrap();
-    let client = Client::new(Looking { ledger, seen: Arc::clone(&seen) }, url(), url(), Principal::Admin(zoid));
+    let client = Client::new(transport, url(), url(), Principal::Admin(zoid()));
     let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
     let settings = Settings {
         mode: Mode::Apply,
@@ -85,14 +83,72 @@ async fn an_intent_is_on_the_disk_before_its_put_leaves() {
         shutdown_grace: Duration::from_secs(1),
     };
     let metrics = Arc::new(Metrics::new());
-    let (controller, _reports) = Controller::new(settings, client, credentials, (value, file), metrics, Clock::start());
+    let (controller, _reports) = Controller::new(settings, client, credentials, ledger, metrics, Clock::start());
     let (looks_out, looks) = mpsc::channel(1);
     let (_stops_out, stops) = mpsc::channel(1);
     let (_queries_out, queries) = mpsc::channel(1);
-    looks_out.send(manifests(ACCOUNTS as u64)).await.unwrap();
-    let ended = controller.run(Inputs { looks, committed, stops, queries }).await;
+    let mut watcher = Some(looks_out);
+    match seen {
+        Some(batch) => watcher.iter().for_each(|watcher| watcher.try_send(batch.clone()).unwrap()),
+        None => watcher = None,
+    }
+    let ended =
+        tokio::time::timeout(Duration::from_secs(60), controller.run(Inputs { looks, committed, stops, queries }));
+    let ended = ended.await.expect("it ends");
+    drop(watcher);
+    ended
+}
+
+fn zoid() -> Zoid {
+    Zoid::new(12_345_678).unwrap()
+}
+
+#[tokio::test]
+async fn an_intent_is_on_the_disk_before_its_put_leaves() {
+    const ACCOUNTS: usize = 10;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.json");
+    let (committed_out, committed) = mpsc::unbounded_channel();
+    let (file, ledger) = LedgerFile::open(&path, Owner::Organization(zoid()), committed_out).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let service = Looking { ledger: path, seen: Arc::clone(&seen) };
+    let ended = pass(Some(manifests(ACCOUNTS as u64)), (ledger, file), committed, service).await;
     assert_eq!(ended.summary.applied, 2 * ACCOUNTS);
     assert_eq!(*seen.lock().unwrap(), [Known::InDoubt; 2 * ACCOUNTS]);
+}
+
+/// A journal whose writer dies of the first record.
+struct Dying(Option<UnboundedSender<Committed>>);
+
+impl Journal for Dying {
+    fn append(&mut self, _: Vec<Record>, _: u64) {
+        self.0 = None;
+    }
+}
+
+/// A service that nobody may ask.
+struct Nobody;
+
+impl Transport for Nobody {
+    async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
+        panic!("a PUT left without its intent on the disk")
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_whose_writer_died_ends_the_process() {
+    let (committed_out, committed) = mpsc::unbounded_channel();
+    let ledger = (Ledger::new(Owner::Organization(zoid())), Dying(Some(committed_out)));
+    let ended = pass(Some(manifests(1)), ledger, committed, Nobody).await;
+    assert!(matches!(ended.result, Err(Fatal::Ledger(None))));
+}
+
+#[tokio::test]
+async fn a_watcher_that_died_ends_the_process() {
+    let (committed_out, committed) = mpsc::unbounded_channel();
+    let ledger = (Ledger::new(Owner::Organization(zoid())), Dying(Some(committed_out)));
+    let ended = pass(None, ledger, committed, Nobody).await;
+    assert!(matches!(ended.result, Err(Fatal::Watcher)));
 }
 
 #[test]
