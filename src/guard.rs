@@ -272,6 +272,23 @@ mod tests {
     }
 
     #[test]
+    fn a_disruption_counts_from_its_intent_and_an_undone_one_not_at_all() {
+        let mut guard = guard("1");
+        guard.set_pending(id(1), true);
+        guard.applied(id(1), T0);
+        // Its manifest is reverted while it is under way: it may act all the same.
+        guard.set_pending(id(1), false);
+        guard.set_pending(id(2), true);
+        assert!(guard.verdict(9, T0).exceeded());
+        guard.undo(id(1), None);
+        assert_eq!(guard.verdict(9, T0), Verdict { applied: 0, pending: 1, limit: 1 });
+        guard.applied(id(2), T0);
+        guard.undo(id(2), Some(T0.before(HOUR / 2)));
+        assert_eq!(guard.verdict(9, T0), Verdict { applied: 1, pending: 0, limit: 1 });
+        assert_eq!(guard.verdict(9, T0 + HOUR / 2), Verdict { applied: 0, pending: 1, limit: 1 });
+    }
+
+    #[test]
     fn what_was_applied_before_a_restart_still_counts() {
         let before = BTreeMap::from([(id(1), T0), (id(2), T0)]);
         let mut guard = Guard::new("2".parse().unwrap(), HOUR, &before);

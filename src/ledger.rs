@@ -247,6 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn a_disruption_counts_from_its_intent_until_it_provably_did_not_happen() {
+        let field = Field::Enabled;
+        let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
+        ledger.apply(intent(1, field, false));
+        assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
+        let restore = None;
+        ledger.apply(Record::NotApplied { account: account(1), field, restore, disruption: None });
+        assert!(ledger.disruptions.is_empty());
+    }
+
+    #[test]
     fn a_generation_begins_with_a_spec_not_seen_before() {
         let observed = |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash };
         let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));

@@ -67,7 +67,7 @@ proptest! {
         let limit = Some(RateLimit { count: 3, per: Duration::from_millis(per) });
         let (mut now, mut ledger) = (10_000, empty());
         let mut throttle = Throttle::restore(limit, timeout, &ledger, ms(now));
-        let (mut running, mut sent): (Vec<(u64, u64)>, Vec<(u64, u64)>) = (vec![], vec![]);
+        let (mut running, mut sent) = (Vec::<(u64, u64)>::new(), Vec::<(u64, u64)>::new());
         for step in steps {
             match step {
                 Step::Pass(millis) => now += millis,
@@ -173,4 +173,26 @@ fn moments_from_a_clock_that_ran_ahead_count_as_now() {
     ledger.apply(record(0, ms(999_000_000)));
     let mut throttle = Throttle::restore("1/1m".parse().ok(), Duration::from_secs(30), &ledger, ms(5_000));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::At(ms(65_000), Wait::RateLimit));
+}
+
+#[test]
+fn what_was_begun_before_a_pause_may_not_leave_in_it() {
+    let mut throttle = throttle("1/1m", ms(0));
+    throttle.begin_put();
+    assert!(throttle.may_leave(ms(0)));
+    throttle.impose(ms(60_000), Reason::Throttled, ms(0));
+    assert!(!throttle.may_leave(ms(59_999)));
+    throttle.cancel_put(ms(60_000));
+    assert_eq!(throttle.admit_put(ms(60_000)), Admission::Now, "what never left takes no place in the window");
+    throttle.begin_put();
+    assert!(throttle.may_leave(ms(60_000)), "the one that probes");
+}
+
+#[test]
+fn a_token_request_that_never_left_takes_no_place() {
+    let mut throttle = throttle("1/1m", ms(0));
+    throttle.begin_token();
+    assert_eq!(throttle.admit_token(ms(0)), Admission::AfterAnother(Wait::RateLimit));
+    throttle.cancel_token();
+    assert_eq!(throttle.admit_token(ms(0)), Admission::Now);
 }
