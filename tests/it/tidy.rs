@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// The longest file, in lines.
 const LINES_MAX: usize = 400;
 
-/// The longest function, in lines. `Metrics::new` is longer: a table of names and words, read as one.
+/// The longest function, in lines. `Metrics::new` is longer, a table of names and words that is read as one;
+/// and so may be a test that shows what is printed.
 const FUNCTION_MAX: usize = 70;
 
 /// A source file of this repository.
@@ -110,7 +111,8 @@ fn a_function_fits_on_a_page() {
             let end = format!("{}}}", &line[..line.len() - code.len()]);
             let length = lines[at..].iter().position(|line| *line == end).unwrap_or(0) + 1;
             let is_table = path == "src/metrics.rs" && code.starts_with("pub fn new(");
-            if length > FUNCTION_MAX && !is_table {
+            let is_text = lines[at..at + length].iter().any(|line| line.contains("assert_snapshot!"));
+            if length > FUNCTION_MAX && !is_table && !is_text {
                 broken.push(format!("{path}:{}: {length} lines, {FUNCTION_MAX} at most", at + 1));
             }
         }

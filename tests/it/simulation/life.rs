@@ -236,7 +236,7 @@ impl Outside<'_> {
         match story {
             Story::Eventful => self.eventful(mode).await,
             Story::ToTheEnd => {
-                self.to_the_end().await;
+                self.until_nothing_is_left().await;
                 self.stop().await;
             }
             Story::Idle => {
@@ -297,7 +297,7 @@ impl Outside<'_> {
     }
 
     /// Waits until there is nothing left to do.
-    async fn to_the_end(&mut self) {
+    async fn until_nothing_is_left(&mut self) {
         let begun = self.clock.now();
         let mut resynced = begun;
         loop {
