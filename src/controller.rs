@@ -205,7 +205,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             throttle: Throttle::restore(settings.rate_limit, settings.request_timeout, &ledger, now),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             tokens: Tokens::new(credentials),
-            backlog: Backlog::restore(&ledger),
+            // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
+            backlog: match settings.mode {
+                Mode::Run => Backlog::restore(&ledger),
+                Mode::Apply => Backlog::default(),
+            },
             desired: DesiredState::new(),
             queue: WorkQueue::default(),
             flights: BTreeMap::new(),
@@ -247,6 +251,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 break turn;
             }
         };
+        self.take_back_unsent();
         Ended { summary: self.summary(), journal: self.journal, result }
     }
 
@@ -254,11 +259,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let sleep = self.sleep();
         tokio::select! {
             biased;
+            // What comes seldom comes first: a bulk change must not drown an order to stop.
+            Some(Stop) = inputs.stops.recv() => Event::Stop,
+            Some(batch) = inputs.looks.recv() => Event::Looked(batch),
             Some(committed) = inputs.committed.recv() => Event::Committed(committed),
             Some(event) = self.answers.recv() => event,
-            Some(Stop) = inputs.stops.recv() => Event::Stop,
             Some(query) = inputs.queries.recv() => Event::Query(query),
-            Some(batch) = inputs.looks.recv() => Event::Looked(batch),
             () = tokio::time::sleep(sleep) => Event::Tick,
         }
     }
@@ -326,16 +332,18 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if let Some(deadline) = self.stop_by {
             let late = self.clock.now() >= deadline;
             if late && !idle {
-                warn!(in_doubt = self.flights.len(), "the grace period is over; what is in flight stays in doubt");
+                warn!(in_flight = self.flights.len(), "the grace period is over; what was sent stays in doubt");
             }
             return idle || late;
         }
         let report = self.report.borrow();
-        let stuck = report.gave_up.is_some() || report.ledger_error.is_some();
-        self.settings.mode == Mode::Apply && report.loaded && idle && (stuck || self.queue.depth() == 0)
+        // Where the disk is full, intents wait for room; a single pass does not wait with them.
+        let none_left = self.flights.values().all(|flight| flight.token.is_none());
+        let stuck = report.gave_up.is_some() && idle || report.ledger_error.is_some() && none_left;
+        self.settings.mode == Mode::Apply && report.loaded && (stuck || idle && self.queue.depth() == 0)
     }
 
-    /// Lives through `records` and hands them to the journal together with what waits to be written.
+    /// Lives through `record`, and keeps it for the next [`Self::write`].
     fn record(&mut self, record: Record) {
         self.ledger.apply(record.clone());
         self.unwritten.push(record);

@@ -1,27 +1,94 @@
 //! zoho-mail-reconciler: a folder of YAML manifests becomes exactly the PUTs that are needed.
+//!
+//! # The way of the data
+//!
+//! ```text
+//!  desired-state/*.yaml
+//!     | source      files -> changed bytes (watch, debounce, rescan by fingerprint)
+//!     v
+//!  manifest         bytes of one file -> documents + all its problems with file:line:column
+//!     v
+//!  desired          all documents -> DesiredState; last good per file; duplicates held; accounts touched
+//!     |                         keys of those accounts
+//!     v
+//!  queue            which account next, and when: dedup, backoff, urgency. Keys, never changes
+//!     | peek(now)
+//!     v
+//!  plan             plan_account(desired, ledger row) -> Changes. Planned again at every pop
+//!     v
+//!  guard            the disruption budget: a filter on a finished plan
+//!     v
+//!  throttle         may a request start now? request budget, imposed pauses, breaker
+//!     v
+//!  ledger: intent   durable before the PUT leaves
+//!     v
+//!  zoho             Change -> request -> response -> Outcome
+//!     v
+//!  ledger: outcome  then the report, the status and the metrics see it
+//! ```
+//!
+//! There are two cycles only, and both are inside [`controller`]: a retry goes back to the queue,
+//! and the ledger feeds the plan. Everything between two arrows is a value that can be printed.
+//!
+//! # Reading order
+//!
+//! The words first: [`account`], [`change`], [`condition`], [`timestamp`]. Then the heart, all of it
+//! pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
+//! [`controller`], the one task that owns all state and reads one closed enum of events. The rest
+//! can be read in any order.
+//!
+//! # Who may import whom
+//!
+//! Words <- pure rooms <- I/O rooms <- [`controller`] <- [`cli`]. An I/O room never imports another
+//! one. Pure rooms know no runtime, no files, no sockets, no environment, no clock and no chance:
+//! time and chance are arguments. A test holds the table.
+//!
+//! # Invariants
+//!
+//! Each has a test named after it.
+//!
+//! 1. At most one request in flight per account.
+//! 2. The ledger never claims what the service has not acknowledged; an intent is durable before its
+//!    PUT leaves.
+//! 3. After a fully successful pass the plan is empty, and a restart issues no request.
+//! 4. An unreadable file, folder or listing never takes anything away.
+//! 5. Whatever was in doubt is settled by a PUT of what is desired now.
+//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped.
+//! 7. Incremental reading and a fresh full load give the same desired state, for any edits.
+//! 8. The cost of one edit does not grow with the number of accounts; nor does that of one PUT on disk.
+//! 9. `plan`, `diff`, `validate` and `status` cannot write: they never name the client that does.
+//! 10. planned = applied + held + failed + in doubt, in every report.
+//! 11. Secrets are in no log, error, ledger, metric, page or panic.
+//! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause.
+//!
+//! # What is deliberately absent
+//!
+//! Reading the service's state (drift), approvals and budgets as manifests, a page for people, and
+//! output formats for code review. Their places: [`zoho`] has no GET, [`guard::Guard::verdict`] takes
+//! no approvals, [`admin`] serves nothing at `/`, the `--output` of each command lists what there is.
 
 pub mod account;
 pub mod change;
 pub mod condition;
 pub mod timestamp;
 
-pub mod desired;
-pub mod guard;
-pub mod ledger;
-pub mod manifest;
-pub mod plan;
-pub mod queue;
 pub mod source;
-pub mod status;
+pub mod manifest;
+pub mod desired;
+pub mod queue;
+pub mod plan;
+pub mod guard;
 pub mod throttle;
+pub mod ledger;
 pub mod zoho;
-
-pub mod clock;
+pub mod status;
 pub mod report;
+pub mod controller;
+
 pub mod admin;
 pub mod cli;
+pub mod clock;
 pub mod config;
-pub mod controller;
 pub mod metrics;
 pub mod sandbox;
 pub mod service;

@@ -161,9 +161,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.flights.insert(account, Flight { change, prior, began: now, token: None });
     }
 
-    /// The account's intent is durable: its PUT leaves.
+    /// The account's intent is durable: its PUT leaves, if it is wanted still. The disk may have taken
+    /// its time, and the manifest or the budget may have changed meanwhile.
     pub(super) fn send(&mut self, account: AccountId) {
-        let ready = self.tokens.current().filter(|_| self.stop_by.is_none());
+        let wanted = self.stop_by.is_none() && self.is_wanted(account);
+        let ready = self.tokens.current().filter(|_| wanted);
         let Some((token, generation)) = ready.map(|(token, generation)| (token.clone(), generation)) else {
             return self.take_back(account);
         };
@@ -175,6 +177,23 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             // The controller is gone only if the process ends; then the field stays in doubt.
             let _ = out.send(Event::Answered { account, answer }).await;
         });
+    }
+
+    fn is_wanted(&mut self, account: AccountId) -> bool {
+        let now = self.clock.now();
+        let Some(Flight { change, .. }) = self.flights.get(&account) else { return false };
+        if change.is_disruption() && self.guard.verdict(self.desired.managed(), now).exceeded() {
+            return false;
+        }
+        let plan = plan_account(account, self.desired.get(account), self.ledger.accounts.get(&account), now);
+        plan.changes.iter().any(|planned| (planned.field, planned.to) == (change.field, change.to))
+    }
+
+    /// Takes back every intent whose PUT never left: the conductor ends.
+    pub(super) fn take_back_unsent(&mut self) {
+        let unsent: Vec<_> =
+            self.flights.iter().filter(|(_, flight)| flight.token.is_none()).map(|(account, _)| *account).collect();
+        unsent.into_iter().for_each(|account| self.take_back(account));
     }
 
     /// The PUT never left: the ledger forgets the intent.

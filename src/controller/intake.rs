@@ -56,10 +56,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             let (accounts, problems) = (touched.len(), self.desired.problem_count());
             info!(files, accounts, problems, pending = self.backlog.pending(), "manifests read");
         }
-        if batch.full {
+        if batch.full && self.report.borrow().loaded {
             self.resync(now);
-            self.note_plan(now);
         }
+        self.note_plan(now);
         self.note_root(batch.root, batch.full, now);
         if self.report.borrow().degraded != batch.degraded {
             if let Some(reason) = &batch.degraded {
