@@ -7,7 +7,8 @@
 //! wrong with one does not touch its neighbours in the file.
 //!
 //! The way of a file: size, UTF-8, byte-order mark; [`chunk`] cuts it into documents and refuses
-//! what no parser may see; [`node`] reads each with `serde_yaml`; [`decode`] judges it. Only if
+//! what no parser may see; [`plain`] reads what is simple, [`node`] all else with `serde_yaml`;
+//! [`decode`] judges it. Only if
 //! something is wrong, or may be hidden, [`marks`] finds the places, and it is judged once more.
 //! This is the only room that knows `serde_yaml`. Absent by design: files, and other documents
 //! (two that declare one account are found by [`crate::desired`]).
@@ -19,6 +20,7 @@ mod fingerprint;
 mod judge;
 mod marks;
 mod node;
+mod plain;
 mod problem;
 mod schema;
 mod syntax;
@@ -170,7 +172,7 @@ fn read(
         Ok(sketch) => sketch,
         Err(refusal) => return (None, vec![refused(path, refusal)], Some(Claim::default())),
     };
-    let node = match node::read(chunk.text) {
+    let node = match plain::read(chunk.text).map_or_else(|| node::read(chunk.text), Ok) {
         Ok(node::Node::Null) => return (None, Vec::new(), None),
         Ok(node) => node,
         Err(unread) => return (None, vec![syntax::problem(path, chunk, &unread)], Some(Claim::default())),

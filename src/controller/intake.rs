@@ -47,7 +47,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         for (path, found) in batch.files {
             let found = look(&path, found);
             self.log_problems(&found);
-            touched.append(&mut self.desired.update(&path, found));
+            // Not `append`: that rebuilds the whole set for each file.
+            touched.extend(self.desired.update(&path, found));
         }
         for account in &touched {
             self.touch(*account, now);

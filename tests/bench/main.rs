@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// What one size came to.
-struct Result {
+struct Measured {
     cold: cold::Cold,
     edit: edit::Edit,
     convergence: Vec<converge::Convergence>,
@@ -65,7 +65,7 @@ struct Result {
     memory: [f64; 2],
 }
 
-fn measure(size: u64, service: &Service, scratch: &std::path::Path, base: u64) -> anyhow::Result<Result> {
+fn measure(size: u64, service: &Service, scratch: &std::path::Path, base: u64) -> anyhow::Result<Measured> {
     eprintln!("{size} accounts: making the folder");
     let home = scratch.join(size.to_string());
     let folder = Folder::generate(home.join("desired-state"), size)?;
@@ -83,13 +83,13 @@ fn measure(size: u64, service: &Service, scratch: &std::path::Path, base: u64) -
     let busiest = convergence.iter().map(|convergence| convergence.peak).max().unwrap_or_default();
     let memory = [an_account(edit.peak_idle), an_account(busiest)];
     std::fs::remove_dir_all(home)?;
-    Ok(Result { cold, edit, convergence, memory })
+    Ok(Measured { cold, edit, convergence, memory })
 }
 
-fn render(sizes: &[u64], results: &[Result]) -> Table {
+fn render(sizes: &[u64], results: &[Measured]) -> Table {
     let mut table = Table::new(sizes);
-    let each = |cell: &dyn Fn(&Result) -> String| results.iter().map(cell).collect::<Vec<_>>();
-    let all = |text: String, reached: &dyn Fn(&Result) -> bool| Aim {
+    let each = |cell: &dyn Fn(&Measured) -> String| results.iter().map(cell).collect::<Vec<_>>();
+    let all = |text: String, reached: &dyn Fn(&Measured) -> bool| Aim {
         text,
         reached: results.iter().map(reached).collect(),
     };
