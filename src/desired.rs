@@ -126,7 +126,7 @@ impl DesiredState {
         let before: BTreeMap<AccountId, Option<Digest>> = ids.map(|id| (id, self.digest(id))).collect();
 
         let mut crowds = BTreeMap::new();
-        for id in old_ids {
+        for id in before.keys() {
             self.declarations.names_in(*id, path).for_each(|name| self.note_crowd(&mut crowds, name));
         }
         documents.iter().for_each(|document| self.note_crowd(&mut crowds, &document.name));

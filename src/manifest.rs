@@ -6,10 +6,10 @@
 //! hostile bytes cost milliseconds and little memory. Each document stands on its own: what is
 //! wrong with one does not touch its neighbours in the file.
 //!
-//! The way of a file: size, UTF-8, byte-order mark; [`chunk`] cuts it into documents and refuses
-//! what no parser may see; [`plain`] reads what is simple, [`node`] all else with `serde_yaml`;
-//! [`decode`] judges it. Only if
-//! something is wrong, or may be hidden, [`marks`] finds the places, and it is judged once more.
+//! The way of a file: size, UTF-8, byte-order mark; `chunk` cuts it into documents and refuses
+//! what no parser may see; `node` reads each with `serde_yaml` (`plain` the plainest without one);
+//! `decode` judges it. Only if something is wrong, or may be hidden, `marks` finds the places, and
+//! it is judged once more.
 //! This is the only room that knows `serde_yaml`. Absent by design: files, and other documents
 //! (two that declare one account are found by [`crate::desired`]).
 
@@ -24,8 +24,6 @@ mod plain;
 mod problem;
 mod schema;
 mod syntax;
-#[cfg(test)]
-mod tests;
 mod value;
 mod yaml;
 

@@ -90,7 +90,9 @@ pub struct Batch<T> {
     pub files: Vec<(Arc<str>, Look<T>)>,
     /// What the folder is good for.
     pub root: Root,
-    /// Whether this ends a rescan that somebody may wait for: the first, a resync, one after lost events or a replaced root.
+    /// Whether this ends a scan of everything that was due or asked for: the first, a resync, one of a new or replaced root.
+    /// What stalled may be tried again. Rescans that make up for lost events are not told apart from events: a storm of
+    /// events must not make a storm of retries.
     pub full: bool,
     /// Why events may be missing, in which case the folder is scanned every [`Watch::poll`].
     pub degraded: Option<String>,

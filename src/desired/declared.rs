@@ -61,19 +61,67 @@ pub(super) type Crowd = (bool, bool);
 /// A document that bears a name: whether it only keeps its last good state, its place, its account.
 type Namesake = (bool, SourceRef, AccountId);
 
-/// The documents that bear one name. Nearly always one, which then costs no allocation.
+/// The documents that declare one account, by rank; never none. Nearly always one, and of 100,000
+/// accounts each byte counts: hence not simply a `Vec`.
 #[derive(Debug)]
-enum Namesakes {
-    One(AccountId),
-    Many(Box<BTreeSet<Namesake>>),
+#[expect(clippy::box_collection, reason = "a bare Vec makes the entry of every account 8 bytes larger")]
+enum Group {
+    One(Box<Declared>),
+    Many(Box<Vec<Declared>>),
+}
+
+impl Group {
+    fn as_slice(&self) -> &[Declared] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    fn has_readable(&self) -> bool {
+        self.as_slice().first().is_some_and(|first| !first.last_good)
+    }
+
+    fn insert(self, new: Declared) -> Self {
+        let mut many = match self {
+            Self::One(one) => Box::new(vec![*one]),
+            Self::Many(many) => many,
+        };
+        let index = many.partition_point(|other| other.rank() < new.rank());
+        many.insert(index, new);
+        Self::Many(many)
+    }
+
+    /// Takes out the last document of the file `path`; the rest is `None` if that was the only one.
+    fn remove(self, path: &Arc<str>) -> (Option<Declared>, Option<Self>) {
+        let index = self.as_slice().iter().rposition(|member| member.document.source.path == *path);
+        match (self, index) {
+            (group, None) => (None, Some(group)),
+            (Self::One(one), Some(_)) => (Some(*one), None),
+            (Self::Many(mut many), Some(index)) => {
+                let old = many.remove(index);
+                let rest = match (many.len(), many.pop()) {
+                    (_, None) => None,
+                    (1, Some(last)) => Some(Self::One(Box::new(last))),
+                    (_, Some(last)) => {
+                        many.push(last);
+                        Some(Self::Many(many))
+                    }
+                };
+                (Some(old), rest)
+            }
+        }
+    }
 }
 
 /// All declarations.
 #[derive(Debug, Default)]
 pub(super) struct Declarations {
-    /// For each account who declares it, by rank; never empty.
-    accounts: BTreeMap<AccountId, Vec<Declared>>,
-    names: BTreeMap<Arc<str>, Namesakes>,
+    accounts: BTreeMap<AccountId, Group>,
+    /// The account of the only document that bears a name.
+    names: BTreeMap<Arc<str>, AccountId>,
+    /// All documents that bear a name, where there are several.
+    shared_names: BTreeMap<Arc<str>, BTreeSet<Namesake>>,
     clashes: BTreeSet<Clash>,
     managed: usize,
 }
@@ -95,9 +143,14 @@ impl Declarations {
         &self.clashes
     }
 
+    /// The documents that declare an account, by rank.
+    fn group(&self, id: AccountId) -> &[Declared] {
+        self.accounts.get(&id).map_or(&[], Group::as_slice)
+    }
+
     /// What counts for an account.
     pub(super) fn view(&self, id: AccountId) -> Option<DesiredAccount<'_>> {
-        let chosen = self.accounts.get(&id)?.first()?;
+        let chosen = self.group(id).first()?;
         let other = self.rival(id, chosen, Shared::Account).or_else(|| self.rival(id, chosen, Shared::Name));
         let standing = match other {
             Some((other, _)) => Standing::Duplicate { other },
@@ -118,95 +171,83 @@ impl Declarations {
         // Readable ones come first, so one of the first two is a rival if any is.
         match shared {
             Shared::Account => {
-                let first_two = self.accounts.get(&id)?.iter().take(2).map(|other| (other.rank(), other));
-                let mut rivals = first_two.filter(|((last_good, source), _)| holds((*last_good, source, id)));
-                rivals.next().map(|(_, other)| (&other.document.source, id))
+                let mut first_two = self.group(id).iter().take(2).map(Declared::rank);
+                first_two.find(|(last_good, source)| holds((*last_good, source, id))).map(|(_, source)| (source, id))
             }
-            Shared::Name => match self.names.get(&declared.document.name)? {
-                Namesakes::One(_) => None,
-                Namesakes::Many(members) => {
-                    let mut first_two = members.iter().take(2);
-                    let rival = first_two.find(|(last_good, source, id)| holds((*last_good, source, *id)));
-                    rival.map(|(_, source, id)| (source, *id))
-                }
-            },
+            Shared::Name => {
+                let mut first_two = self.shared_names.get(&declared.document.name)?.iter().take(2);
+                let rival = first_two.find(|(last_good, source, id)| holds((*last_good, source, *id)));
+                rival.map(|(_, source, id)| (source, *id))
+            }
         }
     }
 
     /// The declaration of `id` by the readable document at `source`.
     pub(super) fn readable(&self, id: AccountId, source: &SourceRef) -> Option<&Declared> {
-        let group = self.accounts.get(&id)?;
+        let group = self.group(id);
         group.binary_search_by(|declared| declared.rank().cmp(&(false, source))).ok().map(|index| &group[index])
     }
 
     /// The names that documents of the file `path` give to `id`.
     pub(super) fn names_in<'s>(&'s self, id: AccountId, path: &'s Arc<str>) -> impl Iterator<Item = &'s Arc<str>> {
-        let group = self.accounts.get(&id).map_or(&[][..], Vec::as_slice);
-        group.iter().filter(|declared| declared.document.source.path == *path).map(|declared| &declared.document.name)
+        let of_file = self.group(id).iter().filter(|declared| declared.document.source.path == *path);
+        of_file.map(|declared| &declared.document.name)
     }
 
     /// How many bear `name`, as far as it matters.
     pub(super) fn crowd(&self, name: &Arc<str>) -> Crowd {
-        match self.names.get(name) {
-            None | Some(Namesakes::One(_)) => (false, false),
-            Some(Namesakes::Many(members)) => (members.iter().nth(1).is_some_and(|(last_good, ..)| !last_good), true),
-        }
+        let second = self.shared_names.get(name).and_then(|members| members.iter().nth(1));
+        (second.is_some_and(|(last_good, ..)| !last_good), second.is_some())
     }
 
     /// The account of the first document that bears `name`.
     pub(super) fn first_named(&self, name: &Arc<str>) -> Option<AccountId> {
-        match self.names.get(name)? {
-            Namesakes::One(id) => Some(*id),
-            Namesakes::Many(members) => members.first().map(|(_, _, id)| *id),
-        }
+        let first = || self.shared_names.get(name)?.first().map(|(_, _, id)| *id);
+        self.names.get(name).copied().or_else(first)
     }
 
     /// Adds a declaration; returns its account.
     pub(super) fn insert(&mut self, new: Declared) -> AccountId {
         let id = new.document.spec.account_id;
         let (name, member) = (Arc::clone(&new.document.name), new.namesake());
-        let group = self.accounts.entry(id).or_insert_with(|| Vec::with_capacity(1));
-        let newly_managed = !new.last_good && group.first().is_none_or(|first| first.last_good);
-        let index = group.partition_point(|other| other.rank() < new.rank());
-        group.insert(index, new);
-        self.managed += usize::from(newly_managed);
+        let readable_before = self.accounts.get(&id).is_some_and(Group::has_readable);
+        let group = match self.accounts.remove(&id) {
+            None => Group::One(Box::new(new)),
+            Some(group) => group.insert(new),
+        };
+        self.accounts.insert(id, group);
         self.insert_name(&name, member.clone());
         let (last_good, source, _) = member;
         if !last_good {
+            self.managed += usize::from(!readable_before);
             self.clashes_after_insert(id, &name, &source);
         }
         id
     }
 
     fn insert_name(&mut self, name: &Arc<str>, new: Namesake) {
-        let Some(namesakes) = self.names.get_mut(name) else {
-            self.names.insert(Arc::clone(name), Namesakes::One(new.2));
-            return;
-        };
-        match namesakes {
-            Namesakes::Many(members) => {
-                members.insert(new);
-            }
-            Namesakes::One(id) => {
-                let group = self.accounts.get(id).map_or(&[][..], Vec::as_slice);
-                let bearers = group.iter().filter(|bearer| bearer.document.name == *name).map(Declared::namesake);
-                *namesakes = Namesakes::Many(Box::new(bearers.chain([new]).collect()));
-            }
+        if let Some(members) = self.shared_names.get_mut(name) {
+            members.insert(new);
+        } else if let Some(id) = self.names.remove(name) {
+            let bearers = self.group(id).iter().filter(|bearer| bearer.document.name == *name);
+            let members = bearers.map(Declared::namesake).chain([new]).collect();
+            self.shared_names.insert(Arc::clone(name), members);
+        } else {
+            self.names.insert(Arc::clone(name), new.2);
         }
     }
 
-    /// Removes the first declaration of `id` by the file `path`.
+    /// Removes one declaration of `id` by the file `path`.
     pub(super) fn remove(&mut self, id: AccountId, path: &Arc<str>) -> Option<Declared> {
-        let group = self.accounts.get_mut(&id)?;
-        let index = group.iter().position(|member| member.document.source.path == *path)?;
-        let old = group.remove(index);
-        let unmanaged = !old.last_good && group.first().is_none_or(|first| first.last_good);
-        if group.is_empty() {
-            self.accounts.remove(&id);
+        let (old, rest) = self.accounts.remove(&id)?.remove(path);
+        let readable_after = rest.as_ref().is_some_and(Group::has_readable);
+        if let Some(rest) = rest {
+            self.accounts.insert(id, rest);
         }
-        self.managed -= usize::from(unmanaged);
+        let old = old?;
         self.remove_name(&old);
         if !old.last_good {
+            self.managed -= usize::from(!readable_after);
             self.clashes_after_remove(id, &old);
         }
         Some(old)
@@ -214,39 +255,33 @@ impl Declarations {
 
     fn remove_name(&mut self, old: &Declared) {
         let name = &old.document.name;
-        match self.names.get_mut(name) {
-            Some(namesakes @ Namesakes::Many(_)) => {
-                let Namesakes::Many(members) = namesakes else { return };
-                members.remove(&old.namesake());
-                if let (1, Some((_, _, id))) = (members.len(), members.first()) {
-                    *namesakes = Namesakes::One(*id);
-                }
-            }
-            _ => {
-                self.names.remove(name);
-            }
+        let Some(members) = self.shared_names.get_mut(name) else {
+            self.names.remove(name);
+            return;
+        };
+        members.remove(&old.namesake());
+        if let (1, Some((_, _, id))) = (members.len(), members.first()) {
+            self.names.insert(Arc::clone(name), *id);
+            self.shared_names.remove(name);
         }
     }
 
     /// The first three readable documents that share account or name; three tell "two" from "more".
     fn sharers(&self, id: AccountId, name: &Arc<str>, shared: Shared) -> Vec<Clash> {
+        let readable = |declared: &&Declared| !declared.last_good;
         let clash = |declared: &Declared| declared.clash(shared);
-        match (shared, self.names.get(name)) {
-            (Shared::Account, _) => {
-                let group = self.accounts.get(&id).map_or(&[][..], Vec::as_slice);
-                group.iter().take(3).filter(|declared| !declared.last_good).map(clash).collect()
+        match (shared, self.shared_names.get(name), self.names.get(name)) {
+            (Shared::Account, ..) => self.group(id).iter().take(3).filter(readable).map(clash).collect(),
+            (Shared::Name, Some(members), _) => {
+                let members = members.iter().take(3).filter(|(last_good, ..)| !last_good);
+                members.filter_map(|(_, source, id)| self.readable(*id, source)).map(clash).collect()
             }
-            (Shared::Name, Some(Namesakes::Many(members))) => {
-                let readable = members.iter().take(3).filter(|(last_good, ..)| !last_good);
-                readable.filter_map(|(_, source, id)| self.readable(*id, source)).map(clash).collect()
+            // The only bearer left clashes with nobody; it did with the one that has just been removed.
+            (Shared::Name, None, Some(id)) => {
+                let bearers = self.group(*id).iter().filter(|declared| declared.document.name == *name);
+                bearers.filter(readable).map(clash).collect()
             }
-            // Where one is left, it can have clashed only with the one that was removed just now.
-            (Shared::Name, Some(Namesakes::One(id))) => {
-                let group = self.accounts.get(id).map_or(&[][..], Vec::as_slice);
-                let bearer = group.iter().find(|declared| declared.document.name == *name && !declared.last_good);
-                bearer.map(clash).into_iter().collect()
-            }
-            (Shared::Name, None) => Vec::new(),
+            (Shared::Name, None, None) => Vec::new(),
         }
     }
 

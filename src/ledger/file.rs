@@ -6,16 +6,16 @@
 //!
 //! Beside `ledger.json` stand `ledger.json.journal` (what came since), `ledger.json.lock` (keeps a
 //! second process out; never renamed, never removed, for a lock on a file that is renamed over
-//! stops excluding) and, after a crash, perhaps a few `ledger.json.journal.torn-<serial>`. A *fold* rewrites the
-//! snapshot from what is on the disk and empties the journal; it happens when the journal
-//! outgrows the snapshot, on request, and at a clean stop.
+//! stops excluding) and, after a crash, perhaps a few `ledger.json.journal.torn-<serial>`. A *fold*
+//! rewrites the snapshot from what is on the disk and empties the journal; it happens when the
+//! journal has grown to a part of the snapshot, on request, after a crash, and at a clean stop.
 //!
 //! Invariants: `Durable` is said after the sync, never before; a group is begun when the one
 //! before it is durable; at any kill or power cut the files hold every record that was said to be
 //! durable; what is damaged, newer or foreign is refused and left as it is; a run that appends
 //! nothing writes nothing but the lock; the work for one record does not grow with the ledger
-//! (folds come after as many bytes as they write). Absent by design: the controller's value,
-//! which is not shared with the writer, and any wall clock.
+//! (folds are as rare as they are large), and neither does the memory of a fold. Absent by design:
+//! the controller's value, which is not shared with the writer, and any wall clock.
 
 mod error;
 mod place;
@@ -68,7 +68,7 @@ pub enum Committed {
 }
 
 /// A ledger that this process alone may write. Dropping it writes what was appended and releases
-/// the lock; only [`LedgerFile::close`] leaves the snapshot whole by itself.
+/// the lock (and blocks until then); only [`LedgerFile::close`] leaves the snapshot whole by itself.
 #[derive(Debug)]
 pub struct LedgerFile {
     /// `None` once the writer was told to end.
@@ -120,6 +120,7 @@ impl LedgerFile {
     }
 
     /// Asks for a fold once what was appended before is durable. If it fails, the journal goes on.
+    /// The snapshot forgets what no window reaches any more, as of the last request in it.
     pub fn fold(&self) {
         self.send(Command::Fold);
     }
@@ -185,36 +186,59 @@ struct Found {
 /// Reads snapshot and journal. The journal is emptied after the snapshot is replaced: if the
 /// snapshot is still the same one afterwards, the journal that was read is the one that belongs to it.
 fn look(place: &Place, expected: Option<Owner>) -> Result<Found, LedgerError> {
-    let check = |path: &Path, found: Owner| match expected {
-        Some(expected) if expected != found => Err(LedgerError::Foreign { path: path.to_owned(), found, expected }),
-        _ => Ok(()),
-    };
-    let mut seen = Seen::read(&place.snapshot)?;
-    let bytes = seen.as_mut().map(|seen| std::mem::take(&mut seen.bytes));
-    let snapshot_len = bytes.as_ref().map(|bytes| bytes.len() as u64);
-    let ledger = bytes
-        .map(|bytes| snapshot::parse(&bytes))
-        .transpose()
-        .map_err(|fault| LedgerError::fault(&place.snapshot, fault, expected.unwrap_or(Owner::Sandbox)))?;
-    if let Some(ledger) = &ledger {
-        check(&place.snapshot, ledger.owner)?;
-    }
-    let journal = Seen::read(&place.journal)?.map(|seen| seen.bytes).unwrap_or_default();
+    let seen = Seen::open(&place.snapshot)?;
+    let snapshot_len = seen.as_ref().map(|seen| seen.len);
+    let ledger = seen.as_ref().map(|seen| parse(place, seen, expected)).transpose()?;
+    let journal = Seen::open(&place.journal)?.map(|seen| seen.bytes()).transpose()?;
     let moved = match &seen {
-        Some(seen) => !seen.is_still(&place.snapshot),
+        Some(seen) => !seen.is_still_there(),
         None => place.snapshot.exists(),
     };
     if moved {
         let what = "it was replaced while it was read".to_owned();
         return Err(LedgerError::Disturbed { path: place.snapshot.clone(), what });
     }
-    let owner = ledger.as_ref().map(|ledger| ledger.owner).or(expected).unwrap_or(Owner::Sandbox);
-    let replayed =
-        journal::replay(&journal, ledger).map_err(|fault| LedgerError::fault(&place.journal, fault, owner))?;
-    if let Some(ledger) = &replayed.ledger {
-        check(&place.journal, ledger.owner)?;
+    let Some(journal) = journal else {
+        return Ok(Found { ledger, snapshot_len, journal: Vec::new(), good_len: 0, folded: true });
+    };
+    let (ledger, good_len, folded) = replay(place, &journal, ledger, expected)?;
+    Ok(Found { ledger: Some(ledger), snapshot_len, journal, good_len, folded })
+}
+
+fn parse(place: &Place, seen: &Seen<'_>, expected: Option<Owner>) -> Result<Ledger, LedgerError> {
+    let ledger = match seen.ledger(None)? {
+        Some(ledger) => ledger,
+        // Edited by hand, or damaged: reading all of it at once tells which.
+        None => {
+            snapshot::parse(&seen.bytes()?).map_err(|fault| LedgerError::fault(&place.snapshot, fault, expected))?
+        }
+    };
+    check_owner(&place.snapshot, ledger.owner, expected)?;
+    Ok(ledger)
+}
+
+/// The ledger after its journal, how much of the journal is whole, and whether it was folded already.
+fn replay(
+    place: &Place,
+    bytes: &[u8],
+    ledger: Option<Ledger>,
+    expected: Option<Owner>,
+) -> Result<(Ledger, usize, bool), LedgerError> {
+    let owner = ledger.as_ref().map(|ledger| ledger.owner).or(expected);
+    let replayed = journal::replay(bytes, ledger).map_err(|fault| LedgerError::fault(&place.journal, fault, owner))?;
+    let Some(ledger) = replayed.ledger else {
+        let what = "it is missing, yet the journal that was made after it is there".to_owned();
+        return Err(LedgerError::Damaged { path: place.snapshot.clone(), what });
+    };
+    check_owner(&place.journal, ledger.owner, expected)?;
+    Ok((ledger, replayed.good_len, replayed.folded))
+}
+
+fn check_owner(path: &Path, found: Owner, expected: Option<Owner>) -> Result<(), LedgerError> {
+    match expected {
+        Some(expected) if expected != found => Err(LedgerError::Foreign { path: path.to_owned(), found, expected }),
+        _ => Ok(()),
     }
-    Ok(Found { ledger: replayed.ledger, snapshot_len, journal, good_len: replayed.good_len, folded: replayed.folded })
 }
 
 /// Finishes what a crash interrupted, so that the journal can be appended to. Returns it and its length.

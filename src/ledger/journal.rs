@@ -16,11 +16,14 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{API_VERSION, Fault, judge_header};
 use super::{Ledger, Owner, Record};
+use crate::account::AccountId;
 
 /// The head line's `kind`.
 const KIND: &str = "LedgerJournal";
@@ -152,6 +155,12 @@ pub(super) fn replay(bytes: &[u8], mut ledger: Option<Ledger>) -> Result<Replaye
         ))),
         _ => Ok(Replayed { ledger, good_len, folded: last.is_none_or(|last| last == folded_up_to) }),
     }
+}
+
+/// The accounts that a journal's records are about.
+pub(super) fn accounts(bytes: &[u8]) -> BTreeSet<AccountId> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').skip(1).filter(|line| is_whole(line));
+    lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok()?.record.account()).collect()
 }
 
 /// Applies one entry unless the snapshot has it; returns its number.

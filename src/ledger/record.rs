@@ -100,3 +100,17 @@ pub enum Record {
         pause: Option<ImposedPause>,
     },
 }
+
+impl Record {
+    /// The account this is about, if it is about one.
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Intent { account, .. }
+            | Self::Applied { account, .. }
+            | Self::NotApplied { account, .. }
+            | Self::Conditions { account, .. }
+            | Self::Observed { account, .. } => Some(*account),
+            Self::TokenRequest { .. } | Self::Pause { .. } => None,
+        }
+    }
+}

@@ -66,7 +66,7 @@ fn foreign_kind<'n>(root: Spot<'n>) -> Option<(&'n str, Spot<'n>)> {
     let is_kind = |key: &Node<'_>| matches!(key, Node::Text(key) if key == "kind");
     let (_, _, value) = root.pairs().find(|(key, ..)| is_kind(key))?;
     match value.node {
-        Node::Text(kind) if near_miss(kind, &[KIND]).is_none() => Some((kind, value)),
+        Node::Text(kind) if kind != KIND && near_miss(kind, &[KIND]).is_none() => Some((kind, value)),
         _ => None,
     }
 }
@@ -173,11 +173,12 @@ impl Judge<'_> {
             self.missing(spot, &field.key("zuid"), "the user's id", hint);
         }
         if enabled.is_none() && active_sync_enabled.is_none() {
-            let hint = Some("without both there is nothing to manage");
-            self.missing(spot, field, "enabled, activeSyncEnabled, or both", hint);
+            let expected = "enabled, activeSyncEnabled, or both";
+            let hint = Some("without both there is nothing to manage".to_owned());
+            self.report((spot.place, field), ProblemCode::MissingKey, expected, "neither".to_owned(), hint);
         }
-        let account_id = account_id.and_then(|id| self.id::<AccountId>(id, &field.key("accountId")));
-        let zuid = zuid.and_then(|zuid| self.id::<Zuid>(zuid, &field.key("zuid")));
+        let account_id = account_id.and_then(|id| self.id(id, &field.key("accountId"), AccountId::new));
+        let zuid = zuid.and_then(|zuid| self.id(zuid, &field.key("zuid"), Zuid::new));
         let email = email.and_then(|email| self.email(email, &field.key("email")));
         let enabled = enabled.and_then(|flag| self.flag(flag, &field.key("enabled")));
         let active_sync_enabled = active_sync_enabled.and_then(|flag| self.flag(flag, &field.key("activeSyncEnabled")));
@@ -201,13 +202,17 @@ impl Judge<'_> {
         until: Option<Spot<'_>>,
     ) -> Option<Box<Suspend>> {
         let suspended = suspend.map(|flag| self.flag(flag, &field.key("suspend")));
+        let found = match suspended {
+            None => Some("no key suspend"),
+            Some(Some(false)) => Some("suspend: false"),
+            Some(_) => None,
+        };
         let beside = [("suspendReason", reason), ("suspendUntil", until)];
-        if matches!(suspended, None | Some(Some(false))) {
-            for (key, spot) in beside.into_iter().filter_map(|(key, spot)| Some((key, spot?))) {
-                let (expected, found) = ("it only beside suspend: true", spot.describe());
-                let hint = Some("write suspend: true, or remove this key".to_owned());
-                self.report((spot.place, &field.key(key)), ProblemCode::InvalidValue, expected, found, hint);
-            }
+        for (key, spot) in beside.into_iter().filter_map(|(key, spot)| Some((key, spot?))) {
+            let Some(found) = found else { break };
+            let hint = Some("write suspend: true, or remove this key".to_owned());
+            let at = (spot.place, &field.key(key));
+            self.report(at, ProblemCode::InvalidValue, "suspend: true beside it", found.to_owned(), hint);
         }
         let reason = reason.and_then(|reason| self.reason(reason, &field.key("suspendReason")));
         let until = until.and_then(|until| self.moment(until, &field.key("suspendUntil")));

@@ -22,14 +22,17 @@ pub fn explain(problem: &Problem, text: Option<&str>, color: bool) -> String {
     let line_number = problem.line as usize;
     let line = text.and_then(|text| text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(line_number - 1));
     let title = Level::ERROR.primary_title(problem.message()).id(problem.code.as_str());
+    let origin = Origin::path(path.clone()).line(line_number).char_column(problem.column as usize);
     let mut group = match line {
+        None => title.element(origin),
         Some(line) => {
             let (shown, span) = excerpt(line, problem.column as usize - 1);
-            let annotation = AnnotationKind::Primary.span(span);
-            let snippet = Snippet::source(shown).line_start(line_number).path(path).annotation(annotation);
-            title.element(snippet)
+            // A line that is shown escaped or cut has other columns than the file: the place is said apart.
+            let verbatim = shown == line;
+            let snippet = Snippet::source(shown).line_start(line_number);
+            let snippet = snippet.annotation(AnnotationKind::Primary.span(span));
+            if verbatim { title.element(snippet.path(path)) } else { title.element(origin).element(snippet) }
         }
-        None => title.element(Origin::path(path).line(line_number).char_column(problem.column as usize)),
     };
     if let Some(hint) = &problem.hint {
         group = group.element(Level::HELP.message(hint.as_str()));
@@ -58,6 +61,9 @@ fn excerpt(line: &str, at: usize) -> (String, Range<usize>) {
         }
     }
     let end = shown.len();
+    if line.chars().nth(at + AFTER).is_some() {
+        shown.push('…');
+    }
     (shown, span.unwrap_or(end..end))
 }
 

@@ -106,12 +106,14 @@ pub(super) struct Judge<'a> {
     path: &'a Arc<str>,
     problems: Vec<Problem>,
     most: usize,
+    /// The keys that misspelt ones were probably meant to be: these are not reported as missing too.
+    meant: Vec<&'static str>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge who notes the first `most` problems; whether there is any is known in any case.
     pub(super) fn new(path: &'a Arc<str>, most: usize) -> Self {
-        Self { path, problems: Vec::new(), most: most.max(1) }
+        Self { path, problems: Vec::new(), most: most.max(1), meant: Vec::new() }
     }
 
     /// All problems, in the order of their places.
@@ -158,6 +160,9 @@ impl<'a> Judge<'a> {
 
     /// Notes that the mapping `parent` lacks a key.
     pub(super) fn missing(&mut self, parent: Spot<'_>, field: &Field<'_>, expected: &str, hint: Option<&str>) {
+        if self.meant.contains(&field.key) {
+            return;
+        }
         let (found, hint) = ("no such key".to_owned(), hint.map(str::to_owned));
         self.report((parent.place, field), ProblemCode::MissingKey, expected, found, hint);
     }
@@ -225,7 +230,7 @@ impl<'a> Judge<'a> {
     }
 
     fn duplicate_key(&mut self, at: (Place, &Field<'_>), first: Place) {
-        let found = format!("it again (it already stands on line {})", first.line);
+        let found = format!("it again, after line {}", first.line);
         self.report(at, ProblemCode::DuplicateKey, "each key once", found, Some("remove one of the two".to_owned()));
     }
 
@@ -237,6 +242,7 @@ impl<'a> Judge<'a> {
         let hint = if key == "<<" {
             Some("merge keys are not supported: write the keys out".to_owned())
         } else if let Some(near) = near_miss(key, keys) {
+            self.meant.push(near);
             Some(format!("did you mean {near}?"))
         } else {
             elsewhere.map(|parent| format!("it belongs under {parent}"))

@@ -8,7 +8,6 @@ use std::str::FromStr;
 use super::judge::{Field, Judge, Spot};
 use super::node::Node;
 use super::problem::{ProblemCode, is_deceptive};
-use crate::account::MAX_ID;
 use crate::timestamp::Timestamp;
 
 /// The longest DNS-1123 subdomain (RFC 1123, Kubernetes object names).
@@ -23,32 +22,34 @@ const MAX_EMAIL: usize = 254;
 /// The longest `suspendReason`, in characters: one line of a log.
 const MAX_REASON: usize = 200;
 
+/// What an id is; the number is [`crate::account::MAX_ID`].
+const ID: &str = "digits, 1 to 9223372036854775807";
+
 const QUOTE_IT: Option<&str> = Some("put it in quotes");
 
 impl Judge<'_> {
     /// An identifier, plain or quoted digits.
-    pub(super) fn id<T: FromStr>(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<T> {
-        let expected = format!("digits, 1 to {MAX_ID}");
+    pub(super) fn id<T: FromStr>(&mut self, spot: Spot<'_>, field: &Field<'_>, new: fn(u64) -> Option<T>) -> Option<T> {
         let parsed = match spot.node {
             // A number like 0x10 is only known by its text; where that is not marked, it was not suspected.
             Node::Int(value) => match spot.plain_text() {
                 Some(text) => text.parse().ok(),
-                None => value.to_string().parse().ok(),
+                None => new(*value),
             },
             Node::Text(text) => text.parse().ok(),
             Node::Float => {
-                self.wrong_type(spot, field, &expected, Some("a floating-point number loses digits: write them all"));
+                self.wrong_type(spot, field, ID, Some("a floating-point number loses digits: write them all"));
                 return None;
             }
             Node::OddInt => None,
             Node::Null | Node::Bool(_) | Node::List | Node::Map(_) => {
-                self.wrong_type(spot, field, &expected, None);
+                self.wrong_type(spot, field, ID, None);
                 return None;
             }
         };
         if parsed.is_none() {
             let text = if let Node::Text(text) = spot.node { Some(&**text) } else { spot.plain_text() };
-            self.invalid(spot, field, &expected, text.and_then(id_hint));
+            self.invalid(spot, field, ID, text.and_then(id_hint));
         }
         parsed
     }
@@ -146,12 +147,10 @@ impl Judge<'_> {
         let text = self.text(spot, field, expected)?;
         let moment = text.parse().ok();
         if moment.is_none() {
-            let hint = if text.len() == "2027-01-31".len() {
-                Some("add the time of day: T00:00:00Z")
-            } else if text.contains(['T', 't', ' ']) && !text.ends_with('Z') {
-                Some("write it in UTC, with a Z at the end")
-            } else {
-                None
+            let hint = match text.as_bytes().get("2027-01-31".len()) {
+                None if text.starts_with("20") => Some("add the time of day: T00:00:00Z"),
+                Some(b'T' | b't' | b' ') if !text.ends_with('Z') => Some("write it in UTC, with a Z at the end"),
+                _ => None,
             };
             self.invalid(spot, field, expected, hint);
         }
@@ -162,7 +161,7 @@ impl Judge<'_> {
 fn id_hint(text: &str) -> Option<&'static str> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits(text) {
-        return text.starts_with('0').then_some("write it without leading zeros");
+        return (text.len() > 1 && text.starts_with('0')).then_some("write it without leading zeros");
     }
     if digits(&text.replace(['_', ',', '.', ' ', '\''], "")) {
         return Some("digits only, without separators");
@@ -196,5 +195,31 @@ fn is_qualified_name(text: &str) -> bool {
     match text.split_once('/') {
         Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
         None => is_label(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_id_is_the_one_that_messages_name() {
+        assert_eq!(ID, format!("digits, 1 to {}", crate::account::MAX_ID));
+    }
+
+    #[test]
+    fn names_and_labels_follow_kubernetes() {
+        for good in ["a", "1", "a-b.c1", &"a".repeat(253)] {
+            assert!(is_subdomain(good), "{good}");
+        }
+        for bad in ["", "A", "-a", "a-", "a..b", ".a", "a_b", "é", &"a".repeat(254)] {
+            assert!(!is_subdomain(bad), "{bad}");
+        }
+        for good in ["a", "A_b.c-1", "example.com/Team", &"a".repeat(63)] {
+            assert!(is_qualified_name(good), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a/b/c", "Ex.com/a", "-a", "a.", "a b", &"a".repeat(64)] {
+            assert!(!is_qualified_name(bad), "{bad}");
+        }
     }
 }

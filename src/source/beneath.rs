@@ -34,7 +34,7 @@ const REMOTE: [u32; 10] = [
 ];
 
 /// Which file this is, on this machine, while it is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id {
     dev: u64,
     ino: u64,

@@ -6,7 +6,7 @@
 //! Deliberately absent: `notify`'s own recursion. Each folder is watched by itself, before it is listed: one that cannot be
 //! watched leaves its siblings watched, and `.git` is not watched at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +14,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use super::beneath::Id;
 use super::list::{SWAP_LINK, is_manifest_name};
 
 /// More paths than this are looked at faster by a rescan: it takes about as long as looking at a tenth of its files one by one.
@@ -52,6 +53,20 @@ impl Hints {
         std::mem::take(&mut *self.lock())
     }
 
+    /// Whether there is anything to take.
+    pub(super) fn is_pending(&self) -> bool {
+        let taken = self.lock();
+        taken.everything || !taken.paths.is_empty()
+    }
+
+    /// Takes in an event; `None` is one that could not be read. `base` is the root without links.
+    pub(super) fn report(&self, base: &Path, event: Option<&Event>) {
+        match event {
+            Some(event) => hints_of(base, event).into_iter().for_each(|hint| self.add(hint)),
+            None => self.add(Hint::Everything),
+        }
+    }
+
     fn add(&self, hint: Hint) {
         let mut taken = self.lock();
         match hint {
@@ -86,23 +101,27 @@ pub(super) struct Events {
 struct Inner {
     watcher: RecommendedWatcher,
     failure: Option<String>,
+    /// What is watched, and by which path it was found first.
+    found: BTreeMap<Id, String>,
+    /// Paths that lead to one and the same place: the system reports it under one of them only.
+    shared: BTreeSet<String>,
 }
 
 impl Events {
     /// A watcher that watches nothing yet. `base` is the root without links.
     pub(super) fn new(base: &Path, hints: Arc<Hints>) -> Result<Self, String> {
         let root = base.to_owned();
-        let report = move |event: notify::Result<Event>| match event {
-            Ok(event) => hints_of(&root, &event).into_iter().for_each(|hint| hints.add(hint)),
-            Err(_) => hints.add(Hint::Everything),
-        };
+        let report = move |event: notify::Result<Event>| hints.report(&root, event.as_ref().ok());
         let config = Config::default().with_follow_symlinks(false);
         let watcher = RecommendedWatcher::new(report, config).map_err(|error| reason(&error))?;
-        Ok(Self { base: base.to_owned(), inner: Mutex::new(Inner { watcher, failure: None }) })
+        Ok(Self {
+            base: base.to_owned(),
+            inner: Mutex::new(Inner { watcher, failure: None, found: BTreeMap::new(), shared: BTreeSet::new() }),
+        })
     }
 
     /// Watches the folder, or what the link leads to, at `path`; again if it already does, for it may be another one by now.
-    pub(super) fn watch(&self, path: &str) {
+    pub(super) fn watch(&self, path: &str, id: Id) {
         let mut inner = self.lock();
         if inner.failure.is_some() {
             return;
@@ -113,6 +132,25 @@ impl Events {
         {
             inner.failure = Some(reason(&error));
         }
+        let first = inner.found.entry(id).or_insert_with(|| path.to_owned());
+        if first != path {
+            let both = [first.clone(), path.to_owned()];
+            inner.shared.extend(both);
+        }
+    }
+
+    /// A rescan begins, which will watch everything again.
+    pub(super) fn begin_rescan(&self) {
+        let mut inner = self.lock();
+        inner.found.clear();
+        inner.shared.clear();
+    }
+
+    /// Whether a hint at `path` may mean other paths as well.
+    pub(super) fn is_shared(&self, path: &str) -> bool {
+        let inner = self.lock();
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        inner.shared.contains(path) || inner.shared.contains(folder)
     }
 
     /// Why something could not be watched since the last call of this. Until then nothing more is tried.

@@ -107,10 +107,10 @@ impl<T: Send> Index<T> {
         self.held_since.map(|since| since + self.patience)
     }
 
-    /// Whether there is nothing that a look may still change soon.
+    /// Whether no look is about to change what there is to tell.
     pub(super) fn is_settled(&self, now: Instant) -> bool {
         let waits = |u: &Unsettled| !matches!(u.what, What::Bytes { empty: true, .. }) && now < u.first + self.patience;
-        self.tell_due().is_some_and(|due| due <= now) || !self.unsettled.values().any(waits)
+        !self.unsettled.values().any(waits)
     }
 
     /// Whether nothing can be learnt by looking again: all is at rest, or has been given up on.

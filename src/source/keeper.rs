@@ -31,6 +31,8 @@ struct Folder {
     /// Made after the first scan: our own reads would be as many events.
     events: Option<Events>,
     scanned: bool,
+    /// Why something in it could not be watched at the last scan.
+    failure: Option<String>,
 }
 
 /// One folder in sight.
@@ -46,8 +48,8 @@ pub(super) struct Keeper<T> {
     folder: Option<Folder>,
     /// Look at everything at the next turn.
     rescan: bool,
-    /// The next batch is a full one, and due even if nothing changed.
-    owed: bool,
+    /// Since when a full batch is owed, even if nothing changed.
+    owed: Option<Instant>,
     /// What the folder as a whole is good for, as far as we know.
     state: Option<Root>,
     told: Told,
@@ -80,7 +82,7 @@ impl<T: Send> Keeper<T> {
             gate: Gate::default(),
             folder: None,
             rescan: true,
-            owed: true,
+            owed: Some(now),
             state: None,
             told: Told::default(),
             poll_at: now,
@@ -101,9 +103,9 @@ impl<T: Send> Keeper<T> {
     }
 
     /// Look at everything, and say so.
-    pub(super) const fn resync(&mut self) {
+    pub(super) fn resync(&mut self, now: Instant) {
         self.rescan = true;
-        self.owed = true;
+        self.owed.get_or_insert(now);
     }
 
     /// When the next turn is due.
@@ -111,7 +113,7 @@ impl<T: Send> Keeper<T> {
         let mut due = self.check_at.min(self.resync_at);
         if self.folder.is_some() {
             let rescan = self.rescan.then_some(now);
-            let tell = self.index.tell_due().filter(|_| self.is_ready());
+            let tell = self.tell_due().filter(|_| self.is_ready());
             let times = [self.poll_due(), rescan, self.debounce.due(), self.index.look_due(), tell];
             due = times.into_iter().flatten().fold(due, Instant::min);
         }
@@ -123,7 +125,7 @@ impl<T: Send> Keeper<T> {
         self.not_before = None;
         if self.resync_at <= now.mono {
             self.resync_at = now.mono + self.options.resync;
-            self.resync();
+            self.resync(now.mono);
         }
         self.check_root(now.mono);
         if self.folder.is_none()
@@ -145,7 +147,10 @@ impl<T: Send> Keeper<T> {
             }
             // What was seen may have been a folder on its way out, or a checkout on its way in.
             self.check_root(now.mono);
-            if self.folder.is_none() || self.git_is_at_work(now.mono) {
+            self.folder.as_ref()?;
+            if self.git_is_at_work(now.mono) {
+                // With events, git's own changes are hinted at.
+                self.rescan |= self.degraded.is_some();
                 return None;
             }
         }
@@ -160,7 +165,7 @@ impl<T: Send> Keeper<T> {
             self.index.forget_doubts();
             self.debounce.clear();
             self.hints.take();
-            self.resync();
+            self.resync(now);
             self.check_at = now;
         }
     }
@@ -168,7 +173,7 @@ impl<T: Send> Keeper<T> {
     fn open(&mut self) -> Result<(), SourceError> {
         let beneath = Beneath::open(&self.root)?;
         self.gate.find(&beneath.real);
-        self.folder = Some(Folder { beneath, events: None, scanned: false });
+        self.folder = Some(Folder { beneath, events: None, scanned: false, failure: None });
         Ok(())
     }
 
@@ -193,16 +198,13 @@ impl<T: Send> Keeper<T> {
             self.prepare_rescan(now.mono);
         }
         let Some(folder) = &self.folder else { return Ok(()) };
-        let watch = |path: &str| folder.events.iter().for_each(|events| events.watch(path));
+        let watch = |path: &str, id| folder.events.iter().for_each(|events| events.watch(path, id));
         let stop = || self.cancel.is_cancelled();
         let rule = Rule { settle: self.options.debounce, own_clock: !folder.beneath.remote };
         let eyes = Eyes { beneath: &folder.beneath, parse: &*self.parse, rule: Some(rule), now, trust_stamps: whole };
-        let walk = Walk { beneath: &folder.beneath, on_folder: &watch, stop: &stop };
+        let walk = Walk { beneath: &folder.beneath, on_find: &watch, stop: &stop };
         let scanned = self.index.scan(&scope, walk, &eyes)?;
-        let failure = folder.events.as_ref().and_then(Events::take_failure);
-        if whole || failure.is_some() {
-            self.degraded = self.degradation(failure);
-        }
+        self.degraded = self.degradation();
         match scanned {
             Scanned::Empty => self.doubt(&SourceError::Empty { root: self.root.clone() }),
             Scanned::Swapped => self.rescan = true,
@@ -210,7 +212,7 @@ impl<T: Send> Keeper<T> {
         }
         if whole && scanned != Scanned::Empty && !self.is_ready() {
             self.state = Some(Root::Ready);
-            self.owed = true;
+            self.owed.get_or_insert(now.mono);
         }
         Ok(())
     }
@@ -224,9 +226,14 @@ impl<T: Send> Keeper<T> {
         }
         let hints = self.hints.take();
         self.debounce.clear();
-        self.owed |= hints.everything;
-        all |= hints.everything || hints.paths.iter().any(|path| self.index.is_link(path));
+        all |= hints.everything || hints.paths.iter().any(|path| self.reaches_further(path));
         if all { Scope::All } else { Scope::Some(hints.paths) }
+    }
+
+    /// Whether a change at `path` may be one elsewhere too: it is a link, or there is another way to the same place.
+    fn reaches_further(&self, path: &str) -> bool {
+        let events = self.folder.as_ref().and_then(|folder| folder.events.as_ref());
+        self.index.is_link(path) || events.is_some_and(|events| events.is_shared(path))
     }
 
     /// The first scan goes without a watcher, so that the first batch is there soonest. The next one, which only compares
@@ -236,26 +243,30 @@ impl<T: Send> Keeper<T> {
         self.poll_at = now + self.options.poll;
         let Some(folder) = &mut self.folder else { return };
         self.gate.find(&folder.beneath.real);
+        folder.failure = None;
+        folder.events.iter().for_each(Events::begin_rescan);
         if !std::mem::replace(&mut folder.scanned, true) {
             self.rescan = self.options.events;
         } else if self.options.events && folder.events.is_none() {
             match Events::new(&folder.beneath.real, Arc::clone(&self.hints)) {
                 Ok(events) => folder.events = Some(events),
-                Err(why) => self.degraded = Some(why),
+                Err(why) => folder.failure = Some(why),
             }
         }
     }
 
-    fn degradation(&self, failure: Option<String>) -> Option<String> {
-        let folder = self.folder.as_ref()?;
+    /// Why events may be missing, if they may.
+    fn degradation(&mut self) -> Option<String> {
+        let folder = self.folder.as_mut()?;
+        if let Some(failure) = folder.events.as_ref().and_then(Events::take_failure) {
+            folder.failure = Some(failure);
+        }
         let why = if !self.options.events {
-            "watching is switched off".to_owned()
+            "watching is switched off"
         } else if folder.beneath.remote {
-            "other machines or programs may change this file system without an event".to_owned()
-        } else if folder.scanned && folder.events.is_none() && !self.rescan {
-            return self.degraded.clone();
+            "other machines or programs may change this file system without an event"
         } else {
-            failure?
+            folder.failure.as_deref()?
         };
         Some(format!("{why}; rescanning every {}", humantime::format_duration(self.options.poll)))
     }
@@ -278,16 +289,25 @@ impl<T: Send> Keeper<T> {
         true
     }
 
+    /// When to tell even if more is on its way.
+    fn tell_due(&self) -> Option<Instant> {
+        let owed = self.owed.map(|since| since + self.options.debounce_max);
+        [owed, self.index.tell_due()].into_iter().flatten().min()
+    }
+
     fn tell(&mut self, now: Instant) -> Option<Batch<T>> {
         let changed = self.told.root != self.state || self.told.degraded != self.degraded;
+        let wanted = changed || self.owed.is_some();
         let files = match &self.state {
             None => return None,
-            Some(Root::Unknown(_)) if self.owed || changed => Vec::new(),
+            Some(Root::Unknown(_)) if wanted => Vec::new(),
             Some(Root::Unknown(_)) => return None,
             Some(Root::Ready) => {
-                // More is on its way, and belongs with what there is.
-                let stirs = self.debounce.due().is_some() && self.index.tell_due().is_none_or(|due| now < due);
-                if stirs || !self.index.is_settled(now) || !(self.owed || changed || self.index.has_news()) {
+                // What is on its way, or not at rest, belongs with what there is.
+                let stirs = self.debounce.due().is_some() || self.hints.is_pending();
+                let whole = !stirs && self.index.is_settled(now);
+                let overdue = self.tell_due().is_some_and(|due| due <= now);
+                if !(whole || overdue) || !(wanted || self.index.has_news()) {
                     return None;
                 }
                 match self.index.take_news() {
@@ -302,7 +322,7 @@ impl<T: Send> Keeper<T> {
         let root = self.state.clone()?;
         self.log_changes(&root);
         self.told = Told { root: Some(root.clone()), degraded: self.degraded.clone() };
-        let full = std::mem::take(&mut self.owed);
+        let full = self.owed.take().is_some();
         Some(Batch { files, root, full, degraded: self.degraded.clone() })
     }
 
@@ -321,3 +341,6 @@ impl<T: Send> Keeper<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,8 +75,9 @@ struct Above {
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'a> {
     pub(super) beneath: &'a Beneath,
-    /// Called with each folder and link before it is read: the moment to watch it, so that no change falls between.
-    pub(super) on_folder: &'a (dyn Fn(&str) + Sync),
+    /// Called with each folder, and each link to a file, before it is read: the moment to watch it, so that no change
+    /// falls between.
+    pub(super) on_find: &'a (dyn Fn(&str, Id) + Sync),
     /// Whether nobody waits for the result any more.
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -110,7 +111,6 @@ impl Listing {
         while !level.is_empty() {
             let found = parallel::map(&level, 1, walk.stop, |buffer, node| {
                 let mut one = Self::default();
-                (walk.on_folder)(&node.path);
                 let result = one.read_folder(walk, node, buffer);
                 (one, result)
             });
@@ -170,6 +170,7 @@ impl Listing {
         if circle(node.above.as_deref(), id) {
             return Err(Errno::LOOP);
         }
+        (walk.on_find)(&node.path, id);
         let above = Some(Arc::new(Above { id, parent: node.above.clone() }));
         buffer.clear();
         buffer.reserve(LISTING_BUFFER);
@@ -213,11 +214,12 @@ impl Listing {
             FileType::Directory => self.folders.push(Node { path: Arc::clone(path), depth, above: above.cloned() }),
             FileType::Symlink => {
                 self.links.push(Arc::clone(path));
-                match walk.beneath.peek(path).map(|stat| target_kind(&stat)) {
+                match walk.beneath.peek(path) {
                     // A link to a link cannot come back: `peek` follows them all.
-                    Ok(kind) => {
+                    Ok(stat) => {
+                        let kind = target_kind(&stat);
                         if kind == FileType::RegularFile && manifest {
-                            (walk.on_folder)(path);
+                            (walk.on_find)(path, Id::of(&stat));
                         }
                         self.classify(walk, path, depth, kind, above);
                     }
@@ -327,3 +329,6 @@ pub(super) const fn odd_name(kind: FileType) -> &'static str {
         _ => "something else",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ fn load_folder<T: Send>(
             wait_for_git(&mut gate);
         }
         let now = Moment::now();
-        let walk = Walk { beneath, on_folder: &|_| {}, stop: &|| false };
+        let walk = Walk { beneath, on_find: &|_, _| {}, stop: &|| false };
         let eyes = Eyes { beneath, parse, rule, now, trust_stamps: true };
         let scanned = match index.scan(&scope, walk, &eyes) {
             Ok(scanned) => scanned,

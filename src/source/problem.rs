@@ -64,7 +64,7 @@ impl ReadProblem {
     pub fn parts(&self) -> (String, String, &'static str) {
         let (expected, found, hint): (&str, &str, _) = match self {
             Self::TooLarge { size } => {
-                return (format!("at most {MAX_FILE} bytes"), size.to_string(), "split the file");
+                return (format!("at most {} MiB", MAX_FILE >> 20), size.to_string(), "split the file");
             }
             Self::TooDeep => {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
@@ -228,8 +228,8 @@ mod tests {
         too_deep: expected at most 64 folders inside one another, found more: move this one up
         being_written: expected a file at rest, found one still being written after 5 s: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
-        unreadable: expected a readable file, found: Permission denied (os error 13): check its permissions and the disk
-        unlistable: expected a folder that can be listed, found: Input/output error (os error 5): check its permissions and the disk
+        unreadable: expected a readable file, found Permission denied (os error 13): check its permissions and the disk
+        unlistable: expected a folder that can be listed, found Input/output error (os error 5): check its permissions and the disk
         ");
     }
 
@@ -247,7 +247,7 @@ mod tests {
         insta::assert_snapshot!(texts.join("\n"), @r#"
         missing: expected a folder at "desired\nstate", found nothing: create it, or name another with --desired-state
         not_a_folder: expected a folder at "desired\nstate", found something else: name the folder that holds the manifests
-        unlistable: expected to list the folder "desired\nstate", found: Permission denied (os error 13): check its permissions and the disk
+        unlistable: expected to list the folder "desired\nstate", found Permission denied (os error 13): check its permissions and the disk
         empty: expected .yaml or .yml files in "desired\nstate", found none: an empty folder is never taken for "no accounts"; check the path, the mount and the checkout
         too_many: expected at most 1000000 files and folders in "desired\nstate", found more: split it
         "#);

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
+mod hostile_yaml;
+mod ledger_on_disk;
 mod loopback;
+mod manifest;
 mod sandbox;
+mod watching;
 mod zoho_client;
 mod zoho_https;
 mod zoho_operations;

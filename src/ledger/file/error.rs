@@ -160,12 +160,12 @@ impl LedgerError {
     }
 
     /// A fault of the text, told about the file it was found in.
-    pub(super) fn fault(path: &Path, fault: Fault, expected: Owner) -> Self {
+    pub(super) fn fault(path: &Path, fault: Fault, expected: Option<Owner>) -> Self {
         let path = path.to_owned();
         match fault {
             Fault::Damaged(what) => Self::Damaged { path, what },
             Fault::Newer(found) => Self::Newer { path, found },
-            Fault::Foreign(found) => Self::Foreign { path, found, expected },
+            Fault::Foreign(found) => Self::Foreign { path, found, expected: expected.unwrap_or(found) },
         }
     }
 
@@ -194,5 +194,53 @@ fn whose(owner: Owner) -> String {
         Owner::Organization(zoid) => format!("organization {zoid}"),
         Owner::User => "the person who signed in (--auth user)".to_owned(),
         Owner::Sandbox => "the embedded sandbox".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Zoid;
+
+    #[test]
+    fn every_error_names_the_file_what_happened_and_the_way_out() {
+        let path = || PathBuf::from("/var/lib/zmr/ledger.json");
+        let folder = || PathBuf::from("/var/lib/zmr");
+        let source = || io::Error::other("the system's words");
+        let organization = Owner::Organization(Zoid::new(7).unwrap());
+        let errors = [
+            LedgerError::InUse { path: path(), pid: Some(42) },
+            LedgerError::InUse { path: path(), pid: None },
+            LedgerError::Damaged { path: path(), what: "line 3 is not what was written".to_owned() },
+            LedgerError::Newer { path: path(), found: "apiVersion \"v2\"".to_owned() },
+            LedgerError::Foreign { path: path(), found: organization, expected: Owner::Sandbox },
+            LedgerError::Foreign { path: path(), found: Owner::User, expected: organization },
+            LedgerError::NoFolder { path: path(), folder: folder() },
+            LedgerError::ReadOnly { path: path(), folder: folder(), source: source() },
+            LedgerError::NotAFile { path: path() },
+            LedgerError::NoRoom { path: path(), source: source() },
+            LedgerError::NotDurable { path: path(), source: source() },
+            LedgerError::Disturbed { path: path(), what: "it was removed".to_owned() },
+            LedgerError::Io { path: path(), action: "open", source: source() },
+            LedgerError::Closed { path: path() },
+        ];
+        let text: Vec<_> = errors.iter().map(|e| format!("{} {}: {e}", e.exit_code(), e.label())).collect();
+        insta::assert_snapshot!(text.join("\n"), @r#"
+        4 in_use: the ledger /var/lib/zmr/ledger.json is in use by another process (pid 42): wait for it or stop it, or give this one a ledger of its own with --ledger
+        4 in_use: the ledger /var/lib/zmr/ledger.json is in use by another process: wait for it or stop it, or give this one a ledger of its own with --ledger
+        5 damaged: /var/lib/zmr/ledger.json is damaged: line 3 is not what was written. It was left as it is. Restore the ledger and its journal from one backup, or move both aside to start empty: every managed field is then PUT once more
+        5 newer: /var/lib/zmr/ledger.json was written by a newer version of this program (apiVersion "v2"). It was left as it is. Run that version, or a later one
+        5 foreign: /var/lib/zmr/ledger.json belongs to organization 7, but this run is for the embedded sandbox. It was left as it is. Check --zoid and --auth, or give this run a ledger of its own with --ledger
+        5 foreign: /var/lib/zmr/ledger.json belongs to the person who signed in (--auth user), but this run is for organization 7. It was left as it is. Check --zoid and --auth, or give this run a ledger of its own with --ledger
+        1 no_folder: there is no folder /var/lib/zmr for the ledger /var/lib/zmr/ledger.json: create it, or correct --ledger
+        1 read_only: the ledger /var/lib/zmr/ledger.json cannot be kept, for this process may not write in /var/lib/zmr: let it (mode, owner, read-only mount), or choose another place with --ledger
+        1 not_a_file: /var/lib/zmr/ledger.json is not a regular file: correct --ledger, or move it aside
+        1 no_room: there is no room to write /var/lib/zmr/ledger.json: nothing is sent until there is; free some space, the rest happens by itself
+        1 not_durable: /var/lib/zmr/ledger.json could not be synced to the disk: look at the disk and the system's log, then start again
+        1 disturbed: /var/lib/zmr/ledger.json was changed by somebody else while this process had it: it was removed. Find out who, and start again
+        1 io: cannot open /var/lib/zmr/ledger.json
+        1 closed: the ledger /var/lib/zmr/ledger.json is closed since an earlier error
+        "#);
+        assert!(!text.iter().any(|text| text.contains("the system's words")));
     }
 }

@@ -5,9 +5,10 @@
 //! Invariants: every file is made with mode 0600; links are followed for the ledger itself, once,
 //! and for nothing beside it; no file is read beyond [`FILE_MAX`]; opening never waits on a pipe.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 use rustix::process::{Resource, getrlimit};
 
 use super::LedgerError;
+use crate::account::AccountId;
 use crate::ledger::{Ledger, snapshot};
 
 /// Largest ledger or journal that is read or written, in bytes: three million accounts. A bound
@@ -36,6 +38,16 @@ pub(super) struct Place {
     lock: PathBuf,
     temp_name: OsString,
     name: OsString,
+}
+
+/// Keeps other processes out.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that is just being forked has it open too.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// The size of a file up to which this process may write, in bytes. Asked for before each write:
@@ -77,8 +89,8 @@ impl Place {
         })
     }
 
-    /// Takes the lock, which lasts as long as the file that is returned is open.
-    pub(super) fn lock(&self) -> Result<File, LedgerError> {
+    /// Takes the lock, until what is returned is dropped.
+    pub(super) fn lock(&self) -> Result<Lock, LedgerError> {
         let read_only =
             |source| LedgerError::ReadOnly { path: self.snapshot.clone(), folder: self.folder.clone(), source };
         // Without flags, for with them it is a younger system call that old sandboxes refuse.
@@ -96,7 +108,7 @@ impl Place {
         }
         // Only for the message above: a full disk must not keep the program from starting.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(file)
+        Ok(Lock(file))
     }
 
     /// Opens the journal for appending.
@@ -125,7 +137,10 @@ impl Place {
 
     /// Replaces the snapshot: temp file, sync, rename, sync of the folder. Returns its length.
     /// Until the rename the old one stays, and after an error it still does.
-    pub(super) fn write_snapshot(&self, ledger: &Ledger) -> Result<u64, LedgerError> {
+    pub(super) fn write_snapshot(
+        &self,
+        write: impl FnOnce(&mut io::BufWriter<Bounded<'_>>) -> io::Result<()>,
+    ) -> Result<u64, LedgerError> {
         let temp_path = self.folder.join(&self.temp_name);
         let failed = |source| LedgerError::io(&temp_path, "write", source);
         self.remove_temp()?;
@@ -136,7 +151,7 @@ impl Place {
             .tempfile_in(&self.folder)
             .map_err(|source| LedgerError::io(&temp_path, "create", source))?;
         let mut out = io::BufWriter::with_capacity(64 * 1024, Bounded { file: temp.as_file(), left: size_limit() });
-        snapshot::write(ledger, &mut out).and_then(|()| out.flush()).map_err(failed)?;
+        write(&mut out).and_then(|()| out.flush()).map_err(failed)?;
         drop(out);
         let len = temp.as_file().metadata().map_err(failed)?.len();
         // Whatever failed, only the temp file is lost: no room is no more than that, here.
@@ -223,15 +238,17 @@ fn cannot_open(path: &Path, source: io::Error) -> LedgerError {
     }
 }
 
-/// A file that was read, held open so that no other file can take its identity.
-pub(super) struct Seen {
+/// A file that is read, held open so that no other file can take its identity.
+pub(super) struct Seen<'a> {
+    path: &'a Path,
     file: File,
-    pub(super) bytes: Vec<u8>,
+    /// Its length when it was opened, in bytes.
+    pub(super) len: u64,
 }
 
-impl Seen {
-    /// Reads a whole file; `None` if there is none.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, LedgerError> {
+impl<'a> Seen<'a> {
+    /// Opens a file to read it; `None` if there is none.
+    pub(super) fn open(path: &'a Path) -> Result<Option<Self>, LedgerError> {
         let file = match open(path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -239,18 +256,39 @@ impl Seen {
             Err(LedgerError::ReadOnly { source, .. }) => return Err(LedgerError::io(path, "read", source)),
             Err(error) => return Err(error),
         };
-        let mut bytes = Vec::new();
-        (&file).take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(|source| LedgerError::io(path, "read", source))?;
-        if bytes.len() as u64 > FILE_MAX {
+        let len = file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?.len();
+        if len > FILE_MAX {
             let what = format!("it is larger than {FILE_MAX} bytes, which no ledger of this program is");
             return Err(LedgerError::Damaged { path: path.to_owned(), what });
         }
-        Ok(Some(Self { file, bytes }))
+        Ok(Some(Self { path, file, len }))
     }
 
-    /// Whether `path` still names the file that was read.
-    pub(super) fn is_still(&self, path: &Path) -> bool {
-        match (self.file.metadata(), fs::metadata(path)) {
+    /// Reads it from its beginning.
+    pub(super) fn reader(&self) -> io::Result<io::Take<&File>> {
+        (&self.file).rewind()?;
+        Ok((&self.file).take(FILE_MAX))
+    }
+
+    /// All of it.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, LedgerError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.len).unwrap_or(0));
+        self.reader()
+            .and_then(|mut reader| reader.read_to_end(&mut bytes))
+            .map_err(|source| LedgerError::io(self.path, "read", source))?;
+        Ok(bytes)
+    }
+
+    /// The ledger in it, or the part some accounts make up; `None` if it is not as this program wrote it.
+    pub(super) fn ledger(&self, wanted: Option<&BTreeSet<AccountId>>) -> Result<Option<Ledger>, LedgerError> {
+        self.reader()
+            .and_then(|reader| snapshot::lines::read(reader, wanted))
+            .map_err(|source| LedgerError::io(self.path, "read", source))
+    }
+
+    /// Whether its path still names it.
+    pub(super) fn is_still_there(&self) -> bool {
+        match (self.file.metadata(), fs::metadata(self.path)) {
             (Ok(read), Ok(now)) => (read.dev(), read.ino()) == (now.dev(), now.ino()),
             _ => false,
         }
@@ -258,7 +296,7 @@ impl Seen {
 }
 
 /// Refuses to grow a file beyond `left` bytes: see [`size_limit`].
-struct Bounded<'a> {
+pub(super) struct Bounded<'a> {
     file: &'a File,
     left: u64,
 }

@@ -15,17 +15,24 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::place::{Place, size_limit};
-use super::{Committed, LedgerError, look};
-use crate::ledger::{Ledger, Owner, Record, journal};
+use super::place::{Place, Seen, size_limit};
+use super::{Committed, LedgerError, look, replay};
+use crate::ledger::{Ledger, Owner, Record, journal, snapshot};
 
-/// The smallest journal that is worth a fold, in bytes: some 3,000 PUTs. Beyond that it is folded
-/// when it is as large as the snapshot, so that a record costs the same at any size.
+/// The smallest journal that is worth a fold, in bytes: some 2,000 PUTs.
 const FOLD_MIN: u64 = 1024 * 1024;
+
+/// A larger one is folded when it is this part of the snapshot: a byte of the journal then costs
+/// four of a snapshot, at any size, and neither a start nor a fold ever reads a long journal.
+const FOLD_PART: u64 = 4;
 
 /// How soon the writer looks again whether there is room, and how seldom in the end: often enough
 /// for an operator who watches, seldom enough for a disk that is full for days.
 const RETRY: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+
+fn fold_at(snapshot_len: u64) -> u64 {
+    (snapshot_len / FOLD_PART).max(FOLD_MIN)
+}
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -114,7 +121,7 @@ impl Writer {
         snapshot_len: Option<u64>,
         committed: UnboundedSender<Committed>,
     ) -> Self {
-        let fold_at = snapshot_len.unwrap_or(0).max(FOLD_MIN);
+        let fold_at = fold_at(snapshot_len.unwrap_or(0));
         Self { place, owner, serial, journal, snapshot_len, fold_at, stop: None, committed }
     }
 
@@ -216,7 +223,8 @@ impl Writer {
             return Err(LedgerError::io(path, "write", io::ErrorKind::FileTooLarge.into()));
         }
         if let Err(source) = file.write_all(&bytes) {
-            file.set_len(*len).map_err(|source| LedgerError::io(path, "cut", source))?;
+            let cut = file.set_len(*len);
+            cut.map_err(|source| LedgerError::Io { path: path.clone(), action: "cut", source })?;
             return Err(LedgerError::io(path, "write", source));
         }
         file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;
@@ -231,7 +239,8 @@ impl Writer {
         // A journal never stands alone; and it is better to know before the first request
         // whether a snapshot can be written at all.
         if self.snapshot_len.is_none() && self.journal_len() == 0 {
-            self.snapshot_len = Some(self.place.write_snapshot(&Ledger::new(self.owner))?);
+            let empty = Ledger::new(self.owner);
+            self.snapshot_len = Some(self.place.write_snapshot(|out| snapshot::write(&empty, out))?);
         }
         let Some((file, len)) = &self.journal else { return Ok(()) };
         let path = &self.place.journal;
@@ -256,23 +265,51 @@ impl Writer {
         }
     }
 
-    /// Reads back what is on the disk, writes it as the new snapshot, and empties the journal.
-    /// A crash in between leaves records that the snapshot has already; they are skipped.
+    /// Rewrites the snapshot from what is on the disk, and empties the journal. A crash in between
+    /// leaves records that the snapshot has already; they are skipped.
     fn fold(&mut self) -> Result<(), LedgerError> {
-        let Some((file, journal_len)) = self.journal.as_mut().filter(|(_, len)| *len > 0) else { return Ok(()) };
-        let found = look(&self.place, Some(self.owner))?.ledger.filter(|ledger| ledger.serial == self.serial);
-        let Some(mut ledger) = found else {
+        if self.journal_len() == 0 {
+            return Ok(());
+        }
+        let len = match self.fold_rows()? {
+            Some(len) => len,
+            None => {
+                let found = look(&self.place, Some(self.owner))?;
+                let ledger = self.as_lived_through(found.ledger)?;
+                self.place.write_snapshot(|out| snapshot::write(&ledger, out))?
+            }
+        };
+        self.snapshot_len = Some(len);
+        self.fold_at = fold_at(len);
+        if let Some((file, journal_len)) = &mut self.journal {
+            // Nothing may be appended to records that are folded already: fatal, if it cannot be emptied.
+            file.set_len(0).map_err(|source| LedgerError::not_durable(&self.place.journal, source))?;
+            *journal_len = 0;
+        }
+        Ok(())
+    }
+
+    /// Folds by copying the snapshot, and in memory no more than the rows the journal is about.
+    /// `None` if the snapshot is not as this program wrote it.
+    fn fold_rows(&self) -> Result<Option<u64>, LedgerError> {
+        let Some(seen) = Seen::open(&self.place.snapshot)? else { return Ok(None) };
+        let journal = Seen::open(&self.place.journal)?.map(|seen| seen.bytes()).transpose()?.unwrap_or_default();
+        let named = journal::accounts(&journal);
+        let Some(part) = seen.ledger(Some(&named))? else { return Ok(None) };
+        let (part, ..) = replay(&self.place, &journal, Some(part), Some(self.owner))?;
+        drop(journal);
+        let part = self.as_lived_through(Some(part))?;
+        self.place.write_snapshot(|out| snapshot::lines::merge(seen.reader()?, &part, out)).map(Some)
+    }
+
+    /// What was read back, if it is what was written; less what no window reaches any more.
+    fn as_lived_through(&self, found: Option<Ledger>) -> Result<Ledger, LedgerError> {
+        let Some(mut ledger) = found.filter(|ledger| ledger.serial == self.serial) else {
             let what = format!("it does not end with record {}", self.serial);
             return Err(LedgerError::Disturbed { path: self.place.journal.clone(), what });
         };
         ledger.forget_before(ledger.last_request());
-        let len = self.place.write_snapshot(&ledger)?;
-        self.snapshot_len = Some(len);
-        self.fold_at = len.max(FOLD_MIN);
-        // Nothing may be appended to records that are folded already: fatal, if it cannot be emptied.
-        file.set_len(0).map_err(|source| LedgerError::not_durable(&self.place.journal, source))?;
-        *journal_len = 0;
-        Ok(())
+        Ok(ledger)
     }
 
     /// Leaves the snapshot whole by itself.

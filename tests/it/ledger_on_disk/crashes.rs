@@ -1,0 +1,241 @@
+//! Killed at every system call, failed by every one that may fail: what was durable is there.
+
+use super::*;
+
+/// Where a child of this test keeps its ledger; unset in the test itself.
+const CHILD: &str = "LEDGER_TEST_FOLDER";
+
+/// The groups a child appends, by size; behind the third it folds.
+const GROUPS: [u64; 6] = [1, 2, 8, 1, 3, 4];
+
+/// The test a child runs.
+const SCRIPT: &str = "ledger_on_disk::crashes::a_whole_life_of_a_ledger";
+
+/// Opens the ledger, appends, folds, closes; writes down what it was told in `said`. In a child
+/// of the tests below it does so in their folder, and may not live to the end.
+#[test]
+fn a_whole_life_of_a_ledger() {
+    let own = TempDir::new().unwrap();
+    let folder = std::env::var_os(CHILD).map_or(own.path().to_owned(), PathBuf::from);
+    let mut said = fs::OpenOptions::new().create(true).append(true).open(folder.join("said")).unwrap();
+    let mut say = |what: String| said.write_all(format!("{what}\n").as_bytes()).unwrap();
+    let mut opened = open(&folder.join("ledger.json"));
+    for (size, n) in GROUPS.into_iter().zip(1..) {
+        let first = opened.ledger.serial + 1;
+        records(first, size).into_iter().for_each(|record| opened.ledger.apply(record));
+        opened.file.append(records(first, size), opened.ledger.serial);
+        loop {
+            match opened.next() {
+                Committed::Durable { ticket, .. } => break say(format!("durable {ticket}")),
+                Committed::Stopped { error } => say(format!("stopped {}", error.label())),
+                Committed::Resumed => say("resumed".to_owned()),
+                Committed::Fatal(error) => return say(format!("fatal {}", error.label())),
+            }
+        }
+        if n == 3 {
+            opened.file.fold();
+        }
+    }
+    match opened.file.close() {
+        Ok(()) => say("closed".to_owned()),
+        Err(error) => say(format!("not closed {}", error.label())),
+    }
+    assert_eq!(read(&folder.join("ledger.json"), None).unwrap(), Some(opened.ledger));
+}
+
+/// A child in a folder of its own, under strace.
+struct Child {
+    folder: TempDir,
+    log: PathBuf,
+}
+
+impl Child {
+    /// Runs a whole life under strace, with one option for calls on the ledger's files; whether it
+    /// lived to the end.
+    fn run(&self, option: &str) -> bool {
+        self.run_with(option, &["", "ledger.json", "ledger.json.journal", "ledger.json.lock", "ledger.json.tmp"])
+    }
+
+    /// The same for calls on these files.
+    fn run_with(&self, option: &str, names: &[&str]) -> bool {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-y", "-qq", "-o"]).arg(&self.log).args(["-e", option]);
+        for name in names {
+            // Joining nothing would leave a slash behind, which strace takes for another name.
+            let folder = self.folder.path();
+            strace.arg("-P").arg(if name.is_empty() { folder.to_owned() } else { folder.join(name) });
+        }
+        strace.arg("--").arg(std::env::current_exe().unwrap()).args(["--exact", SCRIPT, "--test-threads=1"]);
+        strace.env(CHILD, self.folder.path()).output().unwrap().status.success()
+    }
+
+    fn said(&self) -> Vec<String> {
+        let said = fs::read_to_string(self.folder.path().join("said")).unwrap_or_default();
+        said.lines().map(str::to_owned).collect()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.json")
+    }
+
+    /// What is on the disk is consistent, holds all that was said to be durable, and can be gone on from.
+    fn check(&self, after: &str) {
+        let durable =
+            self.said().iter().rev().find_map(|line| line.strip_prefix("durable ")?.parse().ok()).unwrap_or(0);
+        let found = read(&self.path(), Some(owner())).unwrap_or_else(|error| panic!("{after}: {error}"));
+        let mut opened = open(&self.path());
+        assert_eq!(opened.ledger, found.unwrap_or_else(|| Ledger::new(owner())), "{after}");
+        assert!(opened.ledger.serial >= durable, "{after}: {durable} was durable, {} is there", opened.ledger.serial);
+        assert_eq!(opened.ledger, lived_through(opened.ledger.serial), "{after}");
+        opened.append(2);
+        let ledger = opened.ledger;
+        opened.file.close().unwrap();
+        let rest = names(self.folder.path()).into_iter().filter(|name| name != "said" && !name.contains("torn-"));
+        assert_eq!(rest.collect::<Vec<_>>(), ["ledger.json"], "{after}");
+        assert_eq!(open(&self.path()).ledger, ledger, "{after}");
+    }
+}
+
+/// A folder in which a killed process left a journal with a torn tail, or nothing yet.
+fn child(torn: bool) -> Child {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.json");
+    if torn {
+        let mut opened = open(&path);
+        opened.append(3);
+        drop(opened);
+        fs::OpenOptions::new().append(true).open(journal_of(&path)).unwrap().write_all(b"{\"torn").unwrap();
+    }
+    let log = folder.path().with_extension("strace");
+    Child { folder, log }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
+fn strace_works(test: &str) -> bool {
+    let works = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success());
+    if !works {
+        skip(test, "strace is not here, or may not trace");
+    }
+    works
+}
+
+#[test]
+fn killed_at_any_system_call_the_ledger_holds_what_was_durable() {
+    if !strace_works("killed at any system call") {
+        return;
+    }
+    for torn in [false, true] {
+        let mut kills = 0;
+        for call in
+            ["openat", "write", "fdatasync", "fsync", "?rename,?renameat,renameat2", "ftruncate", "?unlink,unlinkat"]
+        {
+            for n in 1.. {
+                let child = child(torn);
+                let lived = child.run(&format!("inject={call}:signal=KILL:when={n}"));
+                child.check(&format!("killed at {call} {n}, torn before: {torn}"));
+                if lived {
+                    assert_eq!(child.said().last().map(String::as_str), Some("closed"));
+                    break;
+                }
+                kills += 1;
+            }
+        }
+        assert!(kills >= 40, "only {kills} kills: strace no longer sees the calls");
+    }
+}
+
+#[test]
+fn a_failed_sync_is_fatal_and_what_was_durable_before_is_there() {
+    if !strace_works("a failed sync") {
+        return;
+    }
+    for call in ["fdatasync", "fsync"] {
+        for n in 1..4 {
+            let child = child(false);
+            child.run(&format!("inject={call}:error=EIO:when={n}"));
+            let said = child.said();
+            assert!(said.iter().any(|line| line.contains("not_durable")), "{call} {n}: {said:?}");
+            child.check(&format!("{call} {n} failed"));
+        }
+    }
+}
+
+#[test]
+fn a_write_without_room_is_tried_again_and_a_fold_without_room_is_put_off() {
+    if !strace_works("a write without room") {
+        return;
+    }
+    let check = |error: &str, n: u32| {
+        let child = child(false);
+        let lived = child.run(&format!("inject=write:error={error}:when={n}"));
+        let said = child.said();
+        assert!(!said.iter().any(|line| line.starts_with("fatal")), "write {n}: {said:?}");
+        assert!(lived || said.contains(&"not closed no_room".to_owned()), "write {n}: {said:?}");
+        child.check(&format!("{error} at write {n}"));
+    };
+    // Side by side, for most of them wait a second before they try again.
+    std::thread::scope(|scope| {
+        scope.spawn(|| check("EDQUOT", 4));
+        for n in 1..14 {
+            scope.spawn(move || check("ENOSPC", n));
+        }
+    });
+}
+
+#[test]
+fn a_file_size_limit_does_not_end_the_process() {
+    let folder = TempDir::new().unwrap();
+    let script = format!("ulimit -f 2; exec \"$0\" --exact {SCRIPT} --test-threads=1");
+    let mut limited = Command::new("bash");
+    limited.arg("-c").arg(script).arg(std::env::current_exe().unwrap()).env(CHILD, folder.path());
+    let output = limited.output().unwrap();
+    let said = fs::read_to_string(folder.path().join("said")).unwrap();
+    assert!(said.contains("stopped no_room\nresumed\n"), "{said}");
+    assert!(output.status.success() && said.ends_with("closed\n"), "{said} {output:?}");
+}
+
+/// What a power cut may lose is what was not synced: so the order of the calls is the promise.
+#[test]
+fn nothing_is_relied_on_before_it_is_synced() {
+    if !strace_works("the order of system calls") {
+        return;
+    }
+    let child = child(false);
+    assert!(child.run_with(
+        "trace=openat,write,fdatasync,fsync,?rename,?renameat,renameat2,ftruncate",
+        &["", "ledger.json", "ledger.json.journal", "ledger.json.tmp", "said"]
+    ));
+    let log = fs::read_to_string(&child.log).unwrap();
+    let (mut journal, mut temp, mut folder) = (true, true, true); // whether each is on the disk
+    let (mut acknowledged, mut renamed) = (0, 0);
+    let folder_fd = format!("<{}>)", child.folder.path().display());
+    for line in log.lines().filter(|line| !line.contains("resumed>")) {
+        let call = line.split_once(' ').map_or("", |(_, call)| call.trim_start());
+        let on = |file: &str| call.contains(&format!("{file}>")) || call.contains(&format!("{file}\""));
+        match call.split('(').next().unwrap() {
+            "openat" if on("ledger.json.journal") && call.contains("O_CREAT") => folder = false,
+            "write" if on("ledger.json.journal") => journal = false,
+            "write" if on("ledger.json.tmp") => temp = false,
+            "write" if on("said") && call.contains("durable") => {
+                assert!(journal && folder, "acknowledged before it was synced: {line}");
+                acknowledged += 1;
+            }
+            "fdatasync" if on("ledger.json.journal") => journal = true,
+            "fsync" if on("ledger.json.tmp") => temp = true,
+            "fsync" if call.contains(&folder_fd) => folder = true,
+            "rename" | "renameat" | "renameat2" => {
+                assert!(temp, "renamed before it was synced: {line}");
+                folder = false;
+                renamed += 1;
+            }
+            "ftruncate" if on("ledger.json.journal") => assert!(folder, "emptied before the rename was synced: {line}"),
+            _ => {}
+        }
+    }
+    assert_eq!((acknowledged, renamed), (GROUPS.len(), 3), "{log}");
+}
