@@ -17,7 +17,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::account::Field;
 use crate::change::Outcome;
-use crate::report::Report;
+use crate::report::{Directions, Report};
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
 
@@ -236,9 +236,10 @@ impl Metrics {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));
         }
         for field in Field::ALL {
-            for (to, direction) in ["disable", "enable"].into_iter().enumerate() {
+            let Directions { disable, enable } = report.pending_changes.of(field);
+            for (direction, count) in [("disable", disable), ("enable", enable)] {
                 let labels = [("field", field.as_str().into()), ("direction", direction.into())];
-                self.pending_changes.get_or_create(&labels).set(gauge(report.pending_changes[field as usize][to]));
+                self.pending_changes.get_or_create(&labels).set(gauge(count));
             }
         }
         self.oldest_unapplied.set(report.oldest_pending.map_or(0.0, |since| now.since(since).as_secs_f64()));

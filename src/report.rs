@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::account::Field;
 use crate::change::{Change, Outcome};
 use crate::guard::Verdict;
 use crate::ledger::ImposedPause;
@@ -17,8 +18,50 @@ use crate::timestamp::Timestamp;
 /// How often the loop turns when nothing happens, so that idle can be told from stuck.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Pending changes by field and direction: `[field][0 = to false, 1 = to true]`.
-pub type PendingCounts = [[usize; 2]; 2];
+/// How many changes of one field are pending, by direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Directions {
+    /// To false.
+    pub disable: usize,
+    /// To true.
+    pub enable: usize,
+}
+
+/// How many changes are pending, by field and direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingCounts {
+    /// Of the mailbox.
+    pub enabled: Directions,
+    /// Of the ActiveSync flag.
+    pub active_sync_enabled: Directions,
+}
+
+impl PendingCounts {
+    /// Of `field`.
+    pub const fn of(&self, field: Field) -> Directions {
+        match field {
+            Field::Enabled => self.enabled,
+            Field::ActiveSyncEnabled => self.active_sync_enabled,
+        }
+    }
+
+    /// The count of changes of `field` to `to`.
+    pub const fn count_mut(&mut self, field: Field, to: bool) -> &mut usize {
+        let directions = match field {
+            Field::Enabled => &mut self.enabled,
+            Field::ActiveSyncEnabled => &mut self.active_sync_enabled,
+        };
+        if to { &mut directions.enable } else { &mut directions.disable }
+    }
+
+    /// All of them.
+    pub const fn total(&self) -> usize {
+        let Self { enabled, active_sync_enabled } = self;
+        enabled.disable + enabled.enable + active_sync_enabled.disable + active_sync_enabled.enable
+    }
+}
 
 /// What all requests wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

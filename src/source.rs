@@ -51,16 +51,19 @@ pub const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// Most files and folders beneath the root: ten times the largest organization this is measured with.
 pub const MAX_ENTRIES: usize = 1_000_000;
 
-/// Most folders inside one another: far beyond any sane layout, and a path of that depth still fits the system's 4096 bytes.
+/// Most folders inside one another: far beyond any sane layout, and a path of that depth still fits the system's 4096
+/// bytes.
 pub const MAX_DEPTH: usize = 64;
 
 /// Longest wait for a burst of edits to end, and for a file to come to rest.
 pub const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
 
-/// How often the folder is scanned where events cannot be relied on: a scan of 100,000 files takes some 100 ms, so 1 % of a core.
+/// How often the folder is scanned where events cannot be relied on: a scan of 100,000 files takes some 100 ms, so 1 %
+/// of a core.
 pub const POLL: Duration = Duration::from_secs(10);
 
-/// How often the root is compared with the one held open: no event reports that a link was flipped or a mount went away.
+/// How often the root is compared with the one held open: no event reports that a link was flipped or a mount went
+/// away.
 const ROOT_CHECK: Duration = Duration::from_secs(1);
 
 /// What there is at a path.
@@ -90,8 +93,9 @@ pub struct Batch<T> {
     pub files: Vec<(Arc<str>, Look<T>)>,
     /// What the folder is good for.
     pub root: Root,
-    /// Whether this ends a scan of everything that was due or asked for: the first, a resync, one of a new or replaced root.
-    /// What stalled may be tried again. Rescans that make up for lost events are not told apart from events: a storm of
+    /// Whether this ends a scan of everything that was due or asked for: the first, a resync, one of a new or replaced
+    /// root. What stalled may be tried again. Rescans that make up for lost events are not told apart from events: a
+    /// storm of
     /// events must not make a storm of retries.
     pub full: bool,
     /// Why events may be missing, in which case the folder is scanned every [`Watch::poll`].
@@ -106,7 +110,7 @@ pub type Parse<T> = Arc<dyn Fn(&Arc<str>, &[u8]) -> T + Send + Sync>;
 pub struct Watch {
     /// Quiet time before a burst of edits is looked at, and how long a file must have been at rest.
     pub debounce: Duration,
-    /// Longest wait for quiet or rest; [`DEBOUNCE_MAX`].
+    /// Longest wait for quiet or rest; [`DEBOUNCE_MAX`]. Never less than two debounces.
     pub debounce_max: Duration,
     /// Time between two full scans, each of which sends a batch.
     pub resync: Duration,

@@ -45,8 +45,7 @@ pub(super) fn show(
 
 fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: Clock) {
     let now = clock.now();
-    let open: usize = report.pending_changes.iter().flatten().sum();
-    let left = open.saturating_sub(report.held);
+    let left = report.pending_changes.total().saturating_sub(report.held);
     bar.set_length(report.planned as u64);
     bar.set_position(report.totals.applied);
     let wait = match (report.waiting, limit) {

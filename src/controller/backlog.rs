@@ -97,10 +97,10 @@ impl Backlog {
         self.count(wanted, |count| *count += 1);
     }
 
-    fn count(&mut self, wanted: [Option<bool>; 2], mut step: impl FnMut(&mut usize)) {
-        for (field, to) in wanted.iter().enumerate() {
+    fn count(&mut self, wanted: [Option<bool>; 2], step: impl Fn(&mut usize)) {
+        for (field, to) in Field::ALL.into_iter().zip(wanted) {
             if let Some(to) = to {
-                step(&mut self.counts[field][usize::from(*to)]);
+                step(self.counts.count_mut(field, to));
             }
         }
     }

@@ -3,6 +3,8 @@
 //! In: the conductor's state. Out: [`Report`], [`Summary`], and the status of every account.
 //! Invariant: making a report costs the same whatever the number of accounts.
 
+use tracing::info;
+
 use super::{Controller, Journal, Mode};
 use crate::change::{Change, Known};
 use crate::plan::plan;
@@ -22,6 +24,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let disruptions = self.guard.verdict(self.desired.managed(), now);
         let pause = self.throttle.pause(now);
         self.report.send_modify(|report| {
+            if report.pending > 0 && self.backlog.pending() == 0 {
+                info!(accounts = self.desired.managed(), "everything is applied; nothing is pending");
+            }
             report.turned_at = now;
             report.managed = self.desired.managed();
             report.problems = self.desired.problem_count();

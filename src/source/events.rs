@@ -3,8 +3,8 @@
 //! In: what `notify` reports. Out: [`Hints`]: paths, or "look at everything".
 //! Invariants: a hint is never taken for the truth; an overflow, a link or a doubt means everything; our own
 //! reads are no hints; the number of hints kept is bounded.
-//! Deliberately absent: `notify`'s own recursion. Each folder is watched by itself, before it is listed: one that cannot be
-//! watched leaves its siblings watched, and `.git` is not watched at all.
+//! Deliberately absent: `notify`'s own recursion. Each folder is watched by itself, before it is listed: one that
+//! cannot be watched leaves its siblings watched, and `.git` is not watched at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use tokio::sync::Notify;
 use super::beneath::Id;
 use super::list::{SWAP_LINK, is_manifest_name};
 
-/// More paths than this are looked at faster by a rescan: it takes about as long as looking at a tenth of its files one by one.
+/// More paths than this are looked at faster by a rescan: it takes about as long as looking at a tenth of its files
+/// one by one.
 const MAX_HINTS: usize = 10_000;
 
 /// What an event hints at.
@@ -120,7 +121,8 @@ impl Events {
         })
     }
 
-    /// Watches the folder, or what the link leads to, at `path`; again if it already does, for it may be another one by now.
+    /// Watches the folder, or what the link leads to, at `path`; again if it already does, for it may be another one
+    /// by now.
     pub(super) fn watch(&self, path: &str, id: Id) {
         let mut inner = self.lock();
         if inner.failure.is_some() {
@@ -163,8 +165,8 @@ impl Events {
     }
 }
 
-/// Gone: its parent reports that. Closed to us: it cannot be listed either, which is reported as a problem, and a change of its
-/// permissions is an event in its parent.
+/// Gone: its parent reports that. Closed to us: it cannot be listed either, which is reported as a problem, and a
+/// change of its permissions is an event in its parent.
 fn is_gone_or_closed(error: &notify::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     match &error.kind {

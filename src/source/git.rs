@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long git's lock is respected: a checkout of 100,000 files takes about 5 s, and a killed git leaves its lock behind.
+/// How long git's lock is respected: a checkout of 100,000 files takes about 5 s, and a killed git leaves its lock
+/// behind.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often the lock is looked at while it is there. One `stat` each.

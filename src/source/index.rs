@@ -138,7 +138,8 @@ impl<T: Send> Index<T> {
         News::Files(files.into_iter().collect())
     }
 
-    /// The root is in doubt: what was about to be taken for gone, or for half-written, was seen in a folder that is no more.
+    /// The root is in doubt: what was about to be taken for gone, or for half-written, was seen in a folder that is no
+    /// more.
     pub(super) fn forget_doubts(&mut self) {
         self.unsettled.clear();
         self.gone.clear();

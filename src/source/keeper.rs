@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,7 @@ struct Told {
 
 impl<T: Send> Keeper<T> {
     pub(super) fn new(root: PathBuf, options: Watch, parse: Parse<T>, cancel: CancellationToken, now: Instant) -> Self {
+        let options = bounded(options);
         Self {
             root,
             debounce: Debounce::new(options.debounce, options.debounce_max),
@@ -236,8 +238,8 @@ impl<T: Send> Keeper<T> {
         self.index.is_link(path) || events.is_some_and(|events| events.is_shared(path))
     }
 
-    /// The first scan goes without a watcher, so that the first batch is there soonest. The next one, which only compares
-    /// time stamps, watches each folder before it lists it: from then on nothing is missed.
+    /// The first scan goes without a watcher, so that the first batch is there soonest. The next one, which only
+    /// compares time stamps, watches each folder before it lists it: from then on nothing is missed.
     fn prepare_rescan(&mut self, now: Instant) {
         self.rescan = false;
         self.poll_at = now + self.options.poll;
@@ -339,6 +341,25 @@ impl<T: Send> Keeper<T> {
             Some(why) => warn!(folder = ?self.root, %why, "events may be missing"),
             None => info!(folder = ?self.root, "events are complete again"),
         }
+    }
+}
+
+/// A time that never comes, and with which no sum overflows.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The shortest time between two scans: with less, the folder would be scanned without end.
+const SHORTEST: Duration = Duration::from_millis(5);
+
+/// The options, such that no sum of times overflows, no scan follows on the heels of another, and two looks a
+/// debounce apart fit into the patience with a file.
+fn bounded(options: Watch) -> Watch {
+    let debounce = options.debounce.min(FOREVER / 4);
+    Watch {
+        debounce,
+        debounce_max: options.debounce_max.min(FOREVER).max(debounce * 2),
+        resync: options.resync.clamp(SHORTEST, FOREVER),
+        poll: options.poll.clamp(SHORTEST, FOREVER),
+        events: options.events,
     }
 }
 

@@ -1,8 +1,8 @@
 //! One full look at the folder, for the commands that end.
 //!
 //! In: a folder, or one file. Out: one batch with everything in it, or the reason why there is none.
-//! Invariants: those of the parent; with `settle`, what is not at rest is looked at again, for at most
-//! [`DEBOUNCE_MAX`], and then named as a problem.
+//! Invariants: those of the parent; with `settle` (of at most [`DEBOUNCE_MAX`]), what is not at rest is looked at
+//! again, for at most twice that, and then named as a problem.
 //! Deliberately absent: a watcher.
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use super::{Batch, DEBOUNCE_MAX, Look, Root};
 ///
 /// `settle`: how long a file must have been at rest to be believed (for commands that act on it); then git's lock is
 /// waited for as well. `None` takes each file as it is, half-written or not. If `root` is a file, it alone is
-/// read, whatever its name. Blocks; with `settle` for up to 15 s.
+/// read, whatever its name. Blocks; with `settle` for up to 20 s.
 ///
 /// # Errors
 /// If there is no such folder, it cannot be listed, holds no manifest files, or far too many.
@@ -63,10 +63,11 @@ fn load_folder<T: Send>(
     settle: Option<Duration>,
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
 ) -> Result<Files<T>, SourceError> {
+    let settle = settle.map(|settle| settle.min(DEBOUNCE_MAX));
     let rule = settle.map(|settle| Rule { settle, own_clock: !beneath.remote });
     let mut gate = Gate::default();
     gate.find(&beneath.real);
-    let mut index = Index::new(DEBOUNCE_MAX);
+    let mut index = Index::new(settle.map_or(DEBOUNCE_MAX, |settle| DEBOUNCE_MAX.max(settle * 2)));
     let mut scope = Scope::All;
     loop {
         if settle.is_some() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::{DEBOUNCE_MAX, MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
+use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
 
 /// Why one path could not be read. The last good content of that path, if any, still stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,15 +64,12 @@ impl ReadProblem {
     pub fn parts(&self) -> (String, String, &'static str) {
         let (expected, found, hint): (&str, &str, _) = match self {
             Self::TooLarge { size } => {
-                return (format!("at most {} MiB", MAX_FILE >> 20), size.to_string(), "split the file");
+                return (format!("at most {} MiB", MAX_FILE >> 20), format!("{size} bytes"), "split the file");
             }
             Self::TooDeep => {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
             }
-            Self::BeingWritten => {
-                let found = format!("one still being written after {} s", DEBOUNCE_MAX.as_secs());
-                return ("a file at rest".into(), found, "let its writer finish");
-            }
+            Self::BeingWritten => ("a file at rest", "one being written again and again", "let its writer finish"),
             Self::NotAFile { found } => ("a regular file", found, "remove it from the folder"),
             Self::LeadsOutside => (
                 "something inside the folder",
@@ -142,7 +139,7 @@ pub enum SourceError {
         root: PathBuf,
     },
     /// The system does not let us open or list it.
-    #[error("expected to list the folder {}, found: {why}: check its permissions and the disk", shown(root))]
+    #[error("expected to list the folder {}, found {why}: check its permissions and the disk", shown(root))]
     Unlistable {
         /// The path as given.
         root: PathBuf,
@@ -226,7 +223,7 @@ mod tests {
         loop: expected a file or a folder, found symbolic links in a circle: remove the link
         dangling: expected a file or a folder, found a symbolic link to nothing: restore its target, or remove the link
         too_deep: expected at most 64 folders inside one another, found more: move this one up
-        being_written: expected a file at rest, found one still being written after 5 s: let its writer finish
+        being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
         unreadable: expected a readable file, found Permission denied (os error 13): check its permissions and the disk
         unlistable: expected a folder that can be listed, found Input/output error (os error 5): check its permissions and the disk

@@ -1,3 +1,5 @@
+//! Turns of a keeper on a clock of their own: real files, but nobody waits.
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +23,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// A folder with these files, at rest, and a watcher without events of its own: what is reported is what a test reports.
+    /// A folder with these files, at rest, and a watcher without events of its own: what is reported is what a test
+    /// reports.
     fn set(files: &[(&str, &str)], options: Watch) -> Self {
         let folder = tempfile::tempdir().unwrap();
         files.iter().for_each(|(path, text)| fs::write(folder.path().join(path), text).unwrap());
@@ -260,4 +263,21 @@ fn a_volume_swapped_in_the_middle_of_a_look_is_looked_at_again() {
     let told: Vec<_> = told.into_iter().flat_map(|batch| batch.files).collect();
     assert_eq!(told.len(), 300, "each once");
     assert!(told.iter().all(|(_, look)| *look == Look::Read("2".to_owned())), "one version only");
+}
+
+#[test]
+fn no_option_is_too_long_or_too_short() {
+    let (long, none) = (Duration::MAX, Duration::ZERO);
+    let endless = Watch { debounce: none, debounce_max: long, resync: long, poll: long, events: false };
+    let mut stage = Stage::set(&[("a.yaml", "one")], endless);
+    assert_eq!(stage.pass(60 * SECOND).len(), 1);
+    let hasty = Watch { debounce: none, debounce_max: none, resync: none, poll: none, events: false };
+    let mut stage = Stage::set(&[("a.yaml", "one")], hasty);
+    assert_eq!(files(&stage.pass(SECOND)), [r#"a.yaml Read("one")"#], "and time does pass");
+    let slow = Watch { debounce: 10 * SECOND, ..quiet() };
+    let mut stage = Stage::set(&[("a.yaml", "one")], slow);
+    stage.pass(SECOND);
+    stage.write("a.yaml", "two");
+    stage.report("a.yaml");
+    assert_eq!(files(&stage.pass(30 * SECOND)), [r#"a.yaml Read("two")"#], "a debounce longer than the usual patience");
 }

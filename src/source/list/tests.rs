@@ -1,3 +1,5 @@
+//! What a listing finds in folders made for it.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
