@@ -18,7 +18,7 @@ mod report;
 mod settle;
 pub mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +159,11 @@ pub struct Controller<T: Transport, J: Journal> {
     backlog: Backlog,
     flights: BTreeMap<AccountId, Flight>,
     commits: BTreeMap<u64, Commit>,
+    /// Accounts whose intents are durable and whose PUTs wait for their turn, in the order of their intents.
+    durable: VecDeque<AccountId>,
+    /// How many PUTs were answered during the last commit, and since.
+    answered: usize,
+    answered_since: usize,
     unwritten: Vec<Record>,
     ticket: u64,
     answers_out: mpsc::Sender<Event>,
@@ -214,6 +219,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             queue: WorkQueue::default(),
             flights: BTreeMap::new(),
             commits: BTreeMap::new(),
+            durable: VecDeque::new(),
+            answered: 0,
+            answered_since: 0,
             unwritten: Vec::new(),
             ticket: 0,
             waiting: None,
@@ -245,13 +253,16 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                     None => break,
                 }
             }
+            self.launch();
             self.dispatch();
+            self.write_if_any();
             self.publish();
             if turn.is_err() || self.has_ended() {
                 break turn;
             }
         };
         self.take_back_unsent();
+        self.write_if_any();
         Ended { summary: self.summary(), journal: self.journal, result }
     }
 
@@ -295,8 +306,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match committed {
             Committed::Durable { ticket, took } => {
                 self.metrics.ledger_committed(took);
+                self.answered = std::mem::take(&mut self.answered_since);
                 match self.commits.remove(&ticket) {
-                    Some(Commit::Puts(accounts)) => accounts.into_iter().for_each(|account| self.send(account)),
+                    Some(Commit::Puts(accounts)) => self.durable.extend(accounts),
                     Some(Commit::TokenRequest) => self.fetch_token(),
                     None => {}
                 }
@@ -347,6 +359,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn record(&mut self, record: Record) {
         self.ledger.apply(record.clone());
         self.unwritten.push(record);
+    }
+
+    fn write_if_any(&mut self) {
+        if !self.unwritten.is_empty() {
+            self.write();
+        }
     }
 
     /// Hands all records over; the returned ticket comes back when they are durable.

@@ -229,6 +229,11 @@ impl Throttle {
         }
     }
 
+    /// Whether a PUT that was begun may still leave at `now`: no pause was imposed meanwhile, and the breaker did not open.
+    pub fn may_leave(&self, now: Timestamp) -> bool {
+        self.pause(now).is_none() && !matches!(self.breaker, Breaker::Open { until, .. } if until > now)
+    }
+
     /// A PUT that was begun never left.
     pub fn cancel_put(&mut self, now: Timestamp) {
         self.requests.cancel();

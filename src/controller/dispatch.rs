@@ -21,6 +21,9 @@ use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
 
+/// How many durable intents may wait for their PUTs' turn. Each is in doubt after a crash, and goes before what is more urgent.
+const AHEAD_MAX: usize = 64;
+
 impl<T: Transport, J: Journal> Controller<T, J> {
     /// Starts as much as may start now.
     pub(super) fn dispatch(&mut self) {
@@ -47,7 +50,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let report = self.report.borrow();
         let halted = self.stop_by.is_some() || report.ledger_error.is_some() || report.gave_up.is_some();
         drop(report);
-        if halted || self.flights.len() >= self.settings.max_concurrency {
+        if halted || self.flights.len() >= self.intents_max() {
             return None;
         }
         self.queue.peek(now)
@@ -161,15 +164,47 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.flights.insert(account, Flight { change, prior, began: now, token: None });
     }
 
+    /// How many intents may be under way: one for each PUT, and where the service answers faster than the disk, those
+    /// that it will have answered before the next are durable. With a request budget nothing waits for the disk.
+    fn intents_max(&self) -> usize {
+        // One answer a commit is what a slow service gives as well. An intent waits for the commit before its own, too,
+        // and for no more of them than that: hence twice, and as much again to let it grow.
+        let ahead = 4 * self.answered.saturating_sub(1);
+        let ahead = if self.settings.rate_limit.is_none() { ahead.min(AHEAD_MAX) } else { 0 };
+        self.settings.max_concurrency + ahead
+    }
+
+    /// Durable intents become PUTs, as many as may be in flight. If nothing may leave any more, all are taken back.
+    pub(super) fn launch(&mut self) {
+        if self.durable.is_empty() || self.report.borrow().ledger_error.is_some() {
+            return;
+        }
+        let stays = self.stop_by.is_some() || !self.throttle.may_leave(self.clock.now());
+        let mut sent = self.sent();
+        while let Some(account) = self.durable.pop_front_if(|_| stays || sent < self.settings.max_concurrency) {
+            if stays {
+                self.take_back(account);
+            } else {
+                sent += usize::from(self.send(account));
+            }
+        }
+    }
+
+    /// How many PUTs are in flight, as opposed to intents on their way to the disk or waiting for their turn.
+    pub(super) fn sent(&self) -> usize {
+        self.flights.values().filter(|flight| flight.token.is_some()).count()
+    }
+
     /// The account's intent is durable: its PUT leaves, if it is wanted still. The disk may have taken
-    /// its time, and the manifest or the budget may have changed meanwhile.
-    pub(super) fn send(&mut self, account: AccountId) {
-        let wanted = self.stop_by.is_none() && self.is_wanted(account);
+    /// its time, and the manifest or the budget may have changed meanwhile. Says whether it left.
+    fn send(&mut self, account: AccountId) -> bool {
+        let wanted = self.is_wanted(account);
         let ready = self.tokens.current().filter(|_| wanted);
         let Some((token, generation)) = ready.map(|(token, generation)| (token.clone(), generation)) else {
-            return self.take_back(account);
+            self.take_back(account);
+            return false;
         };
-        let Some(flight) = self.flights.get_mut(&account) else { return };
+        let Some(flight) = self.flights.get_mut(&account) else { return false };
         flight.token = Some(generation);
         let (client, change, out) = (self.client.clone(), flight.change.clone(), self.answers_out.clone());
         tokio::spawn(async move {
@@ -177,6 +212,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             // The controller is gone only if the process ends; then the field stays in doubt.
             let _ = out.send(Event::Answered { account, answer }).await;
         });
+        true
     }
 
     fn is_wanted(&mut self, account: AccountId) -> bool {
@@ -202,7 +238,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         self.throttle.cancel_put(now);
         self.record(Record::NotApplied { account, field: flight.change.field, restore: flight.prior });
-        self.write();
         self.queue.put_back(account, urgency(&[flight.change]), now);
     }
 

@@ -68,7 +68,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             self.report.send_modify(|report| report.degraded = batch.degraded);
         }
-        self.write_if_any();
     }
 
     fn log_problems(&self, found: &desired::Look) {
@@ -149,12 +148,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         while let Some(account) = self.backlog.woken(now) {
             self.touch(account, now);
-        }
-    }
-
-    pub(super) fn write_if_any(&mut self) {
-        if !self.unwritten.is_empty() {
-            self.write();
         }
     }
 }
