@@ -74,6 +74,7 @@ pub fn serve(listener: TcpListener, pages: Pages, cancel: CancellationToken) {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .fallback(nothing)
         .with_state(pages);
     if let Ok(address) = listener.local_addr() {
         info!(%address, "listening: /healthz /readyz /metrics /status");
@@ -84,6 +85,10 @@ pub fn serve(listener: TcpListener, pages: Pages, cancel: CancellationToken) {
             error!(%error, "the pages are gone");
         }
     });
+}
+
+async fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "no such page; there are /healthz, /readyz, /metrics and /status\n").into_response()
 }
 
 async fn healthz(State(pages): State<Pages>) -> Response {

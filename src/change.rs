@@ -8,14 +8,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
 
-/// What the ledger knows of one field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// What the ledger knows of one field. In documents: null, the value, or `"inDoubt"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Never set by this program.
     Absent,
@@ -23,6 +22,16 @@ pub enum Known {
     Applied(bool),
     /// A PUT was begun and its end is not known.
     InDoubt,
+}
+
+impl Serialize for Known {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent => serializer.serialize_none(),
+            Self::Applied(value) => serializer.serialize_bool(*value),
+            Self::InDoubt => serializer.serialize_str("inDoubt"),
+        }
+    }
 }
 
 impl fmt::Display for Known {

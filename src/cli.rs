@@ -9,6 +9,7 @@ mod apply;
 mod diff;
 mod engine;
 mod load;
+mod manual;
 mod plan;
 mod progress;
 mod run;
@@ -21,8 +22,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
@@ -54,36 +55,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const ABOUT: &str = "Reconciles the mailboxes of a Zoho Mail organization with a folder of YAML manifests";
-
-const LONG_ABOUT: &str = "\
-Reconciles the mailboxes of a Zoho Mail organization with a folder of YAML manifests.
-
-Each manifest declares whether a user's mailbox is enabled and whether its ActiveSync flag is set. \
-What the service acknowledged is remembered in a local ledger; the difference between the two is \
-the plan, and exactly those PUTs are sent.";
-
-const AFTER_HELP: &str = "\
-Try it without an account:
-  zoho-mail-reconciler run --sandbox
-
-Against an organization:
-  export ZOHO_MAIL_ZOID=... ZOHO_MAIL_CLIENT_ID=... ZOHO_MAIL_CLIENT_SECRET=... ZOHO_MAIL_REFRESH_TOKEN=...
-  zoho-mail-reconciler plan      # what would be sent; sends nothing
-  zoho-mail-reconciler apply     # one pass
-  zoho-mail-reconciler run       # the daemon
-
-Credentials come from the environment: ZOHO_MAIL_CLIENT_ID, ZOHO_MAIL_CLIENT_SECRET and
-ZOHO_MAIL_REFRESH_TOKEN, or ZOHO_MAIL_ACCESS_TOKEN alone; or from files named by the same
-variables with _FILE appended. Files are read again when a token is refused.
-
-Exit codes: 0 done; 1 failed, or some account did; 2 plan --detailed-exitcode found changes;
-3 held by the disruption budget; 4 the ledger is in use; 5 the ledger is damaged, newer than this
-program, or of another organization; 64 usage. diff: 0 no differences, 1 differences, more: an error.";
-
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "zoho-mail-reconciler", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER_HELP)]
+#[command(name = "zoho-mail-reconciler", version, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
+    after_long_help = manual::after_long_help(), subcommand_required = true, arg_required_else_help = false)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -91,21 +66,26 @@ pub struct Cli {
     log: Log,
 }
 
+const LOGGING: &str = "Logging";
+
 /// Logging, for all commands.
 #[derive(Clone, Debug, Args)]
 struct Log {
-    /// How logs are written [default: text on a terminal, else json]
-    #[arg(long, value_enum, global = true, env = "ZOHO_MAIL_LOG_FORMAT", display_order = 900)]
+    /// How logs are written to standard error [default: text on a terminal, else json]
+    #[arg(long, value_enum, global = true, env = "ZOHO_MAIL_LOG_FORMAT", display_order = 900, help_heading = LOGGING)]
     log_format: Option<LogFormat>,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter by module
+    /// What is logged: off, error, warn, info, debug, trace, or a filter by module
+    ///
+    /// A filter by module reads info,zoho_mail_reconciler::source=debug.
     #[arg(
         long,
         value_name = "FILTER",
         global = true,
         env = "ZOHO_MAIL_LOG_LEVEL",
         default_value = "info",
-        display_order = 901
+        display_order = 901,
+        help_heading = LOGGING
     )]
     log_level: String,
 }
@@ -113,55 +93,52 @@ struct Log {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon: watch the folder and reconcile until told to stop
+    #[command(after_long_help = manual::RUN)]
     Run(run::Run),
     /// Reconcile once, then exit
+    #[command(after_long_help = manual::APPLY)]
     Apply(apply::Apply),
     /// Show what apply would do; sends nothing
+    #[command(after_long_help = manual::PLAN)]
     Plan(plan::Plan),
-    /// Show what apply would change, as unified text
+    /// Show what apply would change, as unified text; sends nothing
+    #[command(after_long_help = manual::DIFF)]
     Diff(diff::Diff),
-    /// Check manifests
+    /// Check manifests, and show every problem under the line it is on
+    #[command(after_long_help = manual::VALIDATE)]
     Validate(validate::Validate),
     /// Show each account's conditions, from the ledger
+    #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
     /// Serve a simulated Zoho Mail API on this machine
+    #[command(after_long_help = manual::SANDBOX)]
     Sandbox(sandbox::Sandbox),
-    /// Print the JSON Schema of the manifests
+    /// Print the JSON Schema of the manifests, for editors and pipelines
+    #[command(after_long_help = manual::SCHEMA)]
     Schema,
     /// Print a completion script for a shell
+    #[command(after_long_help = manual::COMPLETIONS)]
     Completions(shell::Completions),
-    /// Print the manual page
+    /// Print the manual page: `zoho-mail-reconciler man | man -l -`
     Man,
-}
-
-/// How a command's result is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TextOutput {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
-    /// One YAML document
-    Yaml,
 }
 
 /// Runs one command line. Prints its errors once.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    // `-h` is for whoever looks up a name: environment variables would triple its length.
+    let brief = arguments.iter().any(|argument| argument == "-h");
+    let command = if brief { mut_arguments(command(), |argument| argument.hide_env(true)) } else { command() };
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors; if standard output is gone there is nobody to tell.
-            let _ = error.print();
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked { Exit::Done } else { Exit::Usage }.into();
-        }
+        Err(error) => return misread(error).into(),
     };
     let is_diff = matches!(cli.command, Command::Diff(_));
     match cli.run() {
         Ok(exit) => exit.into(),
         Err(error) => {
-            anstream::eprintln!("{}", telemetry::escape(&format!("error: {error:#}")));
+            complain(&format!("{error:#}"));
             let exit = exit_of(&error);
             // diff's 1 says "there are differences".
             if is_diff && exit == Exit::Failed { Exit::Changes } else { exit }.into()
@@ -175,7 +152,27 @@ pub fn command() -> clap::Command {
         let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         if empty { argument.env(clap::builder::Resettable::Reset) } else { argument }
     };
-    Cli::command().mut_args(unset_if_empty).mut_subcommands(|subcommand| subcommand.mut_args(unset_if_empty))
+    mut_arguments(Cli::command(), |argument| unset_if_empty(argument).hide_env_values(true))
+}
+
+fn mut_arguments(command: clap::Command, change: impl Fn(clap::Arg) -> clap::Arg + Copy) -> clap::Command {
+    command.mut_args(change).mut_subcommands(|subcommand| subcommand.mut_args(change))
+}
+
+/// Tells why the arguments cannot be used, or shows the help that was asked for.
+fn misread(mut error: clap::Error) -> Exit {
+    // A URL may have been given with a password in it, and an error is the last place for one.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && value.contains('@')
+    {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".into()));
+    }
+    // If whoever would read it is gone, there is nobody to tell.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
@@ -184,9 +181,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             return Exit::Usage;
         }
         if let Some(error) = cause.downcast_ref::<LedgerError>() {
-            return match error.label() {
-                "in_use" => Exit::LedgerInUse,
-                "damaged" | "newer" | "foreign" => Exit::LedgerRefused,
+            return match error.exit_code() {
+                4 => Exit::LedgerInUse,
+                5 => Exit::LedgerRefused,
                 _ => Exit::Failed,
             };
         }
@@ -224,4 +221,26 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| anyhow::Error::new(error).context("standard output")),
     }
+}
+
+/// Tells of an error on one line of standard error. If nobody listens there, that is no error.
+fn complain(text: &str) {
+    tell("error", text);
+}
+
+/// Tells of something worth knowing that is no error.
+fn note(text: &str) {
+    tell("note", text);
+}
+
+fn tell(kind: &str, text: &str) {
+    use std::io::Write;
+    let mut err = anstream::stderr().lock();
+    // If whoever would read it is gone, there is nobody to tell.
+    let _ = writeln!(err, "{kind}: {}", telemetry::escape(text));
+}
+
+/// `1 account`, `2 accounts`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! Options and environment become one validated [`Config`].
+//! Options and environment become validated groups of values.
 //!
 //! In: command-line options, each also an environment variable. Out: groups of options that the
 //! commands share, and checked values for every other room.
@@ -27,38 +27,49 @@ pub struct UsageError(pub String);
 
 /// Where the manifests are.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Desired state")]
 pub struct Folder {
     /// Folder of YAML manifests: the desired state
+    ///
+    /// Every file below it whose name ends in .yaml or .yml is read, but for names that begin with a dot. A folder that
+    /// is missing, unreadable or empty means "unknown", never "no accounts".
     #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_DESIRED_STATE", default_value = "desired-state")]
     pub desired_state: PathBuf,
 }
 
 /// Whose accounts, and what was applied to them.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Target")]
 pub struct Target {
     /// File that remembers what was applied; a journal and a lock lie beside it
+    ///
+    /// An absent file is an empty ledger: every managed field is PUT once. A ledger of another organization, or of the
+    /// sandbox, is refused.
     #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
     pub ledger: PathBuf,
 
-    /// As whom the service is addressed: an admin of the organization, or a person for the own account
+    /// As whom the service is addressed
     #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
     pub auth: Auth,
 
-    /// The organization's id; required with admin authentication, unless --sandbox
+    /// The organization's id; required with --auth admin, unless --sandbox
     #[arg(long, value_name = "LONG", env = "ZOHO_MAIL_ZOID")]
     pub zoid: Option<Zoid>,
 
-    /// Address an embedded, simulated service instead of Zoho, with a ledger of its own
-    #[arg(long, env = "ZOHO_MAIL_SANDBOX")]
+    /// The target is an embedded, simulated service instead of Zoho
+    ///
+    /// Its ledger is apart from the real one, which is not touched: ledger.sandbox.json beside ledger.json. Needs no
+    /// credentials; nothing leaves this machine.
+    #[arg(long, env = "ZOHO_MAIL_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     pub sandbox: bool,
 }
 
 /// `--auth`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Auth {
-    /// An admin of the organization
+    /// An admin of the organization, for any of its accounts
     Admin,
-    /// A person, for the own account
+    /// A person, for their own account
     User,
 }
 
@@ -86,8 +97,8 @@ impl Target {
             (Auth::User, _) => Ok(Principal::User),
             (Auth::Admin, Some(zoid)) => Ok(Principal::Admin(zoid)),
             (Auth::Admin, None) => Err(UsageError(
-                "--zoid is required with --auth admin: the organization's id, as in the URL of Zoho's admin console \
-                 (or in ZOHO_MAIL_ZOID)"
+                "--zoid (or ZOHO_MAIL_ZOID) is required with --auth admin: the organization's id, which GET /api/accounts \
+                 of the Mail API shows as policyId.zoid. To try things out without an organization, add --sandbox"
                     .into(),
             )),
         }
@@ -121,8 +132,12 @@ pub fn sandbox_ledger(ledger: &Path) -> PathBuf {
 
 /// What may be taken away.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Safety")]
 pub struct Disruptions {
-    /// How many accounts may lose something within the window: N, P%, or the larger of both
+    /// How many accounts may lose something within the window: N, P% of the managed ones, or the larger of both
+    ///
+    /// To lose something is to have enabled or activeSyncEnabled set to false. If those pending and those of the window
+    /// together exceed the budget, every pending one is held, and everything else goes on.
     #[arg(long, value_name = "N|P%|N,P%", env = "ZOHO_MAIL_DISRUPTION_BUDGET", default_value = "10,10%")]
     pub disruption_budget: DisruptionBudget,
 
@@ -132,15 +147,17 @@ pub struct Disruptions {
 }
 
 fn window(text: &str) -> Result<Duration, String> {
-    let window = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if window > DISRUPTION_MEMORY { Err("expected at most 30 days".into()) } else { Ok(window) }
+    bounded(text, Duration::ZERO, DISRUPTION_MEMORY, "at most 30days")
 }
 
-/// A duration above zero and of at most a day.
+/// A duration of at least a millisecond and at most a day.
 pub fn positive(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let day = Duration::from_secs(24 * 60 * 60);
-    if duration.is_zero() || duration > day { Err("expected more than 0 and at most 24h".into()) } else { Ok(duration) }
+    bounded(text, Duration::from_millis(1), Duration::from_secs(24 * 60 * 60), "at least 1ms and at most 24h")
+}
+
+fn bounded(text: &str, least: Duration, most: Duration, range: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).ok().filter(|duration| (least..=most).contains(duration));
+    duration.ok_or_else(|| format!("expected a duration such as 250ms, 30s or 15m, {range}"))
 }
 
 /// `--rate-limit`.
@@ -171,8 +188,9 @@ impl fmt::Display for RateLimitOption {
 
 /// How the service is reached, and how gently.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Service")]
 pub struct Service {
-    /// Where the organization's data lives
+    /// Where the organization's data lives: the ending of the address at which you sign in
     #[arg(long, value_enum, env = "ZOHO_MAIL_DATA_CENTER", default_value = "us")]
     pub data_center: DataCenter,
 
@@ -184,7 +202,10 @@ pub struct Service {
     #[arg(long, value_name = "URL", env = "ZOHO_MAIL_ACCOUNTS_URL")]
     pub accounts_url: Option<BaseUrl>,
 
-    /// Request budget, a sliding window that a restart remembers [default: 25/1m, unlimited with --sandbox]
+    /// Request budget: a sliding window, which a restart remembers [default: 25/1m; unlimited with --sandbox]
+    ///
+    /// Zoho is said to bear 30 requests a minute, and then to lock everybody out for a time it does not disclose. Token
+    /// requests count as well.
     #[arg(long, value_name = "N/DURATION|unlimited", env = "ZOHO_MAIL_RATE_LIMIT")]
     pub rate_limit: Option<RateLimitOption>,
 
@@ -197,15 +218,15 @@ pub struct Service {
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_REQUEST_TIMEOUT", default_value = "30s", value_parser = positive)]
     pub request_timeout: Duration,
 
-    /// Bound of an account's wait after its first failure; doubled with each further one
+    /// Longest wait of an account after its first failure; doubled with each further one
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MIN", default_value = "1s", value_parser = positive)]
     pub retry_min: Duration,
 
-    /// Largest bound of an account's wait after failures
+    /// Longest wait of an account after any number of failures
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MAX", default_value = "5m", value_parser = positive)]
     pub retry_max: Duration,
 
-    /// How long everybody pauses when throttled and not told how long
+    /// How long everybody pauses when the service throttles and does not say for how long
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_THROTTLE_PAUSE", default_value = "15m", value_parser = positive)]
     pub throttle_pause: Duration,
 }
@@ -233,7 +254,9 @@ impl Service {
         shutdown_grace: Duration,
     ) -> Result<Settings, UsageError> {
         if self.retry_min > self.retry_max {
-            return Err(UsageError("--retry-min is longer than --retry-max".into()));
+            return Err(UsageError(
+                "--retry-min is longer than --retry-max: make it shorter, or the other longer".into(),
+            ));
         }
         Ok(Settings {
             mode,
@@ -251,8 +274,11 @@ impl Service {
 
 /// What only the daemon needs.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Daemon")]
 pub struct Daemon {
-    /// A change is read after this long without another one (5s at most)
+    /// A change is read after this long without another one
+    ///
+    /// From 1ms to 5s. A folder that never comes to rest is read after 5s all the same.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DEBOUNCE", default_value = "200ms", value_parser = debounce)]
     pub debounce: Duration,
 
@@ -260,23 +286,35 @@ pub struct Daemon {
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RESYNC_INTERVAL", default_value = "10m", value_parser = positive)]
     pub resync_interval: Duration,
 
-    /// Reserved: reading the service's state is not part of this version
-    #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = ["off"])]
-    pub drift_interval: String,
+    /// Reserved: this version does not read the service's state, so only off is taken
+    #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = drift)]
+    pub drift_interval: Drift,
 
     /// Address of /healthz, /readyz, /metrics and /status
+    ///
+    /// The pages ask for no password and show names and addresses: open them to those only who may read the manifests.
     #[arg(long, value_name = "ADDR|off", env = "ZOHO_MAIL_LISTEN", default_value = "127.0.0.1:8686")]
     pub listen: Listen,
 
-    /// How long a stop waits for what is in flight
+    /// How long a stop waits for what is in flight; a second signal ends the wait
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_SHUTDOWN_GRACE", default_value = "25s", value_parser = positive)]
     pub shutdown_grace: Duration,
 }
 
+/// `--drift-interval`: the only value so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drift;
+
+fn drift(text: &str) -> Result<Drift, String> {
+    if text == "off" {
+        return Ok(Drift);
+    }
+    Err("this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off"
+        .into())
+}
+
 fn debounce(text: &str) -> Result<Duration, String> {
-    let quiet = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let range = Duration::from_millis(1)..=crate::source::DEBOUNCE_MAX;
-    if range.contains(&quiet) { Ok(quiet) } else { Err("expected 1ms to 5s".into()) }
+    bounded(text, Duration::from_millis(1), crate::source::DEBOUNCE_MAX, "at least 1ms and at most 5s")
 }
 
 /// `--listen`.

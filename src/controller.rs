@@ -8,12 +8,13 @@
 //! back to the queue, and the ledger feeds the plan.
 //!
 //! The rooms inside: [`intake`] (looks become queued accounts), [`dispatch`] (queued accounts
-//! become intents, durable intents become PUTs), [`settle`] (answers become records), [`backlog`]
+//! become intents), [`launch`] (intents become durable, then PUTs), [`settle`] (answers become records), [`backlog`]
 //! (what is pending, held and stalled), [`tokens`] (one access token for everybody), [`mod@report`].
 
 pub mod backlog;
 mod dispatch;
 mod intake;
+mod launch;
 mod report;
 mod settle;
 pub mod tokens;
@@ -131,16 +132,19 @@ struct Flight {
     change: Change,
     /// What the ledger knew of the field before, to restore if the service provably did not act.
     prior: Option<FieldState>,
+    /// When the account had last lost something, likewise.
+    disruption: Option<Timestamp>,
     began: Timestamp,
     /// The access token it was sent with; `None` while its intent is on the way to the disk.
     token: Option<u64>,
 }
 
-/// What a commit was waited for.
-#[derive(Debug)]
-enum Commit {
-    Puts(Vec<AccountId>),
-    TokenRequest,
+/// What waits for a commit.
+#[derive(Debug, Default)]
+struct Commit {
+    puts: Vec<AccountId>,
+    /// A token request, and when it was begun.
+    token_request: Option<Timestamp>,
 }
 
 /// Owner of all state. Built by a command, run to its end, then taken apart.
@@ -159,12 +163,15 @@ pub struct Controller<T: Transport, J: Journal> {
     backlog: Backlog,
     flights: BTreeMap<AccountId, Flight>,
     commits: BTreeMap<u64, Commit>,
+    /// What waits for the records that are not written yet.
+    next_commit: Commit,
     /// Accounts whose intents are durable and whose PUTs wait for their turn, in the order of their intents.
     durable: VecDeque<AccountId>,
     /// How many PUTs were answered during the last commit, and since.
     answered: usize,
     answered_since: usize,
     unwritten: Vec<Record>,
+    unwritten_since: Timestamp,
     ticket: u64,
     answers_out: mpsc::Sender<Event>,
     answers: mpsc::Receiver<Event>,
@@ -207,7 +214,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
         let (report, reports) = watch::channel(Report::default());
         let controller = Self {
-            throttle: Throttle::restore(settings.rate_limit, settings.request_timeout, &ledger, now),
+            throttle: Throttle::restore(
+                settings.rate_limit,
+                dispatch::INTENT_AGE_MAX + settings.request_timeout,
+                &ledger,
+                now,
+            ),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             tokens: Tokens::new(credentials),
             // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
@@ -219,10 +231,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             queue: WorkQueue::default(),
             flights: BTreeMap::new(),
             commits: BTreeMap::new(),
+            next_commit: Commit::default(),
             durable: VecDeque::new(),
             answered: 0,
             answered_since: 0,
             unwritten: Vec::new(),
+            unwritten_since: now,
             ticket: 0,
             waiting: None,
             turned_at: now,
@@ -255,14 +269,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             self.launch();
             self.dispatch();
-            self.write_if_any();
+            self.write_if_due();
             self.publish();
             if turn.is_err() || self.has_ended() {
                 break turn;
             }
         };
         self.take_back_unsent();
-        self.write_if_any();
+        self.write();
         Ended { summary: self.summary(), journal: self.journal, result }
     }
 
@@ -307,10 +321,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Committed::Durable { ticket, took } => {
                 self.metrics.ledger_committed(took);
                 self.answered = std::mem::take(&mut self.answered_since);
-                match self.commits.remove(&ticket) {
-                    Some(Commit::Puts(accounts)) => self.durable.extend(accounts),
-                    Some(Commit::TokenRequest) => self.fetch_token(),
-                    None => {}
+                let Commit { puts, token_request } = self.commits.remove(&ticket).unwrap_or_default();
+                self.durable.extend(puts);
+                if let Some(begun) = token_request {
+                    self.fetch_token(begun);
                 }
             }
             Committed::Stopped { error } => {
@@ -357,20 +371,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// Lives through `record`, and keeps it for the next [`Self::write`].
     fn record(&mut self, record: Record) {
+        if self.unwritten.is_empty() {
+            self.unwritten_since = self.clock.now();
+        }
         self.ledger.apply(record.clone());
         self.unwritten.push(record);
     }
 
-    fn write_if_any(&mut self) {
+    /// Hands all records over. What waits for them goes on when they are durable.
+    fn write(&mut self) {
         if !self.unwritten.is_empty() {
-            self.write();
+            self.ticket += 1;
+            self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
+            self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
         }
-    }
-
-    /// Hands all records over; the returned ticket comes back when they are durable.
-    fn write(&mut self) -> u64 {
-        self.ticket += 1;
-        self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
-        self.ticket
     }
 }

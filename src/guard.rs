@@ -80,7 +80,7 @@ impl fmt::Display for DisruptionBudget {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Accounts that lost something within the window.
+    /// Accounts that lost something within the window, or may have.
     pub applied: usize,
     /// Accounts that would lose something now, and did not within the window.
     pub pending: usize,
@@ -135,7 +135,8 @@ impl Guard {
         }
     }
 
-    /// Notes that `account` lost something at `at`.
+    /// Notes that `account` lost something at `at`, or that a PUT which takes something away was begun
+    /// then: from that moment on nobody knows that it did not act, whatever becomes of the manifest.
     pub fn applied(&mut self, account: AccountId, at: Timestamp) {
         match self.applied.insert(account, at) {
             Some(before) => {
@@ -145,6 +146,19 @@ impl Guard {
             None => {}
         }
         self.applied_by_time.insert((at, account));
+    }
+
+    /// Notes that the PUT begun last did not act: `account` lost something at `before`, or never.
+    pub fn undo(&mut self, account: AccountId, before: Option<Timestamp>) {
+        if let Some(at) = self.applied.remove(&account) {
+            self.applied_by_time.remove(&(at, account));
+            if self.pending.contains(&account) {
+                self.both -= 1;
+            }
+        }
+        if let Some(before) = before {
+            self.applied(account, before);
+        }
     }
 
     /// The verdict at `now` for `managed` accounts. The same for every pending disruption.

@@ -5,7 +5,7 @@
 //! applied, a pause the service imposed.
 //! Invariants: the ledger never claims what the service has not acknowledged; applying the
 //! journal's records to the snapshot gives the same value as living through them; everything
-//! remembered is bounded. Absent by design: files (see [`file`]) and the clock.
+//! remembered is bounded. Absent by design: files (see [`mod@file`]) and the clock.
 
 mod fault;
 pub mod file;
@@ -99,7 +99,7 @@ pub struct Ledger {
     pub requests: VecDeque<Timestamp>,
     /// When tokens were requested, oldest first.
     pub token_requests: VecDeque<Timestamp>,
-    /// When each account last lost something.
+    /// When each account last lost something, or may have: a PUT in doubt counts.
     pub disruptions: BTreeMap<AccountId, Timestamp>,
     /// The pause in force when the program last heard from the service.
     pub pause: Option<ImposedPause>,
@@ -128,7 +128,11 @@ impl Ledger {
     pub fn apply(&mut self, record: Record) {
         self.serial += 1;
         match record {
-            Record::Intent { at, account, name, zuid, field, to: _, spec_hash } => {
+            Record::Intent { at, account, name, zuid, field, to, spec_hash } => {
+                if !to {
+                    // It may act from now on, whatever else becomes known of it.
+                    self.disruptions.insert(account, at);
+                }
                 let row = self.observe(account, name, zuid, spec_hash);
                 *row.field_mut(field) = Some(FieldState::InDoubt { since: at });
                 remember(&mut self.requests, at);
@@ -141,7 +145,11 @@ impl Ledger {
                     *row.field_mut(field) = Some(FieldState::Applied { value, applied_at: at, source });
                 }
             }
-            Record::NotApplied { account, field, restore } => {
+            Record::NotApplied { account, field, restore, disruption } => {
+                match disruption {
+                    Some(at) => self.disruptions.insert(account, at),
+                    None => self.disruptions.remove(&account),
+                };
                 if let Some(row) = self.accounts.get_mut(&account) {
                     *row.field_mut(field) = restore;
                 }
@@ -220,7 +228,7 @@ mod tests {
     fn what_provably_did_not_happen_leaves_the_field_as_it_was() {
         let before = after(Ledger::new(owner()), &[intent(1, Field::Enabled, true), applied(1, Field::Enabled, true)]);
         let restore = before.accounts[&account(1)].enabled.clone();
-        let not_applied = Record::NotApplied { account: account(1), field: Field::Enabled, restore };
+        let not_applied = Record::NotApplied { account: account(1), field: Field::Enabled, restore, disruption: None };
         let ledger = after(before.clone(), &[intent(1, Field::Enabled, false), not_applied]);
         assert_eq!(ledger.accounts, before.accounts);
         assert!(ledger.disruptions.is_empty());

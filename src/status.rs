@@ -1,7 +1,7 @@
 //! What operators see of an account: a Kubernetes-style object with conditions.
 //!
-//! In: an account's desired state, its ledger row, and whether the budget holds it. Out: an
-//! [`Item`], and the [`MailAccountList`] that `status -o json` and `/status` share.
+//! In: an account's desired state, its ledger row, whether the budget holds it, and what keeps
+//! everybody waiting. Out: an [`Item`], and the [`MailAccountList`] that `status -o json` and `/status` share.
 //! Invariants: a pure function of its arguments, so the daemon and the command say the same;
 //! `Ready` is `True` only when the service acknowledged all that is desired. Meaning of the
 //! conditions: kstatus. `AGE` is the time since the last transition.
@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::account::{AccountId, Field, Zuid};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, DesiredState, Standing};
-use crate::guard::{Guard, Verdict};
-use crate::ledger::{FieldState, Ledger, Row};
+use crate::guard::Verdict;
+use crate::ledger::{FieldState, ImposedPause, Ledger, Row};
 use crate::plan::{AccountPlan, plan_account};
 use crate::timestamp::Timestamp;
 
@@ -116,6 +116,7 @@ pub struct LastApplied {
 }
 
 /// Why an account is not ready.
+#[derive(Clone, Debug)]
 struct Trouble {
     /// `Reconciling`, `Stalled`, or neither.
     kind: Option<ConditionType>,
@@ -130,7 +131,7 @@ impl Trouble {
 }
 
 /// The generation of `desired` after `row`: the observed one, or the next if its spec was not seen yet.
-pub fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64 {
+fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64 {
     match (desired, row) {
         (None, _) => 0,
         (Some(_), None) => 1,
@@ -138,21 +139,45 @@ pub fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64
     }
 }
 
+/// Why no account's request can start now.
+#[derive(Clone, Debug)]
+pub struct Standstill(Trouble);
+
+impl Standstill {
+    /// The service told everybody to wait.
+    pub fn paused(pause: ImposedPause) -> Self {
+        let message = format!("no request starts before {}, when the pause the service imposed is over", pause.until);
+        Self(Trouble::new(ConditionType::Reconciling, pause.reason, message))
+    }
+
+    /// The credentials were refused, in the service's words.
+    pub fn refused(why: &str) -> Self {
+        Self(Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why))
+    }
+
+    /// The ledger cannot be written.
+    pub fn unrecorded(why: &str) -> Self {
+        Self(Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why))
+    }
+}
+
 /// Everything known about an account that decides its status.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
+struct Facts<'a> {
     /// Its desired state, if a manifest declares it.
-    pub desired: Option<DesiredAccount<'a>>,
+    desired: Option<DesiredAccount<'a>>,
     /// Its ledger row, if it was ever touched.
-    pub row: Option<&'a Row>,
+    row: Option<&'a Row>,
     /// Whether its manifest's file is broken, though it declares nothing readable.
-    pub broken: bool,
+    broken: bool,
     /// The budget's sum, if it holds the account's disruptions.
-    pub held: Option<Verdict>,
+    held: Option<Verdict>,
+    /// Why no account's request can start now.
+    standstill: Option<&'a Standstill>,
 }
 
 /// The status of one account at `now`.
-pub fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
+fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     let Facts { desired, row, .. } = facts;
     let plan = plan_account(account, desired, row, now);
     let trouble = trouble(&plan, facts);
@@ -213,15 +238,16 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};
     let Some(desired) = facts.desired else {
         return Some(if facts.broken {
-            let message = "its manifest is broken; see `validate`. Nothing is PUT until it is repaired";
+            let message = "its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired";
             Trouble::new(Stalled, Reason::InvalidManifest, message)
         } else {
-            Trouble::new(None, Reason::Orphaned, "its manifest is gone; nothing is PUT")
+            Trouble::new(None, Reason::Orphaned, "its manifest is gone; nothing is PUT for it")
         });
     };
     match desired.standing {
         Standing::Duplicate { other } => {
-            let message = format!("{} and {other} both declare it; nothing is PUT for either", desired.source);
+            let message =
+                format!("{} and {other} share an account or a name; nothing is PUT for either", desired.source);
             return Some(Trouble::new(Stalled, Reason::DuplicateAccount, message));
         }
         Standing::LastGood => {
@@ -234,12 +260,20 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         return Some(Trouble::new(None, Reason::Suspended, suspension(desired)));
     }
     let first = plan.changes.first()?;
-    if let Some(told) = told(facts) {
-        return Some(Trouble::new(told.kind, told.reason, told.message.clone()));
+    let told = told(facts).map(|told| Trouble::new(told.kind, told.reason, told.message.clone()));
+    if told.as_ref().is_some_and(|told| told.kind == Some(Stalled)) {
+        return told;
     }
     if let Some(verdict) = facts.held.filter(|_| plan.is_disruption()) {
         let message = format!("{}: held by the disruption budget ({verdict})", describe(plan));
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
+    }
+    if let Some(Standstill(trouble)) = facts.standstill {
+        let message = format!("{}: {}", describe(plan), trouble.message);
+        return Some(Trouble { message: message.into(), ..*trouble });
+    }
+    if told.is_some() {
+        return told;
     }
     let reason = match first.from {
         crate::change::Known::InDoubt => Reason::InDoubt,
@@ -280,28 +314,25 @@ fn last_transition(row: Option<&Row>, in_trouble: bool) -> Option<Timestamp> {
     moments.max()
 }
 
-/// The status of every account at `now`, declared or remembered. `broken` names the files with problems.
+/// The status of every account at `now`, declared or remembered. `held` gives the budget's sum for an account whose
+/// disruptions it holds.
 pub fn list(
     desired: &DesiredState,
     ledger: &Ledger,
-    mut guard: Guard,
-    broken: &BTreeSet<Arc<str>>,
+    held: impl Fn(AccountId) -> Option<Verdict>,
+    standstill: Option<&Standstill>,
     now: Timestamp,
 ) -> MailAccountList {
-    for (account, declared) in desired.iter() {
-        let plan = plan_account(account, Some(declared), ledger.accounts.get(&account), now);
-        guard.set_pending(account, plan.is_disruption());
-    }
-    let verdict = guard.verdict(desired.managed(), now);
-    let held = Some(verdict).filter(|verdict| verdict.exceeded());
+    let broken: BTreeSet<Arc<str>> = desired.problems().map(|problem| Arc::clone(&problem.path)).collect();
     let declared = desired.iter().map(|(account, declared)| {
         let row = ledger.accounts.get(&account);
-        item(account, Facts { desired: Some(declared), row, broken: false, held }, now)
+        let facts = Facts { desired: Some(declared), row, broken: false, held: held(account), standstill };
+        item(account, facts, now)
     });
     let undeclared = ledger.accounts.iter().filter(|(account, _)| desired.get(**account).is_none());
     let remembered = undeclared.map(|(account, row)| {
         let broken = last_source(row).is_some_and(|path| broken.contains(path));
-        item(*account, Facts { desired: None, row: Some(row), broken, held }, now)
+        item(*account, Facts { row: Some(row), broken, ..Facts::default() }, now)
     });
     MailAccountList::new(declared.chain(remembered).collect())
 }

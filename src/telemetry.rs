@@ -2,18 +2,23 @@
 //!
 //! In: `--log-format` and `--log-level`. Out: the process-wide subscriber.
 //! Invariants: standard output belongs to what a command prints; control characters of untrusted
-//! text never reach a terminal.
+//! text never reach a terminal, in neither format; a reader that went away ends nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use crate::timestamp::Timestamp;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,44 +31,65 @@ pub enum LogFormat {
 
 /// Why logging could not begin.
 #[derive(Debug, thiserror::Error)]
-#[error("--log-level {level:?} is not a filter such as `info` or `zoho_mail_reconciler=debug`")]
+#[error(
+    "invalid value {level:?} for '--log-level <FILTER>': expected off, error, warn, info, debug or trace, or a filter by \
+     module such as info,zoho_mail_reconciler::source=debug"
+)]
 pub struct InvalidLevel {
     level: String,
-    #[source]
-    source: tracing_subscriber::filter::ParseError,
 }
 
 /// Starts logging for the life of the process. A second call changes nothing.
 pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
-    let filter = EnvFilter::try_new(level).map_err(|source| InvalidLevel { level: level.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Terminal).with_target(false);
+    // A misspelt level would be taken for the name of a module, and everything else be silenced.
+    let misspelt = |part: &str| part.is_empty() || !part.contains('=') && part.trim().parse::<LevelFilter>().is_err();
+    let filter = EnvFilter::try_new(level).ok().filter(|_| !level.split(',').any(misspelt));
+    let filter = filter.ok_or_else(|| InvalidLevel { level: level.to_owned() })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_timer(Millis);
     // A subscriber that is already there (a test's) stays.
     let _ = match format {
-        LogFormat::Text => builder.with_ansi(use_colour()).fmt_fields(EscapedFields).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            let text = builder.with_ansi(use_colour()).fmt_fields(EscapedFields);
+            text.with_writer(|| Terminal { json: false }).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).with_writer(|| Terminal { json: true }).try_init(),
     };
     Ok(())
+}
+
+/// Moments as the ledger writes them: UTC with milliseconds.
+struct Millis;
+
+impl FormatTime for Millis {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", Timestamp::from(SystemTime::now()))
+    }
 }
 
 /// The progress bar that shares standard error with the log.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
-/// Makes room for log lines above `bar` from now on.
-pub fn share_terminal(bar: ProgressBar) {
-    // One bar a process; a second one would only flicker.
-    let _ = BAR.set(bar);
+/// Makes room for log lines above `bar` from now on. One bar a process; a second call changes nothing.
+pub fn share_terminal(bar: &ProgressBar) {
+    BAR.get_or_init(|| bar.clone());
 }
 
 /// Standard error, around the bar.
-struct Terminal;
+struct Terminal {
+    /// Whether lines are JSON, which has escapes of its own.
+    json: bool,
+}
 
 impl std::io::Write for Terminal {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let write = || std::io::stderr().lock().write(line);
+        let shown = if self.json && !line.is_ascii() { escape_json(line) } else { Cow::Borrowed(line) };
+        // Whoever read the log may be gone, and the disk below it full: the work goes on.
+        let write = || drop(std::io::stderr().lock().write_all(&shown));
         match BAR.get().filter(|bar| !bar.is_finished()) {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -120,13 +146,38 @@ impl Visit for EscapedVisitor<'_> {
     }
 }
 
-/// `text` without anything that moves a cursor, starts a line, or reverses what is read.
+/// `text` without anything that moves a cursor, starts a line, reverses what is read, or cannot be seen.
 pub fn escape(text: &str) -> String {
-    let dangerous = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let escaped = text.chars().map(|c| if dangerous(c) { c.escape_default().to_string() } else { c.to_string() });
-    escaped.collect()
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceptive(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    escaped
+}
+
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A line of JSON in which deceptive characters, which stand in its strings only, are escaped as JSON escapes them.
+/// The newline at its end stays, and ASCII's control characters are escaped already.
+fn escape_json(line: &[u8]) -> Cow<'_, [u8]> {
+    let Ok(text) = std::str::from_utf8(line) else { return Cow::Borrowed(line) };
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() || !is_deceptive(c) {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            let _ = fmt::Write::write_fmt(&mut escaped, format_args!("\\u{unit:04x}"));
+        }
+    }
+    Cow::Owned(escaped.into_bytes())
 }
 
 #[cfg(test)]
@@ -136,5 +187,22 @@ mod tests {
     #[test]
     fn untrusted_text_cannot_forge_a_line_or_move_the_cursor() {
         assert_eq!(escape("a\nb\u{1b}[31m\u{202e}ü"), "a\\nb\\u{1b}[31m\\u{202e}ü");
+    }
+
+    #[test]
+    fn a_line_of_json_says_the_same_without_deceptive_characters() {
+        let text = "ü \u{202e}x\u{85}\u{e0041}\u{1b}";
+        let line = format!("{}\n", serde_json::json!({ "why": text }));
+        let shown = escape_json(line.as_bytes());
+        let shown = std::str::from_utf8(&shown).unwrap();
+        assert_eq!(shown, "{\"why\":\"ü \\u202ex\\u0085\\udb40\\udc41\\u001b\"}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(shown).unwrap()["why"], text);
+    }
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for bad in ["inof", "", "info,warning!", "a=b=c", "zoho_mail_reconciler=loud"] {
+            assert!(start(LogFormat::Text, bad).is_err(), "{bad:?}");
+        }
     }
 }

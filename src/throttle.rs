@@ -176,9 +176,9 @@ pub struct Throttle {
 
 impl Throttle {
     /// A throttle that remembers what the ledger does. A request that was under way when the process
-    /// died ended at most `request_timeout` after its start, and before `now`.
-    pub fn restore(limit: Option<RateLimit>, request_timeout: Duration, ledger: &Ledger, now: Timestamp) -> Self {
-        let remembered = |stamps| Window::restore(stamps, request_timeout, now);
+    /// died ended at most `lateness` after its intent, and before `now`.
+    pub fn restore(limit: Option<RateLimit>, lateness: Duration, ledger: &Ledger, now: Timestamp) -> Self {
+        let remembered = |stamps| Window::restore(stamps, lateness, now);
         Self {
             limit,
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
@@ -229,9 +229,9 @@ impl Throttle {
         }
     }
 
-    /// Whether a PUT that was begun may still leave at `now`: no pause was imposed meanwhile, and the breaker did not open.
+    /// Whether what was begun may still leave at `now`: nobody was told to wait meanwhile.
     pub fn may_leave(&self, now: Timestamp) -> bool {
-        self.pause(now).is_none() && !matches!(self.breaker, Breaker::Open { until, .. } if until > now)
+        self.pause(now).is_none() && !matches!(self.breaker, Breaker::Open { .. })
     }
 
     /// A PUT that was begun never left.
@@ -268,6 +268,12 @@ impl Throttle {
     pub fn begin_token(&mut self) {
         self.requests.begin();
         self.tokens.begin();
+    }
+
+    /// A token request that was begun never left.
+    pub fn cancel_token(&mut self) {
+        self.requests.cancel();
+        self.tokens.cancel();
     }
 
     /// A token request ended at `now`.
@@ -334,180 +340,4 @@ impl Throttle {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::account::{AccountId, Field};
-    use crate::ledger::{Owner, Record};
-    use proptest::prelude::*;
-
-    fn ms(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
-
-    fn empty() -> Ledger {
-        Ledger::new(Owner::Sandbox)
-    }
-
-    fn throttle(limit: &str, now: Timestamp) -> Throttle {
-        Throttle::restore(limit.parse().ok(), Duration::from_secs(30), &empty(), now)
-    }
-
-    #[test]
-    fn a_rate_limit_reads_as_it_prints() {
-        assert_eq!("25/1m".parse::<RateLimit>().unwrap().to_string(), "25/1m");
-        for bad in ["25", "0/1m", "25/0s", "-1/1m", "1/2days", "10001/1m", "x/1m", "1/x", "unlimited"] {
-            assert_eq!(bad.parse::<RateLimit>(), Err(InvalidRateLimit), "{bad}");
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Pass(u64),
-        Request { latency: u64 },
-        Restart,
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            4 => (0..400_u64).prop_map(Step::Pass),
-            8 => (0..300_u64).prop_map(|latency| Step::Request { latency }),
-            1 => Just(Step::Restart),
-        ];
-        prop::collection::vec(step, 1..200)
-    }
-
-    fn record(account: u64, at: Timestamp) -> Record {
-        Record::Intent {
-            at,
-            account: AccountId::new(account + 1).unwrap(),
-            name: "a".into(),
-            zuid: None,
-            field: Field::Enabled,
-            to: true,
-            spec_hash: 0,
-        }
-    }
-
-    /// The most requests that the service can have seen within any span of `per`, when each of them
-    /// arrived at the worst moment between its start and its end.
-    fn busiest_window(requests: &[(u64, u64)], per: u64) -> usize {
-        let within =
-            |(_, end): &(u64, u64)| requests.iter().filter(|(start, e)| e >= end && *start < end + per).count();
-        requests.iter().map(within).max().unwrap_or(0)
-    }
-
-    proptest! {
-        #[test]
-        fn no_window_ever_exceeds_the_request_budget(steps in steps()) {
-            let (per, timeout) = (1000, Duration::from_millis(300));
-            let limit = Some(RateLimit { count: 3, per: Duration::from_millis(per) });
-            let (mut now, mut ledger) = (10_000, empty());
-            let mut throttle = Throttle::restore(limit, timeout, &ledger, ms(now));
-            let (mut running, mut sent): (Vec<(u64, u64)>, Vec<(u64, u64)>) = (vec![], vec![]);
-            for step in steps {
-                match step {
-                    Step::Pass(millis) => now += millis,
-                    Step::Request { latency } => {
-                        if throttle.admit_put(ms(now)) == Admission::Now {
-                            throttle.begin_put();
-                            ledger.apply(record(sent.len() as u64, ms(now)));
-                            running.push((now, now + latency));
-                            sent.push((now, now + latency));
-                        }
-                    }
-                    Step::Restart => {
-                        running.clear();
-                        for (_, end) in &mut sent {
-                            *end = (*end).min(now);
-                        }
-                        throttle = Throttle::restore(limit, timeout, &ledger, ms(now));
-                    }
-                }
-                running.sort_by_key(|(_, end)| *end);
-                while let Some(&(_, end)) = running.first().filter(|(_, end)| *end <= now) {
-                    running.remove(0);
-                    throttle.end_put(true, ms(end));
-                }
-            }
-            prop_assert!(busiest_window(&sent, per) <= 3, "{sent:?}");
-        }
-    }
-
-    #[test]
-    fn a_full_window_says_when_it_has_room_again() {
-        let mut throttle = throttle("2/1m", ms(0));
-        for at in [0, 1000] {
-            assert_eq!(throttle.admit_put(ms(at)), Admission::Now);
-            throttle.begin_put();
-        }
-        assert_eq!(throttle.admit_put(ms(1000)), Admission::AfterAnother(Wait::RateLimit));
-        throttle.end_put(true, ms(1500));
-        assert_eq!(throttle.admit_put(ms(1500)), Admission::At(ms(61_500), Wait::RateLimit));
-        throttle.end_put(true, ms(2000));
-        assert_eq!(throttle.admit_put(ms(61_500)), Admission::Now);
-        assert_eq!(throttle.room(ms(61_500)), Some(1));
-        assert_eq!(throttle.estimate(4, ms(61_500)), Duration::from_secs(120));
-    }
-
-    #[test]
-    fn an_imposed_pause_is_never_jumped_or_shortened_and_ends_with_one_probe() {
-        let mut throttle = throttle("unlimited", ms(0));
-        assert!(throttle.impose(ms(900_000), Reason::Throttled, ms(0)).is_some());
-        assert!(throttle.impose(ms(5_000), Reason::Throttled, ms(0)).is_none());
-        let paused = Admission::At(ms(900_000), Wait::Paused(Reason::Throttled));
-        assert_eq!(throttle.admit_put(ms(899_999)), paused);
-        assert_eq!(throttle.admit_token(ms(899_999)), paused);
-        assert_eq!(throttle.admit_put(ms(900_000)), Admission::Now);
-        throttle.begin_put();
-        assert_eq!(throttle.admit_put(ms(900_000)), Admission::AfterAnother(Wait::Probe));
-        throttle.end_put(true, ms(900_100));
-        assert_eq!(throttle.admit_put(ms(900_100)), Admission::Now);
-    }
-
-    #[test]
-    fn a_pause_outlives_a_restart() {
-        let mut ledger = empty();
-        let pause = Some(ImposedPause { until: ms(60_000), reason: Reason::Throttled });
-        ledger.apply(Record::Pause { pause });
-        let mut throttle = Throttle::restore(None, Duration::from_secs(30), &ledger, ms(1_000));
-        assert_eq!(throttle.admit_put(ms(1_000)), Admission::At(ms(60_000), Wait::Paused(Reason::Throttled)));
-    }
-
-    #[test]
-    fn the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request() {
-        let mut throttle = throttle("unlimited", ms(0));
-        for n in 1..=BREAKER_FAILURES {
-            throttle.begin_put();
-            assert_eq!(throttle.end_put(false, ms(0)), n == BREAKER_FAILURES);
-        }
-        assert_eq!(throttle.admit_put(ms(0)), Admission::At(ms(5_000), Wait::Breaker));
-        assert_eq!(throttle.admit_put(ms(5_000)), Admission::Now);
-        throttle.begin_put();
-        assert_eq!(throttle.admit_put(ms(5_000)), Admission::AfterAnother(Wait::Probe));
-        assert!(throttle.end_put(false, ms(6_000)));
-        assert_eq!(throttle.admit_put(ms(6_000)), Admission::At(ms(16_000), Wait::Breaker));
-        throttle.begin_put();
-        throttle.end_put(true, ms(16_000));
-        assert_eq!(throttle.failed_probes(), 0);
-        assert_eq!(throttle.admit_put(ms(16_000)), Admission::Now);
-    }
-
-    #[test]
-    fn token_requests_have_a_limit_of_their_own_that_a_restart_remembers() {
-        let mut ledger = empty();
-        for n in 0..10 {
-            ledger.apply(Record::TokenRequest { at: ms(n * 1000) });
-        }
-        let mut throttle = Throttle::restore(None, Duration::from_secs(30), &ledger, ms(10_000));
-        assert_eq!(throttle.admit_token(ms(10_000)), Admission::At(ms(610_000), Wait::TokenLimit));
-        assert_eq!(throttle.admit_put(ms(10_000)), Admission::Now);
-    }
-
-    #[test]
-    fn moments_from_a_clock_that_ran_ahead_count_as_now() {
-        let mut ledger = empty();
-        ledger.apply(record(0, ms(999_000_000)));
-        let mut throttle = Throttle::restore("1/1m".parse().ok(), Duration::from_secs(30), &ledger, ms(5_000));
-        assert_eq!(throttle.admit_put(ms(5_000)), Admission::At(ms(65_000), Wait::RateLimit));
-    }
-}
+mod tests;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::engine::{self, Engine};
-use super::{Exit, load, print, progress};
+use super::plan::HELD_ADVICE;
+use super::{Exit, count, load, note, print, progress};
 use crate::config::{Disruptions, Folder, Service, Target};
 use crate::controller::Mode;
 use crate::report::{Summary, Unapplied};
-use crate::shutdown;
+use crate::{shutdown, telemetry};
 
 /// A manifest younger than this is looked at twice, for it may be half-written: the daemon's default debounce.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -42,12 +43,14 @@ impl Apply {
     async fn pass(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions } = self;
         let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE)?;
+        // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
+        let (root, auth) = (folder.desired_state.clone(), target.auth.into());
+        let reading = tokio::task::spawn_blocking(move || load::batch(&root, auth, Some(SETTLE)));
         let engine = engine::build(&target, &service, settings).await?;
         let Engine { controller, reports, clock, inputs, outside, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {})?;
-        let auth = target.auth.into();
-        let batch = tokio::task::block_in_place(|| load::batch(&folder.desired_state, auth, Some(SETTLE)))?;
+        let batch = reading.await??;
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;
         let bar = progress::show(reports.clone(), settings.rate_limit, clock, cancel.clone());
@@ -58,13 +61,16 @@ impl Apply {
             let report = reports.borrow();
             (report.problems, report.ledger_error.clone())
         };
+        print(&text(&ended.summary))?;
+        if problems > 0 {
+            let (folder, problems) = (folder.desired_state.display(), count(problems, "problem"));
+            note(&format!("{problems} in manifests; what they declare was left as it is; see `validate {folder}`"));
+        }
         if let Some(error) = ledger_error {
             // Nothing was sent that is not on the disk; closing would fail for the same reason.
-            print(&text(&ended.summary, problems))?;
             anyhow::bail!("the ledger cannot be written: {error}");
         }
         let summary = engine::close(ended)?;
-        print(&text(&summary, problems))?;
         Ok(match &summary {
             _ if problems > 0 => Exit::Failed,
             Summary { failed, in_doubt, .. } if !failed.is_empty() || !in_doubt.is_empty() => Exit::Failed,
@@ -75,10 +81,11 @@ impl Apply {
 }
 
 /// What the pass came to, for people.
-fn text(summary: &Summary, problems: usize) -> String {
+fn text(summary: &Summary) -> String {
     let Summary { planned, applied, held, failed, in_doubt, disruptions, gave_up } = summary;
     let mut text = String::new();
-    for (title, changes) in [("Failed", failed), ("In doubt", in_doubt), ("Held", held)] {
+    let doubt = "In doubt (sent, and its end is not known; the next apply sends what is wanted then)";
+    for (title, changes) in [("Failed", failed), (doubt, in_doubt), ("Held", held)] {
         // Writing to a String cannot fail.
         let _ = write_list(&mut text, title, changes);
     }
@@ -86,14 +93,7 @@ fn text(summary: &Summary, problems: usize) -> String {
         let _ = writeln!(text, "Gave up: {why}.");
     }
     if !held.is_empty() {
-        let _ = writeln!(
-            text,
-            "Held by the disruption budget: {disruptions}. If all of them are meant, raise --disruption-budget for one \
-             apply; else look for the mistake."
-        );
-    }
-    if problems > 0 {
-        let _ = writeln!(text, "{problems} problem(s) in manifests; see `validate`. Their accounts were left alone.");
+        let _ = writeln!(text, "Held by the disruption budget: {disruptions}. {HELD_ADVICE}");
     }
     let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());
     let _ =
@@ -106,8 +106,13 @@ fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt
         return Ok(());
     }
     writeln!(text, "{title}:")?;
-    for Unapplied { change, why } in changes.iter().take(LISTED) {
-        writeln!(text, "  {change}, {}\n    {why}", change.source)?;
+    // One cause is told once, however many changes met it.
+    for alike in changes[..changes.len().min(LISTED)].chunk_by(|a, b| a.why == b.why) {
+        for Unapplied { change, .. } in alike {
+            writeln!(text, "  {change}, {}", change.source)?;
+        }
+        let why = alike.first().map_or("", |unapplied| &unapplied.why);
+        writeln!(text, "    {}", telemetry::escape(why))?;
     }
     if changes.len() > LISTED {
         writeln!(text, "  and {} more; see `status`", changes.len() - LISTED)?;

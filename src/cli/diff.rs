@@ -7,7 +7,7 @@ use clap::Args;
 use similar::TextDiff;
 
 use super::plan::{Comparison, compare};
-use super::{Exit, load, print};
+use super::{Exit, count, load, note, print};
 use crate::account::Field;
 use crate::change::{Change, Known};
 use crate::config::{Disruptions, Folder, Target};
@@ -26,12 +26,17 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let Comparison { desired, ledger, reviewed } = compare(&self.folder, &self.target, &self.disruptions)?;
+        let Comparison { ledger, reviewed, problems, .. } = compare(&self.folder, &self.target, &self.disruptions)?;
+        let held = reviewed.held.len();
         let mut changes = [reviewed.allowed, reviewed.held].concat();
         changes.sort_by_key(|change| (change.account, change.field));
         let accounts = changes.chunk_by(|a, b| a.account == b.account);
         print(&accounts.map(|changes| unified(changes, &ledger)).collect::<String>())?;
-        if load::print_problems(&desired) > 0 {
+        if held > 0 {
+            note(&format!("the disruption budget holds {} of these; see `plan`", count(held, "change")));
+        }
+        load::complain_of(&problems);
+        if !problems.is_empty() {
             // More than 1 is an error, as with kubectl diff.
             return Ok(Exit::Changes);
         }

@@ -13,7 +13,7 @@ use tracing::info;
 use crate::account::Field;
 use crate::change::Known;
 use crate::clock::Clock;
-use crate::config::{Service, Target, UsageError};
+use crate::config::{Auth, Service, Target, UsageError};
 use crate::controller::{Controller, Ended, Inputs, Settings};
 use crate::ledger::Ledger;
 use crate::ledger::file::LedgerFile;
@@ -73,23 +73,26 @@ pub(super) struct Outside {
 pub(super) async fn build(target: &Target, service: &Service, settings: Settings) -> anyhow::Result<Engine> {
     let (committed_out, committed) = mpsc::unbounded_channel();
     let path = target.ledger_file();
-    let owner = target.owner()?;
+    let (owner, principal) = (target.owner()?, target.principal()?);
+    // What is wrong with the options is said before a file is made.
+    let real = if target.sandbox { None } else { Some(credentials()?) };
     let (file, ledger) = tokio::task::block_in_place(|| LedgerFile::open(&path, owner, committed_out))?;
     let cancel = CancellationToken::new();
-    let (api, accounts, credentials) = if target.sandbox {
-        let url = embed_sandbox(target, &ledger, cancel.clone()).await?;
-        info!(%url, ledger = %path.display(), "sandbox: nothing that happens here reaches Zoho");
-        (url.clone(), url, sandbox_credentials(target))
-    } else {
-        let api = service.api_url.clone().unwrap_or_else(|| service.data_center.mail_url());
-        let accounts = service.accounts_url.clone().unwrap_or_else(|| service.data_center.accounts_url());
-        let credentials = CredentialSource::new(|name| std::env::var_os(name));
-        credentials.load().map_err(|error| UsageError(error.to_string()))?;
-        (api, accounts, credentials)
+    let (api, accounts, credentials) = match real {
+        None => {
+            let url = embed_sandbox(target, &ledger, cancel.clone()).await?;
+            info!(%url, ledger = %path.display(), "sandbox: nothing that happens here reaches Zoho");
+            (url.clone(), url, sandbox_credentials(target))
+        }
+        Some(credentials) => {
+            let api = service.api_url.clone().unwrap_or_else(|| service.data_center.mail_url());
+            let accounts = service.accounts_url.clone().unwrap_or_else(|| service.data_center.accounts_url());
+            (api, accounts, credentials)
+        }
     };
     let transport = HttpTransport::new(settings.request_timeout);
     transport.check(&api)?;
-    let client = Client::new(transport, api, accounts, target.principal()?);
+    let client = Client::new(transport, api, accounts, principal);
     let (looks_out, looks) = mpsc::channel(INPUTS_WAITING);
     let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
@@ -107,6 +110,13 @@ pub(super) async fn build(target: &Target, service: &Service, settings: Settings
     })
 }
 
+/// The credentials in the environment, looked at once so that a missing one is told before anything is done.
+fn credentials() -> anyhow::Result<CredentialSource> {
+    let source = CredentialSource::new(|name| std::env::var_os(name));
+    source.load().map_err(|error| UsageError(format!("{:#}", anyhow::Error::new(error))))?;
+    Ok(source)
+}
+
 /// A sandbox on a free port of this machine. Its world is what the sandbox's ledger says was applied,
 /// so that a restart finds it as it left it; accounts it never saw are adopted at their first PUT.
 async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationToken) -> anyhow::Result<BaseUrl> {
@@ -117,8 +127,9 @@ async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationTok
     let person = sandbox::sample_zuid();
     let mut world = World::new(settings);
     for (id, row) in &ledger.accounts {
-        let mut account =
-            Account::new(*id, row.zuid.unwrap_or(person), &format!("{}@sandbox.example", row.name), &row.name);
+        // With user authentication a PUT names no zuid: whatever it reached is the person's own.
+        let zuid = row.zuid.filter(|_| target.auth == Auth::Admin).unwrap_or(person);
+        let mut account = Account::new(*id, zuid, &format!("{}@sandbox.example", row.name), &row.name);
         account.mailbox_enabled = row.known(Field::Enabled) != Known::Applied(false);
         account.active_sync_enabled = row.known(Field::ActiveSyncEnabled) != Known::Applied(false);
         world.seed(account);
@@ -130,8 +141,8 @@ async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationTok
 
 fn sandbox_credentials(target: &Target) -> CredentialSource {
     let credentials = match target.auth {
-        crate::config::Auth::Admin => sandbox::Credentials::administrator(),
-        crate::config::Auth::User => sandbox::Credentials::person(sandbox::sample_zuid()),
+        Auth::Admin => sandbox::Credentials::administrator(),
+        Auth::User => sandbox::Credentials::person(sandbox::sample_zuid()),
     };
     CredentialSource::new(move |name| {
         let value = match name {

@@ -1,24 +1,23 @@
 //! Reading the folder once, for the commands that do not watch it.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
+use super::complain;
 use crate::account::AuthMode;
 use crate::controller::look;
 use crate::desired::DesiredState;
-use crate::manifest::{self, Parsed, Rules};
+use crate::manifest::{self, Parsed, Problem, Rules};
 use crate::source::{self, Batch, Root};
 
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
 /// for it may be half-written.
 pub(super) fn batch(folder: &Path, auth: AuthMode, settle: Option<Duration>) -> anyhow::Result<Batch<Parsed>> {
     let rules = Rules { auth };
-    let batch = source::load(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))
-        .with_context(|| format!("the desired state in {}", folder.display()))?;
+    let batch = source::load(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))?;
     if let Root::Unknown(why) = &batch.root {
         bail!("the desired state in {} is unknown: {why}", folder.display());
     }
@@ -35,15 +34,19 @@ pub(super) fn desired(batch: Batch<Parsed>) -> DesiredState {
     desired
 }
 
-/// The files that have problems.
-pub(super) fn broken(desired: &DesiredState) -> BTreeSet<Arc<str>> {
-    desired.problems().map(|problem| Arc::clone(&problem.path)).collect()
+/// Every problem of the manifests in `folder`, with paths as an editor or a pipeline finds them from here.
+pub(super) fn problems(desired: &DesiredState, folder: &Path) -> Vec<Problem> {
+    let shown = |path: &str| shown_path(folder, path);
+    desired.problems().map(|problem| Problem { path: shown(&problem.path), ..problem.into_owned() }).collect()
 }
 
-/// Prints each problem on a line of standard error. Returns how many there are.
-pub(super) fn print_problems(desired: &DesiredState) -> usize {
-    for problem in desired.problems() {
-        anstream::eprintln!("error: {problem}");
-    }
-    desired.problem_count()
+/// A path within `folder` as it is found from where the program was started.
+pub(super) fn shown_path(folder: &Path, path: &str) -> Arc<str> {
+    let shown = folder.join(path);
+    shown.strip_prefix(".").unwrap_or(&shown).to_string_lossy().into()
+}
+
+/// Tells of each problem on a line of standard error.
+pub(super) fn complain_of(problems: &[Problem]) {
+    problems.iter().for_each(|problem| complain(&problem.to_string()));
 }

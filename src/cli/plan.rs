@@ -1,22 +1,24 @@
 //! `plan`: what `apply` would do. Sends nothing; it never names the client that writes.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, TextOutput, load, print};
-use crate::account::AccountId;
+use super::{Exit, count, load, print};
 use crate::change::Change;
 use crate::clock::Clock;
+use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
 use crate::guard::{Guard, Reviewed, review};
 use crate::ledger::{self, Ledger};
-use crate::manifest;
-use crate::plan::plan;
+use crate::manifest::{self, Problem};
+use crate::plan::{plan, plan_account};
 use crate::status::API_VERSION;
+use crate::timestamp::Timestamp;
 
 /// `plan`.
 #[derive(Clone, Debug, Args)]
@@ -28,11 +30,23 @@ pub(super) struct Plan {
     #[command(flatten)]
     disruptions: Disruptions,
     /// How the plan is printed
-    #[arg(short, long, value_enum, default_value = "text")]
-    output: TextOutput,
+    #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
+    output: Output,
     /// Exit with 2 if there are changes, and with 3 if the disruption budget holds some of them
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     detailed_exitcode: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// Names of the accounts with changes, one a line
+    Name,
 }
 
 /// The plan as a document.
@@ -43,14 +57,38 @@ struct Document<'a> {
     kind: &'static str,
     #[serde(flatten)]
     reviewed: &'a Reviewed,
-    problems: Vec<String>,
+    problems: &'a [Problem],
 }
 
 /// What is desired, what is known, and what follows: shared by `plan` and `diff`.
 pub(super) struct Comparison {
-    pub(super) desired: DesiredState,
     pub(super) ledger: Ledger,
     pub(super) reviewed: Reviewed,
+    pub(super) problems: Vec<Problem>,
+    standing: Standing,
+}
+
+/// How many accounts are planned for, and how many are left alone.
+struct Standing {
+    planned: usize,
+    suspended: usize,
+    duplicate: usize,
+    orphaned: usize,
+}
+
+impl Standing {
+    fn count(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Self {
+        let orphaned = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
+        let mut standing = Self { planned: 0, suspended: 0, duplicate: 0, orphaned };
+        for (id, account) in desired.iter() {
+            *match plan_account(id, Some(account), None, now).blocked {
+                Some(Reason::Suspended) => &mut standing.suspended,
+                Some(_) => &mut standing.duplicate,
+                None => &mut standing.planned,
+            } += 1;
+        }
+        standing
+    }
 }
 
 /// Reads the folder and the ledger, and plans.
@@ -62,24 +100,24 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
     let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
     let changes = plan(&desired, &ledger, now).changes;
     let reviewed = review(guard, changes, desired.managed(), now);
-    Ok(Comparison { desired, ledger, reviewed })
+    let problems = load::problems(&desired, &folder.desired_state);
+    let standing = Standing::count(&desired, &ledger, now);
+    Ok(Comparison { ledger, reviewed, problems, standing })
 }
 
 impl Plan {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let Comparison { desired, ledger, reviewed } = compare(&self.folder, &self.target, &self.disruptions)?;
-        let document = || Document {
-            api_version: API_VERSION,
-            kind: "Plan",
-            reviewed: &reviewed,
-            problems: desired.problems().map(|problem| problem.to_string()).collect(),
-        };
+        let comparison = compare(&self.folder, &self.target, &self.disruptions)?;
+        let Comparison { reviewed, problems, .. } = &comparison;
+        let document = Document { api_version: API_VERSION, kind: "Plan", reviewed, problems };
         match self.output {
-            TextOutput::Text => print(&text(&reviewed, &desired, &ledger))?,
-            TextOutput::Json => print(&format!("{}\n", serde_json::to_string_pretty(&document())?))?,
-            TextOutput::Yaml => print(&manifest::to_yaml(&document())?)?,
+            Output::Text => print(&text(&comparison))?,
+            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&document)?))?,
+            Output::Yaml => print(&manifest::to_yaml(&document)?)?,
+            Output::Name => print(&names(reviewed))?,
         }
-        if load::print_problems(&desired) > 0 {
+        load::complain_of(problems);
+        if !problems.is_empty() {
             return Ok(Exit::Failed);
         }
         Ok(match (self.detailed_exitcode, reviewed.held.is_empty(), reviewed.allowed.is_empty()) {
@@ -94,57 +132,70 @@ const GRANT: Style = AnsiColor::Green.on_default();
 const REVOKE: Style = AnsiColor::Red.on_default();
 const HELD: Style = AnsiColor::Yellow.on_default();
 
+fn names(reviewed: &Reviewed) -> String {
+    let changes = reviewed.allowed.iter().chain(&reviewed.held);
+    let names: BTreeSet<_> = changes.map(|change| &change.name).collect();
+    names.into_iter().map(|name| format!("{name}\n")).collect()
+}
+
 /// The plan for people, in terraform's manner.
-fn text(reviewed: &Reviewed, desired: &DesiredState, ledger: &Ledger) -> String {
-    let Reviewed { allowed, held, verdict } = reviewed;
+fn text(comparison: &Comparison) -> String {
+    let Comparison { reviewed: Reviewed { allowed, held, verdict }, standing, .. } = comparison;
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_accounts(&mut text, allowed, false).and_then(|()| write_accounts(&mut text, held, true));
-    let orphans = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
-    if orphans > 0 {
-        let _ =
-            writeln!(text, "{orphans} account(s) in the ledger have no manifest any more: nothing is PUT for them.\n");
-    }
+    let _ = write_accounts(&mut text, allowed, held).and_then(|()| write_left_alone(&mut text, standing));
     if allowed.is_empty() && held.is_empty() {
-        let accounts = desired.managed();
-        let _ =
-            writeln!(text, "No changes. All that the manifests of {accounts} account(s) want has been acknowledged.");
+        let accounts = count(standing.planned, "account");
+        text.push_str(&match standing.planned {
+            0 => "No changes.\n".to_owned(),
+            _ => format!("No changes: all that is wanted of {accounts} has been acknowledged.\n"),
+        });
         return text;
     }
     let (revoke, grant): (Vec<_>, Vec<_>) = allowed.iter().partition(|change| change.is_disruption());
-    let _ = writeln!(
-        text,
-        "Plan: {} to enable, {} to disable, {} held: {} PUT(s).",
-        grant.len(),
-        revoke.len(),
-        held.len(),
-        allowed.len()
-    );
+    let (puts, grant, revoke, kept) = (count(allowed.len(), "PUT"), grant.len(), revoke.len(), held.len());
+    let _ = writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {kept} held.");
     if !held.is_empty() {
-        let _ = writeln!(
-            text,
-            "{HELD}Held by the disruption budget{HELD:#}: {verdict}. If all of them are meant, raise --disruption-budget for \
-             one apply; else look for the mistake."
-        );
+        let _ = writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {HELD_ADVICE}");
     }
     text
 }
 
-fn write_accounts(text: &mut String, changes: &[Change], held: bool) -> std::fmt::Result {
-    let mut last: Option<AccountId> = None;
-    for change in changes {
-        if last != Some(change.account) {
-            let why = if held { ", held" } else { "" };
-            let Change { name, account, source, .. } = change;
-            writeln!(text, "{}# {name} ({account}), {source}{why}", if last.is_some() { "\n" } else { "" })?;
-            last = Some(change.account);
+/// What to do about held disruptions.
+pub(super) const HELD_ADVICE: &str =
+    "If all of them are meant, raise --disruption-budget for one apply; else look for the mistake.";
+
+fn write_accounts(text: &mut String, allowed: &[Change], held: &[Change]) -> std::fmt::Result {
+    let mut changes: Vec<_> = allowed.iter().map(|c| (c, false)).chain(held.iter().map(|c| (c, true))).collect();
+    // Stable: within an account, what may go comes in its order and before what is held.
+    changes.sort_by_key(|(change, _)| change.account);
+    for account in changes.chunk_by(|(a, _), (b, _)| a.account == b.account) {
+        if let Some((Change { name, account, source, .. }, _)) = account.first() {
+            writeln!(text, "# {name} ({account}), {source}")?;
         }
-        let (sign, style) = match (held, change.to) {
-            (true, _) => ('!', HELD),
-            (false, true) => ('+', GRANT),
-            (false, false) => ('-', REVOKE),
-        };
-        writeln!(text, "  {style}{sign}{style:#} {:<17} {} -> {}", change.field, change.from, change.to)?;
+        for (change, held) in account {
+            let (sign, style, note) = match (held, change.to) {
+                (true, _) => ('!', HELD, " (held)"),
+                (false, true) => ('+', GRANT, ""),
+                (false, false) => ('-', REVOKE, ""),
+            };
+            writeln!(text, "  {style}{sign}{style:#} {:<17} {} -> {}{note}", change.field, change.from, change.to)?;
+        }
+        writeln!(text)?;
     }
-    if last.is_some() { writeln!(text) } else { Ok(()) }
+    Ok(())
+}
+
+fn write_left_alone(text: &mut String, standing: &Standing) -> std::fmt::Result {
+    let Standing { planned: _, suspended, duplicate, orphaned } = standing;
+    for (number, why) in [
+        (suspended, "suspended by a manifest"),
+        (duplicate, "declared twice, or under a name that is"),
+        (orphaned, "in the ledger without a readable manifest"),
+    ] {
+        if *number > 0 {
+            writeln!(text, "Left alone: {} {why}.", count(*number, "account"))?;
+        }
+    }
+    Ok(())
 }

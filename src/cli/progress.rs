@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::count;
 use crate::clock::Clock;
 use crate::report::Report;
 use crate::telemetry;
@@ -29,9 +30,12 @@ pub(super) fn show(
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
             bar.set_style(style);
         }
-        telemetry::share_terminal(bar.clone());
         while !done.is_cancelled() {
-            draw(&bar, &reports.borrow(), limit, clock);
+            // Until the plan is made there is nothing to show.
+            if reports.borrow().planned > 0 {
+                telemetry::share_terminal(&bar);
+                draw(&bar, &reports.borrow(), limit, clock);
+            }
             tokio::select! {
                 () = done.cancelled() => {}
                 () = tokio::time::sleep(REDRAW) => {}
@@ -48,15 +52,14 @@ fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: Clo
     let left = report.pending_changes.total().saturating_sub(report.held);
     bar.set_length(report.planned as u64);
     bar.set_position(report.totals.applied);
-    let wait = match (report.waiting, limit) {
-        (Some(waiting), _) if report.pause.is_some() => {
-            format!("paused by the service for {}", round(waiting.until.since(now)))
-        }
-        (_, Some(limit)) => format!("about {} left at {limit}", round(estimate(left, limit))),
-        (_, None) => String::new(),
+    let held = (report.held > 0).then(|| format!("{} held", count(report.held, "account")));
+    let wait = match (report.pause, limit) {
+        (Some(pause), _) => Some(format!("paused by the service for {}", round(pause.until.since(now)))),
+        (None, Some(limit)) => Some(format!("about {} left at {limit}", round(estimate(left, limit)))),
+        (None, None) => None,
     };
-    let held = if report.held > 0 { format!("{} account(s) held, ", report.held) } else { String::new() };
-    bar.set_message(format!("{held}{wait}"));
+    let parts: Vec<_> = std::iter::once("applied".to_owned()).chain(held).chain(wait).collect();
+    bar.set_message(parts.join(", "));
 }
 
 /// Pending requests / budget.

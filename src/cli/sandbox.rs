@@ -1,16 +1,18 @@
 //! `sandbox`: the simulated service alone, to rehearse a pull request against.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, engine, load, print};
+use super::{Exit, count, engine, load, note, print};
 use crate::account::{AuthMode, Zoid};
 use crate::config::{RateLimitOption, SANDBOX_ZOID, positive};
 use crate::sandbox::{self, Banner, Budget, Script, Seed, World};
@@ -20,15 +22,17 @@ use crate::throttle::RateLimit;
 /// `sandbox`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Sandbox {
-    /// Address to listen on; only this machine's own are allowed
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8687")]
+    /// Address to listen on; only this machine's own (127.0.0.0/8, `[::1]`) are taken
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8687", value_parser = address)]
     listen: SocketAddr,
 
     /// The simulated organization's id
     #[arg(long, value_name = "LONG", env = "ZOHO_MAIL_ZOID")]
     zoid: Option<Zoid>,
 
-    /// Folder of manifests whose accounts exist, all enabled; without it every account that is asked for exists
+    /// Folder of manifests whose accounts exist, all enabled
+    ///
+    /// Without it, every account that is asked for exists.
     #[arg(long, value_name = "DIR")]
     accounts: Option<PathBuf>,
 
@@ -40,9 +44,13 @@ pub(super) struct Sandbox {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive)]
     lock: Duration,
 
-    /// Script of misfortunes, as JSON
+    /// Script of misfortunes, as JSON; see the end of this help
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:8687".into())
 }
 
 impl Sandbox {
@@ -78,7 +86,18 @@ impl Sandbox {
         }
         let mut world = World::new(settings);
         if let Some(folder) = &self.accounts {
+            if !folder.is_dir() {
+                bail!("--accounts {}: expected a folder of manifests", folder.display());
+            }
             let desired = load::desired(load::batch(folder, AuthMode::User, None)?);
+            let problems = load::problems(&desired, folder);
+            load::complain_of(&problems);
+            if !problems.is_empty() {
+                note(&format!(
+                    "{} in manifests: what they declare does not exist here",
+                    count(problems.len(), "problem")
+                ));
+            }
             world.seed_from(desired.iter().map(|(account_id, account)| Seed {
                 account_id,
                 zuid: account.spec.zuid,
@@ -87,9 +106,24 @@ impl Sandbox {
             }));
         }
         if let Some(path) = &self.faults {
-            let script = std::fs::read(path).with_context(|| path.display().to_string())?;
-            world.set_faults(Script::parse(&script).with_context(|| path.display().to_string())?);
+            let script = read_script(path).with_context(|| format!("--faults {}", path.display()))?;
+            world.set_faults(Script::parse(&script).with_context(|| format!("--faults {}", path.display()))?);
         }
         Ok(world)
     }
+}
+
+/// The largest script of faults, in bytes: what the sandbox's own endpoint takes as well.
+const MAX_SCRIPT: u64 = 1024 * 1024;
+
+fn read_script(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        bail!("expected a regular file");
+    }
+    let mut script = Vec::new();
+    File::open(path)?.take(MAX_SCRIPT + 1).read_to_end(&mut script)?;
+    if script.len() as u64 > MAX_SCRIPT {
+        bail!("expected at most 1 MiB");
+    }
+    Ok(script)
 }

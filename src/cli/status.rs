@@ -3,20 +3,23 @@
 use clap::{Args, ValueEnum};
 use comfy_table::{ColumnConstraint, Table, presets};
 
-use super::{Exit, load, print};
+use super::{Exit, complain, count, load, note, print};
 use crate::clock::Clock;
 use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
-use crate::guard::Guard;
+use crate::desired::DesiredState;
+use crate::guard::{Guard, review};
 use crate::ledger::{self, FieldState, Ledger, Owner};
 use crate::manifest;
-use crate::status::{Item, MailAccountList, list};
+use crate::plan::plan;
+use crate::status::{Item, MailAccountList, Standstill, list};
 use crate::timestamp::Timestamp;
 
 /// `status`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Status {
     /// Accounts to show, by manifest name; all of them if none is given
+    #[arg(value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
     folder: Folder,
@@ -25,14 +28,15 @@ pub(super) struct Status {
     #[command(flatten)]
     disruptions: Disruptions,
     /// How the accounts are printed
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table", help_heading = "Output")]
     output: Output,
 }
 
 /// The ledger alone: whose it is does not matter for looking at it.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Target")]
 struct StatusTarget {
-    /// File that remembers what was applied
+    /// File that remembers what was applied; a journal lies beside it while the daemon runs
     #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
     ledger: std::path::PathBuf,
 
@@ -40,8 +44,8 @@ struct StatusTarget {
     #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
     auth: crate::config::Auth,
 
-    /// Show the embedded sandbox's ledger
-    #[arg(long, env = "ZOHO_MAIL_SANDBOX")]
+    /// Show what was applied to the embedded sandbox: ledger.sandbox.json beside ledger.json
+    #[arg(long, env = "ZOHO_MAIL_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     sandbox: bool,
 }
 
@@ -67,14 +71,16 @@ impl Status {
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
         let now = Clock::start().now();
-        let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
-        let mut all = list(&desired, &ledger, guard, &load::broken(&desired), now);
+        let mut all = accounts(&desired, &ledger, &disruptions, now);
         let missing: Vec<_> =
             names.iter().filter(|name| !all.items.iter().any(|item| *item.metadata.name == ***name)).collect();
         if !names.is_empty() {
             all.items.retain(|item| names.iter().any(|name| *name == *item.metadata.name));
         }
+        let none_found = !names.is_empty() && all.items.is_empty();
         match output {
+            // What is missing is said below.
+            Output::Table | Output::Wide if none_found => {}
             Output::Table => print(&table(&all, false, now))?,
             Output::Wide => print(&table(&all, true, now))?,
             Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?,
@@ -83,16 +89,33 @@ impl Status {
                 print(&all.items.iter().map(|item| format!("{}\n", item.metadata.name)).collect::<String>())?
             }
         }
+        let problems = desired.problem_count();
+        if problems > 0 {
+            note(&format!(
+                "{} in manifests; see `validate {}`",
+                count(problems, "problem"),
+                folder.desired_state.display()
+            ));
+        }
         for name in &missing {
-            anstream::eprintln!("error: no account is called {name:?}, neither in the manifests nor in the ledger");
+            complain(&format!("no account is called {name:?}, neither in the manifests nor in the ledger"));
         }
         Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
     }
 }
 
+/// Every account's status, as the daemon would tell it with these options.
+fn accounts(desired: &DesiredState, ledger: &Ledger, disruptions: &Disruptions, now: Timestamp) -> MailAccountList {
+    let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+    let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
+    let held = Some(verdict).filter(|verdict| verdict.exceeded());
+    let pause = ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
+    list(desired, ledger, |_| held, pause.as_ref(), now)
+}
+
 fn table(list: &MailAccountList, wide: bool, now: Timestamp) -> String {
     if list.items.is_empty() {
-        return "No accounts: no manifest declares one, and the ledger knows none.\n".into();
+        return "No accounts: no readable manifest declares one, and the ledger knows none.\n".into();
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, print};
+use super::{Exit, count, load, print};
 use crate::config::Auth;
 use crate::controller::look;
 use crate::desired::DesiredState;
@@ -19,16 +19,16 @@ use crate::status::API_VERSION;
 /// `validate`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Validate {
-    /// Folders of manifests, or single ones
-    #[arg(default_value = "desired-state")]
+    /// Folders of manifests, or single files
+    #[arg(value_name = "PATH", default_value = "desired-state")]
     paths: Vec<PathBuf>,
 
     /// As whom the service will be addressed: an admin needs the zuid of each account
-    #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
+    #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin", help_heading = "Target")]
     auth: Auth,
 
     /// How problems are printed
-    #[arg(short, long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
     output: Output,
 }
 
@@ -77,11 +77,11 @@ impl Validate {
 
 /// Reads one folder, or one file. Paths are shown as given, so that an editor or a pipeline finds them.
 fn read(given: &Path, rules: Rules, desired: &mut DesiredState, texts: &mut Texts) -> anyhow::Result<()> {
+    if !given.exists() {
+        anyhow::bail!("there is no file or folder {}: check the path", given.display());
+    }
     let folder = if given.is_dir() { Some(given) } else { given.parent() };
-    let shown = |path: &str| -> Arc<str> {
-        let shown = folder.unwrap_or(given).join(path);
-        shown.to_string_lossy().trim_start_matches("./").into()
-    };
+    let shown = |path: &str| load::shown_path(folder.unwrap_or(given), path);
     let batch = source::load(given, None, |path, bytes| {
         let parsed = manifest::parse(&shown(path), bytes, rules);
         let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned());
@@ -112,10 +112,10 @@ fn text(desired: &DesiredState, problems: &[Problem], texts: &Texts) -> String {
         format!("{}\n\n", explain(problem, text, colour).trim_end())
     };
     let mut text: String = problems.iter().map(explained).collect();
-    let (accounts, count) = (desired.managed(), problems.len());
-    text.push_str(&match count {
-        0 => format!("{accounts} account(s), no problems\n"),
-        _ => format!("{accounts} account(s), {count} problem(s)\n"),
+    let accounts = count(desired.managed(), "account");
+    text.push_str(&match problems.len() {
+        0 => format!("{accounts}, no problems\n"),
+        number => format!("{accounts}, {}\n", count(number, "problem")),
     });
     text
 }

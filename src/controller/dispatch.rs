@@ -1,6 +1,6 @@
-//! Queued accounts become intents, and durable intents become PUTs.
+//! Queued accounts become intents.
 //!
-//! In: the queue. Out: one commit per turn for all intents of that turn, then one task per PUT.
+//! In: the queue. Out: intents, for the next commit; requests for a token.
 //! Invariants: nothing is popped before it may start, so the order of the queue holds while
 //! everybody waits; the plan is made anew for each account; an intent whose PUT never left is
 //! taken back.
@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::intake::urgency;
 use super::tokens::Need;
-use super::{Commit, Controller, Event, Flight, Journal};
+use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure};
 use crate::ledger::Record;
@@ -21,8 +20,10 @@ use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
 
-/// How many durable intents may wait for their PUTs' turn. Each is in doubt after a crash, and goes before what is more urgent.
-const AHEAD_MAX: usize = 64;
+/// How long an intent may wait for the disk. What waited longer (a disk that was full) is begun anew, for a
+/// restart counts a request from its intent and would give its place in the window away too early.
+/// As long as the default `--request-timeout`; a disk that always takes longer is broken.
+pub(super) const INTENT_AGE_MAX: Duration = Duration::from_secs(30);
 
 impl<T: Transport, J: Journal> Controller<T, J> {
     /// Starts as much as may start now.
@@ -30,30 +31,26 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         self.waiting = None;
         self.release_held(now);
-        let mut begun = Vec::new();
         while let Some(account) = self.next_account(now) {
             let Some(change) = self.next_change(account, now) else { continue };
             if !self.may_start(now) {
                 break;
             }
             self.begin(change, now);
-            begun.push(account);
-        }
-        if !begun.is_empty() {
-            let ticket = self.write();
-            self.commits.insert(ticket, Commit::Puts(begun));
         }
     }
 
     /// The most urgent account that is ready, unless nothing may start at all.
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
+        // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
+        let next = self.queue.peek(now);
         let report = self.report.borrow();
         let halted = self.stop_by.is_some() || report.ledger_error.is_some() || report.gave_up.is_some();
         drop(report);
         if halted || self.flights.len() >= self.intents_max() {
             return None;
         }
-        self.queue.peek(now)
+        next
     }
 
     /// What the account needs next; takes it out of the queue if that is nothing, or held.
@@ -123,23 +120,22 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             self.throttle.begin_token();
             self.tokens.begin();
             self.record(Record::TokenRequest { at: now });
-            let ticket = self.write();
-            self.commits.insert(ticket, Commit::TokenRequest);
+            self.next_commit.token_request = Some(now);
         }
         false
     }
 
     pub(super) fn credentials_refused(&mut self, failure: &Failure) {
-        let message = failure.message.to_string();
+        let why = failure.message.to_string();
         self.report.send_if_modified(|report| {
-            let news = report.credentials_refused.as_ref() != Some(&message);
+            let news = report.credentials_refused.as_ref() != Some(&why);
             if news {
-                warn!(reason = %failure.reason, message, "the credentials do not work; all PUTs wait for others");
-                report.credentials_refused = Some(message);
+                warn!(reason = %failure.reason, why, "the credentials do not work; all PUTs wait for others");
+                report.credentials_refused = Some(why);
             }
             news
         });
-        self.give_up_if_one_pass("the credentials do not work");
+        self.give_up_if_one_pass(&format!("the credentials do not work: {}", failure.message));
     }
 
     fn begin(&mut self, change: Change, now: Timestamp) {
@@ -152,6 +148,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.throttle.begin_put();
         let row = self.ledger.accounts.get(&account);
         let prior = row.and_then(|row| row.field(change.field).cloned());
+        let disruption = self.ledger.disruptions.get(&account).copied();
+        if change.is_disruption() {
+            self.guard.applied(account, now);
+        }
         self.record(Record::Intent {
             at: now,
             account,
@@ -161,89 +161,18 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             to: change.to,
             spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
         });
-        self.flights.insert(account, Flight { change, prior, began: now, token: None });
+        self.next_commit.puts.push(account);
+        self.flights.insert(account, Flight { change, prior, disruption, began: now, token: None });
     }
 
-    /// How many intents may be under way: one for each PUT, and where the service answers faster than the disk, those
-    /// that it will have answered before the next are durable. With a request budget nothing waits for the disk.
-    fn intents_max(&self) -> usize {
-        // One answer a commit is what a slow service gives as well. An intent waits for the commit before its own, too,
-        // and for no more of them than that: hence twice, and as much again to let it grow.
-        let ahead = 4 * self.answered.saturating_sub(1);
-        let ahead = if self.settings.rate_limit.is_none() { ahead.min(AHEAD_MAX) } else { 0 };
-        self.settings.max_concurrency + ahead
-    }
-
-    /// Durable intents become PUTs, as many as may be in flight. If nothing may leave any more, all are taken back.
-    pub(super) fn launch(&mut self) {
-        if self.durable.is_empty() || self.report.borrow().ledger_error.is_some() {
-            return;
-        }
-        let stays = self.stop_by.is_some() || !self.throttle.may_leave(self.clock.now());
-        let mut sent = self.sent();
-        while let Some(account) = self.durable.pop_front_if(|_| stays || sent < self.settings.max_concurrency) {
-            if stays {
-                self.take_back(account);
-            } else {
-                sent += usize::from(self.send(account));
-            }
-        }
-    }
-
-    /// How many PUTs are in flight, as opposed to intents on their way to the disk or waiting for their turn.
-    pub(super) fn sent(&self) -> usize {
-        self.flights.values().filter(|flight| flight.token.is_some()).count()
-    }
-
-    /// The account's intent is durable: its PUT leaves, if it is wanted still. The disk may have taken
-    /// its time, and the manifest or the budget may have changed meanwhile. Says whether it left.
-    fn send(&mut self, account: AccountId) -> bool {
-        let wanted = self.is_wanted(account);
-        let ready = self.tokens.current().filter(|_| wanted);
-        let Some((token, generation)) = ready.map(|(token, generation)| (token.clone(), generation)) else {
-            self.take_back(account);
-            return false;
+    /// The record of a token request is durable: the request leaves, if it may still.
+    pub(super) fn fetch_token(&mut self, begun: Timestamp) {
+        let now = self.clock.now();
+        let late = now.since(begun) > INTENT_AGE_MAX || self.throttle.pause(now).is_some() || self.stop_by.is_some();
+        let Some(credentials) = self.tokens.credentials().filter(|_| !late) else {
+            self.throttle.cancel_token();
+            return self.tokens.cancel();
         };
-        let Some(flight) = self.flights.get_mut(&account) else { return false };
-        flight.token = Some(generation);
-        let (client, change, out) = (self.client.clone(), flight.change.clone(), self.answers_out.clone());
-        tokio::spawn(async move {
-            let answer = client.put(&change, &token).await;
-            // The controller is gone only if the process ends; then the field stays in doubt.
-            let _ = out.send(Event::Answered { account, answer }).await;
-        });
-        true
-    }
-
-    fn is_wanted(&mut self, account: AccountId) -> bool {
-        let now = self.clock.now();
-        let Some(Flight { change, .. }) = self.flights.get(&account) else { return false };
-        if change.is_disruption() && self.guard.verdict(self.desired.managed(), now).exceeded() {
-            return false;
-        }
-        let plan = plan_account(account, self.desired.get(account), self.ledger.accounts.get(&account), now);
-        plan.changes.iter().any(|planned| (planned.field, planned.to) == (change.field, change.to))
-    }
-
-    /// Takes back every intent whose PUT never left: the conductor ends.
-    pub(super) fn take_back_unsent(&mut self) {
-        let unsent: Vec<_> =
-            self.flights.iter().filter(|(_, flight)| flight.token.is_none()).map(|(account, _)| *account).collect();
-        unsent.into_iter().for_each(|account| self.take_back(account));
-    }
-
-    /// The PUT never left: the ledger forgets the intent.
-    fn take_back(&mut self, account: AccountId) {
-        let Some(flight) = self.flights.remove(&account) else { return };
-        let now = self.clock.now();
-        self.throttle.cancel_put(now);
-        self.record(Record::NotApplied { account, field: flight.change.field, restore: flight.prior });
-        self.queue.put_back(account, urgency(&[flight.change]), now);
-    }
-
-    /// The record of a token request is durable: the request leaves.
-    pub(super) fn fetch_token(&mut self) {
-        let Some(credentials) = self.tokens.credentials() else { return };
         let (client, out) = (self.client.clone(), self.answers_out.clone());
         tokio::spawn(async move {
             let answer = client.fetch_token(&credentials).await;
@@ -257,7 +186,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
         let waiting = self.waiting.map(|waiting| waiting.until);
-        let due = [self.queue.next_due(), waiting, held, self.backlog.next_wake(), self.stop_by];
+        let due = [self.queue.next_due(), waiting, held, self.backlog.next_wake(), self.stop_by, self.write_by()];
         let next = due.into_iter().flatten().min();
         next.map_or(HEARTBEAT, |next| next.since(now).min(HEARTBEAT))
     }

@@ -77,7 +77,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             desired::Look::Gone => &[],
         };
         for problem in problems.iter().take(PROBLEMS_LOGGED) {
-            warn!(%problem, "a manifest is broken; the accounts it declares keep their last good state");
+            warn!(%problem, "a manifest is broken; what it declares is left as it is");
         }
         if problems.len() > PROBLEMS_LOGGED {
             warn!(more = problems.len() - PROBLEMS_LOGGED, "more problems in the same file; see `validate`");

@@ -1,6 +1,6 @@
 //! The conductor fills in its report after each turn, and its summary at the end.
 //!
-//! In: the conductor's state. Out: [`Report`], [`Summary`], and the status of every account.
+//! In: the conductor's state. Out: its report and summary, and the status of every account.
 //! Invariant: making a report costs the same whatever the number of accounts.
 
 use tracing::info;
@@ -9,7 +9,7 @@ use super::{Controller, Journal, Mode};
 use crate::change::{Change, Known};
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
-use crate::status::{self, Facts, MailAccountList};
+use crate::status::{self, MailAccountList, Standstill};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
 
@@ -88,7 +88,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let told = self.ledger.accounts.get(&change.account).and_then(|row| row.conditions.first());
         match (told, &summary.gave_up) {
             (Some(told), _) => format!("{}: {}", told.reason, told.message),
-            (None, Some(why)) => format!("not attempted: {why}"),
+            (None, Some(_)) => "not attempted: the pass gave up".to_owned(),
             (None, None) => "not attempted: the pass was stopped".to_owned(),
         }
     }
@@ -97,14 +97,18 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub(super) fn accounts(&mut self) -> MailAccountList {
         let now = self.clock.now();
         let verdict = self.guard.verdict(self.desired.managed(), now);
-        let declared = self.desired.iter().map(|(account, desired)| {
-            let held = self.backlog.is_held(account).then_some(verdict);
-            let row = self.ledger.accounts.get(&account);
-            status::item(account, Facts { desired: Some(desired), row, broken: false, held }, now)
-        });
-        let undeclared = self.ledger.accounts.iter().filter(|(account, _)| self.desired.get(**account).is_none());
-        let remembered =
-            undeclared.map(|(account, row)| status::item(*account, Facts { row: Some(row), ..Facts::default() }, now));
-        MailAccountList::new(declared.chain(remembered).collect())
+        let held = |account| self.backlog.is_held(account).then_some(verdict);
+        let standstill = self.standstill(now);
+        status::list(&self.desired, &self.ledger, held, standstill.as_ref(), now)
+    }
+
+    fn standstill(&self, now: Timestamp) -> Option<Standstill> {
+        if let Some(error) = &self.report.borrow().ledger_error {
+            return Some(Standstill::unrecorded(error));
+        }
+        if let Some(failure) = self.tokens.refusal() {
+            return Some(Standstill::refused(&failure.message));
+        }
+        self.throttle.pause(now).map(Standstill::paused)
     }
 }

@@ -43,16 +43,16 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match answer.outcome {
             Outcome::Applied => self.applied(flight, now),
             Outcome::Retry(failure) => {
-                self.restore(&flight);
+                self.not_applied(&flight);
                 self.back_off(&flight.change, &failure, now);
             }
             Outcome::InDoubt(failure) => self.back_off(&flight.change, &failure, now),
             Outcome::Rejected(failure) => {
-                self.restore(&flight);
+                self.not_applied(&flight);
                 self.rejected(&flight.change, &failure, now);
             }
             Outcome::Paused(cause, failure) => {
-                self.restore(&flight);
+                self.not_applied(&flight);
                 self.paused(&flight, cause, failure, answer.retry_after, now);
             }
         }
@@ -93,9 +93,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
-    fn restore(&mut self, flight: &Flight) {
-        let Change { account, field, .. } = flight.change;
-        self.record(Record::NotApplied { account, field, restore: flight.prior.clone() });
+    /// The service provably did not act: all is as it was before the intent.
+    pub(super) fn not_applied(&mut self, flight: &Flight) {
+        let (Change { account, field, to, .. }, disruption) = (&flight.change, flight.disruption);
+        if !to {
+            self.guard.undo(*account, disruption);
+        }
+        let restore = flight.prior.clone();
+        self.record(Record::NotApplied { account: *account, field: *field, restore, disruption });
     }
 
     /// Writes down what the service said; once, however often it says the same.
@@ -120,7 +125,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn back_off(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
         let attempts = self.queue.failures(change.account) + 1;
         warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, attempts, reason = %failure.reason, message = %failure.message, "not applied; retrying");
+            source = %change.source, attempts, reason = %failure.reason, why = %failure.message, "not applied; retrying");
         self.tell(change, ConditionType::Reconciling, failure, now);
         if self.settings.mode == Mode::Apply && attempts >= APPLY_ATTEMPTS {
             self.backlog.stall(change.account, Stalled::ALL);
@@ -133,7 +138,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn rejected(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
         warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, reason = %failure.reason, message = %failure.message,
+            source = %change.source, reason = %failure.reason, why = %failure.message,
             "rejected; waiting for a change of the manifest or the resync");
         self.tell(change, ConditionType::Stalled, failure, now);
         let attempted = self.ledger.accounts.get(&change.account).map(|row| row.spec_hash);
@@ -153,7 +158,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match cause {
             PauseCause::Throttled => {
                 let wait = wait.unwrap_or(self.settings.throttle_pause);
-                warn!(message = %failure.message, "the service throttles; everybody pauses");
+                warn!(why = %failure.message, "the service throttles; everybody pauses");
                 self.impose(wait, Reason::Throttled, now);
             }
             PauseCause::TokenRefused => {
@@ -179,10 +184,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn breaker_opened(&mut self, outcome: &Outcome) {
         let probes = self.throttle.failed_probes();
-        let message = outcome.failure().map_or("", |failure| &failure.message);
-        warn!(message, probes, "the service fails again and again; one request probes it from time to time");
+        let why = outcome.failure().map_or("", |failure| &failure.message);
+        warn!(why, probes, "the service fails again and again; one request probes it from time to time");
         if probes > APPLY_PROBES {
-            self.give_up_if_one_pass("the service is not available");
+            self.give_up_if_one_pass(&format!("the service is not available: {why}"));
         }
     }
 
@@ -208,19 +213,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.credentials_refused(&failure);
             }
             TokenOutcome::Throttled(failure, wait) => {
-                warn!(message = %failure.message, "too many token requests; everybody pauses");
+                warn!(why = %failure.message, "too many token requests; everybody pauses");
                 let wait = wait.unwrap_or(self.settings.throttle_pause);
                 self.impose(wait, Reason::Throttled, now);
                 self.tokens.wait(now + wait);
             }
             TokenOutcome::Unavailable(failure) => {
                 let failures = self.tokens.failed();
-                warn!(message = %failure.message, failures, "no access token; trying again");
+                warn!(why = %failure.message, failures, "no access token; trying again");
                 // At least the shortest backoff: requests for tokens are few, and each is one less for a restart.
                 let wait = self.settings.backoff.min + self.settings.backoff.delay(failures, fastrand::f64());
                 self.tokens.wait(now + wait);
                 if failures >= APPLY_ATTEMPTS {
-                    self.give_up_if_one_pass("no access token can be had");
+                    self.give_up_if_one_pass(&failure.message);
                 }
             }
         }

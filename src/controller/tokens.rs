@@ -90,6 +90,11 @@ impl Tokens {
         self.state = State::Requested;
     }
 
+    /// The token request never left.
+    pub fn cancel(&mut self) {
+        self.state = State::Absent;
+    }
+
     /// What the request under way is made with.
     pub fn credentials(&self) -> Option<RefreshCredentials> {
         self.credentials.clone()

@@ -68,6 +68,9 @@ pub enum Record {
         field: Field,
         /// What it was before the intent.
         restore: Option<FieldState>,
+        /// When the account had last lost something before the intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disruption: Option<Timestamp>,
     },
     /// What the service says against the account; empty when that is over.
     Conditions {

@@ -103,8 +103,9 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         4 => (any_time(), any_account(), any_field(), any::<bool>(), any_source()).prop_map(
             |(at, account, field, value, source)| Record::Applied { at, account, field, value, source }
         ),
-        2 => (any_account(), any_field(), proptest::option::of(any_state()))
-            .prop_map(|(account, field, restore)| Record::NotApplied { account, field, restore }),
+        2 => (any_account(), any_field(), proptest::option::of(any_state()), proptest::option::of(any_time())).prop_map(
+            |(account, field, restore, disruption)| Record::NotApplied { account, field, restore, disruption }
+        ),
         1 => (any_account(), proptest::collection::vec(any_condition(), 0..3))
             .prop_map(|(account, conditions)| Record::Conditions { account, conditions }),
         1 => (any_account(), ".{0,8}", zuid(), any::<u64>())

@@ -2,7 +2,7 @@
 //!
 //! In: [`Node`]s and, where there are any, their [`Mark`]s. Out: the values that the checks ask
 //! for, or problems that name field, place, what was expected and what was found.
-//! Invariant: no check here knows what a manifest is; that is [`super::decode`].
+//! Invariant: no check here knows what a manifest is; that is [`mod@super::decode`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

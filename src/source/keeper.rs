@@ -162,7 +162,7 @@ impl<T: Send> Keeper<T> {
     fn check_root(&mut self, now: Instant) {
         self.check_at = now + ROOT_CHECK;
         if self.folder.as_ref().is_some_and(|folder| folder.beneath.presence(&self.root) == Presence::Other) {
-            info!(folder = ?self.root, "the desired-state folder was replaced or removed");
+            info!(folder = %self.root.display(), "the desired-state folder was replaced or removed");
             self.folder = None;
             self.index.forget_doubts();
             self.debounce.clear();
@@ -332,14 +332,14 @@ impl<T: Send> Keeper<T> {
     fn log_changes(&self, root: &Root) {
         if self.told.root.as_ref() != Some(root) {
             match root {
-                Root::Ready => info!(folder = ?self.root, "the desired-state folder is read"),
+                Root::Ready => info!(folder = %self.root.display(), "the desired-state folder is read"),
                 Root::Unknown(why) => warn!(%why, "the desired-state folder says nothing: nothing is taken away"),
             }
         }
         match &self.degraded {
             why if *why == self.told.degraded => {}
-            Some(why) => warn!(folder = ?self.root, %why, "events may be missing"),
-            None => info!(folder = ?self.root, "events are complete again"),
+            Some(why) => warn!(folder = %self.root.display(), %why, "events may be missing"),
+            None => info!(folder = %self.root.display(), "events are complete again"),
         }
     }
 }

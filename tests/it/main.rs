@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
+mod cli;
+mod crash;
 mod deploy;
 mod hostile_yaml;
+mod invariants;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;
+mod process;
+mod readme;
 mod sandbox;
+mod simulation;
+mod tidy;
 mod watching;
 mod zoho_client;
 mod zoho_https;

@@ -63,7 +63,7 @@ impl From<Output> for Planned {
 fn a_pull_request_that_changes_nothing_plans_nothing() {
     let planned = Branches::new().plan();
     assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    assert!(planned.out.contains("No changes."), "{}", planned.out);
+    assert!(planned.out.contains("No changes: "), "{}", planned.out);
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn exactly_what_the_pull_request_changes_is_planned() {
     branches.declare("head", 7, false);
     let planned = branches.plan();
     assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(planned.out, @r"
-    12 account(s), no problems
+    insta::assert_snapshot!(planned.out, @"
+    12 accounts, no problems
     # user-7 (7), 7.yaml:1
       - enabled           true -> false
 
-    Plan: 0 to enable, 1 to disable, 0 held: 1 PUT(s).
+    Plan: 1 PUT, of which 0 grant and 1 take away; 0 held.
     ");
 }
 
@@ -100,7 +100,7 @@ fn accounts_that_are_disabled_on_the_base_branch_use_up_no_budget() {
     branches.declare("base", 1, true);
     let planned = branches.plan();
     assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    assert!(planned.out.contains("1 to disable, 0 held"), "{}", planned.out);
+    assert!(planned.out.contains("1 take away; 0 held"), "{}", planned.out);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_broken_base_branch_is_said_and_does_not_stop_the_pull_request_that_mends_it
     let planned = branches.plan();
     assert_eq!(planned.code, Some(0), "{}", planned.err);
     assert!(planned.err.contains("The base branch is not sound"), "{}", planned.err);
-    assert!(planned.out.contains("# user-7 (7)") && planned.out.contains("1 to enable"), "{}", planned.out);
+    assert!(planned.out.contains("# user-7 (7)") && planned.out.contains("1 grant"), "{}", planned.out);
 }
 
 #[test]
@@ -128,5 +128,5 @@ fn a_first_pull_request_without_a_base_plans_everything() {
     fs::remove_dir_all(branches.path("base")).unwrap();
     let planned = branches.plan();
     assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    assert!(planned.out.contains("12 to enable"), "{}", planned.out);
+    assert!(planned.out.contains("12 grant"), "{}", planned.out);
 }

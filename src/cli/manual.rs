@@ -1,0 +1,175 @@
+//! What `--help` and the manual page say beyond the options.
+//!
+//! In: nothing. Out: texts, each used by the help of one command and by `man`.
+//! Invariant: every command in an example is one that can be typed.
+
+/// One line.
+pub(super) const ABOUT: &str = "Reconciles the mailboxes of a Zoho Mail organization with a folder of YAML manifests";
+
+/// The idea.
+pub(super) const LONG_ABOUT: &str = "\
+Reconciles the mailboxes of a Zoho Mail organization with a folder of YAML manifests.
+
+Each manifest declares whether a user's mailbox is enabled and whether its ActiveSync flag is set. \
+What the service acknowledged is remembered in a local ledger; the difference between the two is \
+the plan, and exactly those PUTs are sent.";
+
+/// Below the short help.
+pub(super) const AFTER_HELP: &str = "\
+Try it without an organization:  zoho-mail-reconciler run --sandbox
+All options of a command:        zoho-mail-reconciler run --help";
+
+/// Titles and texts that the help of the whole program and the manual page share.
+pub(super) const SECTIONS: [(&str, &str); 5] = [
+    (
+        "Examples",
+        "\
+  Without an organization, against an embedded sandbox:
+    zoho-mail-reconciler run --sandbox
+
+  Against an organization:
+    export ZOHO_MAIL_ZOID=... ZOHO_MAIL_CLIENT_ID=...
+    export ZOHO_MAIL_CLIENT_SECRET=... ZOHO_MAIL_REFRESH_TOKEN=...
+    zoho-mail-reconciler plan      # what would be sent; sends nothing
+    zoho-mail-reconciler apply     # one pass
+    zoho-mail-reconciler run       # the daemon",
+    ),
+    (
+        "Environment",
+        "\
+  Every option is an environment variable as well: --desired-state is
+  ZOHO_MAIL_DESIRED_STATE. The option wins; an empty variable is an unset one.
+
+  Credentials have no options, for options are seen by everybody on the machine:
+    ZOHO_MAIL_CLIENT_ID, ZOHO_MAIL_CLIENT_SECRET and ZOHO_MAIL_REFRESH_TOKEN
+    ZOHO_MAIL_ACCESS_TOKEN   instead of the three; lives an hour at most
+  Each may end in _FILE and name a file with the secret in it. Files are read again
+  when a token is refused.",
+    ),
+    (
+        "Files",
+        "\
+  desired-state/           manifests, *.yaml and *.yml, at any depth
+  ledger.json              what was applied; ledger.json.journal and ledger.json.lock beside it
+  ledger.sandbox.json      the same of --sandbox",
+    ),
+    (
+        "Exit codes",
+        "\
+  0   done
+  1   failed, or some account or manifest did; diff: there are differences
+  2   plan --detailed-exitcode: there are changes; diff: it failed
+  3   the disruption budget holds changes
+  4   the ledger is in use by another process
+  5   the ledger is damaged, newer than this program, or somebody else's
+  64  the options are wrong",
+    ),
+    (
+        "Signals",
+        "\
+  SIGTERM, SIGINT   finish what is in flight, then exit 0; a second one exits at once
+  SIGHUP            read the whole folder again now, and try rejected accounts again",
+    ),
+];
+
+/// Below the long help of the whole program.
+pub(super) fn after_long_help() -> String {
+    let sections = SECTIONS.map(|(title, text)| format!("{title}:\n{text}"));
+    sections.join("\n\n")
+}
+
+pub(super) const RUN: &str = "\
+Examples:
+  zoho-mail-reconciler run --sandbox
+  zoho-mail-reconciler run --zoid 12345678 --data-center eu --ledger /var/lib/zoho/ledger.json
+  ZOHO_MAIL_CLIENT_SECRET_FILE=/run/secrets/client-secret zoho-mail-reconciler run ...
+
+A manifest that goes away takes nothing away; only an explicit false does.
+Credentials come from the environment; see `zoho-mail-reconciler --help`.
+
+SIGHUP reads everything again. SIGTERM finishes what is in flight and exits 0.
+Exit codes: 1 failed, 4 the ledger is in use, 5 the ledger is refused, 64
+usage.";
+
+pub(super) const APPLY: &str = "\
+Examples:
+  zoho-mail-reconciler plan && zoho-mail-reconciler apply
+  zoho-mail-reconciler apply --disruption-budget 50     # this once, after a look at the plan
+
+Ends with: planned = applied + held + failed + in doubt. What is in doubt was
+sent, and its end is not known; the next apply sends what is desired then.
+
+Broken manifests do not keep the others from being applied. Exit codes: 0 all
+done, 1 something failed or a manifest is broken, 3 the disruption budget
+holds the rest, 4 the ledger is in use, 5 the ledger is refused, 64 usage.";
+
+pub(super) const PLAN: &str = "\
+Examples:
+  zoho-mail-reconciler plan
+  zoho-mail-reconciler plan -o json | jq '.held[].name'
+  zoho-mail-reconciler plan --detailed-exitcode     # 0 nothing to do, 2 changes, 3 held ones
+
+Needs no credentials and no network. + grants, - takes away, ! is held by the
+disruption budget. (unknown) was never set by this program; (in doubt) was
+sent, and its end is not known.
+
+Exit codes: 0 planned, 1 a manifest is broken (the plan of the others is
+printed) or it failed, 2 and 3 only with --detailed-exitcode, 5 the ledger is
+refused, 64 usage.";
+
+pub(super) const DIFF: &str = "\
+Example:
+  zoho-mail-reconciler diff || echo 'not reconciled'
+
+Needs no credentials and no network. Exit codes as of kubectl diff: 0 no
+differences, 1 differences, more than 1 an error, broken manifests among them.";
+
+pub(super) const VALIDATE: &str = "\
+Examples:
+  zoho-mail-reconciler validate
+  zoho-mail-reconciler validate sales/ former/bob.yaml
+  zoho-mail-reconciler validate -o name     # file:line:column: problem, as compilers write it
+
+A name or accountId that two of the given files share is a problem of both.
+Needs no ledger, no credentials and no network. Exit codes: 0 no problems, 1
+problems, 64 usage.";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  zoho-mail-reconciler status
+  zoho-mail-reconciler status -o wide alice bob
+  zoho-mail-reconciler status -o json | jq '.items[] | select(.status.conditions[0].status != \"True\")'
+
+READY is True when the service acknowledged all that the manifest wants.
+STATUS is the reason. AGE is the time since that became so. ENABLED and
+ACTIVESYNC show what was acknowledged, - where nothing ever was.
+
+Reads the ledger and the manifests, also while the daemon runs. Exit codes: 0
+shown, 1 an account named here does not exist or it failed, 5 the ledger is
+refused, 64 usage.";
+
+pub(super) const SANDBOX: &str = "\
+Examples:
+  zoho-mail-reconciler sandbox --accounts desired-state
+  zoho-mail-reconciler sandbox --request-limit unlimited --faults faults.json
+
+Prints the variables to export in another shell, where `apply` or `run` then
+rehearses. Everything lives in memory. A script of faults is JSON, 1 MiB at
+most:
+  {\"faults\": [
+    {\"operation\": \"put\", \"nth\": 2, \"times\": 1, \"do\": \"dropAfterActing\"},
+    {\"account\": \"2560636000000008002\", \"do\": {\"answer\": {\"status\": 403}}},
+    {\"latency\": \"40ms\"}]}
+What can happen: dropBeforeActing, dropAfterActing, expireToken, badGateway, redirect, answer.";
+
+pub(super) const SCHEMA: &str = "\
+Example:
+  zoho-mail-reconciler schema > mailaccount.schema.json
+and in a manifest, for editors that speak to yaml-language-server:
+  # yaml-language-server: $schema=../mailaccount.schema.json";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  source <(zoho-mail-reconciler completions bash)
+  zoho-mail-reconciler completions zsh > \"${fpath[1]}/_zoho-mail-reconciler\"
+  zoho-mail-reconciler completions fish > ~/.config/fish/completions/zoho-mail-reconciler.fish";

@@ -1,0 +1,169 @@
+//! `--help`, `schema`, `completions`, `man`.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::Place;
+
+#[test]
+fn the_short_help_fits_on_a_screen() {
+    let place = Place::new();
+    insta::assert_snapshot!(place.ok("-h"), @"
+    Reconciles the mailboxes of a Zoho Mail organization with a folder of YAML manifests
+
+    Usage: zoho-mail-reconciler [OPTIONS] <COMMAND>
+
+    Commands:
+      run          Run the daemon: watch the folder and reconcile until told to stop
+      apply        Reconcile once, then exit
+      plan         Show what apply would do; sends nothing
+      diff         Show what apply would change, as unified text; sends nothing
+      validate     Check manifests, and show every problem under the line it is on
+      status       Show each account's conditions, from the ledger
+      sandbox      Serve a simulated Zoho Mail API on this machine
+      schema       Print the JSON Schema of the manifests, for editors and pipelines
+      completions  Print a completion script for a shell
+      man          Print the manual page: `zoho-mail-reconciler man | man -l -`
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help (see more with '--help')
+      -V, --version  Print version
+
+    Logging:
+          --log-format <LOG_FORMAT>  How logs are written to standard error [default: text on a
+                                     terminal, else json] [possible values: text, json]
+          --log-level <FILTER>       What is logged: off, error, warn, info, debug, trace, or a filter
+                                     by module [default: info]
+
+    Try it without an organization:  zoho-mail-reconciler run --sandbox
+    All options of a command:        zoho-mail-reconciler run --help
+    ");
+    insta::assert_snapshot!(place.ok("status -h"), @"
+    Show each account's conditions, from the ledger
+
+    Usage: zoho-mail-reconciler status [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Accounts to show, by manifest name; all of them if none is given
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+
+    Desired state:
+          --desired-state <DIR>  Folder of YAML manifests: the desired state [default: desired-state]
+
+    Target:
+          --ledger <FILE>  File that remembers what was applied; a journal lies beside it while the
+                           daemon runs [default: ledger.json]
+          --auth <AUTH>    As whom the service is addressed; decides whether a manifest needs a zuid
+                           [default: admin] [possible values: admin, user]
+          --sandbox        Show what was applied to the embedded sandbox: ledger.sandbox.json beside
+                           ledger.json
+
+    Safety:
+          --disruption-budget <N|P%|N,P%>  How many accounts may lose something within the window: N, P%
+                                           of the managed ones, or the larger of both [default: 10,10%]
+          --disruption-window <DURATION>   The window of the disruption budget [default: 1h]
+
+    Output:
+      -o, --output <OUTPUT>  How the accounts are printed [default: table] [possible values: table,
+                             wide, json, yaml, name]
+
+    Logging:
+          --log-format <LOG_FORMAT>  How logs are written to standard error [default: text on a
+                                     terminal, else json] [possible values: text, json]
+          --log-level <FILTER>       What is logged: off, error, warn, info, debug, trace, or a filter
+                                     by module [default: info]
+    ");
+}
+
+#[test]
+fn help_shows_no_value_of_a_variable() {
+    let mut place = Place::new();
+    place.set("ZOHO_MAIL_ZOID", "4711").set("ZOHO_MAIL_CLIENT_SECRET", "hunter2");
+    for command in ["--help", "run --help", "run -h", "help run", "man"] {
+        let shown = place.ok(command);
+        assert!(!shown.contains("4711") && !shown.contains("hunter2"), "{command}");
+    }
+    assert!(place.ok("run --help").contains("[env: ZOHO_MAIL_ZOID]"));
+}
+
+#[test]
+fn every_command_has_a_long_help_with_exit_codes_or_examples() {
+    let place = Place::new();
+    for command in ["run", "apply", "plan", "diff", "validate", "status", "sandbox", "schema", "completions"] {
+        let help = place.ok(&format!("{command} --help"));
+        assert!(help.contains("Example"), "{command}: {help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: {help}");
+    }
+}
+
+#[test]
+fn no_command_or_a_misspelt_one_is_a_usage_error() {
+    let place = Place::new();
+    for command in ["", "aply", "plan --sanbox", "plan extra", "completions tcsh"] {
+        let ran = place.run(command);
+        assert_eq!((ran.code, &*ran.out), (64, ""), "{command}");
+        assert!(ran.err.contains("--help"), "{command}: {}", ran.err);
+    }
+    assert!(place.ok("--version").starts_with("zoho-mail-reconciler "));
+}
+
+fn checked_by(tool: &str, arguments: &[&str], text: &str) -> String {
+    let mut command = Command::new(tool);
+    let mut child = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{tool}: {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{tool}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_manual_page_is_sound_and_tells_of_every_command_and_option() {
+    let page = Place::new().ok("man");
+    for name in ["run", "apply", "plan", "diff", "validate", "status", "sandbox", "schema", "completions", "man"] {
+        assert!(page.contains(&format!(".SH \"COMMAND {}\"", name.to_uppercase())), "{name}");
+    }
+    assert!(page.contains(".SH \"EXIT CODES\"") && page.contains(".SH \"SIGNALS\""));
+    for line in page.lines().filter(|line| line.starts_with('.')) {
+        let request = line.split(' ').next().unwrap();
+        let known =
+            [".TH", ".SH", ".SS", ".TP", ".PP", ".B", ".nf", ".fi", ".br", ".RS", ".RE", ".IP", ".ie", ".el", ".ft"];
+        assert!(known.contains(&request), "{line}");
+    }
+}
+
+#[test]
+fn bash_accepts_its_completions() {
+    let script = Place::new().ok("completions bash");
+    checked_by("bash", &["-n"], &script);
+    let ask = "\ncomplete -p zoho-mail-reconciler\nCOMP_WORDS=(zoho-mail-reconciler st) COMP_CWORD=1\n\
+               _zoho__mail__reconciler zoho-mail-reconciler st zoho-mail-reconciler\necho \"${COMPREPLY[@]}\"\n";
+    let answer = checked_by("bash", &[], &(script + ask));
+    assert!(answer.contains("zoho-mail-reconciler") && answer.ends_with("status\n"), "{answer}");
+    for shell in ["zsh", "fish"] {
+        assert!(Place::new().ok(&format!("completions {shell}")).contains("desired-state"), "{shell}");
+    }
+}
+
+#[test]
+fn the_schema_is_json_and_knows_every_key() {
+    let schema: serde_json::Value = serde_json::from_str(&Place::new().ok("schema")).unwrap();
+    let text = schema.to_string();
+    for key in
+        ["accountId", "zuid", "email", "enabled", "activeSyncEnabled", "suspend", "suspendReason", "suspendUntil"]
+    {
+        assert!(text.contains(&format!("\"{key}\"")), "{key}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Logs: text for people, JSON for machines, and nothing in either that a stranger could steer a terminal with.
+
+use super::{Place, Service, masked};
+
+/// What a stranger might send: an escape sequence, a forged line, a reversal, C1 controls, invisible tags.
+const HOSTILE: &str = r#"{"operation": "put", "do": {"answer": {"status": 403, "body":
+    {"status": {"code": 403, "description": "no\u001b[2J\nINFO forged\u202e\u0085\u200b\udb40\udc41"}}}}}"#;
+
+fn hostile() -> (Place, Service) {
+    let (mut place, service) = (Place::with_alice(), Service::with_faults(HOSTILE));
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    (place, service)
+}
+
+fn harmless(text: &str) {
+    let deceptive = |c: char| {
+        c != '\n' && c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    assert!(!text.contains(deceptive), "{text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("INFO forged")), "{text}");
+}
+
+#[test]
+fn nothing_a_stranger_wrote_steers_a_terminal_in_any_output() {
+    let (place, _service) = hostile();
+    for command in ["apply --log-format text", "apply --log-format json", "status -o wide", "plan", "diff"] {
+        harmless(&place.run(command).all());
+    }
+}
+
+#[test]
+fn a_log_of_json_has_one_object_a_line_with_every_key_once() {
+    let (place, _service) = hostile();
+    let log = place.run("apply").err;
+    let mut messages = Vec::new();
+    for line in log.lines() {
+        let event: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        for key in event.keys() {
+            assert_eq!(line.matches(&format!("\"{key}\":")).count(), 1, "{key} in {line}");
+        }
+        assert_eq!(event["timestamp"], "TIME");
+        messages.push(format!("{} {}", event["level"].as_str().unwrap(), event["message"].as_str().unwrap()));
+    }
+    insta::assert_snapshot!(messages.join("\n"), @"
+    INFO manifests read
+    INFO access token granted
+    WARN rejected; waiting for a change of the manifest or the resync
+    ");
+}
+
+#[test]
+fn a_log_of_text_is_one_line_an_event_saying_what_who_where_and_what_to_do() {
+    let (place, _service) = hostile();
+    insta::assert_snapshot!(masked(&place.run("apply --log-format text").err), @r#"
+    TIME  INFO manifests read files=1 accounts=1 problems=0 pending=1
+    TIME  INFO access token granted expires_in=1h
+    TIME  WARN rejected; waiting for a change of the manifest or the resync account=2560636000000008002 name=alice field=enabled to=true source=sales/alice.yaml:1 reason=Forbidden why="HTTP 403: no\u{1b}[2J\nINFO forged\u{202e}\u{85}\u{200b}\u{e0041} (the owner of the token may not change this account)"
+    "#);
+}

@@ -1,0 +1,215 @@
+//! Options: names, defaults, variables, and what is said of a bad value.
+
+use super::Place;
+
+const ALL: &str = "run apply plan diff";
+const SERVICE: &str = "run apply";
+
+/// The promised table: option, default, commands, a bad value.
+const OPTIONS: [(&str, &str, &str, &str); 26] = [
+    ("--desired-state", "desired-state", "run apply plan diff status", ""),
+    ("--ledger", "ledger.json", "run apply plan diff status", ""),
+    ("--auth", "admin", "run apply plan diff status validate", "root"),
+    ("--zoid", "", ALL, "12x"),
+    ("--sandbox", "", "run apply plan diff status", "perhaps"),
+    ("--data-center", "us", SERVICE, "mars"),
+    ("--api-url", "", SERVICE, "http://mail.example.com"),
+    ("--accounts-url", "", SERVICE, "mail.example.com"),
+    ("--rate-limit", "", SERVICE, "25"),
+    ("--max-concurrency", "4", SERVICE, "0"),
+    ("--request-timeout", "30s", SERVICE, "30"),
+    ("--retry-min", "1s", SERVICE, "0s"),
+    ("--retry-max", "5m", SERVICE, "-1s"),
+    ("--throttle-pause", "15m", SERVICE, "2days"),
+    ("--disruption-budget", "10,10%", "run apply plan diff status", "ten"),
+    ("--disruption-window", "1h", "run apply plan diff status", "1y"),
+    ("--debounce", "200ms", "run", "6s"),
+    ("--resync-interval", "10m", "run", "often"),
+    ("--drift-interval", "off", "run", "5m"),
+    ("--listen", "127.0.0.1:8686", "run", "8686"),
+    ("--shutdown-grace", "25s", "run", "25"),
+    ("--log-format", "", "run apply plan diff validate status sandbox schema completions man", "xml"),
+    ("--log-level", "info", "run apply plan diff validate status sandbox schema completions man", "inof"),
+    ("--output", "text", "plan validate", "xml"),
+    ("--output", "table", "status", "xml"),
+    ("--detailed-exitcode", "", "plan", ""),
+];
+
+/// Options that choose what is printed have no variable.
+const WITHOUT_VARIABLE: [&str; 2] = ["--output", "--detailed-exitcode"];
+
+fn variable(option: &str) -> String {
+    format!("ZOHO_MAIL_{}", option.trim_start_matches("--").replace('-', "_").to_uppercase())
+}
+
+#[test]
+fn every_option_has_its_default_its_variable_and_its_commands() {
+    let mut command = zoho_mail_reconciler::cli::command();
+    command.build();
+    for (option, default, commands, _) in OPTIONS {
+        for name in commands.split(' ') {
+            let subcommand = command.find_subcommand(name).unwrap();
+            let arguments: Vec<_> = subcommand.get_arguments().collect();
+            let named = |argument: &&&clap::Arg| argument.get_long() == Some(option.trim_start_matches("--"));
+            let argument = arguments.iter().find(named).unwrap_or_else(|| panic!("{name} has no {option}"));
+            let is_flag = !argument.get_action().takes_values();
+            let found = argument.get_default_values().first().filter(|_| !is_flag);
+            assert_eq!(found.map_or("", |value| value.to_str().unwrap()), default, "{name} {option}");
+            let expected = (!WITHOUT_VARIABLE.contains(&option)).then(|| variable(option));
+            assert_eq!(argument.get_env().map(|name| name.to_str().unwrap().to_owned()), expected, "{name} {option}");
+            assert!(argument.get_help().is_some(), "{name} {option} has no help");
+        }
+    }
+}
+
+#[test]
+fn no_command_has_a_shared_option_beyond_the_promised_table() {
+    let mut command = zoho_mail_reconciler::cli::command();
+    command.build();
+    let own = ["--accounts", "--request-limit", "--lock", "--faults", "--help", "--version"];
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        let name = subcommand.get_name();
+        for argument in subcommand.get_arguments().filter_map(clap::Arg::get_long) {
+            let option = format!("--{argument}");
+            let promised =
+                OPTIONS.iter().any(|(known, _, of, _)| *known == option && of.split(' ').any(|of| of == name));
+            let sandbox = name == "sandbox" && ["--listen", "--zoid"].contains(&&*option);
+            assert!(promised || sandbox || own.contains(&&*option), "{name} {option}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_variable() {
+    let mut said = String::new();
+    for (option, _, commands, bad) in OPTIONS {
+        if bad.is_empty() {
+            continue;
+        }
+        let name = commands.split(' ').next().unwrap();
+        let mut place = Place::with_alice();
+        let as_option = place.run(&format!("{name} {option}={bad}"));
+        if option != "--sandbox" {
+            assert_eq!((as_option.code, &*as_option.out), (64, ""), "{name} {option}={bad}");
+            said.push_str(&format!("{option} {bad}\n"));
+            said.push_str(as_option.err.split("\n\nFor more").next().unwrap().trim_end());
+            said.push('\n');
+        }
+        if !WITHOUT_VARIABLE.contains(&option) {
+            let as_variable = place.set(&variable(option), bad).run(name);
+            assert_eq!(as_variable.code, 64, "{}={bad} {name}", variable(option));
+            assert!(as_variable.err.contains(option), "{}", as_variable.err);
+        }
+    }
+    insta::assert_snapshot!(said, @r#"
+    --auth root
+    error: invalid value 'root' for '--auth <AUTH>'
+      [possible values: admin, user]
+    --zoid 12x
+    error: invalid value '12x' for '--zoid <LONG>': expected digits only, 1 to 9223372036854775807
+    --data-center mars
+    error: invalid value 'mars' for '--data-center <DATA_CENTER>'
+      [possible values: us, eu, in, au, jp, ca, cn, sa, uk, ae]
+    --api-url http://mail.example.com
+    error: invalid value 'http://mail.example.com' for '--api-url <URL>': plain http is only for this machine (127.0.0.0/8, [::1], localhost): use https
+    --accounts-url mail.example.com
+    error: invalid value 'mail.example.com' for '--accounts-url <URL>': expected https:// and a host, as in https://mail.zoho.com
+    --rate-limit 25
+    error: invalid value '25' for '--rate-limit <N/DURATION|unlimited>': expected N/DURATION such as 25/1m (N 1 to 10000, DURATION up to 24h), or unlimited
+    --max-concurrency 0
+    error: invalid value '0' for '--max-concurrency <N>': 0 is not in 1..=256
+    --request-timeout 30
+    error: invalid value '30' for '--request-timeout <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --retry-min 0s
+    error: invalid value '0s' for '--retry-min <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --retry-max -1s
+    error: invalid value '-1s' for '--retry-max <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --throttle-pause 2days
+    error: invalid value '2days' for '--throttle-pause <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --disruption-budget ten
+    error: invalid value 'ten' for '--disruption-budget <N|P%|N,P%>': expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%
+    --disruption-window 1y
+    error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 250ms, 30s or 15m, at most 30days
+    --debounce 6s
+    error: invalid value '6s' for '--debounce <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 5s
+    --resync-interval often
+    error: invalid value 'often' for '--resync-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --drift-interval 5m
+    error: invalid value '5m' for '--drift-interval <off>': this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off
+    --listen 8686
+    error: invalid value '8686' for '--listen <ADDR|off>': expected an address and a port such as 127.0.0.1:PORT, or off
+    --shutdown-grace 25
+    error: invalid value '25' for '--shutdown-grace <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --log-format xml
+    error: invalid value 'xml' for '--log-format <LOG_FORMAT>'
+      [possible values: text, json]
+    --log-level inof
+    error: invalid value "inof" for '--log-level <FILTER>': expected off, error, warn, info, debug or trace, or a filter by module such as info,zoho_mail_reconciler::source=debug
+    --output xml
+    error: invalid value 'xml' for '--output <OUTPUT>'
+      [possible values: text, json, yaml, name]
+
+      tip: a similar value exists: 'yaml'
+    --output xml
+    error: invalid value 'xml' for '--output <OUTPUT>'
+      [possible values: table, wide, json, yaml, name]
+
+      tip: a similar value exists: 'yaml'
+    "#);
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one() {
+    let mut place = Place::with_alice();
+    let before = place.run("plan --sandbox").all();
+    for (option, ..) in OPTIONS {
+        if !WITHOUT_VARIABLE.contains(&option) {
+            place.set(&variable(option), "");
+        }
+    }
+    assert_eq!(place.run("plan --sandbox").all(), before);
+}
+
+#[test]
+fn an_option_wins_over_its_variable() {
+    let mut place = Place::with_alice();
+    place.set("ZOHO_MAIL_DESIRED_STATE", "elsewhere");
+    assert_eq!(place.run("plan --sandbox").code, 1);
+    assert_eq!(place.run("plan --sandbox --desired-state desired-state").code, 0);
+}
+
+#[test]
+fn the_sandbox_variable_understands_what_people_write() {
+    let mut place = Place::with_alice();
+    for (value, code) in [("1", 0), ("true", 0), ("yes", 0), ("0", 64), ("false", 64), ("no", 64)] {
+        // Without the sandbox the zoid is missing.
+        assert_eq!(place.set("ZOHO_MAIL_SANDBOX", value).run("plan").code, code, "{value}");
+    }
+}
+
+#[test]
+fn options_that_contradict_or_lack_one_are_told_before_anything_is_made() {
+    let place = Place::with_alice();
+    let missing = place.run("run --listen off");
+    insta::assert_snapshot!(missing.all(), @"
+    --- stderr
+    error: --zoid (or ZOHO_MAIL_ZOID) is required with --auth admin: the organization's id, which GET /api/accounts of the Mail API shows as policyId.zoid. To try things out without an organization, add --sandbox
+    --- exit 64
+    ");
+    let contradiction = place.run("apply --sandbox --retry-min 10m");
+    insta::assert_snapshot!(contradiction.all(), @"
+    --- stderr
+    error: --retry-min is longer than --retry-max: make it shorter, or the other longer
+    --- exit 64
+    ");
+    let password = place.run("apply --api-url https://me:hunter2@mail.example.com");
+    insta::assert_snapshot!(password.all(), @"
+    --- stderr
+    error: invalid value '(not shown)' for '--api-url <URL>': a user name or password does not belong into a URL: remove the part before @
+
+    For more information, try '--help'.
+    --- exit 64
+    ");
+    let files: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["desired-state"]);
+}

@@ -1,0 +1,219 @@
+//! The whole below the command line, lived through in simulated time: the real conductor against the
+//! simulated service, a journal in memory, and a folder that people edit.
+//!
+//! In: a seed. Out: nothing, or everything that went against an invariant, with the last events
+//! before it and how to live through them again.
+//! A seed decides everything: edits, faults, latencies, kills, stops. Time is tokio's paused clock, so
+//! hours cost milliseconds. Each life of the process has a runtime of its own; dropping the runtime is
+//! the kill: what was sent may still arrive, what was not yet on the disk is lost or half lost.
+//! Deliberately absent: HTTP, YAML on a disk and signals. The tests with the real binary have those.
+
+mod disk;
+mod folder;
+mod life;
+mod misfortune;
+mod proofs;
+mod service;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
+
+use zoho_mail_reconciler::controller::{Mode, Settings};
+use zoho_mail_reconciler::ledger::Owner;
+use zoho_mail_reconciler::queue::Backoff;
+use zoho_mail_reconciler::sandbox::{self, Account, World};
+use zoho_mail_reconciler::throttle::RateLimit;
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use disk::Disk;
+use folder::{ACCOUNTS, Folder, account, zuid};
+use proofs::{Proofs, Rule};
+use service::Network;
+
+/// How many seeds are lived through where `SIMULATION_SEEDS` does not say: a few seconds' worth.
+const SEEDS: u64 = 200;
+
+/// When every simulation begins: far enough from the epoch for any window to lie before it.
+const BEGINNING: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The window of the disruption budget.
+const DISRUPTION_WINDOW: Duration = Duration::from_secs(600);
+
+/// How long everybody pauses when not told how long.
+const THROTTLE_PAUSE: Duration = Duration::from_secs(90);
+
+/// Everything that outlives the process.
+struct Universe {
+    chance: fastrand::Rng,
+    world: World,
+    network: Network,
+    disk: Disk,
+    proofs: Proofs,
+}
+
+type Shared = Arc<Mutex<Universe>>;
+
+fn lock(universe: &Shared) -> MutexGuard<'_, Universe> {
+    universe.lock().unwrap()
+}
+
+/// One seed's worth of history.
+struct Simulation {
+    universe: Shared,
+    folder: Folder,
+    now: Timestamp,
+    settings: Settings,
+}
+
+impl Simulation {
+    fn begin(seed: u64) -> Self {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let per = Duration::from_secs(chance.u64(5..60));
+        let limit = RateLimit { count: chance.u32(2..9), per };
+        let disruptions = chance.u32(1..4);
+        let settings = Settings {
+            mode: Mode::Run,
+            rate_limit: chance.bool().then_some(limit),
+            max_concurrency: chance.usize(1..5),
+            request_timeout: REQUEST_TIMEOUT,
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+            throttle_pause: THROTTLE_PAUSE,
+            disruption_budget: disruptions.to_string().parse().unwrap(),
+            disruption_window: DISRUPTION_WINDOW,
+            shutdown_grace: Duration::from_secs(25),
+        };
+        let budget = misfortune::budget(&mut chance);
+        let mut world = World::new(sandbox::Settings { log_capacity: 0, budget, ..sandbox::Settings::default() });
+        for n in 0..ACCOUNTS {
+            world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));
+        }
+        let universe = Universe {
+            world,
+            network: Network::new([2, 200, 8_000][chance.usize(0..3)]),
+            disk: Disk::new(Owner::Organization(sandbox::Settings::default().zoid)),
+            proofs: Proofs::new(settings.rate_limit, disruptions as usize),
+            chance: chance.fork(),
+        };
+        let folder = Folder::draw(&mut chance, BEGINNING);
+        Self { universe: Arc::new(Mutex::new(universe)), folder, now: BEGINNING, settings }
+    }
+
+    /// Lives, dies and lives again, with everything that can go wrong; then all is well, and it must show.
+    fn run(&mut self) {
+        let lives = lock(&self.universe).chance.usize(2..6);
+        for _ in 0..lives {
+            if lock(&self.universe).chance.u8(0..4) == 0 {
+                self.pass();
+            } else {
+                self.live();
+            }
+        }
+        self.all_is_well();
+        self.converge();
+        self.idle();
+    }
+}
+
+/// Lives through `seed`; says what went against which rule.
+fn simulate(seed: u64) -> Vec<(Rule, String)> {
+    let mut simulation = Simulation::begin(seed);
+    let universe = Arc::clone(&simulation.universe);
+    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| simulation.run()));
+    let mut universe = universe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if lived.is_err() {
+        universe.proofs.violate(Rule::Alive, simulation.now, "it panicked, see above".into());
+    }
+    let proofs = &universe.proofs;
+    let again = format!("again with: SIMULATION_SEED={seed} cargo test --test it simulation");
+    let tell = |(rule, what): &(Rule, String)| (*rule, format!("{}\n---\n{what}\n{again}", proofs.story()));
+    proofs.violations.iter().map(tell).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a whole number"))
+}
+
+/// Everything that went wrong in any seed. Lived through once for all tests.
+fn violations() -> &'static [(Rule, String)] {
+    static VIOLATIONS: OnceLock<Vec<(Rule, String)>> = OnceLock::new();
+    VIOLATIONS.get_or_init(|| {
+        let seeds = match number("SIMULATION_SEED") {
+            Some(seed) => seed..seed + 1,
+            None => 0..number("SIMULATION_SEEDS").unwrap_or(SEEDS),
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let part = |thread| seeds.clone().skip(thread).step_by(threads);
+            let workers: Vec<_> =
+                (0..threads).map(|thread| scope.spawn(move || part(thread).flat_map(simulate).collect())).collect();
+            workers.into_iter().flat_map(|worker: ScopedJoinHandle<'_, Vec<_>>| worker.join().unwrap()).collect()
+        })
+    })
+}
+
+fn holds(rule: Rule) {
+    let violated = violations().iter().filter(|(violated, _)| *violated == rule);
+    // One is enough to work on; the others come up again.
+    if let Some((_, story)) = violated.clone().next() {
+        panic!("{} seeds violate {rule:?}; the first one:\n{story}", violated.count());
+    }
+}
+
+#[test]
+fn at_most_one_request_is_in_flight_per_account() {
+    holds(Rule::OneInFlight);
+}
+
+#[test]
+fn an_intent_is_durable_before_its_put_leaves() {
+    holds(Rule::IntentFirst);
+}
+
+#[test]
+fn the_ledger_never_claims_what_the_service_has_not_acknowledged() {
+    holds(Rule::Truth);
+}
+
+#[test]
+fn nothing_is_put_that_no_manifest_wants_whatever_cannot_be_read() {
+    holds(Rule::Wanted);
+}
+
+#[test]
+fn no_window_exceeds_the_request_budget_even_across_kills() {
+    holds(Rule::Budget);
+}
+
+#[test]
+fn no_request_leaves_during_a_pause_that_the_service_imposed() {
+    holds(Rule::Pause);
+}
+
+#[test]
+fn no_window_exceeds_the_disruption_budget_even_across_kills_and_reverts() {
+    holds(Rule::Disruptions);
+}
+
+#[test]
+fn planned_is_applied_and_held_and_failed_and_in_doubt() {
+    holds(Rule::Sum);
+}
+
+#[test]
+fn in_the_end_the_world_is_as_desired_whatever_happened() {
+    holds(Rule::Converges);
+}
+
+#[test]
+fn after_a_successful_pass_the_plan_is_empty_and_a_restart_issues_no_request() {
+    holds(Rule::IdleRestart);
+}
+
+#[test]
+fn the_conductor_never_spins_never_panics_and_ends_when_it_is_told_to() {
+    holds(Rule::Alive);
+}

@@ -1,0 +1,266 @@
+//! What must hold at every moment, looked at from outside of the process.
+//!
+//! In: all that is seen on the wire, on the disk and in the world. Out: violations, and the story so far.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use zoho_mail_reconciler::account::{AccountId, Field};
+use zoho_mail_reconciler::change::Known;
+use zoho_mail_reconciler::ledger::{FieldState, Ledger, Record};
+use zoho_mail_reconciler::sandbox::{Reply, World};
+use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use super::folder::Wanted;
+use super::service::{Put, header};
+use super::{DISRUPTION_WINDOW, REQUEST_TIMEOUT, THROTTLE_PAUSE};
+
+/// How much of the story is kept.
+const STORY: usize = 160;
+
+/// How much later than its intent a PUT that a kill overtook may act: the disruption counts from its
+/// intent, so its window may end this much early.
+const SLACK: Duration = REQUEST_TIMEOUT.saturating_mul(2);
+
+/// What the world is.
+pub fn actual(world: &World, account: AccountId, field: Field) -> bool {
+    let found = world.account(account).unwrap();
+    match field {
+        Field::Enabled => found.mailbox_enabled,
+        Field::ActiveSyncEnabled => found.active_sync_enabled,
+    }
+}
+
+/// What is proved, one by one. The tests have them in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    OneInFlight,
+    IntentFirst,
+    Truth,
+    Wanted,
+    Budget,
+    Pause,
+    Disruptions,
+    Sum,
+    Converges,
+    IdleRestart,
+    Alive,
+}
+
+pub struct Proofs {
+    pub violations: Vec<(Rule, String)>,
+    /// What was wanted before the newest batch, and after it.
+    pub wanted: [Wanted; 2],
+    /// Requests that reached the service, since the beginning.
+    pub requests: usize,
+    /// Changes that were needed when the process began.
+    pub needed: usize,
+    story: VecDeque<String>,
+    limit: Option<RateLimit>,
+    /// How many accounts may lose something within the window.
+    pub disruptions_max: usize,
+    arrivals: Vec<Timestamp>,
+    tokens: Vec<Timestamp>,
+    disruptions: Vec<(Timestamp, AccountId)>,
+    in_flight: BTreeSet<AccountId>,
+    /// Durable intents whose PUT has not left yet.
+    intents: BTreeMap<(AccountId, Field), bool>,
+    token_intents: usize,
+    /// The pause the service told the process of: when, and until when.
+    told: Option<(Timestamp, Timestamp)>,
+}
+
+impl Proofs {
+    pub fn new(limit: Option<RateLimit>, disruptions_max: usize) -> Self {
+        Self {
+            violations: Vec::new(),
+            wanted: Default::default(),
+            requests: 0,
+            needed: 0,
+            story: VecDeque::new(),
+            limit,
+            disruptions_max,
+            arrivals: Vec::new(),
+            tokens: Vec::new(),
+            disruptions: Vec::new(),
+            in_flight: BTreeSet::new(),
+            intents: BTreeMap::new(),
+            token_intents: 0,
+            told: None,
+        }
+    }
+
+    pub fn note(&mut self, now: Timestamp, what: String) {
+        if self.story.len() == STORY {
+            self.story.pop_front();
+        }
+        self.story.push_back(format!("{now} {what}"));
+    }
+
+    pub fn story(&self) -> String {
+        self.story.iter().cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Something went against a rule. Only the first of many is told.
+    pub fn violate(&mut self, rule: Rule, now: Timestamp, what: String) {
+        self.note(now, format!("VIOLATED {rule:?}: {what}"));
+        if !self.violations.iter().any(|(violated, _)| *violated == rule) {
+            self.violations.push((rule, format!("{now} {what}")));
+        }
+    }
+
+    /// The process was killed: what it did not write down it does not know.
+    pub fn killed(&mut self, durable: &Ledger, now: Timestamp) {
+        self.in_flight.clear();
+        self.intents.clear();
+        self.token_intents = 0;
+        self.told = durable.pause.filter(|pause| pause.until > now).map(|pause| (now, pause.until));
+    }
+
+    /// The conductor hands a record to the journal.
+    pub fn appended(&mut self, record: &Record, world: &World, now: Timestamp) {
+        let claim = match record {
+            Record::Applied { account, field, value, .. } => Some((*account, *field, *value)),
+            Record::NotApplied { account, field, restore: Some(FieldState::Applied { value, .. }), .. } => {
+                Some((*account, *field, *value))
+            }
+            _ => None,
+        };
+        if let Some((account, field, value)) = claim.filter(|claim| actual(world, claim.0, claim.1) != claim.2) {
+            self.violate(
+                Rule::Truth,
+                now,
+                format!("the ledger claims {account} {field} {value}, and the world knows better"),
+            );
+        }
+        if let Record::Intent { account, field, to, .. } = record {
+            let wants = |wanted: &Wanted| {
+                wanted.get(account).is_some_and(|spec| spec.wanted(*field) == Some(*to) && !spec.is_suspended(now))
+            };
+            if !self.wanted.iter().any(wants) {
+                self.violate(
+                    Rule::Wanted,
+                    now,
+                    format!("{account} {field} {to} is intended, and no manifest wants it"),
+                );
+            }
+        }
+    }
+
+    /// A record reached the disk.
+    pub fn durable(&mut self, record: &Record) {
+        match record {
+            Record::Intent { account, field, to, .. } => {
+                self.intents.insert((*account, *field), *to);
+            }
+            Record::TokenRequest { .. } => self.token_intents += 1,
+            _ => {}
+        }
+    }
+
+    /// What the ledger claims is what the world is.
+    pub fn truth(&mut self, durable: &Ledger, world: &World, now: Timestamp) {
+        for (account, row) in &durable.accounts {
+            for field in Field::ALL {
+                let is = actual(world, *account, field);
+                if row.known(field) == Known::Applied(!is) {
+                    self.violate(
+                        Rule::Truth,
+                        now,
+                        format!("the durable ledger says {account} {field} {}, the world is {is}", !is),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A request leaves the process.
+    pub fn departs(&mut self, put: Option<Put>, durable: &Ledger, now: Timestamp) {
+        if let Some((_, until)) = self.told.filter(|(told, until)| *told < now && now < *until) {
+            self.violate(Rule::Pause, now, format!("{put:?} leaves during a pause until {until}"));
+        }
+        let Some(Put { account, field, to }) = put else {
+            match self.token_intents.checked_sub(1) {
+                Some(left) => self.token_intents = left,
+                None => {
+                    self.violate(Rule::IntentFirst, now, "a token request leaves before its record is durable".into())
+                }
+            }
+            return;
+        };
+        if !self.in_flight.insert(account) {
+            self.violate(Rule::OneInFlight, now, format!("{account} has two requests in flight"));
+        }
+        let intended = self.intents.remove(&(account, field)) == Some(to);
+        if !intended || durable.known(account, field) != Known::InDoubt {
+            self.violate(Rule::IntentFirst, now, format!("{account} {field} {to} leaves before its intent is durable"));
+        }
+    }
+
+    /// A request reaches the service.
+    pub fn arrived(&mut self, put: Option<Put>, acted: bool, now: Timestamp) {
+        self.requests += 1;
+        self.arrivals.push(now);
+        if let Some(limit) = self.limit.filter(|limit| crowded(&self.arrivals, limit.count as usize, limit.per)) {
+            self.violate(Rule::Budget, now, format!("more requests than {limit}"));
+        }
+        match put {
+            None => {
+                self.tokens.push(now);
+                if crowded(&self.tokens, TOKEN_REQUESTS, TOKEN_WINDOW) {
+                    self.violate(Rule::Budget, now, "more token requests than ten in ten minutes".into());
+                }
+            }
+            Some(Put { account, to: false, .. }) if acted => {
+                self.disruptions.push((now, account));
+                let window = now.before(DISRUPTION_WINDOW.saturating_sub(SLACK));
+                let lately = self.disruptions.iter().rev().take_while(|(at, _)| *at > window);
+                let accounts: BTreeSet<_> = lately.map(|(_, account)| *account).collect();
+                if accounts.len() > self.disruptions_max {
+                    let max = self.disruptions_max;
+                    self.violate(
+                        Rule::Disruptions,
+                        now,
+                        format!("{} accounts lost something, {max} may: {accounts:?}", accounts.len()),
+                    );
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// An answer, or the lack of one, reaches the process.
+    pub fn returned(&mut self, put: Option<Put>, reply: Option<&Reply>, now: Timestamp) {
+        if let Some(put) = put {
+            self.in_flight.remove(&put.account);
+        }
+        let Some(reply) = reply else { return };
+        let body = String::from_utf8_lossy(&reply.body);
+        if body.contains("Access Denied") {
+            self.violate(Rule::Budget, now, "the token endpoint was asked too often".into());
+        }
+        if let Some(wait) = wait(reply, &body) {
+            let until = self.told.map_or(now, |(_, until)| until);
+            if now + wait > until {
+                self.told = Some((now, now + wait));
+                self.note(now, format!("told to wait {}", humantime::format_duration(wait)));
+            }
+        }
+    }
+}
+
+/// How long the reply asks everybody to wait.
+fn wait(reply: &Reply, body: &str) -> Option<Duration> {
+    let throttled = reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED");
+    let seconds = header(reply, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    let minutes = body.split_once("Try again after ").and_then(|(_, rest)| rest.split_once(" minutes"));
+    let minutes = minutes.and_then(|(minutes, _)| minutes.parse().ok()).map(|minutes: u64| minutes * 60);
+    seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))
+}
+
+/// Whether the newest of `moments` is one too many.
+fn crowded(moments: &[Timestamp], count: usize, per: Duration) -> bool {
+    let Some(newest) = moments.last() else { return false };
+    moments.len().checked_sub(count + 1).is_some_and(|at| moments[at] + per > *newest)
+}

@@ -1,0 +1,186 @@
+//! The house rules, held by a test: who may import whom, what pure rooms may not name, how long a file
+//! may be, and that every promise has its proof.
+//!
+//! In: the sources as they are in the repository. Out: every place that breaks a rule, with the rule.
+//! A rule that has to bend bends in one of the tables below, where a reader sees it.
+
+mod imports;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest file, in lines.
+const LINES_MAX: usize = 400;
+
+/// The longest function, in lines. `Metrics::new` is longer: a table of names and words, read as one.
+const FUNCTION_MAX: usize = 70;
+
+/// A source file of this repository.
+struct Source {
+    /// Relative to the repository, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The program's own text: without comments, and without the tests at its end.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let numbered = (1..).zip(self.text.lines());
+        let before_tests = numbered.take_while(|(_, line)| *line != "mod tests {");
+        before_tests.map(|(number, line)| (number, line.split("//").next().unwrap_or(line)))
+    }
+
+    /// Only for tests: their own files, and the values they share.
+    fn is_test(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        self.path.starts_with("tests/") || self.path.contains("/tests/") || ["tests.rs", "samples.rs"].contains(&name)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            walk(&entry, found);
+        } else {
+            found.push(entry);
+        }
+    }
+}
+
+/// Every text file under the given files and folders.
+fn texts(places: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    for place in places.iter().map(|place| root().join(place)) {
+        if place.is_dir() { walk(&place, &mut found) } else { found.push(place) }
+    }
+    found.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).ok()?;
+        Some(Source { path: path.strip_prefix(root()).ok()?.to_str()?.to_owned(), text })
+    };
+    found.into_iter().filter_map(read).collect()
+}
+
+fn rust(places: &[&str]) -> Vec<Source> {
+    let sources: Vec<_> = texts(places).into_iter().filter(|source| source.path.ends_with(".rs")).collect();
+    assert!(sources.len() > 20, "the sources are where they always were");
+    sources
+}
+
+fn hold(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn a_file_is_short_has_a_header_and_a_name_that_says_something() {
+    let mut broken = Vec::new();
+    for Source { path, text } in rust(&["src", "tests"]) {
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            broken.push(format!("{path}: {lines} lines, {LINES_MAX} at most; split it"));
+        }
+        if !text.trim_start_matches("#![no_main]\n").starts_with("//! ") {
+            broken.push(format!("{path}: begins without a //! header that says its purpose"));
+        }
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if ["utils.rs", "util.rs", "helpers.rs", "common.rs", "types.rs", "misc.rs"].contains(&name) {
+            broken.push(format!("{path}: the name says nothing"));
+        }
+    }
+    hold("files", &broken);
+}
+
+#[test]
+fn a_function_fits_on_a_page() {
+    let mut broken = Vec::new();
+    for Source { path, text } in rust(&["src", "tests"]) {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.trim_start();
+            let words =
+                ["fn ", "pub fn ", "async fn ", "pub async fn ", "const fn ", "pub const fn ", "pub(super) fn "];
+            if !words.iter().any(|word| code.starts_with(word)) || line.ends_with(['}', ';']) {
+                continue;
+            }
+            let end = format!("{}}}", &line[..line.len() - code.len()]);
+            let length = lines[at..].iter().position(|line| *line == end).unwrap_or(0) + 1;
+            let is_table = path == "src/metrics.rs" && code.starts_with("pub fn new(");
+            if length > FUNCTION_MAX && !is_table {
+                broken.push(format!("{path}:{}: {length} lines, {FUNCTION_MAX} at most", at + 1));
+            }
+        }
+    }
+    hold("functions", &broken);
+}
+
+#[test]
+fn every_dependency_says_why_it_is_here() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (mut section, mut before, mut broken) = ("", "", Vec::new());
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let is_dependency = section.ends_with("dependencies]") && line.contains('=') && !line.starts_with('#');
+        if is_dependency && !line.contains(" # ") && !before.starts_with('#') {
+            broken.push(line.to_owned());
+        }
+        before = line;
+    }
+    hold("dependencies without a reason", &broken);
+}
+
+#[test]
+fn nothing_speaks_of_the_place_it_was_made_in() {
+    let places = ["src", "tests", "desired-state", "deploy", "README.md", "Cargo.toml", ".gitignore", ".rustfmt.toml"];
+    // In two parts each, or this file would be the first to break the rule.
+    let words = [("/wo", "rk/"), ("../sha", "red"), ("/tmp/", "plan"), ("issue", " 2"), ("the bri", "ef")];
+    let words = words.map(|(a, b)| format!("{a}{b}"));
+    let broken: Vec<_> = texts(&places)
+        .iter()
+        .flat_map(|source| (1..).zip(source.text.lines()).map(|(number, line)| (&source.path, number, line)))
+        .filter(|(_, _, line)| words.iter().any(|word| line.to_lowercase().contains(word.as_str())))
+        .map(|(path, number, line)| format!("{path}:{number}: {line}"))
+        .collect();
+    hold("places and people that are not part of the program", &broken);
+}
+
+#[test]
+fn every_invariant_has_a_test_named_after_it() {
+    let proofs = [
+        (1, "at_most_one_request_is_in_flight_per_account"),
+        (2, "an_intent_is_durable_before_its_put_leaves"),
+        (2, "an_intent_is_on_the_disk_before_its_put_leaves"),
+        (2, "the_ledger_never_claims_what_the_service_has_not_acknowledged"),
+        (3, "after_a_successful_pass_the_plan_is_empty_and_a_restart_issues_no_request"),
+        (4, "nothing_is_put_that_no_manifest_wants_whatever_cannot_be_read"),
+        (5, "whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"),
+        (6, "no_window_exceeds_the_request_budget_even_across_kills"),
+        (6, "no_request_leaves_during_a_pause_that_the_service_imposed"),
+        (7, "incremental_reading_and_a_fresh_full_load_give_the_same_desired_state"),
+        (8, "an_edit_is_told_a_debounce_after_its_event_and_costs_one_look"),
+        (9, "plan_diff_validate_and_status_cannot_write"),
+        (10, "planned_is_applied_and_held_and_failed_and_in_doubt"),
+        (11, "secrets_are_in_no_log_error_ledger_metric_or_page"),
+        (12, "channels_without_a_bound_are_named_here"),
+    ];
+    let sources = rust(&["src", "tests"]);
+    let is_there = |name: &str| sources.iter().any(|source| source.text.contains(&format!("fn {name}(")));
+    let broken: Vec<_> = proofs.iter().filter(|(_, name)| !is_there(name)).map(|proof| format!("{proof:?}")).collect();
+    hold("invariants without their proof", &broken);
+}
+
+#[test]
+fn channels_without_a_bound_are_named_here() {
+    // The ledger's writer answers each append once, and the appends are bounded by the requests in flight.
+    let allowed = ["src/cli/engine.rs"];
+    let unbounded = |source: &Source| source.code().any(|(_, line)| line.contains("unbounded_channel("));
+    let found: Vec<_> = rust(&["src"]).into_iter().filter(|source| !source.is_test() && unbounded(source)).collect();
+    let found: Vec<_> = found.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(found, allowed);
+}
