@@ -8,17 +8,18 @@
 //! back to the queue, and the ledger feeds the plan.
 //!
 //! The rooms inside: [`intake`] (looks become queued accounts), [`dispatch`] (queued accounts
-//! become intents, durable intents become PUTs), [`settle`] (answers become records), [`backlog`]
+//! become intents), [`launch`] (intents become durable, then PUTs), [`settle`] (answers become records), [`backlog`]
 //! (what is pending, held and stalled), [`tokens`] (one access token for everybody), [`mod@report`].
 
 pub mod backlog;
 mod dispatch;
 mod intake;
+mod launch;
 mod report;
 mod settle;
 pub mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,11 +146,12 @@ struct Flight {
     token: Option<u64>,
 }
 
-/// What a commit was waited for.
-#[derive(Debug)]
-enum Commit {
-    Puts(Vec<AccountId>),
-    TokenRequest { begun: Timestamp },
+/// What waits for a commit.
+#[derive(Debug, Default)]
+struct Commit {
+    puts: Vec<AccountId>,
+    /// A token request, and when it was begun.
+    token_request: Option<Timestamp>,
 }
 
 /// Owner of all state. Built by a command, run to its end, then taken apart.
@@ -168,7 +170,15 @@ pub struct Controller<T: Transport, J: Journal> {
     backlog: Backlog,
     flights: BTreeMap<AccountId, Flight>,
     commits: BTreeMap<u64, Commit>,
+    /// What waits for the records that are not written yet.
+    next_commit: Commit,
+    /// Accounts whose intents are durable and whose PUTs wait for their turn, in the order of their intents.
+    durable: VecDeque<AccountId>,
+    /// How many PUTs were answered during the last commit, and since.
+    answered: usize,
+    answered_since: usize,
     unwritten: Vec<Record>,
+    unwritten_since: Timestamp,
     ticket: u64,
     answers_out: mpsc::Sender<Event>,
     answers: mpsc::Receiver<Event>,
@@ -234,7 +244,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             queue: WorkQueue::default(),
             flights: BTreeMap::new(),
             commits: BTreeMap::new(),
+            next_commit: Commit::default(),
+            durable: VecDeque::new(),
+            answered: 0,
+            answered_since: 0,
             unwritten: Vec::new(),
+            unwritten_since: now,
             ticket: 0,
             waiting: None,
             turned_at: now,
@@ -265,14 +280,16 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                     None => break,
                 }
             }
+            self.launch();
             self.dispatch();
+            self.write_if_due();
             self.publish();
             if turn.is_err() || self.has_ended() {
                 break turn;
             }
         };
         self.take_back_unsent();
-        self.write_if_any();
+        self.write();
         Ended { summary: self.summary(), journal: self.journal, result }
     }
 
@@ -318,10 +335,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match committed {
             Committed::Durable { ticket, took } => {
                 self.metrics.ledger_committed(took);
-                match self.commits.remove(&ticket) {
-                    Some(Commit::Puts(accounts)) => accounts.into_iter().for_each(|account| self.send(account)),
-                    Some(Commit::TokenRequest { begun }) => self.fetch_token(begun),
-                    None => {}
+                self.answered = std::mem::take(&mut self.answered_since);
+                let Commit { puts, token_request } = self.commits.remove(&ticket).unwrap_or_default();
+                self.durable.extend(puts);
+                if let Some(begun) = token_request {
+                    self.fetch_token(begun);
                 }
             }
             Committed::Stopped { error } => {
@@ -368,14 +386,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// Lives through `record`, and keeps it for the next [`Self::write`].
     fn record(&mut self, record: Record) {
+        if self.unwritten.is_empty() {
+            self.unwritten_since = self.clock.now();
+        }
         self.ledger.apply(record.clone());
         self.unwritten.push(record);
     }
 
-    /// Hands all records over; the returned ticket comes back when they are durable.
-    fn write(&mut self) -> u64 {
-        self.ticket += 1;
-        self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
-        self.ticket
+    /// Hands all records over. What waits for them goes on when they are durable.
+    fn write(&mut self) {
+        if !self.unwritten.is_empty() {
+            self.ticket += 1;
+            self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
+            self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
+        }
     }
 }

@@ -125,7 +125,13 @@ pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules) -> Parsed {
         let room = MAX_PROBLEMS - parsed.problems.len();
         // One more than there is room for, so that the list is known to be cut.
         let (document, mut problems, claim) = read(path, &chunk, rules, room + 1);
-        parsed.documents.extend(document);
+        if let Some(document) = document {
+            // Nearly every file has one, and a vector that grows by itself begins with room for four.
+            if parsed.documents.is_empty() {
+                parsed.documents.reserve_exact(1);
+            }
+            parsed.documents.push(document);
+        }
         parsed.claims.extend(claim);
         unlisted += problems.len().saturating_sub(room);
         problems.truncate(room);

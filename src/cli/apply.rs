@@ -43,12 +43,14 @@ impl Apply {
     async fn pass(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions } = self;
         let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE)?;
+        // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
+        let (root, auth) = (folder.desired_state.clone(), target.auth.into());
+        let reading = tokio::task::spawn_blocking(move || load::batch(&root, auth, Some(SETTLE)));
         let engine = engine::build(&target, &service, settings).await?;
         let Engine { controller, reports, clock, inputs, outside, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {})?;
-        let auth = target.auth.into();
-        let batch = tokio::task::block_in_place(|| load::batch(&folder.desired_state, auth, Some(SETTLE)))?;
+        let batch = reading.await??;
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;
         let bar = progress::show(reports.clone(), settings.rate_limit, clock, cancel.clone());

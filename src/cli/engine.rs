@@ -33,12 +33,21 @@ const INPUTS_WAITING: usize = 16;
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs `main` to its end on a runtime of its own, and does not wait for stray threads after.
-pub(super) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(super) fn block_on<T: Send + 'static>(
+    main: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<T> {
     let runtime: Runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
-    let result = runtime.block_on(main);
+    // A task among the others: from the thread that blocks, each message to it and from it wakes up another thread.
+    let result = runtime.block_on(runtime.spawn(main));
     runtime.shutdown_timeout(RUNTIME_GRACE);
-    result
+    match result {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(error).context("the conductor was cancelled"),
+        },
+    }
 }
 
 /// The conductor, ready to run, and the ends of its channels.

@@ -1,6 +1,6 @@
-//! Queued accounts become intents, and durable intents become PUTs.
+//! Queued accounts become intents.
 //!
-//! In: the queue. Out: one commit per turn for all intents of that turn, then one task per PUT.
+//! In: the queue. Out: intents, for the next commit; requests for a token.
 //! Invariants: nothing is popped before it may start, so the order of the queue holds while
 //! everybody waits; the plan is made anew for each account; an intent whose PUT never left is
 //! taken back.
@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::intake::urgency;
 use super::tokens::Need;
-use super::{Commit, Controller, Event, Flight, Journal};
+use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure};
 use crate::ledger::Record;
@@ -32,18 +31,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         self.waiting = None;
         self.release_held(now);
-        let mut begun = Vec::new();
         while let Some(account) = self.next_account(now) {
             let Some(change) = self.next_change(account, now) else { continue };
             if !self.may_start(now) {
                 break;
             }
             self.begin(change, now);
-            begun.push(account);
-        }
-        if !begun.is_empty() {
-            let ticket = self.write();
-            self.commits.insert(ticket, Commit::Puts(begun));
         }
     }
 
@@ -54,7 +47,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let report = self.report.borrow();
         let halted = self.stop_by.is_some() || report.ledger_error.is_some() || report.gave_up.is_some();
         drop(report);
-        if halted || self.flights.len() >= self.settings.max_concurrency {
+        if halted || self.flights.len() >= self.intents_max() {
             return None;
         }
         next
@@ -127,8 +120,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             self.throttle.begin_token();
             self.tokens.begin();
             self.record(Record::TokenRequest { at: now });
-            let ticket = self.write();
-            self.commits.insert(ticket, Commit::TokenRequest { begun: now });
+            self.next_commit.token_request = Some(now);
         }
         false
     }
@@ -169,60 +161,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             to: change.to,
             spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
         });
+        self.next_commit.puts.push(account);
         self.flights.insert(account, Flight { change, prior, disruption, began: now, token: None });
-    }
-
-    /// The account's intent is durable: its PUT leaves, if it is wanted still. The disk may have taken
-    /// its time, and the manifest or the budget may have changed meanwhile.
-    pub(super) fn send(&mut self, account: AccountId) {
-        let wanted = self.stop_by.is_none() && self.is_wanted(account) && self.is_timely(account);
-        let ready = self.tokens.current().filter(|_| wanted);
-        let Some((token, generation)) = ready.map(|(token, generation)| (token.clone(), generation)) else {
-            return self.take_back(account);
-        };
-        let Some(flight) = self.flights.get_mut(&account) else { return };
-        flight.token = Some(generation);
-        let (client, change, out) = (self.client.clone(), flight.change.clone(), self.answers_out.clone());
-        tokio::spawn(async move {
-            let answer = client.put(&change, &token).await;
-            // The controller is gone only if the process ends; then the field stays in doubt.
-            let _ = out.send(Event::Answered { account, answer }).await;
-        });
-    }
-
-    fn is_wanted(&mut self, account: AccountId) -> bool {
-        let now = self.clock.now();
-        let Some(Flight { change, .. }) = self.flights.get(&account) else { return false };
-        if change.is_disruption() && self.guard.verdict(self.desired.managed(), now).exceeded() {
-            return false;
-        }
-        let plan = plan_account(account, self.desired.get(account), self.ledger.accounts.get(&account), now);
-        plan.changes.iter().any(|planned| (planned.field, planned.to) == (change.field, change.to))
-    }
-
-    /// Whether the PUT may leave now as it might have at its intent: an intent waits for the disk, and
-    /// meanwhile the service may have asked everybody to pause.
-    fn is_timely(&self, account: AccountId) -> bool {
-        let now = self.clock.now();
-        let fresh = |flight: &Flight| now.since(flight.began) <= INTENT_AGE_MAX;
-        self.throttle.may_leave(now) && self.flights.get(&account).is_some_and(fresh)
-    }
-
-    /// Takes back every intent whose PUT never left: the conductor ends.
-    pub(super) fn take_back_unsent(&mut self) {
-        let unsent: Vec<_> =
-            self.flights.iter().filter(|(_, flight)| flight.token.is_none()).map(|(account, _)| *account).collect();
-        unsent.into_iter().for_each(|account| self.take_back(account));
-    }
-
-    /// The PUT never left: the ledger forgets the intent.
-    fn take_back(&mut self, account: AccountId) {
-        let Some(flight) = self.flights.remove(&account) else { return };
-        let now = self.clock.now();
-        self.throttle.cancel_put(now);
-        self.not_applied(&flight);
-        self.write();
-        self.queue.put_back(account, urgency(&[flight.change]), now);
     }
 
     /// The record of a token request is durable: the request leaves, if it may still.
@@ -246,7 +186,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
         let waiting = self.waiting.map(|waiting| waiting.until);
-        let due = [self.queue.next_due(), waiting, held, self.backlog.next_wake(), self.stop_by];
+        let due = [self.queue.next_due(), waiting, held, self.backlog.next_wake(), self.stop_by, self.write_by()];
         let next = due.into_iter().flatten().min();
         next.map_or(HEARTBEAT, |next| next.since(now).min(HEARTBEAT))
     }

@@ -47,7 +47,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         for (path, found) in batch.files {
             let found = look(&path, found);
             self.log_problems(&found);
-            touched.append(&mut self.desired.update(&path, found));
+            // Not `append`: that rebuilds the whole set for each file.
+            touched.extend(self.desired.update(&path, found));
         }
         for account in &touched {
             self.touch(*account, now);
@@ -67,7 +68,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             self.report.send_modify(|report| report.degraded = batch.degraded);
         }
-        self.write_if_any();
     }
 
     fn log_problems(&self, found: &desired::Look) {
@@ -148,12 +148,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         while let Some(account) = self.backlog.woken(now) {
             self.touch(account, now);
-        }
-    }
-
-    pub(super) fn write_if_any(&mut self) {
-        if !self.unwritten.is_empty() {
-            self.write();
         }
     }
 }

@@ -36,7 +36,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             report.blocked = self.backlog.blocked();
             report.queued = self.queue.depth();
             report.backing_off = self.queue.delayed();
-            report.in_flight = self.flights.len();
+            report.in_flight = self.sent();
             report.pending_changes = self.backlog.counts();
             report.oldest_pending = self.backlog.oldest();
             report.waiting = self.waiting;

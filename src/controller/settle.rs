@@ -23,6 +23,7 @@ use crate::zoho::{Answer, Operation, TokenAnswer, TokenOutcome, Transport};
 impl<T: Transport, J: Journal> Controller<T, J> {
     pub(super) fn settle(&mut self, account: AccountId, answer: Answer) {
         let Some(flight) = self.flights.remove(&account) else { return };
+        self.answered_since += 1;
         let now = self.clock.now();
         let healthy = !matches!(answer.outcome, Outcome::Retry(_) | Outcome::InDoubt(_));
         if self.throttle.end_put(healthy, now) {
@@ -55,7 +56,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.paused(&flight, cause, failure, answer.retry_after, now);
             }
         }
-        self.write_if_any();
     }
 
     fn applied(&mut self, flight: Flight, now: Timestamp) {
@@ -229,6 +229,5 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 }
             }
         }
-        self.write_if_any();
     }
 }

@@ -10,6 +10,7 @@ mod invariants;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;
+mod pipelining;
 mod process;
 mod readme;
 mod sandbox;
