@@ -383,22 +383,4 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let stuck = report.gave_up.is_some() && idle || report.ledger_error.is_some() && none_left;
         self.settings.mode == Mode::Apply && report.loaded && (stuck || idle && self.queue.depth() == 0)
     }
-
-    /// Lives through `record`, and keeps it for the next [`Self::write`].
-    fn record(&mut self, record: Record) {
-        if self.unwritten.is_empty() {
-            self.unwritten_since = self.clock.now();
-        }
-        self.ledger.apply(record.clone());
-        self.unwritten.push(record);
-    }
-
-    /// Hands all records over. What waits for them goes on when they are durable.
-    fn write(&mut self) {
-        if !self.unwritten.is_empty() {
-            self.ticket += 1;
-            self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
-            self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
-        }
-    }
 }

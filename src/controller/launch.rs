@@ -13,6 +13,7 @@ use super::dispatch::INTENT_AGE_MAX;
 use super::intake::urgency;
 use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
+use crate::ledger::Record;
 use crate::plan::plan_account;
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
@@ -121,5 +122,23 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     /// When records that are kept must be handed over.
     pub(super) fn write_by(&self) -> Option<Timestamp> {
         (!self.unwritten.is_empty()).then(|| self.unwritten_since + WRITE_DELAY)
+    }
+
+    /// Lives through `record`, and keeps it for the next [`Self::write`].
+    pub(super) fn record(&mut self, record: Record) {
+        if self.unwritten.is_empty() {
+            self.unwritten_since = self.clock.now();
+        }
+        self.ledger.apply(record.clone());
+        self.unwritten.push(record);
+    }
+
+    /// Hands all records over. What waits for them goes on when they are durable.
+    pub(super) fn write(&mut self) {
+        if !self.unwritten.is_empty() {
+            self.ticket += 1;
+            self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
+            self.journal.append(std::mem::take(&mut self.unwritten), self.ticket);
+        }
     }
 }

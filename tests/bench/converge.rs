@@ -61,7 +61,7 @@ pub fn measure(folder: &Folder, ledger: &Path, service: &Service, concurrency: u
 /// Runs a command that makes every PUT. Returns PUTs a second, and its peak memory.
 fn rate(mut command: Command, folder: &Folder, service: &Service) -> anyhow::Result<(f64, u64)> {
     let puts = folder.accounts * PUTS;
-    let before = service.puts();
+    let before = service.applied();
     let child = command.spawn()?;
     let (seen, peak) = std::thread::scope(|scope| {
         let watched = scope.spawn(|| child::peak_until_end(child, &command));
@@ -70,7 +70,7 @@ fn rate(mut command: Command, folder: &Folder, service: &Service) -> anyhow::Res
     });
     let Seen { first, last } = seen?;
     let peak = peak.map_err(|_| anyhow::anyhow!("the watcher panicked"))??;
-    ensure!(service.puts() == before + puts, "more PUTs came than were needed");
+    ensure!(service.applied() == before + puts, "more PUTs came than were needed");
     Ok((puts as f64 / last.duration_since(first).as_secs_f64(), peak))
 }
 

@@ -36,7 +36,7 @@ pub fn measure(folder: &Folder, ledger: &Path, service: &Service) -> anyhow::Res
     let edit = |number: u64| -> anyhow::Result<Duration> {
         // All over the folder.
         let account = Account(number * folder.accounts / (EDITS + 1));
-        let before = service.puts();
+        let before = service.applied();
         let begun = folder.edit(account, !account.active_sync())?;
         let took = service.wait(before, 1)?.last.duration_since(begun);
         Ok(took.saturating_sub(DEBOUNCE))

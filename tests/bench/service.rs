@@ -61,7 +61,7 @@ impl Service {
     }
 
     /// PUTs so far that took effect.
-    pub fn puts(&self) -> u64 {
+    pub fn applied(&self) -> u64 {
         self.world().totals().applied
     }
 
@@ -69,7 +69,7 @@ impl Service {
     pub fn wait(&self, before: u64, count: u64) -> anyhow::Result<Seen> {
         let (mut known, mut first, mut progress) = (before, None, Instant::now());
         loop {
-            let puts = self.puts();
+            let puts = self.applied();
             let now = Instant::now();
             if puts > known {
                 (known, progress) = (puts, now);
