@@ -45,7 +45,7 @@ mod task;
 
 pub use load::load;
 
-/// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. INTERFACE names this number.
+/// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. The README promises it.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Most files and folders beneath the root: ten times the largest organization this is measured with.
@@ -121,7 +121,7 @@ pub struct Watch {
 }
 
 impl Default for Watch {
-    /// The defaults that INTERFACE promises.
+    /// The defaults of the command line.
     fn default() -> Self {
         Self {
             debounce: Duration::from_millis(200),

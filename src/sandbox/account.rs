@@ -1,7 +1,7 @@
 //! One account of the simulated service, and how the service prints it.
 //!
 //! In: seeds from manifests or tests, and PUTs that took effect. Out: the documented field names and
-//! types (zoho-mail-api, reading). Invariant: an account always has a user; the two fields that say
+//! types (Zoho's documentation, reading). Invariant: an account always has a user; the two fields that say
 //! whether a mailbox is on never disagree here.
 
 use serde::Serialize;

@@ -3,7 +3,7 @@
 //! In: the body's bytes. Out: [`Body`], the `zuid` and what is to be done, or a refusal that names
 //! the key. Invariants: keys are those of the page for the `mode`, each once; ids are whole numbers
 //! or strings of digits, `activeSyncEnabled` a boolean or `"true"`/`"false"`, because the pages'
-//! samples and type columns differ (zoho-mail-api, the three operations). The sibling modes that
+//! samples and type columns differ (Zoho's documentation, the three operations). The sibling modes that
 //! reset passwords or disable whole users do not exist here.
 
 use std::fmt;

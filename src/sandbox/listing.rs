@@ -1,6 +1,6 @@
 //! The three reads: a page of the organization's users, one user, and a person's own accounts.
 //!
-//! In: the accounts and the query. Out: documents with the documented names (zoho-mail-api,
+//! In: the accounts and the query. Out: documents with the documented names (Zoho's documentation,
 //! reading). Invariants: pages are offsets into the order of `accountId`; `start` and `limit` are
 //! digits, once each, and the limit is at most 200. One user is read by zuid or e-mail, never by
 //! `accountId`: mistaking the two is what the real service would not forgive either.
@@ -14,10 +14,10 @@ use super::account::Account;
 use super::message::{Refusal, Reply};
 use crate::account::{AccountId, Zoid, Zuid};
 
-/// Accounts of a page when no limit is given (zoho-mail-api, reading).
+/// Accounts of a page when no limit is given (Zoho's documentation, reading).
 const LIMIT_DEFAULT: usize = 10;
 
-/// The most one may ask for (zoho-mail-api, reading).
+/// The most one may ask for (Zoho's documentation, reading).
 const LIMIT_MAX: usize = 200;
 
 type Accounts = BTreeMap<AccountId, Account>;

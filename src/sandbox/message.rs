@@ -134,7 +134,7 @@ impl Refusal {
         Self { status, code, reason: reason.into() }
     }
 
-    /// 400, the status of bad input (zoho-mail-api, errors).
+    /// 400, the status of bad input (Zoho's documentation, errors).
     pub(super) fn input(code: &'static str, reason: impl Into<String>) -> Self {
         Self::new(400, code, reason)
     }

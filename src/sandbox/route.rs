@@ -2,7 +2,7 @@
 //!
 //! In: method, path and the mode in the body. Out: [`Route`] for the world, [`Operation`] for the
 //! log and the fault script. Invariants: the URLs are exactly those of the pages, without a
-//! trailing slash; what is not there is 404 `URL_RULE_NOT_CONFIGURED` (zoho-mail-api, errors).
+//! trailing slash; what is not there is 404 `URL_RULE_NOT_CONFIGURED` (Zoho's documentation, errors).
 
 use std::fmt;
 

@@ -19,7 +19,7 @@ const SAMPLE_ZUID: u64 = 1_111_111;
 /// The user who administers the sandbox; any number no sample uses.
 const ADMINISTRATOR_ZUID: u64 = 1;
 
-/// How long an access token lives: 3600 s (zoho-mail-api, limits).
+/// How long an access token lives: 3600 s (Zoho's documentation, limits).
 const TOKEN_TTL: Duration = Duration::from_secs(3600);
 
 /// How many requests the log keeps: a bulk change's tail, in well under 1 MiB.
@@ -103,7 +103,7 @@ impl Credentials {
     }
 }
 
-/// What a user is in the organization (zoho-mail-api, reading).
+/// What a user is in the organization (Zoho's documentation, reading).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -171,13 +171,13 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// 30 requests a minute (zoho-mail-api, limits); the lock is undisclosed there, so 15 minutes.
+    /// 30 requests a minute (Zoho's documentation, limits); the lock is undisclosed there, so 15 minutes.
     fn default() -> Self {
         Self { requests: 30, window: Duration::from_secs(60), lock: Duration::from_secs(15 * 60), form: LockForm::Text }
     }
 }
 
-/// How a refusal for too many requests looks; Mail's own form is unknown (zoho-mail-api, errors).
+/// How a refusal for too many requests looks; Mail's own form is unknown (Zoho's documentation, errors).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LockForm {
     /// 400 `URL_ROLLING_THROTTLES_LIMIT_EXCEEDED`, with the minutes in the text.

@@ -3,7 +3,7 @@
 //! In: token requests, and access tokens to look up. Out: answers as documented (errors come with
 //! HTTP 200), and whose token it is. Invariants: at most ten token requests per ten minutes, and a
 //! refused one counts too, so that retrying prolongs the wait; at most ten living tokens per refresh
-//! token, the eleventh kills the oldest (zoho-mail-api, limits). Absent: `authorization_code`, which
+//! token, the eleventh kills the oldest (Zoho's documentation, limits). Absent: `authorization_code`, which
 //! needs a person with a browser.
 
 use std::collections::VecDeque;
@@ -15,10 +15,10 @@ use super::message::{Refusal, Reply, Request, is_media_type};
 use super::settings::Credentials;
 use crate::timestamp::Timestamp;
 
-/// Token requests per [`WINDOW`], and living tokens per refresh token (zoho-mail-api, limits).
+/// Token requests per [`WINDOW`], and living tokens per refresh token (Zoho's documentation, limits).
 const LIMIT: usize = 10;
 
-/// The window of token requests (zoho-mail-api, limits).
+/// The window of token requests (Zoho's documentation, limits).
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 
 /// Not the mail host, on purpose: a client that follows it fails where it can be seen.
@@ -151,7 +151,7 @@ fn too_many() -> Reply {
     )
 }
 
-/// An OAuth error: HTTP 200 all the same (zoho-mail-api, OAuth).
+/// An OAuth error: HTTP 200 all the same (Zoho's documentation, OAuth).
 fn oauth_error(error: &'static str) -> Reply {
     Reply { result: error.into(), ..Reply::json(200, &json!({"error": error})) }
 }
