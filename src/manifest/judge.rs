@@ -252,6 +252,9 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// The shortest beginning of a word that is taken for it: shorter ones begin too many.
+const MIN_BEGINNING: usize = 3;
+
 /// The one of `words` that `word` was probably meant to be.
 pub(super) fn near_miss<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
     if word.len() > MAX_NEAR_MISS {
@@ -262,7 +265,12 @@ pub(super) fn near_miss<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
     let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, &plain(candidate));
     let nearest = words.iter().copied().min_by_key(distance)?;
     // A third of the letters wrong is still a misspelling, not another word.
-    (distance(&nearest) <= nearest.len() / 3).then_some(nearest)
+    if distance(&nearest) <= nearest.len() / 3 {
+        return Some(nearest);
+    }
+    // So is a word that was cut short, if it can be the beginning of one only.
+    let mut begun = words.iter().copied().filter(|candidate| plain(candidate).starts_with(&word));
+    begun.next().filter(|_| word.len() >= MIN_BEGINNING && begun.next().is_none())
 }
 
 #[cfg(test)]
@@ -278,6 +286,9 @@ mod tests {
             ("ActiveSync-Enabled", Some("activeSyncEnabled")),
             ("accountid", Some("accountId")),
             ("zuidd", Some("zuid")),
+            ("activeSync", Some("activeSyncEnabled")),
+            ("account", Some("accountId")),
+            ("ac", None),
             ("status", None),
             ("", None),
         ] {

@@ -22,6 +22,16 @@ fn export(place: &mut Place) {
 }
 
 #[test]
+fn the_script_of_faults_in_the_help_is_one_that_is_taken() {
+    let place = Place::new();
+    let help = place.ok("sandbox --help");
+    let script = help.split_once("  {\"faults\"").unwrap().1.split_once("]}\n").unwrap().0;
+    place.write("faults.json", &format!("{{\"faults\"{script}]}}"));
+    let _running = sandbox(&place, "--faults faults.json");
+    assert!(place.read("stdout").contains("faults                3"), "{}", place.read("stdout"));
+}
+
+#[test]
 fn a_rehearsal_with_the_banners_variables_applies_and_sees_the_faults() {
     let mut place = Place::with_alice();
     place.account("bob", 3, "enabled: true");
