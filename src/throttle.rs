@@ -322,21 +322,6 @@ impl Throttle {
             Breaker::Open { opened, .. } | Breaker::Probing { opened } => opened,
         }
     }
-
-    /// How many more requests than are under way the budget has room for at `now`; `None` if unlimited.
-    pub fn room(&mut self, now: Timestamp) -> Option<usize> {
-        let limit = self.limit?;
-        let oldest = now.before(limit.per);
-        let ended = self.requests.ended.iter().filter(|at| **at > oldest).count();
-        Some((limit.count as usize).saturating_sub(ended + self.requests.running))
-    }
-
-    /// When `requests` more could have started at the earliest, if nothing else held them back.
-    pub fn estimate(&mut self, requests: usize, now: Timestamp) -> Duration {
-        let (Some(limit), Some(room)) = (self.limit, self.room(now)) else { return Duration::ZERO };
-        let windows = requests.saturating_sub(room).div_ceil(limit.count as usize);
-        limit.per.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
-    }
 }
 
 #[cfg(test)]

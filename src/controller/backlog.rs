@@ -82,9 +82,11 @@ impl Backlog {
             self.by_age.remove(&(before.since, account));
             self.count(before.wanted, |count| *count -= 1);
         }
+        if !plan.is_disruption() {
+            self.held.remove(&account);
+        }
         if plan.changes.is_empty() {
             self.stalled.remove(&account);
-            self.held.remove(&account);
             return;
         }
         let mut wanted = [None; 2];
@@ -187,5 +189,30 @@ impl Backlog {
     /// When the next suspension ends.
     pub fn next_wake(&self) -> Option<Timestamp> {
         self.wake.first().map(|(until, _)| *until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::SourceRef;
+    use crate::change::Known;
+
+    #[test]
+    fn an_account_is_held_no_longer_once_it_loses_nothing() {
+        let account = AccountId::new(1).unwrap();
+        let plan = |to| {
+            let source = SourceRef { path: "a.yaml".into(), line: 1 };
+            let (name, field, from) = ("a".into(), Field::Enabled, Known::Absent);
+            AccountPlan { changes: vec![Change { account, name, zuid: None, field, from, to, source }], blocked: None }
+        };
+        let (mut backlog, now) = (Backlog::default(), Timestamp::from_millis(0));
+        backlog.set(account, &plan(false), now);
+        backlog.hold(account);
+        backlog.set(account, &plan(false), now);
+        assert!(backlog.is_held(account));
+        backlog.set(account, &plan(true), now);
+        assert!(!backlog.is_held(account));
+        assert_eq!(backlog.pending(), 1);
     }
 }

@@ -43,12 +43,15 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub(super) fn take_in(&mut self, batch: Batch<Parsed>) {
         let now = self.clock.now();
         let mut touched = BTreeSet::new();
-        let files = batch.files.len();
+        let (files, mut problems_met) = (batch.files.len(), 0);
         for (path, found) in batch.files {
             let found = look(&path, found);
-            self.log_problems(&found);
+            problems_met += log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
             // Not `append`: that rebuilds the whole set for each file.
             touched.extend(self.desired.update(&path, found));
+        }
+        if problems_met > PROBLEMS_LOGGED {
+            warn!(more = problems_met - PROBLEMS_LOGGED, "more problems in manifests; see `validate`");
         }
         for account in &touched {
             self.touch(*account, now);
@@ -67,20 +70,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 warn!(reason, "the folder cannot be watched; it is read again at short intervals");
             }
             self.report.send_modify(|report| report.degraded = batch.degraded);
-        }
-    }
-
-    fn log_problems(&self, found: &desired::Look) {
-        let problems: &[Problem] = match found {
-            desired::Look::Parsed(parsed) => &parsed.problems,
-            desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
-            desired::Look::Gone => &[],
-        };
-        for problem in problems.iter().take(PROBLEMS_LOGGED) {
-            warn!(%problem, "a manifest is broken; what it declares is left as it is");
-        }
-        if problems.len() > PROBLEMS_LOGGED {
-            warn!(more = problems.len() - PROBLEMS_LOGGED, "more problems in the same file; see `validate`");
         }
     }
 
@@ -133,9 +122,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.record(record);
             }
         }
-        self.backlog.set(account, &plan, now);
-        let open = self.backlog.open(account, &plan);
-        self.guard.set_pending(account, open.iter().any(Change::is_disruption));
+        let open = self.count(account, &plan, now);
         if open.is_empty() {
             self.queue.remove(account);
         } else {
@@ -144,12 +131,33 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
+    /// Notes an account's fresh plan wherever it is counted. Returns what of it may be tried.
+    pub(super) fn count(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) -> Vec<Change> {
+        self.backlog.set(account, plan, now);
+        let open = self.backlog.open(account, plan);
+        self.guard.set_pending(account, open.iter().any(Change::is_disruption));
+        open
+    }
+
     pub(super) fn wake_suspended(&mut self) {
         let now = self.clock.now();
         while let Some(account) = self.backlog.woken(now) {
             self.touch(account, now);
         }
     }
+}
+
+/// Logs the problems of one file, at most `most` of them. Returns how many there are.
+fn log_problems(found: &desired::Look, most: usize) -> usize {
+    let problems: &[Problem] = match found {
+        desired::Look::Parsed(parsed) => &parsed.problems,
+        desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
+        desired::Look::Gone => &[],
+    };
+    for problem in problems.iter().take(most) {
+        warn!(%problem, "a manifest is broken; what it declares is left as it is");
+    }
+    problems.len()
 }
 
 /// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has

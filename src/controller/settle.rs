@@ -76,10 +76,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn replan(&mut self, account: AccountId, now: Timestamp) -> Vec<Change> {
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, self.desired.get(account), row, now);
-        self.backlog.set(account, &plan, now);
-        let open = self.backlog.open(account, &plan);
-        self.guard.set_pending(account, open.iter().any(Change::is_disruption));
-        open
+        self.count(account, &plan, now)
     }
 
     /// Plans the account again after an attempt: what is left of it goes on at once.

@@ -59,3 +59,14 @@ fn a_log_of_text_is_one_line_an_event_saying_what_who_where_and_what_to_do() {
     TIME  WARN rejected; waiting for a change of the manifest or the resync account=2560636000000008002 name=alice field=enabled to=true source=sales/alice.yaml:1 reason=Forbidden why="HTTP 403: no\u{1b}[2J\nINFO forged\u{202e}\u{85}\u{200b}\u{e0041} (the owner of the token may not change this account)"
     "#);
 }
+
+#[test]
+fn however_many_manifests_are_broken_the_log_stays_short() {
+    let place = Place::with_alice();
+    for n in 0..30 {
+        place.write(&format!("desired-state/broken-{n}.yaml"), "kind: MailAccount\n");
+    }
+    let said = place.run("apply --sandbox --log-level warn").err;
+    assert_eq!(said.matches("a manifest is broken").count(), 20, "{said}");
+    assert_eq!(said.matches("more problems in manifests").count(), 1, "{said}");
+}
