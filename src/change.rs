@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
+use crate::timestamp::Timestamp;
 
 /// What the ledger knows of one field. In documents: null, the value, or `"inDoubt"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,10 @@ pub struct Change {
     pub to: bool,
     /// The manifest that wants it.
     pub source: SourceRef,
+    /// It must not leave before this moment: what is wanted was acknowledged, but an earlier PUT of the other value
+    /// may still land until then, and would undo it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
 }
 
 impl Change {

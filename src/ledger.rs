@@ -2,17 +2,18 @@
 //!
 //! In: [`Record`]s, in the order in which they were journaled. Out: what is known of every field
 //! ([`Ledger::known`]), and the memory that outlives a restart: requests made, disruptions
-//! applied, a pause the service imposed.
+//! applied, a pause the service imposed, PUTs that may still land.
 //! Invariants: the ledger never claims what the service has not acknowledged; applying the
 //! journal's records to the snapshot gives the same value as living through them; everything
 //! remembered is bounded. Absent by design: files (see [`mod@file`]) and the clock.
 
 mod fault;
 pub mod file;
-mod journal;
+pub mod journal;
 mod record;
 mod row;
-mod snapshot;
+pub mod snapshot;
+mod stray;
 
 #[cfg(test)]
 mod samples;
@@ -25,9 +26,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::fault::Fault;
 pub use self::record::{ImposedPause, Record};
 pub use self::row::{FieldState, Row};
-use crate::account::{AccountId, Field, Zoid, Zuid};
+pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
+use crate::account::{AccountId, Field, SourceRef, Zoid, Zuid};
 use crate::change::Known;
 use crate::timestamp::Timestamp;
 
@@ -99,8 +102,10 @@ pub struct Ledger {
     pub requests: VecDeque<Timestamp>,
     /// When tokens were requested, oldest first.
     pub token_requests: VecDeque<Timestamp>,
-    /// When each account last lost something, or may have: a PUT in doubt counts.
+    /// When each account last lost something, or may yet: a PUT in doubt counts until it can no longer land.
     pub disruptions: BTreeMap<AccountId, Timestamp>,
+    /// PUTs whose end was never known and that a later intent replaced.
+    pub strays: Strays,
     /// The pause in force when the program last heard from the service.
     pub pause: Option<ImposedPause>,
 }
@@ -115,6 +120,7 @@ impl Ledger {
             requests: VecDeque::new(),
             token_requests: VecDeque::new(),
             disruptions: BTreeMap::new(),
+            strays: Strays::new(),
             pause: None,
         }
     }
@@ -128,21 +134,22 @@ impl Ledger {
     pub fn apply(&mut self, record: Record) {
         self.serial += 1;
         match record {
-            Record::Intent { at, account, name, zuid, field, to, spec_hash } => {
-                if !to {
-                    // It may act from now on, whatever else becomes known of it.
-                    self.disruptions.insert(account, at);
-                }
+            Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by } => {
+                let lands_by = lands_by.unwrap_or(at + LANDING_UNSAID);
+                let state = FieldState::InDoubt { since: at, to: Some(to), lands_by };
                 let row = self.observe(account, name, zuid, spec_hash);
-                *row.field_mut(field) = Some(FieldState::InDoubt { since: at });
+                if let Some(FieldState::InDoubt { to, lands_by, .. }) = row.field_mut(field).replace(state) {
+                    self.strays.add(account, field, to, lands_by);
+                }
+                if !to {
+                    self.disrupted(account, lands_by);
+                }
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source } => {
+                self.acknowledged(at, (account, field), value, source);
                 if !value {
-                    self.disruptions.insert(account, at);
-                }
-                if let Some(row) = self.accounts.get_mut(&account) {
-                    *row.field_mut(field) = Some(FieldState::Applied { value, applied_at: at, source });
+                    self.disrupted(account, at);
                 }
             }
             Record::NotApplied { account, field, restore, disruption } => {
@@ -170,6 +177,32 @@ impl Ledger {
         }
     }
 
+    /// The answer tells when the PUT acted only roughly: what may land later is what may land after it was begun.
+    fn acknowledged(&mut self, at: Timestamp, (account, field): (AccountId, Field), value: bool, source: SourceRef) {
+        let Some(row) = self.accounts.get_mut(&account) else { return };
+        let began = match row.field(field) {
+            Some(FieldState::InDoubt { since, .. }) => *since,
+            _ => at,
+        };
+        self.strays.land(account, field, began);
+        *row.field_mut(field) = Some(match self.strays.until(account, field, !value) {
+            None => FieldState::Applied { value, applied_at: at, source },
+            Some(until) => FieldState::Unsettled { value, applied_at: at, source, until },
+        });
+    }
+
+    /// The account loses something at `at`, or later if more of what takes away from it may still land.
+    fn disrupted(&mut self, account: AccountId, at: Timestamp) {
+        let row = self.accounts.get(&account);
+        let in_doubt = |field| match row?.field(field)? {
+            FieldState::InDoubt { to: None | Some(false), lands_by, .. } => Some(*lands_by),
+            _ => None,
+        };
+        let landing = |field| in_doubt(field).max(self.strays.until(account, field, false));
+        let last = Field::ALL.into_iter().filter_map(landing).fold(at, Timestamp::max);
+        self.disruptions.insert(account, last);
+    }
+
     /// The account's row, with what its manifest says now; a spec not seen before begins a generation.
     fn observe(&mut self, account: AccountId, name: Arc<str>, zuid: Option<Zuid>, spec_hash: u64) -> &mut Row {
         let row = self.accounts.entry(account).or_insert_with(|| Row::new(Arc::clone(&name), zuid));
@@ -195,6 +228,8 @@ impl Ledger {
         self.token_requests.retain(|at| *at >= oldest_request);
         let oldest_disruption = now.before(DISRUPTION_MEMORY);
         self.disruptions.retain(|_, at| *at >= oldest_disruption);
+        // Longer than any request is under way: its acknowledgement asks what was out when it was begun.
+        self.strays.forget_before(oldest_disruption);
     }
 }
 

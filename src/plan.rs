@@ -15,6 +15,7 @@
 //! | `v` | acknowledged the other value | PUT `v` |
 //! | `v` | never set | PUT `v` |
 //! | `v` | in doubt | PUT `v`, even if `v` was the last value acknowledged |
+//! | `v` | acknowledged `v`, but an earlier PUT of the other value may still land | PUT `v` once it cannot any more |
 //!
 //! # Order within an account
 //!
@@ -69,7 +70,7 @@ pub fn plan_account(
     if desired.spec.is_suspended(now) {
         return AccountPlan::blocked(Reason::Suspended);
     }
-    let change = |field| change(account, &desired, row, field);
+    let change = |field| change(account, &desired, row, field, now);
     let order = if desired.spec.enabled == Some(false) {
         [Field::ActiveSyncEnabled, Field::Enabled]
     } else {
@@ -78,8 +79,15 @@ pub fn plan_account(
     AccountPlan { changes: order.into_iter().filter_map(change).collect(), blocked: None }
 }
 
-fn change(account: AccountId, desired: &DesiredAccount<'_>, row: Option<&Row>, field: Field) -> Option<Change> {
+fn change(
+    account: AccountId,
+    desired: &DesiredAccount<'_>,
+    row: Option<&Row>,
+    field: Field,
+    now: Timestamp,
+) -> Option<Change> {
     let to = desired.spec.wanted(field)?;
+    let unsettled = || row?.field(field)?.unsettled_until(to);
     let from = row.map_or(Known::Absent, |row| row.known(field));
     (from != Known::Applied(to)).then(|| Change {
         account,
@@ -89,6 +97,7 @@ fn change(account: AccountId, desired: &DesiredAccount<'_>, row: Option<&Row>, f
         from,
         to,
         source: desired.source.clone(),
+        not_before: unsettled().filter(|until| *until > now),
     })
 }
 
@@ -146,6 +155,7 @@ mod tests {
                 field,
                 to: true,
                 spec_hash: 1,
+                lands_by: None,
             });
             if let Applied(value) = known {
                 ledger.apply(Record::Applied { at: NOW, account, field, value, source });

@@ -140,6 +140,14 @@ impl WorkQueue {
         self.delayed.insert((until, account));
     }
 
+    /// The account has nothing to do before `until`: it is ready again then, or after an edit.
+    pub fn defer(&mut self, account: AccountId, until: Timestamp) {
+        let Some(&Item { class, failures, state: State::Ready { .. }, .. }) = self.items.get(&account) else { return };
+        self.land(account);
+        self.items.insert(account, Item { class, state: State::Delayed { until }, failures, since: until });
+        self.delayed.insert((until, account));
+    }
+
     /// Forgets an account that is not in flight.
     pub fn remove(&mut self, account: AccountId) {
         if self.items.get(&account).is_some_and(|item| !matches!(item.state, State::InFlight { .. })) {

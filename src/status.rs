@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::account::{AccountId, Field, Zuid};
+use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, DesiredState, Standing};
 use crate::guard::Verdict;
@@ -276,7 +277,7 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         return told;
     }
     let reason = match first.from {
-        crate::change::Known::InDoubt => Reason::InDoubt,
+        Known::InDoubt => Reason::InDoubt,
         _ => Reason::Progressing,
     };
     Some(Trouble::new(Reconciling, reason, describe(plan)))
@@ -289,9 +290,16 @@ fn told<'a>(facts: Facts<'a>) -> Option<&'a Condition> {
 }
 
 fn describe(plan: &AccountPlan) -> String {
-    let parts: Vec<_> =
-        plan.changes.iter().map(|change| format!("{} {} -> {}", change.field, change.from, change.to)).collect();
-    parts.join(", ")
+    let part = |change: &Change| {
+        let why = change.not_before.map_or_else(String::new, |until| format!(" ({})", unsettled(until)));
+        format!("{} {} -> {}{why}", change.field, change.from, change.to)
+    };
+    plan.changes.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// Why what was acknowledged is in doubt all the same.
+pub fn unsettled(until: Timestamp) -> String {
+    format!("acknowledged, but an earlier PUT of the other value may still take effect; sent once more at {until}")
 }
 
 fn suspension(desired: DesiredAccount<'_>) -> String {
@@ -308,8 +316,8 @@ fn last_transition(row: Option<&Row>, in_trouble: bool) -> Option<Timestamp> {
         return Some(condition.last_transition_time);
     }
     let moments = Field::ALL.into_iter().filter_map(|field| row.field(field)).map(|state| match state {
-        FieldState::Applied { applied_at, .. } => *applied_at,
-        FieldState::InDoubt { since } => *since,
+        FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => *applied_at,
+        FieldState::InDoubt { since, .. } => *since,
     });
     moments.max()
 }
@@ -339,7 +347,7 @@ pub fn list(
 
 fn last_source(row: &Row) -> Option<&Arc<str>> {
     Field::ALL.into_iter().find_map(|field| match row.field(field)? {
-        FieldState::Applied { source, .. } => Some(&source.path),
+        FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. } => Some(&source.path),
         FieldState::InDoubt { .. } => None,
     })
 }

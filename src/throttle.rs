@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::condition::Reason;
-use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX};
+use crate::condition::{ConditionType, Reason};
+use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::timestamp::Timestamp;
 
 /// Failures in a row, over all accounts, after which the breaker opens. Five, because with the
@@ -164,6 +164,13 @@ enum Breaker {
     Probing { opened: u32 },
 }
 
+/// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
+/// a process that crashes again and again must not ask a service in trouble more often than one that does not.
+fn was_in_trouble(ledger: &Ledger) -> bool {
+    let failing = |row: &Row| row.conditions.iter().any(|told| told.kind == ConditionType::Reconciling);
+    ledger.pause.is_some() || ledger.accounts.values().any(failing)
+}
+
 /// Everything that can hold a request back.
 #[derive(Clone, Debug)]
 pub struct Throttle {
@@ -184,9 +191,10 @@ impl Throttle {
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
             tokens: remembered(&ledger.token_requests),
             pause: ledger.pause.filter(|pause| pause.until > now),
-            breaker: match ledger.pause {
-                Some(_) => Breaker::Open { until: now, opened: 0 },
-                None => Breaker::Closed { failures: 0 },
+            breaker: if was_in_trouble(ledger) {
+                Breaker::Open { until: now, opened: 0 }
+            } else {
+                Breaker::Closed { failures: 0 }
             },
         }
     }

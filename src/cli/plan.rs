@@ -179,7 +179,12 @@ fn write_accounts(text: &mut String, allowed: &[Change], held: &[Change]) -> std
                 (false, true) => ('+', GRANT, ""),
                 (false, false) => ('-', REVOKE, ""),
             };
-            writeln!(text, "  {style}{sign}{style:#} {:<17} {} -> {}{note}", change.field, change.from, change.to)?;
+            let when = change.not_before.map_or_else(String::new, |until| format!(" (not before {until})"));
+            writeln!(
+                text,
+                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{when}",
+                change.field, change.from, change.to
+            )?;
         }
         writeln!(text)?;
     }

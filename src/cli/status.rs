@@ -144,7 +144,7 @@ fn row(item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
         let field = |state: &Option<FieldState>| match state {
             None => "-".to_owned(),
             Some(FieldState::Applied { value, .. }) => value.to_string(),
-            Some(FieldState::InDoubt { .. }) => "in doubt".into(),
+            Some(FieldState::InDoubt { .. } | FieldState::Unsettled { .. }) => "in doubt".into(),
         };
         let applied = &item.status.last_applied;
         let message = crate::telemetry::escape(&ready.message);

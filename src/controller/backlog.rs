@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::account::{AccountId, Field};
 use crate::change::Change;
 use crate::condition::{ConditionType, Reason};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Row};
 use crate::plan::AccountPlan;
 use crate::report::PendingCounts;
 use crate::timestamp::Timestamp;
@@ -39,6 +39,15 @@ impl Stalled {
         }
     }
 
+    /// What is left alone of an account that the service said `reason` against.
+    ///
+    /// A rejected ActiveSync change leaves the mailbox open, and which field was rejected is not written down. So the
+    /// mailbox is open after a restart: at worst it is asked for once more. To leave it alone would be worse, for a
+    /// disruption that waits in there would not be counted, and let others pass the budget.
+    fn remembered(reason: Reason) -> Self {
+        if reason == Reason::Rejected { Self::only(Field::ActiveSyncEnabled) } else { Self::ALL }
+    }
+
     const fn or(self, other: Self) -> Self {
         Self([self.0[0] || other.0[0], self.0[1] || other.0[1]])
     }
@@ -65,8 +74,9 @@ pub struct Backlog {
 impl Backlog {
     /// A backlog that remembers what the service rejected, so that a restart does not ask again.
     pub fn restore(ledger: &Ledger) -> Self {
-        let stalls = |(account, row): (&AccountId, &crate::ledger::Row)| {
-            row.conditions.iter().any(|told| told.kind == ConditionType::Stalled).then_some((*account, Stalled::ALL))
+        let stalls = |(account, row): (&AccountId, &Row)| {
+            let told = row.conditions.iter().find(|told| told.kind == ConditionType::Stalled)?;
+            Some((*account, Stalled::remembered(told.reason)))
         };
         Self { stalled: ledger.accounts.iter().filter_map(stalls).collect(), ..Self::default() }
     }
@@ -204,7 +214,8 @@ mod tests {
         let plan = |to| {
             let source = SourceRef { path: "a.yaml".into(), line: 1 };
             let (name, field, from) = ("a".into(), Field::Enabled, Known::Absent);
-            AccountPlan { changes: vec![Change { account, name, zuid: None, field, from, to, source }], blocked: None }
+            let change = Change { account, name, zuid: None, field, from, to, source, not_before: None };
+            AccountPlan { changes: vec![change], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Timestamp::from_millis(0));
         backlog.set(account, &plan(false), now);

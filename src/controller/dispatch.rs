@@ -13,7 +13,7 @@ use super::tokens::Need;
 use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure};
-use crate::ledger::Record;
+use crate::ledger::{LANDING, Record};
 use crate::plan::plan_account;
 use crate::report::{HEARTBEAT, Waiting};
 use crate::throttle::{Admission, Wait};
@@ -53,11 +53,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         next
     }
 
-    /// What the account needs next; takes it out of the queue if that is nothing, or held.
+    /// What the account needs next; takes it out of the queue if that is nothing, or held, or not yet.
     fn next_change(&mut self, account: AccountId, now: Timestamp) -> Option<Change> {
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, self.desired.get(account), row, now);
-        let change = self.backlog.open(account, &plan).into_iter().next();
+        let (due, later): (Vec<_>, Vec<_>) =
+            self.backlog.open(account, &plan).into_iter().partition(|change| change.not_before.is_none());
+        let change = due.into_iter().next();
         let held = change.as_ref().is_some_and(Change::is_disruption)
             && self.guard.verdict(self.desired.managed(), now).exceeded();
         if held {
@@ -65,7 +67,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
         let change = change.filter(|_| !held);
         if change.is_none() {
-            self.queue.remove(account);
+            match later.iter().filter_map(|change| change.not_before).min() {
+                Some(until) => self.queue.defer(account, until),
+                None => self.queue.remove(account),
+            }
         }
         change
     }
@@ -149,9 +154,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let row = self.ledger.accounts.get(&account);
         let prior = row.and_then(|row| row.field(change.field).cloned());
         let disruption = self.ledger.disruptions.get(&account).copied();
-        if change.is_disruption() {
-            self.guard.applied(account, now);
-        }
         self.record(Record::Intent {
             at: now,
             account,
@@ -160,6 +162,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             field: change.field,
             to: change.to,
             spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
+            lands_by: Some(now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING),
         });
         self.next_commit.puts.push(account);
         self.flights.insert(account, Flight { change, prior, disruption, began: now, token: None });

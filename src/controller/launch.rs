@@ -130,6 +130,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             self.unwritten_since = self.clock.now();
         }
         self.ledger.apply(record.clone());
+        if let Some(account) = record.account() {
+            // The guard remembers what the ledger does: a restart must not make it forget, or count anew.
+            match self.ledger.disruptions.get(&account) {
+                Some(at) => self.guard.applied(account, *at),
+                None => self.guard.undo(account, None),
+            }
+        }
         self.unwritten.push(record);
     }
 

@@ -85,7 +85,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if held {
             return format!("held by the disruption budget ({})", summary.disruptions);
         }
-        let told = self.ledger.accounts.get(&change.account).and_then(|row| row.conditions.first());
+        let row = self.ledger.accounts.get(&change.account);
+        if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {
+            return status::unsettled(until);
+        }
+        let told = row.and_then(|row| row.conditions.first());
         match (told, &summary.gave_up) {
             (Some(told), _) => format!("{}: {}", told.reason, told.message),
             (None, Some(_)) => "not attempted: the pass gave up".to_owned(),

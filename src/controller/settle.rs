@@ -62,8 +62,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let Change { account, name, field, to, source, .. } = flight.change;
         info!(%account, %name, %field, value = to, %source, "applied");
         self.record(Record::Applied { at: now, account, field, value: to, source });
-        if !to {
-            self.guard.applied(account, now);
+        let state = self.ledger.accounts.get(&account).and_then(|row| row.field(field));
+        if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {
+            info!(%account, %field, %until, "an earlier PUT of the other value may still take effect; sent once more then");
         }
         if self.ledger.accounts.get(&account).is_some_and(|row| !row.conditions.is_empty()) {
             self.record(Record::Conditions { account, conditions: Vec::new() });
@@ -92,12 +93,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// The service provably did not act: all is as it was before the intent.
     pub(super) fn not_applied(&mut self, flight: &Flight) {
-        let (Change { account, field, to, .. }, disruption) = (&flight.change, flight.disruption);
-        if !to {
-            self.guard.undo(*account, disruption);
-        }
-        let restore = flight.prior.clone();
-        self.record(Record::NotApplied { account: *account, field: *field, restore, disruption });
+        let Change { account, field, .. } = flight.change;
+        let (restore, disruption) = (flight.prior.clone(), flight.disruption);
+        self.record(Record::NotApplied { account, field, restore, disruption });
     }
 
     /// Writes down what the service said; once, however often it says the same.

@@ -87,13 +87,13 @@ impl Entry {
 }
 
 /// Appends the line that stands first in a journal.
-pub(super) fn encode_head(owner: Owner, out: &mut Vec<u8>) {
+pub fn encode_head(owner: Owner, out: &mut Vec<u8>) {
     encode_line(&HeadRef { api_version: API_VERSION, kind: KIND, zoid: owner }, out);
 }
 
 /// Appends one group: `records`, numbered from `first` on, until it holds [`GROUP_BYTES`].
 /// Returns how many records it took, at least one unless there are none.
-pub(super) fn encode_group(records: &[Record], first: u64, out: &mut Vec<u8>) -> usize {
+pub fn encode_group(records: &[Record], first: u64, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     for (taken, (record, seq)) in records.iter().zip(first..).enumerate() {
         if out.len() - start >= GROUP_BYTES {
@@ -117,17 +117,21 @@ fn encode_line(value: &impl Serialize, out: &mut Vec<u8>) {
 
 /// The ledger after its journal.
 #[derive(Debug)]
-pub(super) struct Replayed {
+pub struct Replayed {
     /// The snapshot with the journal's records applied; `None` if there is neither.
-    pub(super) ledger: Option<Ledger>,
+    pub ledger: Option<Ledger>,
     /// Length of the whole lines, in bytes; what follows is a torn tail.
-    pub(super) good_len: usize,
+    pub good_len: usize,
     /// Whether the journal adds nothing to the snapshot: all it holds was folded already.
-    pub(super) folded: bool,
+    pub folded: bool,
 }
 
 /// Applies a journal's bytes to the snapshot they were written after.
-pub(super) fn replay(bytes: &[u8], mut ledger: Option<Ledger>) -> Result<Replayed, Fault> {
+///
+/// # Errors
+///
+/// If the bytes are more than a crash left of what was once written.
+pub fn replay(bytes: &[u8], mut ledger: Option<Ledger>) -> Result<Replayed, Fault> {
     let folded_up_to = ledger.as_ref().map_or(0, |ledger| ledger.serial);
     let mut good_len = 0;
     let mut last = None;

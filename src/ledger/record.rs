@@ -41,11 +41,14 @@ pub enum Record {
         zuid: Option<Zuid>,
         /// Which field.
         field: Field,
-        /// The value the PUT carries, for people who read the journal.
+        /// The value the PUT carries.
         to: bool,
         /// Fingerprint of the spec that wants it.
         #[serde(with = "hex")]
         spec_hash: u64,
+        /// Until when it may take effect, should its end stay unknown. Left out: for [`super::LANDING_UNSAID`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lands_by: Option<Timestamp>,
     },
     /// The service acknowledged a PUT.
     Applied {

@@ -1,13 +1,14 @@
 //! One account's row: what is known of its two fields, and what `status` says of it.
 //!
 //! In: JSON of the snapshot, or [`super::Record`]s through [`super::Ledger::apply`]. Out: [`Row`].
-//! Invariant: a field is applied (with value, moment and manifest) or in doubt (with moment),
-//! never both and never half of one.
+//! Invariant: a field is applied (with value, moment and manifest), in doubt (with moment and the
+//! value that was sent), or unsettled (applied, and yet in doubt until a moment); never half of one.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::LANDING_UNSAID;
 use crate::account::{Field, SourceRef, Zuid};
 use crate::change::Known;
 use crate::condition::Condition;
@@ -30,7 +31,33 @@ pub enum FieldState {
     InDoubt {
         /// When the PUT was begun.
         since: Timestamp,
+        /// The value it carries; `None` in a file from before this was written down: either.
+        to: Option<bool>,
+        /// Until when it may take effect.
+        lands_by: Timestamp,
     },
+    /// The service acknowledged `value`, but an earlier PUT of the other value, whose end was never known, may
+    /// still come to it. Known for sure again once `value` is acknowledged by a PUT that was begun after `until`.
+    Unsettled {
+        /// The acknowledged value.
+        value: bool,
+        /// When the acknowledgement came.
+        applied_at: Timestamp,
+        /// The manifest that wanted it.
+        source: SourceRef,
+        /// Until when the earlier PUT may take effect.
+        until: Timestamp,
+    },
+}
+
+impl FieldState {
+    /// Until when nothing can settle the field, though `wanted` was acknowledged: an earlier PUT is still out.
+    pub fn unsettled_until(&self, wanted: bool) -> Option<Timestamp> {
+        match self {
+            Self::Unsettled { value, until, .. } if *value == wanted => Some(*until),
+            _ => None,
+        }
+    }
 }
 
 /// [`FieldState`] as the file writes it. Its own struct because an untagged enum would be buffered
@@ -48,21 +75,43 @@ struct FieldStateJson {
     in_doubt: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lands_by: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
+
+/// Nothing is known.
+const BLANK: FieldStateJson = FieldStateJson {
+    value: None,
+    applied_at: None,
+    source: None,
+    in_doubt: false,
+    since: None,
+    to: None,
+    lands_by: None,
+    until: None,
+};
 
 impl From<FieldState> for FieldStateJson {
     fn from(state: FieldState) -> Self {
         match state {
-            FieldState::Applied { value, applied_at, source } => Self {
+            FieldState::Applied { value, applied_at, source } => {
+                Self { value: Some(value), applied_at: Some(applied_at), source: Some(source), ..BLANK }
+            }
+            FieldState::InDoubt { since, to, lands_by } => {
+                Self { in_doubt: true, since: Some(since), to, lands_by: Some(lands_by), ..BLANK }
+            }
+            FieldState::Unsettled { value, applied_at, source, until } => Self {
                 value: Some(value),
                 applied_at: Some(applied_at),
                 source: Some(source),
-                in_doubt: false,
-                since: None,
+                in_doubt: true,
+                until: Some(until),
+                ..BLANK
             },
-            FieldState::InDoubt { since } => {
-                Self { value: None, applied_at: None, source: None, in_doubt: true, since: Some(since) }
-            }
         }
     }
 }
@@ -71,18 +120,20 @@ impl TryFrom<FieldStateJson> for FieldState {
     type Error = &'static str;
 
     fn try_from(json: FieldStateJson) -> Result<Self, Self::Error> {
-        match json {
-            FieldStateJson { value: None, applied_at: None, source: None, in_doubt: true, since: Some(since) } => {
-                Ok(Self::InDoubt { since })
+        let FieldStateJson { value, applied_at, source, in_doubt, since, to, lands_by, until } = json;
+        match (in_doubt, (value, applied_at, source), (since, to, lands_by), until) {
+            (true, (None, None, None), (Some(since), to, lands_by), None) => {
+                Ok(Self::InDoubt { since, to, lands_by: lands_by.unwrap_or(since + LANDING_UNSAID) })
             }
-            FieldStateJson {
-                value: Some(value),
-                applied_at: Some(applied_at),
-                source: Some(source),
-                in_doubt: false,
-                since: None,
-            } => Ok(Self::Applied { value, applied_at, source }),
-            _ => Err("expected either value, appliedAt and source, or inDoubt and since"),
+            (false, (Some(value), Some(applied_at), Some(source)), (None, None, None), None) => {
+                Ok(Self::Applied { value, applied_at, source })
+            }
+            (true, (Some(value), Some(applied_at), Some(source)), (None, None, None), Some(until)) => {
+                Ok(Self::Unsettled { value, applied_at, source, until })
+            }
+            _ => Err(
+                "expected value, appliedAt and source, or inDoubt and since, or value, appliedAt, source, inDoubt and until",
+            ),
         }
     }
 }
@@ -146,7 +197,7 @@ impl Row {
         match self.field(field) {
             None => Known::Absent,
             Some(FieldState::Applied { value, .. }) => Known::Applied(*value),
-            Some(FieldState::InDoubt { .. }) => Known::InDoubt,
+            Some(FieldState::InDoubt { .. } | FieldState::Unsettled { .. }) => Known::InDoubt,
         }
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn intent(n: u64, field: Field, to: bool) -> Record {
         field,
         to,
         spec_hash: 0xfeed,
+        lands_by: None,
     }
 }
 
@@ -76,7 +77,14 @@ fn any_state() -> impl Strategy<Value = FieldState> {
             applied_at,
             source
         }),
-        any_time().prop_map(|since| FieldState::InDoubt { since }),
+        (any_time(), any::<Option<bool>>(), any_time()).prop_map(|(since, to, lands_by)| FieldState::InDoubt {
+            since,
+            to,
+            lands_by
+        }),
+        (any::<bool>(), any_time(), any_source(), any_time()).prop_map(|(value, applied_at, source, until)| {
+            FieldState::Unsettled { value, applied_at, source, until }
+        }),
     ]
 }
 
@@ -95,11 +103,10 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
     let zuid = || any::<Option<u32>>().prop_map(|n| n.and_then(|n| Zuid::new(n.into())));
     let pause = any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
     prop_oneof![
-        4 => (any_time(), any_account(), ".{0,8}", zuid(), any_field(), any::<(bool, u64)>()).prop_map(
-            |(at, account, name, zuid, field, (to, spec_hash))| {
-                Record::Intent { at, account, name: name.into(), zuid, field, to, spec_hash }
-            }
-        ),
+        4 => (any_time(), any_account(), ".{0,8}", zuid(), any_field(), any::<(bool, u64)>(), proptest::option::of(any_time()))
+            .prop_map(|(at, account, name, zuid, field, (to, spec_hash), lands_by)| {
+                Record::Intent { at, account, name: name.into(), zuid, field, to, spec_hash, lands_by }
+            }),
         4 => (any_time(), any_account(), any_field(), any::<bool>(), any_source()).prop_map(
             |(at, account, field, value, source)| Record::Applied { at, account, field, value, source }
         ),

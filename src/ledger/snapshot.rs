@@ -21,7 +21,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::fault::{API_VERSION, Fault, judge_header};
-use super::{FieldState, ImposedPause, Ledger, Owner, REQUEST_MEMORY_MAX, Row};
+use super::{FieldState, ImposedPause, Ledger, Owner, REQUEST_MEMORY_MAX, Row, Strays};
 use crate::account::AccountId;
 use crate::timestamp::Timestamp;
 
@@ -59,13 +59,19 @@ struct Document<'a> {
     #[serde(default)]
     disruptions: BTreeMap<AccountId, Timestamp>,
     #[serde(default)]
+    strays: Strays,
+    #[serde(default)]
     pause: Option<ImposedPause>,
     #[serde(default, borrow)]
     crc32: Option<Cow<'a, str>>,
 }
 
 /// Reads a whole document.
-pub(super) fn parse(bytes: &[u8]) -> Result<Ledger, Fault> {
+///
+/// # Errors
+///
+/// If the bytes are not exactly a ledger that this program may use.
+pub fn parse(bytes: &[u8]) -> Result<Ledger, Fault> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Fault::Damaged("it is empty, which this program never leaves behind".to_owned()));
     }
@@ -90,13 +96,18 @@ impl Document<'_> {
             requests: newest(self.requests),
             token_requests: newest(self.token_requests),
             disruptions: self.disruptions,
+            strays: self.strays,
             pause: self.pause,
         })
     }
 }
 
 /// Writes the whole document.
-pub(super) fn write(ledger: &Ledger, to: &mut impl Write) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn write(ledger: &Ledger, to: &mut impl Write) -> io::Result<()> {
     let mut out = Out::new(to);
     out.head(ledger)?;
     for (account, row) in &ledger.accounts {
@@ -177,7 +188,7 @@ impl<'de> Visitor<'de> for AccountsVisitor {
 /// Both fields of an account, and neighbours, mostly name one manifest: keep its path once.
 fn share_path(row: &mut Row, last: &mut Arc<str>) {
     for state in [&mut row.enabled, &mut row.active_sync_enabled] {
-        if let Some(FieldState::Applied { source, .. }) = state {
+        if let Some(FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. }) = state {
             if source.path == *last {
                 source.path = Arc::clone(last);
             } else {
@@ -233,7 +244,7 @@ impl<'a, W: Write> Out<'a, W> {
     }
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
-        let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, pause } = ledger;
+        let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, pause } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -245,6 +256,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if !disruptions.is_empty() {
             self.key("disruptions", disruptions)?;
+            self.line.push(b',');
+        }
+        if !strays.is_empty() {
+            self.key("strays", strays)?;
             self.line.push(b',');
         }
         if let Some(pause) = pause {

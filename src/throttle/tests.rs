@@ -50,6 +50,7 @@ fn record(account: u64, at: Timestamp) -> Record {
         field: Field::Enabled,
         to: true,
         spec_hash: 0,
+        lands_by: None,
     }
 }
 

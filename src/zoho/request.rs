@@ -195,6 +195,7 @@ mod tests {
             from: Known::Absent,
             to,
             source: SourceRef { path: "sales/alice.yaml".into(), line: 3 },
+            not_before: None,
         }
     }
 

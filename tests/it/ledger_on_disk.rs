@@ -35,7 +35,16 @@ fn record(seq: u64) -> Record {
         Record::Applied { at, account, field: Field::Enabled, value: seq.is_multiple_of(4), source }
     } else {
         let name = format!("account-{account}").into();
-        Record::Intent { at, account, name, zuid: None, field: Field::Enabled, to: true, spec_hash: seq }
+        Record::Intent {
+            at,
+            account,
+            name,
+            zuid: None,
+            field: Field::Enabled,
+            to: true,
+            spec_hash: seq,
+            lands_by: None,
+        }
     }
 }
 

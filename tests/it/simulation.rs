@@ -8,13 +8,20 @@
 //! the kill: what was sent may still arrive, what was not yet on the disk is lost or half lost.
 //! Deliberately absent: HTTP, YAML on a disk and signals. The tests with the real binary have those.
 
+mod broken;
 mod disk;
+mod economy;
 mod folder;
+mod fuse;
+mod judgement;
 mod life;
 mod misfortune;
+mod outside;
 mod proofs;
 mod service;
+mod sweep;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
@@ -26,13 +33,15 @@ use zoho_mail_reconciler::sandbox::{self, Account, World};
 use zoho_mail_reconciler::throttle::RateLimit;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
-use disk::Disk;
+use broken::Broken;
+use disk::{Crash, Disk};
 use folder::{ACCOUNTS, Folder, account, zuid};
+use fuse::Fuse;
 use proofs::{Proofs, Rule};
-use service::Network;
+use service::{Fate, Network};
 
-/// How many seeds are lived through where `SIMULATION_SEEDS` does not say: a few seconds' worth.
-const SEEDS: u64 = 200;
+/// How many seeds are lived through where `SIMULATION_SEEDS` does not say.
+const SEEDS: u64 = 2_000;
 
 /// When every simulation begins: far enough from the epoch for any window to lie before it.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -53,12 +62,27 @@ struct Universe {
     network: Network,
     disk: Disk,
     proofs: Proofs,
+    /// What is wrong with this world, on purpose.
+    broken: Option<Broken>,
+    /// How long the next process lives.
+    fuse: Arc<Fuse>,
+    /// What becomes of requests under way when their sender dies, where that is not up to chance.
+    fate: Option<Fate>,
+    /// How the next process ends, likewise.
+    crash: Option<Crash>,
 }
 
 type Shared = Arc<Mutex<Universe>>;
 
 fn lock(universe: &Shared) -> MutexGuard<'_, Universe> {
     universe.lock().unwrap()
+}
+
+/// The universe as it is at `now`: with all that landed meanwhile.
+fn lock_at(universe: &Shared, now: Timestamp) -> MutexGuard<'_, Universe> {
+    let mut universe = lock(universe);
+    Network::land(&mut universe, now);
+    universe
 }
 
 /// One seed's worth of history.
@@ -70,7 +94,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn begin(seed: u64) -> Self {
+    fn begin(seed: u64, broken: Option<Broken>) -> Self {
         let mut chance = fastrand::Rng::with_seed(seed);
         let per = Duration::from_secs(chance.u64(5..60));
         let limit = RateLimit { count: chance.u32(2..9), per };
@@ -93,12 +117,17 @@ impl Simulation {
         }
         let universe = Universe {
             world,
-            network: Network::new([2, 200, 8_000][chance.usize(0..3)]),
+            network: Network::new([2, 200, 8_000][chance.usize(0..3)], [0, 3, 20][chance.usize(0..3)]),
             disk: Disk::new(Owner::Organization(sandbox::Settings::default().zoid)),
             proofs: Proofs::new(settings.rate_limit, disruptions as usize),
             chance: chance.fork(),
+            broken,
+            fuse: Fuse::new(None),
+            fate: None,
+            crash: None,
         };
-        let folder = Folder::draw(&mut chance, BEGINNING);
+        let mut folder = Folder::draw(&mut chance, BEGINNING);
+        folder.lies = broken == Some(Broken::ShowsAnotherFolder);
         Self { universe: Arc::new(Mutex::new(universe)), folder, now: BEGINNING, settings }
     }
 
@@ -116,21 +145,35 @@ impl Simulation {
         self.converge();
         self.idle();
     }
+
+    /// What went against which rule, with the story if it is to be told.
+    fn violations(self, told: bool) -> Vec<(Rule, String)> {
+        self.violations_of(told, Self::run)
+    }
+
+    fn violations_of(mut self, told: bool, life: impl FnOnce(&mut Self)) -> Vec<(Rule, String)> {
+        let universe = Arc::clone(&self.universe);
+        if told {
+            lock(&universe).proofs.listen();
+        }
+        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life(&mut self)));
+        let mut universe = universe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if lived.is_err() {
+            universe.proofs.violate(Rule::Alive, self.now, "it panicked, see above".into());
+        }
+        let proofs = &universe.proofs;
+        proofs.violations.iter().map(|(rule, what)| (*rule, format!("{}\n---\n{what}", proofs.story()))).collect()
+    }
 }
 
-/// Lives through `seed`; says what went against which rule.
+/// Lives through `seed`; says what went against which rule, and, the second time, what came before.
 fn simulate(seed: u64) -> Vec<(Rule, String)> {
-    let mut simulation = Simulation::begin(seed);
-    let universe = Arc::clone(&simulation.universe);
-    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| simulation.run()));
-    let mut universe = universe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if lived.is_err() {
-        universe.proofs.violate(Rule::Alive, simulation.now, "it panicked, see above".into());
+    if Simulation::begin(seed, None).violations(false).is_empty() {
+        return Vec::new();
     }
-    let proofs = &universe.proofs;
     let again = format!("again with: SIMULATION_SEED={seed} cargo test --test it simulation");
-    let tell = |(rule, what): &(Rule, String)| (*rule, format!("{}\n---\n{what}\n{again}", proofs.story()));
-    proofs.violations.iter().map(tell).collect()
+    let tell = |(rule, what)| (rule, format!("{what}\n{again}"));
+    Simulation::begin(seed, None).violations(true).into_iter().map(tell).collect()
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -145,13 +188,19 @@ fn violations() -> &'static [(Rule, String)] {
             Some(seed) => seed..seed + 1,
             None => 0..number("SIMULATION_SEEDS").unwrap_or(SEEDS),
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            let part = |thread| seeds.clone().skip(thread).step_by(threads);
-            let workers: Vec<_> =
-                (0..threads).map(|thread| scope.spawn(move || part(thread).flat_map(simulate).collect())).collect();
-            workers.into_iter().flat_map(|worker: ScopedJoinHandle<'_, Vec<_>>| worker.join().unwrap()).collect()
-        })
+        on_all_threads(seeds, simulate)
+    })
+}
+
+/// What each number leads to, all together.
+fn on_all_threads<T: Send>(numbers: Range<u64>, lead: impl Fn(u64) -> Vec<T> + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let part = |thread| numbers.clone().skip(thread).step_by(threads);
+        let lead = &lead;
+        let workers: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || part(thread).flat_map(lead).collect())).collect();
+        workers.into_iter().flat_map(|worker: ScopedJoinHandle<'_, Vec<_>>| worker.join().unwrap()).collect()
     })
 }
 
@@ -171,6 +220,11 @@ fn at_most_one_request_is_in_flight_per_account() {
 #[test]
 fn an_intent_is_durable_before_its_put_leaves() {
     holds(Rule::IntentFirst);
+}
+
+#[test]
+fn what_was_durable_is_known_after_any_kill_and_any_power_cut() {
+    holds(Rule::Memory);
 }
 
 #[test]
@@ -201,6 +255,11 @@ fn no_window_exceeds_the_disruption_budget_even_across_kills_and_reverts() {
 #[test]
 fn planned_is_applied_and_held_and_failed_and_in_doubt() {
     holds(Rule::Sum);
+}
+
+#[test]
+fn every_put_has_a_cause_a_change_a_failure_or_a_doubt() {
+    holds(Rule::Economy);
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn change(account: u64) -> Change {
         from: Known::Absent,
         to: true,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        not_before: None,
     }
 }
 

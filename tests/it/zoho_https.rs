@@ -42,6 +42,7 @@ async fn is_child() -> bool {
         from: Known::Absent,
         to: true,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        not_before: None,
     };
     let answer = client.put(&change, &AccessToken::new("the-token").unwrap()).await;
     let failure = answer.outcome.failure().map(ToString::to_string).unwrap_or_default();

@@ -23,6 +23,7 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         from: Known::Absent,
         to,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        not_before: None,
     }
 }
 

@@ -56,9 +56,9 @@ fn runs_on(line: &[u8]) -> bool {
 
 /// Whether there are zeros, and all of them are such as whole sectors leave behind: from the end
 /// of the group before, or from a sector's beginning, to a sector's end, or to the end of it all.
-/// A zero that is alone is what one flipped byte looks like.
+/// So a zero that is alone is what one flipped byte looks like, unless it is all of a sector that is the last group's.
 fn has_crash_holes(tail: &[u8], offset: usize) -> bool {
-    let mut zeros = 0;
+    let mut found_some = false;
     let mut at = 0;
     while let Some(start) = tail[at..].iter().position(|byte| *byte == 0).map(|found| at + found) {
         let end = start + tail[start..].iter().take_while(|byte| **byte == 0).count();
@@ -67,8 +67,8 @@ fn has_crash_holes(tail: &[u8], offset: usize) -> bool {
         if !begins || !ends {
             return false;
         }
-        zeros += end - start;
+        found_some = true;
         at = end;
     }
-    zeros > 1
+    found_some
 }

@@ -1,7 +1,9 @@
-//! The journal, in memory: acknowledges late, can be full, and loses what a kill catches on the way.
+//! The journal, in memory: acknowledges late, can be full, folds now and then, and loses what a crash catches on the way.
 //!
 //! In: records. Out: `Durable`, `Stopped`, `Resumed`, as the ledger's file says them; and the ledger as
-//! whoever starts next finds it.
+//! whoever starts next reads it from the bytes.
+
+mod platter;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,58 +18,127 @@ use zoho_mail_reconciler::ledger::file::{Committed, LedgerError};
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
-use super::{Shared, Universe, lock};
+use self::platter::Platter;
+use super::broken::Broken;
+use super::proofs::Rule;
+use super::{Shared, Universe, lock_at};
 
 /// What is on the disk, and what is on the way to it.
 pub struct Disk {
-    /// The ledger as a restart finds it.
+    /// The ledger that the records make which were said to be durable.
     pub durable: Ledger,
+    /// The one that all records make which were handed over.
+    pub live: Ledger,
     /// Whether there is no room.
     pub full: bool,
+    platter: Platter,
     queue: VecDeque<Record>,
-    /// Each with the number of records that must be durable first, counted from the beginning of time.
+    /// Each with the number of records that must be durable first, counted from the beginning of this life.
     tickets: VecDeque<(usize, u64)>,
     appended: usize,
-    /// How many records the write under way holds.
-    group: usize,
+}
+
+/// How a process ends that does not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// It is killed; what it wrote is there.
+    Kill,
+    /// The machine goes with it, and all that was not synced.
+    Power,
 }
 
 impl Disk {
     pub fn new(owner: Owner) -> Self {
         let (queue, tickets) = (VecDeque::new(), VecDeque::new());
-        Self { durable: Ledger::new(owner), full: false, queue, tickets, appended: 0, group: 0 }
+        let [durable, live] = [Ledger::new(owner), Ledger::new(owner)];
+        Self { durable, live, full: false, platter: Platter::new(owner), queue, tickets, appended: 0 }
     }
 
-    /// The process was killed in the middle of a write: some of the group made it.
-    pub fn kill(universe: &mut Universe, now: Timestamp) {
-        let group = universe.disk.group.min(universe.disk.queue.len());
-        let kept = if universe.disk.full { 0 } else { universe.chance.usize(0..=group) };
-        Self::make_durable(universe, kept, now);
-        universe.disk.forget();
-    }
-
-    /// The process ends in order: all is written, if there is room.
+    /// The process ends in order: all is written and folded, if there is room.
     pub fn close(universe: &mut Universe, now: Timestamp) {
-        let all = if universe.disk.full { 0 } else { universe.disk.queue.len() };
-        Self::make_durable(universe, all, now);
+        let disk = &mut universe.disk;
+        disk.platter.cut_back();
+        if disk.full {
+            return Self::crash(universe, Crash::Kill, now);
+        }
+        if !disk.queue.is_empty() {
+            disk.platter.write(disk.queue.make_contiguous());
+            Self::sync(universe, now);
+        }
+        if !universe.disk.platter.is_folded() {
+            universe.disk.replace_snapshot();
+            universe.disk.platter.empty_journal();
+        }
         universe.disk.forget();
+    }
+
+    /// The process ends in the middle of anything. What the bytes say then has to be what was said to be durable,
+    /// and perhaps some more of what was on the way.
+    pub fn crash(universe: &mut Universe, crash: Crash, now: Timestamp) {
+        let Universe { disk, chance, broken, .. } = universe;
+        if *broken == Some(Broken::LosesWhatItSynced) {
+            disk.platter.synced /= 2;
+        }
+        match crash {
+            Crash::Kill => disk.platter.kill(chance),
+            Crash::Power => disk.platter.power_cut(chance),
+        }
+        let (written, before) = (disk.platter.written as u64, disk.durable.serial);
+        let found = match disk.platter.open() {
+            Ok(found) => found,
+            Err(fault) => {
+                // Its way out is an operator's: there is no going on in here.
+                disk.platter = Platter::new(disk.durable.owner);
+                universe.proofs.violate(Rule::Memory, now, format!("the ledger is refused: {fault:?}"));
+                return disk.forget();
+            }
+        };
+        let more = found.serial.checked_sub(before).filter(|more| *more <= written);
+        Self::live_through(universe, more.unwrap_or(0), now);
+        let Universe { disk, proofs, .. } = universe;
+        if remembered(&found) != remembered(&disk.durable) {
+            let serial = disk.durable.serial;
+            proofs.violate(Rule::Memory, now, format!("{} is found where {serial} was durable", found.serial));
+        }
+        disk.durable = found;
+        disk.forget();
     }
 
     fn forget(&mut self) {
+        self.live.clone_from(&self.durable);
         self.queue.clear();
         self.tickets.clear();
-        self.group = 0;
         self.appended = 0;
     }
 
-    fn make_durable(universe: &mut Universe, count: usize, now: Timestamp) {
-        for record in universe.disk.queue.drain(..count) {
-            universe.proofs.note(now, format!("durable  {}", brief(&record)));
-            universe.proofs.durable(&record);
-            universe.disk.durable.apply(record);
-        }
-        universe.proofs.truth(&universe.disk.durable, &universe.world, now);
+    fn sync(universe: &mut Universe, now: Timestamp) {
+        let written = universe.disk.platter.written as u64;
+        universe.disk.platter.sync();
+        Self::live_through(universe, written, now);
     }
+
+    /// The next records of the queue are durable.
+    fn live_through(universe: &mut Universe, count: u64, now: Timestamp) {
+        let Universe { disk, proofs, world, .. } = universe;
+        for record in disk.queue.drain(..count as usize) {
+            proofs.note(now, || format!("durable  {}", brief(&record)));
+            proofs.durable(&record);
+            disk.durable.apply(record);
+        }
+        proofs.truth(&disk.durable, world, now);
+    }
+
+    fn replace_snapshot(&mut self) {
+        self.durable = remembered(&self.durable);
+        self.platter.replace_snapshot(&self.durable);
+    }
+}
+
+/// What a fold keeps.
+fn remembered(ledger: &Ledger) -> Ledger {
+    let mut ledger = ledger.clone();
+    ledger.forget_before(ledger.last_request());
+    ledger
 }
 
 /// A record on one line of the story.
@@ -85,49 +156,67 @@ pub struct MemoryJournal {
     universe: Shared,
     clock: Clock,
     wake: Arc<Notify>,
+    out: UnboundedSender<Committed>,
 }
 
 impl MemoryJournal {
     /// Begins to write in the background.
     pub fn open(universe: &Shared, clock: Clock, out: UnboundedSender<Committed>) -> Self {
         let wake = Arc::new(Notify::new());
-        tokio::spawn(write(Arc::clone(universe), clock, Arc::clone(&wake), out));
-        Self { universe: Arc::clone(universe), clock, wake }
+        let fuse = Arc::clone(&lock_at(universe, clock.now()).fuse);
+        tokio::spawn(fuse.guard(write(Arc::clone(universe), clock, Arc::clone(&wake), out.clone())));
+        Self { universe: Arc::clone(universe), clock, wake, out }
     }
 }
 
 impl Journal for MemoryJournal {
     fn append(&mut self, records: Vec<Record>, ticket: u64) {
-        let mut universe = lock(&self.universe);
         let now = self.clock.now();
+        let mut universe = lock_at(&self.universe, now);
+        let Universe { proofs, world, disk, broken, .. } = &mut *universe;
         for record in &records {
-            let Universe { proofs, world, .. } = &mut *universe;
-            proofs.appended(record, world, now);
+            proofs.appended(record, now);
+            disk.live.apply(record.clone());
         }
-        universe.disk.appended += records.len();
-        universe.disk.queue.extend(records);
-        let due = universe.disk.appended;
-        universe.disk.tickets.push_back((due, ticket));
+        proofs.truth(&disk.live, world, now);
+        disk.appended += records.len();
+        disk.queue.extend(records);
+        disk.tickets.push_back((disk.appended, ticket));
+        match broken {
+            Some(Broken::AcknowledgesEarly) => {
+                let _ = self.out.send(Committed::Durable { ticket, took: Duration::ZERO });
+            }
+            Some(Broken::Chatters) => drop(tokio::spawn(chatter(self.out.clone()))),
+            _ => {}
+        }
         self.wake.notify_one();
+    }
+}
+
+/// Says the same again and again.
+async fn chatter(out: UnboundedSender<Committed>) {
+    while out.send(Committed::Resumed).is_ok() {
+        tokio::task::yield_now().await;
     }
 }
 
 async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: UnboundedSender<Committed>) {
     let mut stopped = false;
+    // What a crash left is folded at once.
+    fold(&universe, clock, true).await;
     loop {
-        let Some(took) = begin_group(&universe) else {
+        let Some(took) = begin_group(&universe, clock.now()) else {
             wake.notified().await;
             continue;
         };
         sleep(took).await;
-        let tickets = end_group(&universe, clock.now());
         // Nobody listens to a journal whose conductor has ended.
-        match tickets {
+        match end_group(&universe, clock.now()) {
             None => {
                 if !std::mem::replace(&mut stopped, true) {
                     let source = std::io::ErrorKind::StorageFull.into();
-                    let _ =
-                        out.send(Committed::Stopped { error: LedgerError::NoRoom { path: "ledger".into(), source } });
+                    let error = LedgerError::NoRoom { path: "ledger".into(), source };
+                    let _ = out.send(Committed::Stopped { error });
                 }
                 sleep(Duration::from_secs(1)).await;
             }
@@ -138,33 +227,50 @@ async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: Unbounded
                 for ticket in tickets {
                     let _ = out.send(Committed::Durable { ticket, took });
                 }
+                let due = lock_at(&universe, clock.now()).chance.u8(0..20) == 0;
+                fold(&universe, clock, due).await;
             }
         }
     }
 }
 
-fn begin_group(universe: &Shared) -> Option<Duration> {
-    let mut universe = lock(universe);
-    if universe.disk.tickets.is_empty() {
+/// Replaces the snapshot, then empties the journal; a crash may come in between.
+async fn fold(universe: &Shared, clock: Clock, due: bool) {
+    let pause = {
+        let mut universe = lock_at(universe, clock.now());
+        if !due || universe.disk.full || universe.disk.platter.is_folded() {
+            return;
+        }
+        universe.disk.replace_snapshot();
+        Duration::from_millis(universe.chance.u64(0..50))
+    };
+    sleep(pause).await;
+    lock_at(universe, clock.now()).disk.platter.empty_journal();
+}
+
+fn begin_group(universe: &Shared, now: Timestamp) -> Option<Duration> {
+    let mut universe = lock_at(universe, now);
+    let Universe { disk, chance, .. } = &mut *universe;
+    if disk.tickets.is_empty() {
         return None;
     }
-    universe.disk.group = universe.disk.queue.len();
-    let millis = match universe.chance.u8(0..40) {
-        0 => universe.chance.u64(0..20_000),
-        1..4 => universe.chance.u64(0..500),
-        _ => universe.chance.u64(0..5),
+    disk.platter.write(disk.queue.make_contiguous());
+    let millis = match chance.u8(0..40) {
+        0 => chance.u64(0..20_000),
+        1..4 => chance.u64(0..500),
+        _ => chance.u64(0..5),
     };
     Some(Duration::from_millis(millis))
 }
 
 /// The tickets that are due; nothing if there was no room.
 fn end_group(universe: &Shared, now: Timestamp) -> Option<Vec<u64>> {
-    let mut universe = lock(universe);
+    let mut universe = lock_at(universe, now);
     if universe.disk.full {
+        universe.disk.platter.cut_back();
         return None;
     }
-    let group = std::mem::take(&mut universe.disk.group);
-    Disk::make_durable(&mut universe, group, now);
+    Disk::sync(&mut universe, now);
     let disk = &mut universe.disk;
     let written = disk.appended - disk.queue.len();
     let due = disk.tickets.iter().take_while(|(due, _)| *due <= written).count();

@@ -37,7 +37,11 @@ pub struct Folder {
     files: BTreeMap<usize, String>,
     /// The files before the last edit.
     before: BTreeMap<usize, String>,
+    /// A file that is being written, and what it will be.
+    unfinished: Option<(usize, String)>,
     desired: DesiredState,
+    /// Whether it shows others than it has.
+    pub lies: bool,
     /// What was wanted before the newest batch, and after it.
     pub wanted: [Wanted; 2],
 }
@@ -54,26 +58,32 @@ fn flag(chance: &mut fastrand::Rng) -> Option<bool> {
     [Some(true), Some(false), Some(chance.bool()), None][chance.usize(0..4)]
 }
 
-/// One document, mostly for the account of its file.
-fn document(chance: &mut fastrand::Rng, file: usize, now: Timestamp) -> String {
-    let usual = file as u64;
-    let n = if chance.u8(0..12) == 0 { chance.u64(0..ACCOUNTS) } else { usual };
-    let name = if chance.u8(0..30) == 0 { chance.u64(0..ACCOUNTS) } else { n };
+/// A document that wants these values.
+pub fn wanting(n: u64, name: u64, flags: [Option<bool>; 2]) -> String {
     let mut text = format!(
         "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{name}\nspec:\n  accountId: {}\n  \
          zuid: {}\n",
         account(n),
         zuid(n)
     );
-    let (enabled, sync) = match (flag(chance), flag(chance)) {
-        (None, None) => (Some(true), None),
-        flags => flags,
-    };
-    for (key, value) in [("enabled", enabled), ("activeSyncEnabled", sync)] {
+    for (key, value) in ["enabled", "activeSyncEnabled"].into_iter().zip(flags) {
         if let Some(value) = value {
             writeln!(text, "  {key}: {value}").unwrap();
         }
     }
+    text
+}
+
+/// One document, mostly for the account of its file.
+fn document(chance: &mut fastrand::Rng, file: usize, now: Timestamp) -> String {
+    let usual = file as u64;
+    let n = if chance.u8(0..12) == 0 { chance.u64(0..ACCOUNTS) } else { usual };
+    let name = if chance.u8(0..30) == 0 { chance.u64(0..ACCOUNTS) } else { n };
+    let flags = match [flag(chance), flag(chance)] {
+        [None, None] => [Some(true), None],
+        flags => flags,
+    };
+    let mut text = wanting(n, name, flags);
     match chance.u8(0..20) {
         0 => text += "  suspend: true\n",
         1 => {
@@ -85,6 +95,17 @@ fn document(chance: &mut fastrand::Rng, file: usize, now: Timestamp) -> String {
     text
 }
 
+/// The same look, with the opposite of what is wanted.
+fn distorted((path, mut found): (Arc<str>, Look<Parsed>)) -> (Arc<str>, Look<Parsed>) {
+    if let Look::Read(parsed) = &mut found {
+        for document in &mut parsed.documents {
+            let enabled = &mut document.spec.enabled;
+            *enabled = enabled.map(|enabled| !enabled);
+        }
+    }
+    (path, found)
+}
+
 impl Folder {
     /// A folder with a file for most accounts.
     pub fn draw(chance: &mut fastrand::Rng, now: Timestamp) -> Self {
@@ -92,7 +113,8 @@ impl Folder {
         if chance.bool() {
             files.remove(&chance.usize(0..FILES));
         }
-        Self { before: files.clone(), files, desired: DesiredState::new(), wanted: Default::default() }
+        let desired = DesiredState::new();
+        Self { before: files.clone(), files, unfinished: None, desired, lies: false, wanted: Default::default() }
     }
 
     /// What a process reads first, or at a resync: everything.
@@ -101,20 +123,47 @@ impl Folder {
             self.desired = DesiredState::new();
         }
         let files: Vec<usize> = if fresh { self.files.keys().copied().collect() } else { Vec::new() };
-        Batch { full: true, ..self.batch(files) }
+        let looks = self.looks(files);
+        Batch { full: true, ..self.take(looks) }
     }
 
     /// The folder cannot be read.
-    pub fn unreadable() -> Batch<Parsed> {
-        Batch { files: Vec::new(), root: Root::Unknown("unmounted".into()), full: true, degraded: None }
+    pub fn unreadable(chance: &mut fastrand::Rng) -> Batch<Parsed> {
+        let why = ["it is missing", "it cannot be read", "it is empty"][chance.usize(0..3)];
+        Batch { files: Vec::new(), root: Root::Unknown(why.into()), full: true, degraded: None }
     }
 
-    /// Somebody edits. Returns the news, and words for it.
+    /// Somebody edits, once or a few files at once. Returns the news, and words for it.
     pub fn edit(&mut self, chance: &mut fastrand::Rng, now: Timestamp) -> (Batch<Parsed>, String) {
+        // What was half-written is whole by now.
+        let finished = self.unfinished.take();
+        let mut touched: Vec<usize> = finished.iter().map(|(file, _)| *file).collect();
+        self.files.extend(finished);
+        let several = if chance.u8(0..4) == 0 { chance.usize(2..4) } else { 1 };
+        let mut words = String::new();
+        for _ in 0..several {
+            let (files, what) = self.edit_one(chance, now);
+            touched.extend(files);
+            words += &what;
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        let mut looks = self.looks(touched);
+        if chance.u8(0..12) == 0 {
+            let (file, why) = (chance.usize(0..FILES), "permission denied".into());
+            looks.retain(|(there, _)| *there != path(file));
+            looks.push((path(file), Look::Problem(ReadProblem::Unreadable { why })));
+            words += &format!("f{file} cannot be read");
+        }
+        (self.take(looks), words)
+    }
+
+    /// One edit. Returns the files it touches, and words for it.
+    fn edit_one(&mut self, chance: &mut fastrand::Rng, now: Timestamp) -> (Vec<usize>, String) {
         let file = chance.usize(0..FILES);
         if chance.u8(0..4) == 0 {
             std::mem::swap(&mut self.files, &mut self.before);
-            return (self.batch((0..FILES).collect()), "reverts the last edit".into());
+            return ((0..FILES).collect(), "reverts the last edit; ".into());
         }
         self.before = self.files.clone();
         let what = match chance.u8(0..12) {
@@ -127,9 +176,12 @@ impl Folder {
                 *text += "  enabled: maybe\n";
                 "breaks"
             }
-            2 if self.files.contains_key(&file) => {
-                let problem = ReadProblem::Unreadable { why: "permission denied".into() };
-                return (self.take(vec![(path(file), Look::Problem(problem))]), format!("f{file} cannot be read"));
+            2 if self.unfinished.is_none() => {
+                // Cut anywhere: it may parse, and mean less, or another account.
+                let text = document(chance, file, now);
+                self.files.insert(file, text[..chance.usize(0..text.len())].to_owned());
+                self.unfinished = Some((file, text));
+                "half-writes"
             }
             3 => {
                 let two = document(chance, file, now) + "---\n" + &document(chance, (file + 1) % FILES, now);
@@ -140,18 +192,19 @@ impl Folder {
                 // A script that went wrong: the same edit everywhere.
                 let documents: Vec<_> = (0..FILES).map(|file| (file, document(chance, file, now))).collect();
                 self.files = documents.into_iter().map(|(file, text)| (file, text.replace("true", "false"))).collect();
-                return (self.batch((0..FILES).collect()), "rewrites everything".into());
+                return ((0..FILES).collect(), "rewrites everything; ".into());
             }
             _ => {
                 self.files.insert(file, document(chance, file, now));
                 "writes"
             }
         };
-        (self.batch(vec![file]), format!("{what} f{file}"))
+        (vec![file], format!("{what} f{file}; "))
     }
 
     /// Somebody repairs what is broken.
     pub fn repair(&mut self, chance: &mut fastrand::Rng, now: Timestamp) {
+        self.files.extend(self.unfinished.take());
         for (file, text) in &mut self.files {
             if !parsed(*file, text).problems.is_empty() {
                 *text = document(chance, *file, now);
@@ -159,12 +212,9 @@ impl Folder {
         }
     }
 
-    fn batch(&mut self, files: Vec<usize>) -> Batch<Parsed> {
-        let looks: Vec<_> = files
-            .into_iter()
-            .map(|file| (path(file), self.files.get(&file).map_or(Look::Gone, |text| Look::Read(parsed(file, text)))))
-            .collect();
-        self.take(looks)
+    fn looks(&self, files: Vec<usize>) -> Vec<(Arc<str>, Look<Parsed>)> {
+        let found = |file| self.files.get(&file).map_or(Look::Gone, |text| Look::Read(parsed(file, text)));
+        files.into_iter().map(|file| (path(file), found(file))).collect()
     }
 
     fn take(&mut self, looks: Vec<(Arc<str>, Look<Parsed>)>) -> Batch<Parsed> {
@@ -176,7 +226,14 @@ impl Folder {
         let now = now.map(|(id, desired)| (id, desired.spec.clone())).collect();
         let [_, before] = std::mem::take(&mut self.wanted);
         self.wanted = [before, now];
-        Batch { files: looks, root: Root::Ready, full: false, degraded: None }
+        let files = if self.lies { looks.into_iter().map(distorted).collect() } else { looks };
+        Batch { files, root: Root::Ready, full: false, degraded: None }
+    }
+
+    /// The manifests are these, and nothing else.
+    pub fn write(&mut self, texts: impl IntoIterator<Item = String>) {
+        self.files = texts.into_iter().enumerate().collect();
+        self.before = self.files.clone();
     }
 
     /// Everything that is desired.

@@ -98,7 +98,8 @@ impl Simulation {
         universe.network.unreachable_until = Timestamp::default();
         universe.network.slowness = 50;
         universe.disk.full = false;
-        universe.proofs.note(self.now, "all is well".into());
+        universe.network.lateness = 0;
+        universe.proofs.note(self.now, || "all is well".into());
         self.folder.repair(&mut universe.chance, self.now);
     }
 }

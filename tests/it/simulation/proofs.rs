@@ -7,29 +7,26 @@ use std::time::Duration;
 
 use zoho_mail_reconciler::account::{AccountId, Field};
 use zoho_mail_reconciler::change::Known;
-use zoho_mail_reconciler::ledger::{FieldState, Ledger, Record};
+use zoho_mail_reconciler::ledger::{Ledger, Record};
 use zoho_mail_reconciler::sandbox::{Reply, World};
 use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
+use super::economy::Economy;
 use super::folder::Wanted;
 use super::service::{Put, header};
-use super::{DISRUPTION_WINDOW, REQUEST_TIMEOUT, THROTTLE_PAUSE};
+use super::{DISRUPTION_WINDOW, THROTTLE_PAUSE};
 
 /// How much of the story is kept.
 const STORY: usize = 160;
 
-/// How much later than its intent a PUT that a kill overtook may act: the disruption counts from its
-/// intent, so its window may end this much early.
-const SLACK: Duration = REQUEST_TIMEOUT.saturating_mul(2);
-
-/// What the world is.
-pub fn actual(world: &World, account: AccountId, field: Field) -> bool {
-    let found = world.account(account).unwrap();
-    match field {
+/// What the world is; nothing of an account that a half-written manifest made up.
+pub fn actual(world: &World, account: AccountId, field: Field) -> Option<bool> {
+    let found = world.account(account)?;
+    Some(match field {
         Field::Enabled => found.mailbox_enabled,
         Field::ActiveSyncEnabled => found.active_sync_enabled,
-    }
+    })
 }
 
 /// What is proved, one by one. The tests have them in words.
@@ -37,26 +34,48 @@ pub fn actual(world: &World, account: AccountId, field: Field) -> bool {
 pub enum Rule {
     OneInFlight,
     IntentFirst,
+    Memory,
     Truth,
     Wanted,
     Budget,
     Pause,
     Disruptions,
     Sum,
+    Economy,
     Converges,
     IdleRestart,
     Alive,
+}
+
+impl Rule {
+    pub const ALL: [Self; 13] = [
+        Self::OneInFlight,
+        Self::IntentFirst,
+        Self::Memory,
+        Self::Truth,
+        Self::Wanted,
+        Self::Budget,
+        Self::Pause,
+        Self::Disruptions,
+        Self::Sum,
+        Self::Economy,
+        Self::Converges,
+        Self::IdleRestart,
+        Self::Alive,
+    ];
 }
 
 pub struct Proofs {
     pub violations: Vec<(Rule, String)>,
     /// What was wanted before the newest batch, and after it.
     pub wanted: [Wanted; 2],
-    /// Requests that reached the service, since the beginning.
-    pub requests: usize,
+    /// Requests that left, since the beginning.
+    pub departed: usize,
     /// Changes that were needed when the process began.
     pub needed: usize,
-    story: VecDeque<String>,
+    /// What happened lately; nothing if nobody wants to hear it.
+    story: Option<VecDeque<String>>,
+    economy: Economy,
     limit: Option<RateLimit>,
     /// How many accounts may lose something within the window.
     pub disruptions_max: usize,
@@ -76,9 +95,10 @@ impl Proofs {
         Self {
             violations: Vec::new(),
             wanted: Default::default(),
-            requests: 0,
+            departed: 0,
             needed: 0,
-            story: VecDeque::new(),
+            story: None,
+            economy: Economy::default(),
             limit,
             disruptions_max,
             arrivals: Vec::new(),
@@ -91,20 +111,26 @@ impl Proofs {
         }
     }
 
-    pub fn note(&mut self, now: Timestamp, what: String) {
-        if self.story.len() == STORY {
-            self.story.pop_front();
+    /// From now on the story is kept: most are never heard, and their words would cost more than what happens.
+    pub fn listen(&mut self) {
+        self.story = Some(VecDeque::new());
+    }
+
+    pub fn note(&mut self, now: Timestamp, what: impl FnOnce() -> String) {
+        let Some(story) = &mut self.story else { return };
+        if story.len() == STORY {
+            story.pop_front();
         }
-        self.story.push_back(format!("{now} {what}"));
+        story.push_back(format!("{now} {}", what()));
     }
 
     pub fn story(&self) -> String {
-        self.story.iter().cloned().collect::<Vec<_>>().join("\n")
+        self.story.iter().flatten().cloned().collect::<Vec<_>>().join("\n")
     }
 
     /// Something went against a rule. Only the first of many is told.
     pub fn violate(&mut self, rule: Rule, now: Timestamp, what: String) {
-        self.note(now, format!("VIOLATED {rule:?}: {what}"));
+        self.note(now, || format!("VIOLATED {rule:?}: {what}"));
         if !self.violations.iter().any(|(violated, _)| *violated == rule) {
             self.violations.push((rule, format!("{now} {what}")));
         }
@@ -115,25 +141,13 @@ impl Proofs {
         self.in_flight.clear();
         self.intents.clear();
         self.token_intents = 0;
+        self.economy.died();
         self.told = durable.pause.filter(|pause| pause.until > now).map(|pause| (now, pause.until));
     }
 
     /// The conductor hands a record to the journal.
-    pub fn appended(&mut self, record: &Record, world: &World, now: Timestamp) {
-        let claim = match record {
-            Record::Applied { account, field, value, .. } => Some((*account, *field, *value)),
-            Record::NotApplied { account, field, restore: Some(FieldState::Applied { value, .. }), .. } => {
-                Some((*account, *field, *value))
-            }
-            _ => None,
-        };
-        if let Some((account, field, value)) = claim.filter(|claim| actual(world, claim.0, claim.1) != claim.2) {
-            self.violate(
-                Rule::Truth,
-                now,
-                format!("the ledger claims {account} {field} {value}, and the world knows better"),
-            );
-        }
+    pub fn appended(&mut self, record: &Record, now: Timestamp) {
+        self.economy.appended(record);
         if let Record::Intent { account, field, to, .. } = record {
             let wants = |wanted: &Wanted| {
                 wanted.get(account).is_some_and(|spec| spec.wanted(*field) == Some(*to) && !spec.is_suspended(now))
@@ -150,6 +164,7 @@ impl Proofs {
 
     /// A record reached the disk.
     pub fn durable(&mut self, record: &Record) {
+        self.economy.durable(record);
         match record {
             Record::Intent { account, field, to, .. } => {
                 self.intents.insert((*account, *field), *to);
@@ -160,15 +175,15 @@ impl Proofs {
     }
 
     /// What the ledger claims is what the world is.
-    pub fn truth(&mut self, durable: &Ledger, world: &World, now: Timestamp) {
-        for (account, row) in &durable.accounts {
+    pub fn truth(&mut self, ledger: &Ledger, world: &World, now: Timestamp) {
+        for (account, row) in &ledger.accounts {
             for field in Field::ALL {
-                let is = actual(world, *account, field);
+                let Some(is) = actual(world, *account, field) else { continue };
                 if row.known(field) == Known::Applied(!is) {
                     self.violate(
                         Rule::Truth,
                         now,
-                        format!("the durable ledger says {account} {field} {}, the world is {is}", !is),
+                        format!("the ledger says {account} {field} {}, the world is {is}", !is),
                     );
                 }
             }
@@ -177,8 +192,12 @@ impl Proofs {
 
     /// A request leaves the process.
     pub fn departs(&mut self, put: Option<Put>, durable: &Ledger, now: Timestamp) {
+        self.departed += 1;
         if let Some((_, until)) = self.told.filter(|(told, until)| *told < now && now < *until) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves during a pause until {until}"));
+        }
+        if self.told.is_some_and(|(told, until)| told < now && durable.pause.is_none_or(|pause| pause.until < until)) {
+            self.violate(Rule::Pause, now, format!("{put:?} leaves before the pause it was told of is durable"));
         }
         let Some(Put { account, field, to }) = put else {
             match self.token_intents.checked_sub(1) {
@@ -193,40 +212,40 @@ impl Proofs {
             self.violate(Rule::OneInFlight, now, format!("{account} has two requests in flight"));
         }
         let intended = self.intents.remove(&(account, field)) == Some(to);
+        if let Some(objection) = self.economy.objection(Put { account, field, to }, now) {
+            self.violate(Rule::Economy, now, format!("{account} {field} {to} leaves without need: {objection}"));
+        }
         if !intended || durable.known(account, field) != Known::InDoubt {
             self.violate(Rule::IntentFirst, now, format!("{account} {field} {to} leaves before its intent is durable"));
         }
     }
 
-    /// A request reaches the service.
-    pub fn arrived(&mut self, put: Option<Put>, acted: bool, now: Timestamp) {
-        self.requests += 1;
+    /// A request reaches the service, or its sender gives up.
+    pub fn counted(&mut self, put: Option<Put>, now: Timestamp) {
         self.arrivals.push(now);
         if let Some(limit) = self.limit.filter(|limit| crowded(&self.arrivals, limit.count as usize, limit.per)) {
             self.violate(Rule::Budget, now, format!("more requests than {limit}"));
         }
-        match put {
-            None => {
-                self.tokens.push(now);
-                if crowded(&self.tokens, TOKEN_REQUESTS, TOKEN_WINDOW) {
-                    self.violate(Rule::Budget, now, "more token requests than ten in ten minutes".into());
-                }
+        if put.is_none() {
+            self.tokens.push(now);
+            if crowded(&self.tokens, TOKEN_REQUESTS, TOKEN_WINDOW) {
+                self.violate(Rule::Budget, now, "more token requests than ten in ten minutes".into());
             }
-            Some(Put { account, to: false, .. }) if acted => {
-                self.disruptions.push((now, account));
-                let window = now.before(DISRUPTION_WINDOW.saturating_sub(SLACK));
-                let lately = self.disruptions.iter().rev().take_while(|(at, _)| *at > window);
-                let accounts: BTreeSet<_> = lately.map(|(_, account)| *account).collect();
-                if accounts.len() > self.disruptions_max {
-                    let max = self.disruptions_max;
-                    self.violate(
-                        Rule::Disruptions,
-                        now,
-                        format!("{} accounts lost something, {max} may: {accounts:?}", accounts.len()),
-                    );
-                }
-            }
-            Some(_) => {}
+        }
+    }
+
+    /// A PUT takes effect.
+    pub fn acted(&mut self, Put { account, to, .. }: Put, now: Timestamp) {
+        if to {
+            return;
+        }
+        self.disruptions.push((now, account));
+        let window = now.before(DISRUPTION_WINDOW);
+        let lately = self.disruptions.iter().rev().take_while(|(at, _)| *at > window);
+        let accounts: BTreeSet<_> = lately.map(|(_, account)| *account).collect();
+        if accounts.len() > self.disruptions_max {
+            let (lost, max) = (accounts.len(), self.disruptions_max);
+            self.violate(Rule::Disruptions, now, format!("{lost} accounts lost something, {max} may: {accounts:?}"));
         }
     }
 
@@ -244,7 +263,7 @@ impl Proofs {
             let until = self.told.map_or(now, |(_, until)| until);
             if now + wait > until {
                 self.told = Some((now, now + wait));
-                self.note(now, format!("told to wait {}", humantime::format_duration(wait)));
+                self.note(now, || format!("told to wait {}", humantime::format_duration(wait)));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The way to the service and back: a transport that brings requests to the simulated world in memory.
 //!
-//! In: requests of the real client. Out: answers, late, lost or never; and to the proofs, everything
-//! that was seen on the wire.
+//! In: requests of the real client. Out: answers, late, lost or never, and requests that arrive after all,
+//! when nobody waits for them any more; and to the proofs, everything that was seen on the wire.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -14,7 +15,12 @@ use zoho_mail_reconciler::sandbox::{Delivery, Reply, Request};
 use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{HeaderText, HttpRequest, HttpResponse, Method, Transport, TransportError};
 
-use super::{REQUEST_TIMEOUT, Shared, Universe, lock};
+use super::broken::Broken;
+use super::folder::account;
+use super::{REQUEST_TIMEOUT, Shared, Universe, lock_at};
+
+/// How long after its sender gave up a request may still come to the service: what the ledger counts on.
+const LANDING: Duration = Duration::from_secs(180);
 
 /// What is under way.
 #[derive(Default)]
@@ -23,7 +29,10 @@ pub struct Network {
     pub unreachable_until: Timestamp,
     /// Up to how long a request, and its answer, are on the way, in milliseconds.
     pub slowness: u64,
+    /// How many PUTs of a hundred get lost, to arrive when nobody waits for them any more.
+    pub lateness: u8,
     out: BTreeMap<u64, Sent>,
+    late: BTreeMap<(Timestamp, u64), Sent>,
     sent: u64,
 }
 
@@ -77,35 +86,89 @@ fn put(method: Method, target: &str, body: &[u8]) -> Option<Put> {
 }
 
 impl Network {
-    pub fn new(slowness: u64) -> Self {
-        Self { slowness, ..Self::default() }
+    pub fn new(slowness: u64, lateness: u8) -> Self {
+        Self { slowness, lateness, ..Self::default() }
     }
 
-    /// The process was killed: what is under way arrives now, or never.
-    pub fn kill(universe: &mut Universe, now: Timestamp) {
-        for ticket in universe.network.out.keys().copied().collect::<Vec<_>>() {
-            if universe.chance.bool() {
-                arrive(universe, ticket, now);
+    /// The process is dead: what is under way arrives now, or late, or never.
+    pub fn crash(universe: &mut Universe, now: Timestamp) {
+        for (ticket, sent) in std::mem::take(&mut universe.network.out) {
+            match universe.fate.unwrap_or_else(|| FATES[universe.chance.usize(0..FATES.len())]) {
+                Fate::Now => {
+                    universe.network.out.insert(ticket, sent);
+                    arrive(universe, ticket, now);
+                }
+                Fate::Late => postpone(universe, sent, now),
+                Fate::Never => {}
             }
         }
-        universe.network.out.clear();
+    }
+
+    /// What nobody waits for any more, and comes to the service all the same.
+    pub fn land(universe: &mut Universe, now: Timestamp) {
+        while let Some(next) = universe.network.late.first_entry().filter(|next| next.key().0 <= now) {
+            let ((at, _), sent) = next.remove_entry();
+            deliver(universe, &sent, at);
+        }
     }
 }
 
-/// The request reaches the service.
+/// What becomes of a request whose sender died.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    Now,
+    Late,
+    Never,
+}
+
+pub const FATES: [Fate; 3] = [Fate::Now, Fate::Late, Fate::Never];
+
+/// Nobody waits for the request any more; some time it arrives.
+fn postpone(universe: &mut Universe, sent: Sent, now: Timestamp) {
+    if sent.put.is_none() {
+        return;
+    }
+    // It counts for the budget now: nobody can ration what a network saves up and delivers together.
+    universe.proofs.counted(sent.put, now);
+    let longest = LANDING.as_millis() as u64;
+    let longest = if universe.broken == Some(Broken::LandsTooLate) { 10 * longest } else { longest };
+    let at = now + Duration::from_millis(universe.chance.u64(0..longest));
+    universe.proofs.note(now, || format!("lingers  {}, until {at}", sent.text()));
+    universe.network.sent += 1;
+    universe.network.late.insert((at, universe.network.sent), sent);
+}
+
+/// The request reaches the service in time.
 fn arrive(universe: &mut Universe, ticket: u64, now: Timestamp) -> Option<Reply> {
     let sent = universe.network.out.remove(&ticket)?;
+    universe.proofs.counted(sent.put, now);
+    Some(deliver(universe, &sent, now))
+}
+
+/// The service handles the request.
+fn deliver(universe: &mut Universe, sent: &Sent, now: Timestamp) -> Reply {
     let headers: Vec<(&str, &str)> = sent.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let request = Request { method: sent.method, target: &sent.target, headers: &headers, body: &sent.body };
     let applied = universe.world.totals().applied;
     let reply = universe.world.handle(now, &request);
-    let acted = universe.world.totals().applied > applied;
-    universe
-        .proofs
-        .note(now, format!("arrives  {}: {} {:?}, acted {acted}", sent.text(), reply.status, reply.delivery));
-    universe.proofs.arrived(sent.put, acted, now);
-    universe.proofs.truth(&universe.disk.durable, &universe.world, now);
-    Some(reply)
+    let Universe { proofs, disk, world, .. } = universe;
+    let acted = world.totals().applied > applied;
+    proofs.note(now, || format!("arrives  {}: {} {:?}, acted {acted}", sent.text(), reply.status, reply.delivery));
+    if let Some(put) = sent.put.filter(|_| acted) {
+        proofs.acted(put, now);
+    }
+    proofs.truth(&disk.live, world, now);
+    reply
+}
+
+/// A request on its way.
+struct Journey {
+    ticket: u64,
+    put: Option<Put>,
+    out: Duration,
+    back: Duration,
+    /// It gets lost, and its sender waits this long for an answer.
+    lost: Option<Duration>,
 }
 
 /// The transport of one life.
@@ -115,42 +178,77 @@ pub struct Wire {
 }
 
 impl Wire {
-    fn depart(&self, request: &HttpRequest) -> Result<(u64, Option<Put>, [Duration; 2]), TransportError> {
-        let (mut universe, now) = (lock(&self.universe), self.clock.now());
-        let Universe { proofs, disk, network, chance, .. } = &mut *universe;
+    fn depart(&self, request: &HttpRequest) -> Result<Journey, TransportError> {
+        let now = self.clock.now();
+        let mut universe = lock_at(&self.universe, now);
+        let Universe { proofs, disk, network, chance, broken, .. } = &mut *universe;
         let sent = Sent::of(request);
         proofs.departs(sent.put, &disk.durable, now);
         if now < network.unreachable_until {
-            proofs.note(now, format!("refused  {}", sent.text()));
+            proofs.note(now, || format!("refused  {}", sent.text()));
             proofs.returned(sent.put, None, now);
             return Err(TransportError::Connect("the service".into()));
         }
         network.sent += 1;
         let (ticket, put) = (network.sent, sent.put);
-        proofs.note(now, format!("departs  {}", sent.text()));
+        proofs.note(now, || format!("departs  {}", sent.text()));
         network.out.insert(ticket, sent);
-        let slow = 1..=network.slowness.max(1);
-        Ok((ticket, put, [(); 2].map(|()| Duration::from_millis(chance.u64(slow.clone())))))
+        let [out, back] = [(); 2].map(|()| Duration::from_millis(chance.u64(1..=network.slowness.max(1))));
+        let deaf = *broken == Some(Broken::IsDeafToOne) && put.is_some_and(|put| put.account == account(0));
+        let lost = deaf || put.is_some() && chance.u8(0..100) < network.lateness;
+        let patience = if chance.bool() { REQUEST_TIMEOUT } else { out };
+        Ok(Journey { ticket, put, out, back, lost: lost.then_some(patience) })
     }
-}
 
-impl Transport for Wire {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let (ticket, put, [out, back]) = self.depart(&request)?;
+    /// The sender gives up.
+    fn give_up(&self, ticket: u64, put: Option<Put>, waited: Duration) -> TransportError {
+        let now = self.clock.now();
+        let mut universe = lock_at(&self.universe, now);
+        let sent = universe.network.out.remove(&ticket);
+        if let Some(sent) = sent.filter(|_| universe.broken != Some(Broken::IsDeafToOne)) {
+            postpone(&mut universe, sent, now);
+        }
+        universe.proofs.returned(put, None, now);
+        if waited >= REQUEST_TIMEOUT { TransportError::Timeout(waited) } else { TransportError::Lost("reset".into()) }
+    }
+
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let Journey { ticket, put, out, back, lost } = self.depart(&request)?;
+        if let Some(waited) = lost {
+            sleep(waited).await;
+            return Err(self.give_up(ticket, put, waited));
+        }
         sleep(out).await;
-        let arrived = arrive(&mut lock(&self.universe), ticket, self.clock.now());
-        let reply = arrived.expect("only a kill takes requests away, and there is nobody to send them then");
+        let broken = lock_at(&self.universe, self.clock.now()).broken;
+        if put.is_some() && broken == Some(Broken::LiesAboutSuccess) {
+            let body = br#"{"status":{"code":200,"description":"success"}}"#.to_vec();
+            return Ok(HttpResponse { status: 200, body, ..HttpResponse::default() });
+        }
+        if put.is_some() && broken == Some(Broken::SendsTwice) {
+            self.depart(&request)?;
+        }
+        let now = self.clock.now();
+        let arrived = arrive(&mut lock_at(&self.universe, now), ticket, now);
+        let reply = arrived.expect("only a crash takes requests away, and there is nobody to send them then");
         let rest = (reply.after + back).min(REQUEST_TIMEOUT.saturating_sub(out));
         sleep(rest).await;
         let late = out + rest >= REQUEST_TIMEOUT;
-        let (mut universe, now) = (lock(&self.universe), self.clock.now());
+        let now = self.clock.now();
         let reply = Some(reply).filter(|reply| !late && reply.delivery == Delivery::Answer);
-        universe.proofs.returned(put, reply.as_ref(), now);
+        lock_at(&self.universe, now).proofs.returned(put, reply.as_ref(), now);
         match reply {
             Some(reply) => Ok(response(&reply)),
             None if late => Err(TransportError::Timeout(REQUEST_TIMEOUT)),
             None => Err(TransportError::Lost("reset".into())),
         }
+    }
+}
+
+impl Transport for Wire {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let fuse = Arc::clone(&lock_at(&self.universe, self.clock.now()).fuse);
+        let wire = Self { universe: Arc::clone(&self.universe), clock: self.clock };
+        fuse.guard(wire.exchange(request)).await
     }
 }
 

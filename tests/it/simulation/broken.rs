@@ -1,0 +1,91 @@
+//! Worlds that break a promise on purpose: in each of them the rule that watches over it must speak.
+//!
+//! In: one way to be broken, at an edge of the process. Out: that its rule is violated within a few seeds.
+//! A proof that cannot fail proves nothing.
+
+use zoho_mail_reconciler::account::AccountId;
+use zoho_mail_reconciler::ledger::Ledger;
+
+use super::Simulation;
+use super::proofs::Rule;
+
+/// What is wrong with the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The transport sends each PUT twice.
+    SendsTwice,
+    /// The journal says durable before it is.
+    AcknowledgesEarly,
+    /// The disk forgets what was synced.
+    LosesWhatItSynced,
+    /// The transport acknowledges what it did not deliver.
+    LiesAboutSuccess,
+    /// The network delivers what nobody waits for later than it may.
+    LandsTooLate,
+    /// The folder shows the process other manifests than it has.
+    ShowsAnotherFolder,
+    /// A restart does not know what was requested before.
+    ForgetsRequests,
+    /// A restart does not know of the pause it is in.
+    ForgetsThePause,
+    /// A restart does not know who lost something lately.
+    ForgetsDisruptions,
+    /// A restart does not know what was acknowledged of some accounts.
+    ForgetsAccounts,
+    /// No PUT of one account ever arrives.
+    IsDeafToOne,
+    /// The journal talks all the time.
+    Chatters,
+}
+
+/// Which rule has to notice.
+const CAUGHT: &[(Broken, Rule)] = &[
+    (Broken::SendsTwice, Rule::OneInFlight),
+    (Broken::AcknowledgesEarly, Rule::IntentFirst),
+    (Broken::LosesWhatItSynced, Rule::Memory),
+    (Broken::LiesAboutSuccess, Rule::Truth),
+    (Broken::LandsTooLate, Rule::Truth),
+    (Broken::ShowsAnotherFolder, Rule::Wanted),
+    (Broken::ForgetsRequests, Rule::Budget),
+    (Broken::ForgetsThePause, Rule::Pause),
+    (Broken::ForgetsDisruptions, Rule::Disruptions),
+    (Broken::ForgetsAccounts, Rule::Sum),
+    (Broken::ForgetsAccounts, Rule::Economy),
+    (Broken::ForgetsAccounts, Rule::IdleRestart),
+    (Broken::IsDeafToOne, Rule::Converges),
+    (Broken::Chatters, Rule::Alive),
+];
+
+/// Within how many seeds: each way breaks its rule in far fewer.
+const SEEDS: u64 = 200;
+
+impl Broken {
+    /// What a process is told that the ledger holds.
+    pub fn mislead(self, ledger: &mut Ledger) {
+        match self {
+            Self::ForgetsRequests => {
+                ledger.requests.clear();
+                ledger.token_requests.clear();
+            }
+            Self::ForgetsThePause => ledger.pause = None,
+            Self::ForgetsDisruptions => ledger.disruptions.clear(),
+            Self::ForgetsAccounts => ledger.accounts.retain(|account, _| !is_odd(*account)),
+            _ => {}
+        }
+    }
+}
+
+const fn is_odd(account: AccountId) -> bool {
+    account.get() % 2 == 1
+}
+
+#[test]
+fn each_rule_notices_a_world_that_breaks_it() {
+    let unnoticed = |(broken, rule): &&(Broken, Rule)| {
+        !(0..SEEDS).any(|seed| Simulation::begin(seed, Some(*broken)).violations(false).iter().any(|(v, _)| v == rule))
+    };
+    let unnoticed: Vec<_> = CAUGHT.iter().filter(unnoticed).collect();
+    assert!(unnoticed.is_empty(), "nobody noticed: {unnoticed:?}");
+    let unproved: Vec<_> = Rule::ALL.iter().filter(|rule| !CAUGHT.iter().any(|(_, caught)| caught == *rule)).collect();
+    assert!(unproved.is_empty(), "rules that nothing breaks: {unproved:?}");
+}

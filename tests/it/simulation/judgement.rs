@@ -1,0 +1,87 @@
+//! What a life has come to, and what the world has, once nothing goes wrong any more.
+//!
+//! In: summaries, the world, the durable ledger, the folder. Out: violations.
+
+use std::sync::Arc;
+
+use zoho_mail_reconciler::account::Field;
+use zoho_mail_reconciler::controller::Mode;
+use zoho_mail_reconciler::desired::Standing;
+use zoho_mail_reconciler::guard::{Guard, review};
+use zoho_mail_reconciler::plan::plan;
+use zoho_mail_reconciler::report::Summary;
+
+use super::life::Story;
+use super::proofs::{Rule, actual};
+use super::{DISRUPTION_WINDOW, Simulation, Universe, lock, lock_at};
+
+impl Simulation {
+    /// A single pass.
+    pub fn pass(&mut self) {
+        let universe = Arc::clone(&self.universe);
+        let Some(summary) = self.lead(Mode::Apply, Story::Eventful) else { return };
+        let mut universe = lock(&universe);
+        let Summary { planned, applied, held, failed, in_doubt, .. } = summary;
+        if planned != applied + held.len() + failed.len() + in_doubt.len() {
+            universe.proofs.violate(Rule::Sum, self.now, format!("{planned} planned, but not in sum"));
+        }
+        let needed = universe.proofs.needed;
+        if planned != needed {
+            universe.proofs.violate(Rule::Sum, self.now, format!("{planned} planned, {needed} needed"));
+        }
+    }
+
+    /// Once nothing goes wrong any more, the world becomes what is desired.
+    pub fn converge(&mut self) {
+        self.lead(Mode::Run, Story::ToTheEnd);
+        let held = self.compare();
+        if held {
+            // Somebody looks, and means all of it.
+            self.settings.disruption_budget = "100%".parse().unwrap();
+            lock(&self.universe).proofs.disruptions_max = usize::MAX;
+            self.lead(Mode::Run, Story::ToTheEnd);
+            self.compare();
+        }
+    }
+
+    /// Holds the world against what is desired. Says whether the budget holds some of it.
+    fn compare(&self) -> bool {
+        let mut universe = lock_at(&self.universe, self.now);
+        let Universe { proofs, world, disk, .. } = &mut *universe;
+        let desired = self.folder.desired();
+        let guard = Guard::new(self.settings.disruption_budget, DISRUPTION_WINDOW, &disk.durable.disruptions);
+        let left = plan(desired, &disk.durable, self.now).changes;
+        let left = review(guard, left, desired.managed(), self.now);
+        if !left.allowed.is_empty() {
+            proofs.violate(Rule::Converges, self.now, format!("still to do: {:?}", left.allowed));
+        }
+        for (id, account) in desired.iter() {
+            if matches!(account.standing, Standing::Duplicate { .. }) || account.spec.is_suspended(self.now) {
+                continue;
+            }
+            for field in Field::ALL {
+                let wanted = account.spec.wanted(field);
+                let held = left.held.iter().any(|change| (change.account, change.field) == (id, field));
+                if !held && wanted.is_some() && wanted != actual(world, id, field) {
+                    proofs.violate(Rule::Converges, self.now, format!("{id} {field} is not {wanted:?}"));
+                }
+            }
+        }
+        !left.held.is_empty()
+    }
+
+    /// A restart with nothing to do sends nothing.
+    pub fn idle(&mut self) {
+        let before = lock(&self.universe).proofs.departed;
+        self.lead(Mode::Run, Story::Idle);
+        let mut universe = lock(&self.universe);
+        let sent = universe.proofs.departed - before;
+        if sent > 0 {
+            universe.proofs.violate(
+                Rule::IdleRestart,
+                self.now,
+                format!("a restart with nothing to do sent {sent} requests"),
+            );
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What people do to a running process, and what befalls it.
+//!
+//! In: chance, and a way in which the life is to be led. Out: edits, resyncs, signals, misfortune; in the end, a kill.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use zoho_mail_reconciler::clock::Clock;
+use zoho_mail_reconciler::controller::Mode;
+use zoho_mail_reconciler::manifest::Parsed;
+use zoho_mail_reconciler::plan::plan;
+use zoho_mail_reconciler::report::Report;
+use zoho_mail_reconciler::shutdown::Stop;
+use zoho_mail_reconciler::source::Batch;
+
+use super::folder::Folder;
+use super::life::Story;
+use super::proofs::Rule;
+use super::{DISRUPTION_WINDOW, Shared, lock};
+
+/// How often everything is read again.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// All of it must be done by then once nothing goes wrong: pauses, windows and backoffs together are far shorter.
+const PATIENCE: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Whoever acts on a running process, and looks at it.
+pub struct Outside<'a> {
+    pub universe: Shared,
+    pub folder: &'a mut Folder,
+    pub clock: Clock,
+    pub reports: watch::Receiver<Report>,
+    pub looks: mpsc::Sender<Batch<Parsed>>,
+    pub stops: mpsc::Sender<Stop>,
+}
+
+impl Outside<'_> {
+    /// Everything that happens to the process; at the return it is killed.
+    pub async fn happen(&mut self, mode: Mode, story: Story) {
+        let all = self.folder.read_all(true);
+        {
+            let mut universe = lock(&self.universe);
+            universe.proofs.needed =
+                plan(self.folder.desired(), &universe.disk.durable, self.clock.now()).changes.len();
+        }
+        self.look(all, "reads everything").await;
+        match story {
+            Story::Eventful => self.eventful(mode).await,
+            Story::ToTheEnd => {
+                self.until_nothing_is_left().await;
+                self.stop().await;
+            }
+            Story::Idle => {
+                for _ in 0..2 {
+                    sleep(RESYNC).await;
+                    let again = self.folder.read_all(false);
+                    self.look(again, "resyncs").await;
+                }
+                self.stop().await;
+            }
+        }
+    }
+
+    async fn look(&self, batch: Batch<Parsed>, what: &str) {
+        {
+            let mut universe = lock(&self.universe);
+            universe.proofs.wanted = self.folder.wanted.clone();
+            universe.proofs.note(self.clock.now(), || format!("FOLDER   {what}"));
+        }
+        self.looks.send(batch).await.expect("the conductor listens while it lives");
+    }
+
+    async fn eventful(&mut self, mode: Mode) {
+        let steps = lock(&self.universe).chance.usize(3..16);
+        for _ in 0..steps {
+            let (pause, what) = {
+                let chance = &mut lock(&self.universe).chance;
+                let upto = [20, 1_000, 10_000, 60_000, 400_000][chance.usize(0..5)];
+                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..16))
+            };
+            sleep(pause).await;
+            match what {
+                0..6 if mode == Mode::Run => {
+                    let (batch, words) = {
+                        let mut universe = lock(&self.universe);
+                        self.folder.edit(&mut universe.chance, self.clock.now())
+                    };
+                    self.look(batch, &words).await;
+                }
+                6 if mode == Mode::Run => {
+                    let nothing = Folder::unreadable(&mut lock(&self.universe).chance);
+                    self.look(nothing, "cannot be read").await;
+                }
+                7..9 if mode == Mode::Run => {
+                    let again = self.folder.read_all(false);
+                    self.look(again, "resyncs").await;
+                }
+                9 => self.stop().await,
+                10 => return,
+                _ => {
+                    let (mut universe, now) = (lock(&self.universe), self.clock.now());
+                    let words = universe.go_wrong(now);
+                    universe.proofs.note(now, || format!("WRONG    {words}"));
+                }
+            }
+        }
+        if mode == Mode::Apply {
+            // Long enough for whoever waits out a pause; what still goes on then is killed.
+            sleep(PATIENCE).await;
+        }
+    }
+
+    /// Waits until there is nothing left to do.
+    async fn until_nothing_is_left(&mut self) {
+        let begun = self.clock.now();
+        let mut resynced = begun;
+        loop {
+            sleep(Duration::from_secs(5)).await;
+            let now = self.clock.now();
+            let (done, report) = {
+                let report = self.reports.borrow();
+                let Report { pending, held, in_flight, queued, stalled, .. } = *report;
+                (pending <= held && in_flight + queued + stalled == 0, report.clone())
+            };
+            // While something that was taken away is within the window, what is held may still be let go.
+            let rolls = lock(&self.universe).disk.durable.disruptions.values().any(|at| *at + DISRUPTION_WINDOW >= now);
+            let suspended =
+                self.folder.desired().iter().filter_map(|(_, account)| account.spec.suspend.as_ref()?.until);
+            let sleeps = suspended.max().is_some_and(|until| until >= now);
+            if done && !sleeps && !(report.held > 0 && rolls) {
+                return;
+            }
+            if now.since(begun) > PATIENCE {
+                return lock(&self.universe).proofs.violate(Rule::Converges, now, format!("never done: {report:?}"));
+            }
+            if now.since(resynced) >= RESYNC {
+                resynced = now;
+                let again = self.folder.read_all(false);
+                self.look(again, "resyncs").await;
+            }
+        }
+    }
+
+    /// SIGTERM: the process ends within its grace.
+    async fn stop(&mut self) {
+        lock(&self.universe).proofs.note(self.clock.now(), || "SIGTERM".into());
+        self.stops.send(Stop).await.expect("the conductor listens while it lives");
+        sleep(Duration::from_secs(26)).await;
+        lock(&self.universe).proofs.violate(Rule::Alive, self.clock.now(), "it did not end when it was told to".into());
+    }
+}

@@ -1,0 +1,89 @@
+//! One small history, ended before each poll of all it is made of: conductor, transport, journal.
+//!
+//! In: a number of polls, how the process ends then, what becomes of the request under way, and whether the
+//! manifests are reverted before the restart. Out: nothing, or what went against a rule.
+//! A kill within a poll is no other kill: what a poll does is seen outside only through the disk and the wire, and
+//! those are awaited.
+
+use std::sync::Arc;
+
+use zoho_mail_reconciler::controller::Mode;
+use zoho_mail_reconciler::sandbox::Script;
+
+use super::disk::Crash;
+use super::folder::wanting;
+use super::fuse::Fuse;
+use super::life::Story;
+use super::proofs::{Proofs, Rule};
+use super::service::{FATES, Fate, Network};
+use super::{Simulation, lock, on_all_threads};
+
+/// More polls than the history has.
+const FOR_EVER: usize = 1_000_000;
+
+/// How the process ends, and what the next one finds.
+type End = (Crash, Fate, bool);
+
+fn manifests(reverted: bool) -> [String; 3] {
+    let to = |to: bool| Some(to != reverted);
+    [wanting(0, 0, [to(false), None]), wanting(1, 1, [to(true), to(false)]), wanting(2, 2, [None, to(true)])]
+}
+
+/// Both directions, a token, an answer that gets lost, a retry.
+fn history(seed: u64) -> Simulation {
+    let mut simulation = Simulation::begin(seed, None);
+    simulation.settings.rate_limit = None;
+    simulation.settings.max_concurrency = 2;
+    simulation.settings.disruption_budget = "100%".parse().unwrap();
+    simulation.folder.write(manifests(false));
+    {
+        let mut universe = lock(&simulation.universe);
+        universe.network = Network::new(20, 0);
+        universe.proofs = Proofs::new(None, usize::MAX);
+        let lost = r#"{"faults": [{"operation": "put", "nth": 2, "times": 1, "do": "dropAfterActing"}]}"#;
+        universe.world.set_faults(Script::parse(lost.as_bytes()).unwrap());
+    }
+    simulation
+}
+
+/// Lives through it for so many polls, and through what follows.
+fn end_after(polls: usize, (crash, fate, reverted): End) -> Vec<String> {
+    let life = |simulation: &mut Simulation| {
+        {
+            let mut universe = lock(&simulation.universe);
+            (universe.crash, universe.fate) = (Some(crash), Some(fate));
+            universe.fuse = Fuse::new(Some(polls));
+        }
+        simulation.lead(Mode::Run, Story::ToTheEnd);
+        lock(&simulation.universe).fuse = Fuse::new(None);
+        simulation.folder.write(manifests(reverted));
+        simulation.all_is_well();
+        simulation.converge();
+        simulation.idle();
+    };
+    let violations = history(polls as u64).violations_of(true, life);
+    let tell = |(rule, story): (Rule, String)| format!("{rule:?} after {polls} polls, {crash:?}, {fate:?}:\n{story}");
+    violations.into_iter().map(tell).collect()
+}
+
+/// How many polls the history has, if nothing ends it.
+fn polls() -> usize {
+    let mut simulation = history(0);
+    let fuse = Fuse::new(Some(FOR_EVER));
+    lock(&simulation.universe).fuse = Arc::clone(&fuse);
+    simulation.lead(Mode::Run, Story::ToTheEnd);
+    FOR_EVER - fuse.left()
+}
+
+#[test]
+fn killed_at_any_await_of_the_write_path_it_converges_and_nothing_is_forgotten() {
+    let polls = polls();
+    assert!(polls > 50, "{polls} polls are no history");
+    let ends = |crash| FATES.into_iter().flat_map(move |fate| [false, true].map(|reverted| (crash, fate, reverted)));
+    let ends: Vec<End> = [Crash::Kill, Crash::Power].into_iter().flat_map(ends).collect();
+    // Other seeds live a little longer; beyond the end the history is whole.
+    let violations = on_all_threads(1..polls as u64 + 20, |polls| {
+        ends.iter().flat_map(|end| end_after(polls as usize, *end)).collect()
+    });
+    assert!(violations.is_empty(), "{} ends; the first:\n{}", violations.len(), violations[0]);
+}
