@@ -122,8 +122,6 @@ pub(super) struct Replayed {
     pub(super) ledger: Option<Ledger>,
     /// Length of the whole lines, in bytes; what follows is a torn tail.
     pub(super) good_len: usize,
-    /// Whether the journal adds nothing to the snapshot: all it holds was folded already.
-    pub(super) folded: bool,
 }
 
 /// Applies a journal's bytes to the snapshot they were written after.
@@ -153,7 +151,7 @@ pub(super) fn replay(bytes: &[u8], mut ledger: Option<Ledger>) -> Result<Replaye
             "it ends with record {last}, but the snapshot beside it is at {folded_up_to}: the two do not belong \
              together; if the snapshot is the right one, move the journal aside"
         ))),
-        _ => Ok(Replayed { ledger, good_len, folded: last.is_none_or(|last| last == folded_up_to) }),
+        _ => Ok(Replayed { ledger, good_len }),
     }
 }
 

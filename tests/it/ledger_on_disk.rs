@@ -2,6 +2,7 @@
 
 mod crashes;
 mod no_room;
+mod power_cuts;
 mod refusals;
 
 use std::fs;

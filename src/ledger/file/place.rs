@@ -116,6 +116,21 @@ impl Place {
         open(&self.journal, OpenOptions::new().append(true))
     }
 
+    /// Writes the whole lines of a journal once more, in their place, and cuts what follows them.
+    ///
+    /// What a killed process wrote may not be on the disk, and is acted upon from here on. A sync alone would not do:
+    /// after one that failed, the system holds as written what it dropped, and says yes the second time.
+    pub(super) fn rewrite_journal(&self, lines: &[u8]) -> Result<(), LedgerError> {
+        let failed = |action| move |source| LedgerError::io(&self.journal, action, source);
+        let mut file = open(&self.journal, OpenOptions::new().write(true))?;
+        // A journal longer than it may be by now: to write it would end the process.
+        if lines.len() as u64 <= size_limit() {
+            file.write_all(lines).map_err(failed("write"))?;
+        }
+        file.set_len(lines.len() as u64).map_err(failed("cut"))?;
+        file.sync_data().map_err(|source| LedgerError::not_durable(&self.journal, source))
+    }
+
     /// Makes a journal, and its name durable: a sync of the file alone does not cover that.
     pub(super) fn make_journal(&self) -> Result<File, LedgerError> {
         let file = open(&self.journal, OpenOptions::new().append(true).create(true))?;
@@ -168,6 +183,11 @@ impl Place {
     /// Removes what a killed process left of a snapshot it was writing.
     pub(super) fn remove_temp(&self) -> Result<(), LedgerError> {
         remove(&self.folder.join(&self.temp_name))
+    }
+
+    /// Removes a snapshot that holds nothing.
+    pub(super) fn remove_snapshot(&self) -> Result<(), LedgerError> {
+        remove(&self.snapshot)
     }
 
     /// Removes the journal. Should a power cut bring it back, it is one the snapshot has already.

@@ -84,8 +84,6 @@ proptest! {
     ) {
         let records = puts(count);
         let Journal { mut bytes, ends, last_group } = journal(&records, &sizes, 0);
-        // A hole of one byte looks like a flipped one, and is refused.
-        prop_assume!(last_group % 512 != 511);
         for (sector, _) in lost.iter().enumerate().filter(|(_, lost)| **lost) {
             let start = (last_group / 512 + sector) * 512;
             let (start, end) = (start.clamp(last_group, bytes.len()), (start + 512).clamp(last_group, bytes.len()));
@@ -170,7 +168,6 @@ fn records_the_snapshot_has_already_are_skipped() {
         let snapshot = after(empty(), &records[..folded]);
         let replayed = replay(&bytes, Some(snapshot)).unwrap();
         assert_eq!(replayed.ledger.unwrap(), after(empty(), &records));
-        assert_eq!(replayed.folded, folded == records.len());
     }
 }
 
