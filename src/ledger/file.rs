@@ -55,13 +55,13 @@ pub enum Committed {
         /// What it took to write and sync the group they were in; zero for no records.
         took: Duration,
     },
-    /// There is no room. Nothing was lost and nothing is durable; requests must stop. The writer
+    /// There is no room, or the like. Nothing was lost and nothing is durable; requests must stop. The writer
     /// keeps what it has and tries again by itself.
     Stopped {
-        /// Which file could not grow, and why.
+        /// What could not be done, and why.
         error: LedgerError,
     },
-    /// There is room again. The `Durable`s that were due follow.
+    /// It can be written again. The `Durable`s that were due follow.
     Resumed,
     /// What is on the disk is not known any more: the process must exit and read it again.
     Fatal(LedgerError),
@@ -252,9 +252,9 @@ fn mend(place: &Place, found: &Found) -> Result<Option<(File, u64)>, LedgerError
                 "a crash tore off the journal's end, none of which was acknowledged: it was cut"
             ),
             // A full disk is what tears tails; to start all the same is what tells about it.
-            Err(LedgerError::NoRoom { .. }) => tracing::warn!(
-                journal = %place.journal.display(), bytes = tail.len(), serial,
-                "a crash tore off the journal's end: it was cut, and there was no room for a copy"
+            Err(error) if error.passes() => tracing::warn!(
+                journal = %place.journal.display(), bytes = tail.len(), serial, %error,
+                "a crash tore off the journal's end: it was cut, and no copy could be made"
             ),
             Err(error) => return Err(error),
         }

@@ -150,7 +150,7 @@ impl Writer {
             self.try_fold()?;
         }
         match self.commit(queue) {
-            Err(error @ LedgerError::NoRoom { .. }) if queue.ending.is_none() => self.stopped(error),
+            Err(error) if error.passes() && queue.ending.is_none() => self.stopped(error),
             result => result?,
         }
         let due = self.journal_len() >= self.fold_at;
@@ -258,7 +258,7 @@ impl Writer {
     /// Folds; if that cannot be done now, the journal grows on, up to twice its size.
     fn try_fold(&mut self) -> Result<(), LedgerError> {
         match self.fold().and_then(|()| self.empty_journal()) {
-            Err(error @ (LedgerError::NoRoom { .. } | LedgerError::Io { .. } | LedgerError::ReadOnly { .. })) => {
+            Err(error) if error.passes() || matches!(error, LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
                 self.fold_at = (self.journal_len() * 2).max(FOLD_MIN);
                 tracing::warn!(%error, source = std::error::Error::source(&error), "the journal could not be folded");
                 Ok(())

@@ -13,14 +13,12 @@ use self::disk::{Disk, Folder, Op, Tears};
 use super::crashes::{CHILD, GROUPS, SCRIPT, WHOLE, strace_works};
 use super::*;
 
-/// Set to anything, writes are torn at every byte, and every state is recovered from under strace as well.
-const DEEP: &str = "POWER_CUTS_DEEP";
-
 /// How many of the states that a power cut leaves have their recovery cut off as well, unless it is to be deep.
 const RECOVERIES: usize = 24;
 
+/// Deep, writes are torn at every byte, and all recoveries are cut off as well.
 fn tears() -> Tears {
-    if std::env::var_os(DEEP).is_some() { Tears::All } else { Tears::Some }
+    if is_deep() { Tears::All } else { Tears::Some }
 }
 
 /// A temporary folder, in memory where that can be had.
