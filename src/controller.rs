@@ -344,7 +344,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             Committed::Stopped { error } => {
                 self.metrics.ledger_commit_failed();
-                error!(%error, "the ledger cannot be written; no PUT leaves until it can");
+                let source = std::error::Error::source(&error);
+                error!(%error, source, "the ledger cannot be written; no PUT leaves until it can");
                 self.report.send_modify(|report| report.ledger_error = Some(error.to_string()));
             }
             Committed::Resumed => {

@@ -8,7 +8,7 @@
 //! second process out; never renamed, never removed, for a lock on a file that is renamed over
 //! stops excluding) and, after a crash, perhaps a few `ledger.json.journal.torn-<serial>`. A *fold*
 //! rewrites the snapshot from what is on the disk and empties the journal; it happens when the
-//! journal has grown to a part of the snapshot, on request, after a crash, and at a clean stop.
+//! journal has grown to a part of the snapshot, on request, and at a clean stop.
 //!
 //! Invariants: `Durable` is said after the sync, never before; a group is begun when the one
 //! before it is durable; at any kill or power cut the files hold every record that was said to be
@@ -55,13 +55,13 @@ pub enum Committed {
         /// What it took to write and sync the group they were in; zero for no records.
         took: Duration,
     },
-    /// There is no room. Nothing was lost and nothing is durable; requests must stop. The writer
+    /// There is no room, or the like. Nothing was lost and nothing is durable; requests must stop. The writer
     /// keeps what it has and tries again by itself.
     Stopped {
-        /// Which file could not grow, and why.
+        /// What could not be done, and why.
         error: LedgerError,
     },
-    /// There is room again. The `Durable`s that were due follow.
+    /// It can be written again. The `Durable`s that were due follow.
     Resumed,
     /// What is on the disk is not known any more: the process must exit and read it again.
     Fatal(LedgerError),
@@ -92,11 +92,6 @@ impl LedgerFile {
         place.remove_temp()?;
         let journal = mend(&place, &found)?;
         let (commands, received) = mpsc::channel();
-        if journal.is_some() {
-            // Not all of it is sure to be on the disk if a failed sync ended the last run: the
-            // system may hold it as written. Only writing it anew settles that.
-            let _ = commands.send(Command::Fold);
-        }
         let ledger = found.ledger.unwrap_or_else(|| Ledger::new(owner));
         let writer = Writer::new(place.clone(), owner, ledger.serial, journal, found.snapshot_len, committed);
         let writer = std::thread::Builder::new()
@@ -180,7 +175,6 @@ struct Found {
     snapshot_len: Option<u64>,
     journal: Vec<u8>,
     good_len: usize,
-    folded: bool,
 }
 
 /// Reads snapshot and journal. The journal is emptied after the snapshot is replaced: if the
@@ -199,10 +193,10 @@ fn look(place: &Place, expected: Option<Owner>) -> Result<Found, LedgerError> {
         return Err(LedgerError::Disturbed { path: place.snapshot.clone(), what });
     }
     let Some(journal) = journal else {
-        return Ok(Found { ledger, snapshot_len, journal: Vec::new(), good_len: 0, folded: true });
+        return Ok(Found { ledger, snapshot_len, journal: Vec::new(), good_len: 0 });
     };
-    let (ledger, good_len, folded) = replay(place, &journal, ledger, expected)?;
-    Ok(Found { ledger: Some(ledger), snapshot_len, journal, good_len, folded })
+    let (ledger, good_len) = replay(place, &journal, ledger, expected)?;
+    Ok(Found { ledger: Some(ledger), snapshot_len, journal, good_len })
 }
 
 fn parse(place: &Place, seen: &Seen<'_>, expected: Option<Owner>) -> Result<Ledger, LedgerError> {
@@ -217,13 +211,13 @@ fn parse(place: &Place, seen: &Seen<'_>, expected: Option<Owner>) -> Result<Ledg
     Ok(ledger)
 }
 
-/// The ledger after its journal, how much of the journal is whole, and whether it was folded already.
+/// The ledger after its journal, and how much of the journal is whole.
 fn replay(
     place: &Place,
     bytes: &[u8],
     ledger: Option<Ledger>,
     expected: Option<Owner>,
-) -> Result<(Ledger, usize, bool), LedgerError> {
+) -> Result<(Ledger, usize), LedgerError> {
     let owner = ledger.as_ref().map(|ledger| ledger.owner).or(expected);
     let replayed = journal::replay(bytes, ledger).map_err(|fault| LedgerError::fault(&place.journal, fault, owner))?;
     let Some(ledger) = replayed.ledger else {
@@ -231,7 +225,7 @@ fn replay(
         return Err(LedgerError::Damaged { path: place.snapshot.clone(), what });
     };
     check_owner(&place.journal, ledger.owner, expected)?;
-    Ok((ledger, replayed.good_len, replayed.folded))
+    Ok((ledger, replayed.good_len))
 }
 
 fn check_owner(path: &Path, found: Owner, expected: Option<Owner>) -> Result<(), LedgerError> {
@@ -244,6 +238,8 @@ fn check_owner(path: &Path, found: Owner, expected: Option<Owner>) -> Result<(),
 /// Finishes what a crash interrupted, so that the journal can be appended to. Returns it and its length.
 fn mend(place: &Place, found: &Found) -> Result<Option<(File, u64)>, LedgerError> {
     if found.journal.is_empty() {
+        // The sync of its name may have failed: a new one's will tell.
+        place.remove_journal()?;
         return Ok(None);
     }
     let file = place.open_journal()?;
@@ -256,19 +252,13 @@ fn mend(place: &Place, found: &Found) -> Result<Option<(File, u64)>, LedgerError
                 "a crash tore off the journal's end, none of which was acknowledged: it was cut"
             ),
             // A full disk is what tears tails; to start all the same is what tells about it.
-            Err(LedgerError::NoRoom { .. }) => tracing::warn!(
-                journal = %place.journal.display(), bytes = tail.len(), serial,
-                "a crash tore off the journal's end: it was cut, and there was no room for a copy"
+            Err(error) if error.passes() => tracing::warn!(
+                journal = %place.journal.display(), bytes = tail.len(), serial, %error,
+                "a crash tore off the journal's end: it was cut, and no copy could be made"
             ),
             Err(error) => return Err(error),
         }
     }
-    // A snapshot that holds all of the journal comes from a fold that was killed before its end.
-    let len = if found.folded { 0 } else { found.good_len as u64 };
-    if len < found.journal.len() as u64 {
-        file.set_len(len).map_err(|source| LedgerError::io(&place.journal, "cut", source))?;
-    }
-    // What a killed process wrote may not be on the disk yet, and is acted upon from here on.
-    file.sync_data().map_err(|source| LedgerError::not_durable(&place.journal, source))?;
-    Ok(Some((file, len)))
+    place.rewrite_journal(&found.journal[..found.good_len])?;
+    Ok(Some((file, found.good_len as u64)))
 }

@@ -122,8 +122,6 @@ pub struct Replayed {
     pub ledger: Option<Ledger>,
     /// Length of the whole lines, in bytes; what follows is a torn tail.
     pub good_len: usize,
-    /// Whether the journal adds nothing to the snapshot: all it holds was folded already.
-    pub folded: bool,
 }
 
 /// Applies a journal's bytes to the snapshot they were written after.
@@ -157,7 +155,7 @@ pub fn replay(bytes: &[u8], mut ledger: Option<Ledger>) -> Result<Replayed, Faul
             "it ends with record {last}, but the snapshot beside it is at {folded_up_to}: the two do not belong \
              together; if the snapshot is the right one, move the journal aside"
         ))),
-        _ => Ok(Replayed { ledger, good_len, folded: last.is_none_or(|last| last == folded_up_to) }),
+        _ => Ok(Replayed { ledger, good_len }),
     }
 }
 

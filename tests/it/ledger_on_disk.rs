@@ -1,7 +1,9 @@
 //! The ledger on a real disk: what it promises between processes, after a crash, and without room.
 
 mod crashes;
+mod errnos;
 mod no_room;
+mod power_cuts;
 mod refusals;
 
 use std::fs;
@@ -21,6 +23,13 @@ use zoho_mail_reconciler::timestamp::Timestamp;
 
 /// How long anything may take before a test fails; a loaded machine needs seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Set to anything, the sweeps leave nothing out: minutes instead of seconds.
+const DEEP: &str = "LEDGER_DEEP";
+
+pub fn is_deep() -> bool {
+    std::env::var_os(DEEP).is_some()
+}
 
 fn owner() -> Owner {
     Owner::Organization(Zoid::new(12_345_678).unwrap())

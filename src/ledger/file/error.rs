@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::ledger::Owner;
 use crate::ledger::fault::Fault;
 
@@ -94,6 +96,19 @@ pub enum LedgerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system, or a limit on this process, is short of open files or memory, or the call was interrupted: it passes.
+    #[error(
+        "cannot {action} {} for the moment: nothing is sent until it can; if it lasts, look at the limit on open files \
+         (ulimit -n, LimitNOFILE=) and at the memory", .path.display()
+    )]
+    NotNow {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried: a verb.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system could not say that written bytes are on the disk, so none of them can be relied on.
     #[error("{} could not be synced to the disk: look at the disk and the system's log, then start again", .path.display())]
     NotDurable {
@@ -114,7 +129,7 @@ pub enum LedgerError {
         what: String,
     },
     /// Any other error of the file system.
-    #[error("cannot {action} {}", .path.display())]
+    #[error("cannot {action} {}: look at the disk and the system's log", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -143,6 +158,7 @@ impl LedgerError {
             Self::ReadOnly { .. } => "read_only",
             Self::NotAFile { .. } => "not_a_file",
             Self::NoRoom { .. } => "no_room",
+            Self::NotNow { .. } => "not_now",
             Self::NotDurable { .. } => "not_durable",
             Self::Disturbed { .. } => "disturbed",
             Self::Io { .. } => "io",
@@ -169,13 +185,24 @@ impl LedgerError {
         }
     }
 
-    /// An error of the file system. A full disk has its own variant: it passes.
+    /// Whether it passes by itself, or by what an operator does elsewhere: to try again later is right.
+    pub(super) const fn passes(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::NotNow { .. })
+    }
+
+    /// An error of the file system.
     pub(super) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
         let path = path.to_owned();
+        let too_many_files = matches!(Errno::from_io_error(&source), Some(Errno::MFILE | Errno::NFILE));
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Self::NoRoom { path, source }
             }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::ReadOnly { folder: path.parent().unwrap_or(&path).to_owned(), path, source }
+            }
+            io::ErrorKind::OutOfMemory | io::ErrorKind::Interrupted => Self::NotNow { path, action, source },
+            _ if too_many_files => Self::NotNow { path, action, source },
             _ => Self::Io { path, action, source },
         }
     }
@@ -219,6 +246,7 @@ mod tests {
             LedgerError::ReadOnly { path: path(), folder: folder(), source: source() },
             LedgerError::NotAFile { path: path() },
             LedgerError::NoRoom { path: path(), source: source() },
+            LedgerError::NotNow { path: path(), action: "open", source: source() },
             LedgerError::NotDurable { path: path(), source: source() },
             LedgerError::Disturbed { path: path(), what: "it was removed".to_owned() },
             LedgerError::Io { path: path(), action: "open", source: source() },
@@ -236,9 +264,10 @@ mod tests {
         1 read_only: the ledger /var/lib/zmr/ledger.json cannot be kept, for this process may not write in /var/lib/zmr: let it (mode, owner, read-only mount), or choose another place with --ledger
         1 not_a_file: /var/lib/zmr/ledger.json is not a regular file: correct --ledger, or move it aside
         1 no_room: there is no room to write /var/lib/zmr/ledger.json: nothing is sent until there is; free some space, the rest happens by itself
+        1 not_now: cannot open /var/lib/zmr/ledger.json for the moment: nothing is sent until it can; if it lasts, look at the limit on open files (ulimit -n, LimitNOFILE=) and at the memory
         1 not_durable: /var/lib/zmr/ledger.json could not be synced to the disk: look at the disk and the system's log, then start again
         1 disturbed: /var/lib/zmr/ledger.json was changed by somebody else while this process had it: it was removed. Find out who, and start again
-        1 io: cannot open /var/lib/zmr/ledger.json
+        1 io: cannot open /var/lib/zmr/ledger.json: look at the disk and the system's log
         1 closed: the ledger /var/lib/zmr/ledger.json is closed since an earlier error
         "#);
         assert!(!text.iter().any(|text| text.contains("the system's words")));

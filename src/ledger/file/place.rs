@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 use rustix::process::{Resource, getrlimit};
+use tempfile::TempPath;
 
 use super::LedgerError;
 use crate::account::AccountId;
@@ -116,23 +117,42 @@ impl Place {
         open(&self.journal, OpenOptions::new().append(true))
     }
 
+    /// Writes the whole lines of a journal once more, in their place, and cuts what follows them.
+    ///
+    /// What a killed process wrote may not be on the disk, and is acted upon from here on. A sync alone would not do:
+    /// after one that failed, the system holds as written what it dropped, and says yes the second time.
+    pub(super) fn rewrite_journal(&self, lines: &[u8]) -> Result<(), LedgerError> {
+        let failed = |action| move |source| LedgerError::io(&self.journal, action, source);
+        let mut file = open(&self.journal, OpenOptions::new().write(true))?;
+        // A journal longer than it may be by now: to write it would end the process.
+        if lines.len() as u64 <= size_limit() {
+            file.write_all(lines).map_err(failed("write"))?;
+        }
+        file.set_len(lines.len() as u64).map_err(failed("cut"))?;
+        file.sync_data().map_err(|source| LedgerError::not_durable(&self.journal, source))
+    }
+
     /// Makes a journal, and its name durable: a sync of the file alone does not cover that.
     pub(super) fn make_journal(&self) -> Result<File, LedgerError> {
+        let folder = self.open_folder()?;
         let file = open(&self.journal, OpenOptions::new().append(true).create(true))?;
         let len = file.metadata().map_err(|source| LedgerError::io(&self.journal, "look at", source))?.len();
         if len > 0 {
             let what = format!("it has {len} bytes, where there was no journal before");
             return Err(LedgerError::Disturbed { path: self.journal.clone(), what });
         }
-        self.sync_folder()?;
+        self.sync_folder(&folder)?;
         Ok(file)
     }
 
+    /// Opens the folder before names in it change: it must not fail between a change and its sync.
+    fn open_folder(&self) -> Result<File, LedgerError> {
+        File::open(&self.folder).map_err(|source| LedgerError::io(&self.folder, "open", source))
+    }
+
     /// Makes names in the folder durable: made, renamed, removed.
-    fn sync_folder(&self) -> Result<(), LedgerError> {
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|source| LedgerError::not_durable(&self.folder, source))
+    fn sync_folder(&self, folder: &File) -> Result<(), LedgerError> {
+        folder.sync_all().map_err(|source| LedgerError::not_durable(&self.folder, source))
     }
 
     /// Replaces the snapshot: temp file, sync, rename, sync of the folder. Returns its length.
@@ -144,30 +164,34 @@ impl Place {
         let temp_path = self.folder.join(&self.temp_name);
         let failed = |source| LedgerError::io(&temp_path, "write", source);
         self.remove_temp()?;
+        let folder = self.open_folder()?;
         // One fixed name: the lock keeps others away, and what a crash leaves is found again.
-        let temp = tempfile::Builder::new()
-            .prefix(&self.temp_name)
-            .rand_bytes(0)
-            .tempfile_in(&self.folder)
-            .map_err(|source| LedgerError::io(&temp_path, "create", source))?;
-        let mut out = io::BufWriter::with_capacity(64 * 1024, Bounded { file: temp.as_file(), left: size_limit() });
+        let file = open(&temp_path, OpenOptions::new().write(true).create_new(true))?;
+        let removed_if_it_fails = TempPath::try_from_path(&temp_path).map_err(failed)?;
+        let mut out = io::BufWriter::with_capacity(64 * 1024, Bounded { file: &file, left: size_limit() });
         write(&mut out).and_then(|()| out.flush()).map_err(failed)?;
         drop(out);
-        let len = temp.as_file().metadata().map_err(failed)?.len();
-        // Whatever failed, only the temp file is lost: no room is no more than that, here.
-        temp.as_file().sync_all().map_err(|source| match failed(source) {
+        let len = file.metadata().map_err(failed)?.len();
+        // Whatever failed, only the temp file is lost: what passes is no more than that, here.
+        file.sync_all().map_err(|source| match failed(source) {
             LedgerError::Io { path, source, .. } => LedgerError::NotDurable { path, source },
-            no_room => no_room,
+            error => error,
         })?;
-        temp.persist(&self.snapshot)
+        removed_if_it_fails
+            .persist(&self.snapshot)
             .map_err(|error| LedgerError::io(&self.snapshot, "rename the new ledger to", error.error))?;
-        self.sync_folder()?;
+        self.sync_folder(&folder)?;
         Ok(len)
     }
 
     /// Removes what a killed process left of a snapshot it was writing.
     pub(super) fn remove_temp(&self) -> Result<(), LedgerError> {
         remove(&self.folder.join(&self.temp_name))
+    }
+
+    /// Removes a snapshot that holds nothing.
+    pub(super) fn remove_snapshot(&self) -> Result<(), LedgerError> {
+        remove(&self.snapshot)
     }
 
     /// Removes the journal. Should a power cut bring it back, it is one the snapshot has already.
@@ -222,20 +246,11 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, LedgerError> {
         Ok(file) => file,
         Err(source) => {
             let in_the_way = fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
-            return Err(if in_the_way { not_a_file() } else { cannot_open(path, source) });
+            return Err(if in_the_way { not_a_file() } else { LedgerError::io(path, "open", source) });
         }
     };
     let metadata = file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?;
     if metadata.is_file() { Ok(file) } else { Err(not_a_file()) }
-}
-
-fn cannot_open(path: &Path, source: io::Error) -> LedgerError {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            LedgerError::ReadOnly { path: path.to_owned(), folder: path.parent().unwrap_or(path).to_owned(), source }
-        }
-        _ => LedgerError::io(path, "open", source),
-    }
 }
 
 /// A file that is read, held open so that no other file can take its identity.
@@ -253,7 +268,9 @@ impl<'a> Seen<'a> {
             Ok(file) => file,
             Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             // For somebody who only reads, a file that may not be read is no matter of the folder.
-            Err(LedgerError::ReadOnly { source, .. }) => return Err(LedgerError::io(path, "read", source)),
+            Err(LedgerError::ReadOnly { path, source, .. }) => {
+                return Err(LedgerError::Io { path, action: "read", source });
+            }
             Err(error) => return Err(error),
         };
         let len = file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?.len();

@@ -150,7 +150,7 @@ impl Writer {
             self.try_fold()?;
         }
         match self.commit(queue) {
-            Err(error @ LedgerError::NoRoom { .. }) if queue.ending.is_none() => self.stopped(error),
+            Err(error) if error.passes() && queue.ending.is_none() => self.stopped(error),
             result => result?,
         }
         let due = self.journal_len() >= self.fold_at;
@@ -240,7 +240,9 @@ impl Writer {
         // whether a snapshot can be written at all.
         if self.snapshot_len.is_none() && self.journal_len() == 0 {
             let empty = Ledger::new(self.owner);
-            self.snapshot_len = Some(self.place.write_snapshot(|out| snapshot::write(&empty, out))?);
+            let written = self.place.write_snapshot(|out| snapshot::write(&empty, out));
+            // What may not be on the disk must not be found by the next run: it holds nothing yet.
+            self.snapshot_len = Some(written.inspect_err(|_| drop(self.place.remove_snapshot()))?);
         }
         let Some((file, len)) = &self.journal else { return Ok(()) };
         let path = &self.place.journal;
@@ -255,8 +257,8 @@ impl Writer {
 
     /// Folds; if that cannot be done now, the journal grows on, up to twice its size.
     fn try_fold(&mut self) -> Result<(), LedgerError> {
-        match self.fold() {
-            Err(error @ (LedgerError::NoRoom { .. } | LedgerError::Io { .. } | LedgerError::ReadOnly { .. })) => {
+        match self.fold().and_then(|()| self.empty_journal()) {
+            Err(error) if error.passes() || matches!(error, LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
                 self.fold_at = (self.journal_len() * 2).max(FOLD_MIN);
                 tracing::warn!(%error, source = std::error::Error::source(&error), "the journal could not be folded");
                 Ok(())
@@ -265,8 +267,7 @@ impl Writer {
         }
     }
 
-    /// Rewrites the snapshot from what is on the disk, and empties the journal. A crash in between
-    /// leaves records that the snapshot has already; they are skipped.
+    /// Rewrites the snapshot from what is on the disk. Records that the journal still holds are skipped from then on.
     fn fold(&mut self) -> Result<(), LedgerError> {
         if self.journal_len() == 0 {
             return Ok(());
@@ -281,12 +282,16 @@ impl Writer {
         };
         self.snapshot_len = Some(len);
         self.fold_at = fold_at(len);
-        if let Some((file, journal_len)) = &mut self.journal {
-            // Nothing may be appended to records that are folded already: fatal, if it cannot be emptied.
-            file.set_len(0).map_err(|source| LedgerError::not_durable(&self.place.journal, source))?;
-            *journal_len = 0;
-        }
         Ok(())
+    }
+
+    /// Empties the journal, durably: what is written next must not meet a rest of it.
+    fn empty_journal(&mut self) -> Result<(), LedgerError> {
+        let Some((file, len @ 1..)) = &mut self.journal else { return Ok(()) };
+        let path = &self.place.journal;
+        file.set_len(0).map_err(|source| LedgerError::io(path, "empty", source))?;
+        *len = 0;
+        file.sync_data().map_err(|source| LedgerError::not_durable(path, source))
     }
 
     /// Folds by copying the snapshot, and in memory no more than the rows the journal is about.
