@@ -11,7 +11,7 @@ pub(super) const API_VERSION: &str = "zoho-mail-reconciler/v1";
 
 /// Why bytes are not a ledger this program may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// Not what was once written; the text says what is wrong and where.
     Damaged(String),
     /// Written by a newer version of this program; the text says what is not known here.
