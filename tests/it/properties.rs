@@ -17,9 +17,11 @@ use zoho_mail_reconciler::account::{AccountId, AuthMode};
 use zoho_mail_reconciler::manifest::{Parsed, Rules, parse};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
-/// A failure is kept as an example beside its property, not in a folder of seeds.
+/// More cases than usual: one takes a millisecond or two. A failure is kept as an example beside its property, not in
+/// a folder of seeds.
 fn config() -> Config {
-    Config { failure_persistence: None, ..Config::default() }
+    let Config { cases, .. } = Config::default();
+    Config { cases: 3 * cases, failure_persistence: None, ..Config::default() }
 }
 
 fn id(n: u64) -> AccountId {
