@@ -37,6 +37,10 @@ use crate::timestamp::Timestamp;
 /// How long a request is remembered: the longest `--rate-limit` duration that is accepted.
 pub const REQUEST_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest time from a request's intent to its end: the longest `--request-timeout`, and the wait for the disk. A
+/// window counts a request from its end, and only its intent is remembered.
+const REQUEST_LATENESS: Duration = Duration::from_secs(24 * 60 * 60 + 60);
+
 /// How many requests are remembered: the largest `--rate-limit` count that is accepted.
 pub const REQUEST_MEMORY_MAX: usize = 10_000;
 
@@ -98,9 +102,9 @@ pub struct Ledger {
     pub serial: u64,
     /// Every account ever touched.
     pub accounts: BTreeMap<AccountId, Row>,
-    /// When requests were begun, oldest first: PUTs and token requests alike.
+    /// When requests were begun, in the order of their records: PUTs and token requests alike.
     pub requests: VecDeque<Timestamp>,
-    /// When tokens were requested, oldest first.
+    /// When tokens were requested, in the order of their records.
     pub token_requests: VecDeque<Timestamp>,
     /// When each account last lost something, or may yet: a PUT in doubt counts until it can no longer land.
     pub disruptions: BTreeMap<AccountId, Timestamp>,
@@ -123,6 +127,27 @@ impl Ledger {
             strays: Strays::new(),
             pause: None,
         }
+    }
+
+    /// The ledger in the bytes of a snapshot and of the journal that came after it, as [`file::read`] finds it on the
+    /// disk; `None` if they hold none. For whoever has bytes and no files.
+    ///
+    /// # Errors
+    /// [`Fault`] if either is not what this program wrote, or they do not belong together.
+    pub fn from_bytes(snapshot: Option<&[u8]>, journal: &[u8]) -> Result<Option<Self>, Fault> {
+        let read = |bytes| match snapshot::lines::read(bytes, None) {
+            Ok(Some(ledger)) => Ok(ledger),
+            // Edited by hand, or damaged: reading all of it at once tells which.
+            _ => snapshot::parse(bytes),
+        };
+        journal::replay(journal, snapshot.map(read).transpose()?).map(|replayed| replayed.ledger)
+    }
+
+    /// The snapshot of this ledger, as it is written to `ledger.json`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        snapshot::write(self, &mut bytes).expect("rows have only string keys, and a Vec takes every byte");
+        bytes
     }
 
     /// What is known of an account's field.
@@ -215,15 +240,16 @@ impl Ledger {
         row
     }
 
-    /// The latest moment a request was begun; the epoch if none is remembered. A snapshot is
-    /// written as of this moment, so that it depends on its records only and on no clock.
+    /// The moment the request was begun that was recorded last; the epoch if none is remembered. A snapshot is written as
+    /// of this moment, so that it depends on its records only and on no clock. Not the latest moment there is: that of a
+    /// clock that ran ahead once would have everything forgotten that came since.
     pub fn last_request(&self) -> Timestamp {
-        self.requests.iter().copied().max().unwrap_or_default()
+        self.requests.back().copied().unwrap_or_default()
     }
 
     /// Drops what no window can reach any more. Called before a snapshot is written.
     pub fn forget_before(&mut self, now: Timestamp) {
-        let oldest_request = now.before(REQUEST_MEMORY);
+        let oldest_request = now.before(REQUEST_MEMORY + REQUEST_LATENESS);
         self.requests.retain(|at| *at >= oldest_request);
         self.token_requests.retain(|at| *at >= oldest_request);
         let oldest_disruption = now.before(DISRUPTION_MEMORY);
@@ -307,12 +333,23 @@ mod tests {
         }
         assert_eq!((ledger.requests.len(), ledger.token_requests.len()), (REQUEST_MEMORY_MAX, REQUEST_MEMORY_MAX));
         ledger.disruptions.insert(account(1), at(0));
-        ledger.forget_before(at(0) + REQUEST_MEMORY);
+        let request_memory = REQUEST_MEMORY + REQUEST_LATENESS;
+        ledger.forget_before(at(0) + request_memory);
         assert_eq!((ledger.requests.len(), ledger.disruptions.len()), (REQUEST_MEMORY_MAX, 1));
-        ledger.forget_before(at(1) + REQUEST_MEMORY);
+        ledger.forget_before(at(1) + request_memory);
         assert_eq!((ledger.requests.len(), ledger.token_requests.len(), ledger.disruptions.len()), (0, 0, 1));
         ledger.forget_before(at(1) + DISRUPTION_MEMORY);
         assert!(ledger.disruptions.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_ran_ahead_once_has_nothing_forgotten_that_came_since() {
+        // Three years ahead, then set right.
+        let begun = [100_000_000, 1, 2].map(|seconds| intent(seconds, Field::Enabled, false));
+        let lived = after(Ledger::new(owner()), &begun);
+        let mut folded = lived.clone();
+        folded.forget_before(folded.last_request());
+        assert_eq!(folded, lived);
     }
 
     #[test]

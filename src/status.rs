@@ -136,7 +136,9 @@ fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64 {
     match (desired, row) {
         (None, _) => 0,
         (Some(_), None) => 1,
-        (Some(desired), Some(row)) => row.observed_generation + u64::from(row.spec_hash != desired.spec_hash),
+        (Some(desired), Some(row)) => {
+            row.observed_generation.saturating_add(u64::from(row.spec_hash != desired.spec_hash))
+        }
     }
 }
 

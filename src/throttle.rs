@@ -161,7 +161,7 @@ impl Window {
 enum Breaker {
     Closed { failures: u32 },
     Open { until: Timestamp, opened: u32 },
-    Probing { opened: u32 },
+    Probing { since: Timestamp, opened: u32 },
 }
 
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
@@ -229,30 +229,37 @@ impl Throttle {
         }
     }
 
-    /// A PUT was admitted and its intent is on the way to the disk.
-    pub fn begin_put(&mut self) {
+    /// A PUT was admitted at `now` and its intent is on the way to the disk.
+    pub fn begin_put(&mut self, now: Timestamp) {
         self.requests.begin();
         if let Breaker::Open { opened, .. } = self.breaker {
-            self.breaker = Breaker::Probing { opened };
+            self.breaker = Breaker::Probing { since: now, opened };
         }
     }
 
-    /// Whether what was begun may still leave at `now`: nobody was told to wait meanwhile.
-    pub fn may_leave(&self, now: Timestamp) -> bool {
-        self.pause(now).is_none() && !matches!(self.breaker, Breaker::Open { .. })
+    /// Whether what was `begun` may still leave at `now`: nobody was told to wait meanwhile, and nobody probes.
+    pub fn may_leave(&self, begun: Timestamp, now: Timestamp) -> bool {
+        let stays = match self.breaker {
+            Breaker::Closed { .. } => false,
+            Breaker::Open { .. } => true,
+            Breaker::Probing { since, .. } => begun < since,
+        };
+        self.pause(now).is_none() && !stays
     }
 
-    /// A PUT that was begun never left.
-    pub fn cancel_put(&mut self, now: Timestamp) {
+    /// A PUT that was `begun` never left.
+    pub fn cancel_put(&mut self, begun: Timestamp, now: Timestamp) {
         self.requests.cancel();
-        if let Breaker::Probing { opened } = self.breaker {
+        if let Breaker::Probing { since, opened } = self.breaker
+            && begun >= since
+        {
             self.breaker = Breaker::Open { until: now, opened };
         }
     }
 
-    /// A PUT ended at `now`. `healthy` says whether the service answered as a service that works does.
+    /// A PUT that was `begun` ended at `now`. `healthy` says whether the service answered as a service that works does.
     /// Returns whether the breaker opened by it.
-    pub fn end_put(&mut self, healthy: bool, now: Timestamp) -> bool {
+    pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
         self.end(now);
         let open = |opened: u32| {
             let bound = BREAKER_MIN.saturating_mul(1 << opened.min(16)).min(BREAKER_MAX);
@@ -260,14 +267,15 @@ impl Throttle {
         };
         let before = self.breaker;
         self.breaker = match (before, healthy) {
+            // Requests that were under way when it opened, or when the probe began, tell nothing new.
+            (Breaker::Open { .. }, _) => before,
+            (Breaker::Probing { since, .. }, _) if begun < since => before,
             (Breaker::Closed { .. } | Breaker::Probing { .. }, true) => Breaker::Closed { failures: 0 },
             (Breaker::Closed { failures }, false) if failures + 1 < BREAKER_FAILURES => {
                 Breaker::Closed { failures: failures + 1 }
             }
             (Breaker::Closed { .. }, false) => open(0),
-            (Breaker::Probing { opened }, false) => open(opened),
-            // Requests that were under way when it opened tell nothing new.
-            (Breaker::Open { .. }, _) => before,
+            (Breaker::Probing { opened, .. }, false) => open(opened),
         };
         matches!(self.breaker, Breaker::Open { .. }) && self.breaker != before
     }
@@ -313,7 +321,7 @@ impl Throttle {
     pub fn probe_next(&mut self, now: Timestamp) {
         self.breaker = match self.breaker {
             Breaker::Closed { .. } => Breaker::Open { until: now, opened: 0 },
-            Breaker::Probing { opened } => Breaker::Open { until: now, opened },
+            Breaker::Probing { opened, .. } => Breaker::Open { until: now, opened },
             open @ Breaker::Open { .. } => open,
         };
     }
@@ -327,7 +335,7 @@ impl Throttle {
     pub const fn failed_probes(&self) -> u32 {
         match self.breaker {
             Breaker::Closed { .. } => 0,
-            Breaker::Open { opened, .. } | Breaker::Probing { opened } => opened,
+            Breaker::Open { opened, .. } | Breaker::Probing { opened, .. } => opened,
         }
     }
 }

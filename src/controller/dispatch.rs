@@ -150,7 +150,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if let Some(popped) = popped {
             self.metrics.queue_waited(popped.waited);
         }
-        self.throttle.begin_put();
+        self.throttle.begin_put(now);
         let row = self.ledger.accounts.get(&account);
         let prior = row.and_then(|row| row.field(change.field).cloned());
         let disruption = self.ledger.disruptions.get(&account).copied();

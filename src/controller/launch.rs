@@ -41,7 +41,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if self.durable.is_empty() || self.report.borrow().ledger_error.is_some() {
             return;
         }
-        let stays = self.stop_by.is_some() || !self.throttle.may_leave(self.clock.now());
+        let now = self.clock.now();
+        let stays = self.stop_by.is_some() || !self.throttle.may_leave(now, now);
         let mut sent = self.sent();
         while let Some(account) = self.durable.pop_front_if(|_| stays || sent < self.settings.max_concurrency) {
             if stays {
@@ -91,8 +92,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     /// meanwhile the service may have asked everybody to pause.
     fn is_timely(&self, account: AccountId) -> bool {
         let now = self.clock.now();
-        let fresh = |flight: &Flight| now.since(flight.began) <= INTENT_AGE_MAX;
-        self.throttle.may_leave(now) && self.flights.get(&account).is_some_and(fresh)
+        let timely =
+            |flight: &Flight| now.since(flight.began) <= INTENT_AGE_MAX && self.throttle.may_leave(flight.began, now);
+        self.flights.get(&account).is_some_and(timely)
     }
 
     /// Takes back every intent whose PUT never left: the conductor ends.
@@ -106,7 +108,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn take_back(&mut self, account: AccountId) {
         let Some(flight) = self.flights.remove(&account) else { return };
         let now = self.clock.now();
-        self.throttle.cancel_put(now);
+        self.throttle.cancel_put(flight.began, now);
         self.not_applied(&flight);
         self.queue.put_back(account, urgency(&[flight.change]), now);
     }

@@ -26,7 +26,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.answered_since += 1;
         let now = self.clock.now();
         let healthy = !matches!(answer.outcome, Outcome::Retry(_) | Outcome::InDoubt(_));
-        if self.throttle.end_put(healthy, now) {
+        if self.throttle.end_put(flight.began, healthy, now) {
             self.breaker_opened(&answer.outcome);
         }
         let operation = Operation::of(flight.change.field, flight.change.to);

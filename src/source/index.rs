@@ -127,6 +127,7 @@ impl<T: Send> Index<T> {
     pub(super) fn take_news(&mut self) -> News<T> {
         self.held_since = None;
         if !self.gone.is_empty() && self.gone.len() == self.known.len() {
+            // What is untold waits with the doubt: it is told when the folder says something again.
             self.gone.clear();
             return News::AllGone;
         }
@@ -209,8 +210,8 @@ impl<T: Send> Index<T> {
         self.unrest(path, What::Missing, need, now);
         let since = self.unsettled.get(path).map_or(now, |unsettled| unsettled.since);
         if now >= since + need {
+            // What of it is untold stays: it may be back before anything is told.
             self.settle(path);
-            self.untold.remove(path);
             self.gone.insert(Arc::clone(path));
             self.held_since.get_or_insert(now);
         } else if let Some(unsettled) = self.unsettled.get_mut(path) {

@@ -12,6 +12,7 @@ mod loopback;
 mod manifest;
 mod pipelining;
 mod process;
+mod properties;
 mod readme;
 mod sandbox;
 mod simulation;

@@ -75,6 +75,29 @@ proptest! {
         prop_assert_eq!(replay(&journal.bytes, Some(snapshot)).unwrap().ledger.unwrap(), live);
     }
 
+    /// As a crash between a fold's rename and the emptying of the journal leaves it, and one more since.
+    #[test]
+    fn a_journal_cut_anywhere_over_a_snapshot_that_has_part_of_it_is_a_beginning_of_the_whole(
+        records in any_records(), sizes in proptest::collection::vec(1..5_usize, 0..9),
+        folded in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
+    ) {
+        let Journal { bytes, ends, .. } = journal(&records, &sizes, 0);
+        let folded = folded.index(records.len() + 1);
+        let cut = cut.index(bytes.len() + 1);
+        let whole = ends.iter().filter(|end| **end <= cut).count().saturating_sub(1);
+        let snapshot = after(empty(), &records[..folded]);
+        match replay(&bytes[..cut], Some(snapshot.clone())) {
+            Ok(replayed) => prop_assert_eq!(replayed.ledger.unwrap(), after(empty(), &records[..whole.max(folded)])),
+            // What the snapshot has was durable in the journal before: one that ends earlier is another one's.
+            Err(fault) => prop_assert!(matches!(fault, Fault::Damaged(_)) && (1..folded).contains(&whole)),
+        }
+        // Folded once more, and then read over the same journal: nothing is lived through twice.
+        if let Ok(Replayed { ledger: Some(again), .. }) = replay(&bytes, Some(snapshot)) {
+            prop_assert_eq!(&replay(&bytes, Some(again.clone())).unwrap().ledger.unwrap(), &again);
+            prop_assert_eq!(again, after(empty(), &records));
+        }
+    }
+
     /// A sector of the last group that never reached the disk reads as zeros, in any combination,
     /// and the file can end anywhere behind what was durable.
     #[test]

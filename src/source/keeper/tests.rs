@@ -11,6 +11,8 @@ use notify::{Event, EventKind};
 use super::super::{Look, ReadProblem};
 use super::*;
 
+mod edits;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A keeper whose time is ours: turns happen when they are due, and nobody waits.
@@ -26,17 +28,24 @@ impl Stage {
     /// A folder with these files, at rest, and a watcher without events of its own: what is reported is what a test
     /// reports.
     fn set(files: &[(&str, &str)], options: Watch) -> Self {
+        let stage = Self::within("", options);
+        files.iter().for_each(|(path, text)| stage.write(path, text));
+        stage
+    }
+
+    /// A folder within a temporary one, so that it can go and come.
+    fn within(name: &str, options: Watch) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(path, text)| fs::write(folder.path().join(path), text).unwrap());
+        fs::create_dir_all(folder.path().join(name)).unwrap();
         let parsed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&parsed);
         let parse: Parse<String> = Arc::new(move |_, bytes| {
             count.fetch_add(1, Ordering::Relaxed);
             String::from_utf8_lossy(bytes).into_owned()
         });
-        // One minute on: everything written so far has been at rest for long.
+        // One minute on: everything that is written has been at rest for long.
         let start = Moment { mono: Instant::now(), wall: SystemTime::now() + 60 * SECOND };
-        let keeper = Keeper::new(folder.path().into(), options, parse, CancellationToken::new(), start.mono);
+        let keeper = Keeper::new(folder.path().join(name), options, parse, CancellationToken::new(), start.mono);
         Self { folder, keeper, start, passed: Duration::ZERO, parsed }
     }
 
@@ -154,6 +163,40 @@ fn a_missing_file_is_gone_only_after_a_second_look() {
     fs::remove_file(&path).unwrap();
     stage.report("a.yaml");
     assert_eq!(files(&stage.pass(Duration::from_millis(400))), ["a.yaml Gone"]);
+}
+
+#[test]
+fn what_was_read_and_not_told_yet_is_told_even_if_its_file_was_away_meanwhile() {
+    for all_away in [false, true] {
+        let mut stage = Stage::within("state", quiet());
+        let at = |name: &str| stage.folder.path().join("state").join(name);
+        let (a, b, away) = (at("a.yaml"), at("b.yaml"), at(".away"));
+        [&a, &b].into_iter().for_each(|path| fs::write(path, "one").unwrap());
+        stage.pass(SECOND);
+        fs::write(&b, "two").unwrap();
+        stage.report_edit("b.yaml");
+        stage.report_edit("a.yaml");
+        // A file that is at rest at no look holds back what else there is to tell.
+        let busy = |stage: &mut Stage, n: u32| {
+            stage.edit(&edits::Edit::Write(0, n.to_string()));
+            stage.pass(Duration::from_millis(150))
+        };
+        let mut told: Vec<_> = (0..3).flat_map(|n| busy(&mut stage, n)).collect();
+        fs::rename(&b, &away).unwrap();
+        stage.report_edit("b.yaml");
+        if all_away {
+            fs::remove_file(&a).unwrap();
+            stage.report_edit("a.yaml");
+            told.extend(stage.pass(SECOND));
+        } else {
+            told.extend((3..9).flat_map(|n| busy(&mut stage, n)));
+        }
+        fs::rename(&away, &b).unwrap();
+        stage.report_edit("b.yaml");
+        told.extend(stage.pass(10 * SECOND));
+        let of_b: Vec<_> = files(&told).into_iter().filter(|told| told.starts_with("b.yaml")).collect();
+        assert_eq!(of_b, [r#"b.yaml Read("two")"#], "all away: {all_away}");
+    }
 }
 
 #[test]

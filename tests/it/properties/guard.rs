@@ -1,0 +1,212 @@
+//! The disruption budget against a list of everything that was ever taken away. In: disruptions wanted, begun, answered
+//! or never answered, changes of the organization's size, time, and restarts whose clock may stand earlier. Out: the
+//! verdict is exactly the list's; so no window ever holds more than the budget, and nothing is held that fits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use zoho_mail_reconciler::account::{AccountId, Field, SourceRef};
+use zoho_mail_reconciler::guard::{Guard, Verdict};
+use zoho_mail_reconciler::ledger::{FieldState, Ledger, Owner, Record};
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use super::{config, id, ms};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Want(u64, bool),
+    /// Begin the account's disruption if it is wanted and the budget lets it.
+    Try(u64),
+    /// The service acknowledged it, provably did not act, or nobody knows.
+    Answer(u64, Option<bool>),
+    Managed(usize),
+    Pass(u64),
+    /// Fold the ledger, and start again this much earlier.
+    Restart(u64),
+}
+
+fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+    let account = || 1..7_u64;
+    let step = prop_oneof![
+        4 => (account(), prop::bool::weighted(0.8)).prop_map(|(account, pending)| Step::Want(account, pending)),
+        8 => account().prop_map(Step::Try),
+        6 => (account(), any::<Option<bool>>()).prop_map(|(account, answer)| Step::Answer(account, answer)),
+        1 => (0..20_usize).prop_map(Step::Managed),
+        6 => (0..700_u64).prop_map(Step::Pass),
+        1 => prop_oneof![4 => 0..2000_u64, 1 => Just(MONTHS)].prop_map(Step::Restart),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+/// A budget in any of its three forms.
+#[derive(Clone, Copy, Debug)]
+struct Budget(Option<usize>, Option<usize>);
+
+impl Budget {
+    fn text(self) -> String {
+        let Self(count, percent) = self;
+        let parts = [count.map(|count| count.to_string()), percent.map(|percent| format!("{percent}%"))];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(",")
+    }
+
+    /// "The larger of the two."
+    fn limit(self, managed: usize) -> usize {
+        self.0.unwrap_or(0).max(self.1.map_or(0, |percent| managed * percent / 100))
+    }
+}
+
+fn any_budget() -> impl Strategy<Value = Budget> {
+    prop_oneof![
+        (0..4_usize).prop_map(|count| Budget(Some(count), None)),
+        (0..101_usize).prop_map(|percent| Budget(None, Some(percent))),
+        (0..4_usize, 0..101_usize).prop_map(|(count, percent)| Budget(Some(count), Some(percent))),
+    ]
+}
+
+/// Longer ago than anything is remembered, in milliseconds: a clock that ran ahead by this was set right.
+const MONTHS: u64 = 90 * 24 * 60 * 60 * 1000;
+
+const WINDOW: Duration = Duration::from_millis(1000);
+
+/// How long after it was begun a disruption that nobody hears of may still act.
+const LATENESS: Duration = Duration::from_millis(300);
+
+const FIELD: Field = Field::Enabled;
+
+/// Everything that was ever begun and may have acted: until when it may act, or when it was acknowledged.
+#[derive(Default)]
+struct Model {
+    taken: Vec<(Timestamp, AccountId)>,
+    /// Until when what nobody heard of again may act.
+    unheard: Vec<(Timestamp, AccountId)>,
+    wanted: BTreeSet<AccountId>,
+    managed: usize,
+}
+
+impl Model {
+    /// Who lost something within the window before `now`. Moments ahead of a clock that was set back are within it.
+    fn lately(&self, now: Timestamp) -> BTreeSet<AccountId> {
+        // Of an account only the latest moment counts: what it lost once more, it has not lost twice.
+        let latest: BTreeMap<AccountId, Timestamp> = self.taken.iter().map(|(at, account)| (*account, *at)).collect();
+        latest.into_iter().filter(|(_, at)| *at + WINDOW > now).map(|(account, _)| account).collect()
+    }
+
+    /// The moment that counts of a loss at `at`: what was begun before and never heard of may act later.
+    fn moment(&self, at: Timestamp, account: AccountId) -> Timestamp {
+        let later = self.unheard.iter().filter(|(_, other)| *other == account).map(|(lands, _)| *lands);
+        later.fold(at, Timestamp::max)
+    }
+
+    fn verdict(&self, budget: Budget, now: Timestamp) -> Verdict {
+        let lately = self.lately(now);
+        let pending = self.wanted.difference(&lately).count();
+        Verdict { applied: lately.len(), pending, limit: budget.limit(self.managed) }
+    }
+}
+
+/// A disruption under way: when it was begun, and what to go back to if it provably did not act.
+struct Flight {
+    began: Timestamp,
+    prior: Option<FieldState>,
+    disruption: Option<Timestamp>,
+}
+
+struct Rig {
+    guard: Guard,
+    ledger: Ledger,
+    flights: BTreeMap<AccountId, Flight>,
+    model: Model,
+    now: Timestamp,
+}
+
+impl Rig {
+    /// The guard is told what the ledger remembers, as the conductor does it.
+    fn record(&mut self, account: AccountId, record: Record) {
+        self.ledger.apply(record);
+        match self.ledger.disruptions.get(&account) {
+            Some(at) => self.guard.applied(account, *at),
+            None => self.guard.undo(account, None),
+        }
+    }
+
+    fn begin(&mut self, account: AccountId) {
+        let prior = self.ledger.accounts.get(&account).and_then(|row| row.field(FIELD).cloned());
+        let disruption = self.ledger.disruptions.get(&account).copied();
+        self.flights.insert(account, Flight { began: self.now, prior, disruption });
+        let (at, name, zuid, spec_hash) = (self.now, "x".into(), None, 0);
+        let lands_by = Some(at + LATENESS);
+        self.record(account, Record::Intent { at, account, name, zuid, field: FIELD, to: false, spec_hash, lands_by });
+        self.model.taken.push((self.model.moment(at + LATENESS, account), account));
+    }
+
+    fn answer(&mut self, account: AccountId, acted: Option<bool>) {
+        let Some(Flight { began, prior, disruption }) = self.flights.remove(&account) else { return };
+        let last = self.model.taken.iter().rposition(|(_, other)| *other == account).unwrap();
+        match acted {
+            None => self.model.unheard.push((began + LATENESS, account)),
+            Some(true) => {
+                let source = SourceRef { path: "x.yaml".into(), line: 1 };
+                self.record(account, Record::Applied { at: self.now, account, field: FIELD, value: false, source });
+                // What can have landed before this one was begun has.
+                self.model.unheard.retain(|(lands, other)| *other != account || *lands > began);
+                self.model.taken[last].0 = self.model.moment(self.now, account);
+            }
+            Some(false) => {
+                self.record(account, Record::NotApplied { account, field: FIELD, restore: prior, disruption });
+                self.model.taken.remove(last);
+            }
+        }
+    }
+
+    fn restart(&mut self, budget: Budget, back: u64) {
+        let unheard = self.flights.iter().map(|(account, flight)| (flight.began + LATENESS, *account));
+        self.model.unheard.extend(unheard);
+        self.flights.clear();
+        self.ledger.forget_before(self.ledger.last_request());
+        self.now = self.now.before(Duration::from_millis(back));
+        self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
+        self.guard = Guard::new(budget.text().parse().unwrap(), WINDOW, &self.ledger.disruptions);
+        self.model.wanted.iter().for_each(|account| self.guard.set_pending(*account, true));
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn no_window_ever_exceeds_the_disruption_budget_and_nothing_that_fits_is_held(
+        steps in any_steps(), budget in any_budget(),
+    ) {
+        let guard = Guard::new(budget.text().parse().unwrap(), WINDOW, &BTreeMap::new());
+        let model = Model { managed: 6, ..Model::default() };
+        let mut rig = Rig { guard, ledger: Ledger::new(Owner::User), flights: BTreeMap::new(), model, now: ms(1_763_753_731_042) };
+        for step in steps {
+            match step {
+                Step::Want(account, pending) => {
+                    rig.guard.set_pending(id(account), pending);
+                    if pending { rig.model.wanted.insert(id(account)) } else { rig.model.wanted.remove(&id(account)) };
+                }
+                Step::Try(account) => {
+                    let wanted = rig.model.wanted.contains(&id(account)) && !rig.flights.contains_key(&id(account));
+                    if wanted && !rig.guard.verdict(rig.model.managed, rig.now).exceeded() {
+                        let lately = rig.model.lately(rig.now);
+                        rig.begin(id(account));
+                        let (limit, fresh) = (budget.limit(rig.model.managed), !lately.contains(&id(account)));
+                        prop_assert!(!fresh || rig.model.lately(rig.now).len() <= limit, "{:?}", rig.model.taken);
+                    }
+                }
+                Step::Answer(account, acted) => rig.answer(id(account), acted),
+                Step::Managed(managed) => rig.model.managed = managed,
+                Step::Pass(millis) => rig.now = rig.now + Duration::from_millis(millis),
+                Step::Restart(back) => rig.restart(budget, back),
+            }
+            let verdict = rig.guard.verdict(rig.model.managed, rig.now);
+            prop_assert_eq!(verdict, rig.model.verdict(budget, rig.now));
+            let over = |at| rig.model.verdict(budget, at).applied < verdict.applied;
+            match rig.guard.next_expiry() {
+                None => prop_assert_eq!(verdict.applied, 0),
+                Some(at) => prop_assert!(over(at) && !over(at.before(Duration::from_millis(1)))),
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The throttle as the service sees it. In: PUTs and token requests that wait for the disk, leave, and are answered after
+//! any time or never; pauses the service imposes; restarts from the folded ledger. Out: no window of the service's holds
+//! more than the budget, whatever moment between its start and its end each request arrived at; nothing leaves
+//! during a pause; after one, requests go one by one until the service accepts one again; and nothing waits for ever.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use zoho_mail_reconciler::account::Field;
+use zoho_mail_reconciler::condition::Reason;
+use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
+use zoho_mail_reconciler::throttle::{Admission, RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW, Throttle};
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use super::{config, id, ms};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Put,
+    Token,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Answer {
+    Accepted,
+    Trouble,
+    /// Everybody waits this long, in milliseconds.
+    Pause(u64),
+}
+
+/// A request: how long its intent waits for the disk, how long it takes from there, and what comes back.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    kind: Kind,
+    disk: u64,
+    took: u64,
+    answer: Answer,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Try(Request),
+    Pass(u64),
+    Restart,
+}
+
+/// How long a request may take, and its intent before it, in milliseconds.
+const LATENESS: u64 = 900;
+
+/// Mostly next to nothing or nearly all of it, where moments meet.
+fn any_time(most: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![2 => 0..most.min(20), 1 => 0..most, 1 => most - most / 8..most]
+}
+
+fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+    let answer = prop_oneof![
+        6 => Just(Answer::Accepted),
+        2 => Just(Answer::Trouble),
+        2 => any_time(4000).prop_map(|wait| Answer::Pause(wait + 1)),
+    ];
+    let kind = prop_oneof![6 => Just(Kind::Put), 1 => Just(Kind::Token)];
+    let request = (kind, any_time(LATENESS / 3), any_time(LATENESS * 2 / 3), answer);
+    let step = prop_oneof![
+        8 => request.prop_map(|(kind, disk, took, answer)| Step::Try(Request { kind, disk, took, answer })),
+        5 => any_time(900).prop_map(Step::Pass),
+        1 => (0..90_000_u64).prop_map(Step::Pass),
+        1 => Just(Step::Restart),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+/// One request on its way.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    request: Request,
+    begun: Timestamp,
+    leaves: Timestamp,
+    ends: Timestamp,
+    left: bool,
+}
+
+impl Flight {
+    /// When something happens to it next.
+    fn due(&self) -> Timestamp {
+        if self.left { self.ends } else { self.leaves }
+    }
+}
+
+struct Rig {
+    limit: RateLimit,
+    throttle: Throttle,
+    ledger: Ledger,
+    now: Timestamp,
+    flights: Vec<Flight>,
+    /// All that left: what kind, when, and when it ended.
+    sent: Vec<(Kind, Timestamp, Timestamp)>,
+    paused_until: Timestamp,
+    /// Since the end of this pause no PUT that left after it was accepted.
+    on_probation: bool,
+}
+
+impl Rig {
+    fn new(limit: RateLimit) -> Self {
+        let (ledger, now) = (Ledger::new(Owner::User), ms(1_763_753_731_042));
+        let throttle = Throttle::restore(Some(limit), Duration::from_millis(LATENESS), &ledger, now);
+        let (flights, sent) = (Vec::new(), Vec::new());
+        Self { limit, throttle, ledger, now, flights, sent, paused_until: ms(0), on_probation: false }
+    }
+
+    fn admit(&self, kind: Kind, at: Timestamp) -> Admission {
+        let mut throttle = self.throttle.clone();
+        if kind == Kind::Put { throttle.admit_put(at) } else { throttle.admit_token(at) }
+    }
+
+    fn attempt(&mut self, request: Request) {
+        match self.admit(request.kind, self.now) {
+            Admission::Now => self.begin(request),
+            Admission::At(then, why) => {
+                // Whoever waits until then has got further, even if something else is in the way by then.
+                assert!(then > self.now, "{why:?}");
+                assert!(!matches!(self.admit(request.kind, then), Admission::At(later, _) if later <= then));
+            }
+            Admission::AfterAnother(why) => assert!(!self.flights.is_empty(), "{why:?} waits for nobody"),
+        }
+    }
+
+    fn begin(&mut self, request: Request) {
+        let at = self.now;
+        match request.kind {
+            Kind::Put => {
+                self.throttle.begin_put(at);
+                let (account, name, zuid) = (id(1), "x".into(), None);
+                self.ledger.apply(Record::Intent {
+                    at,
+                    account,
+                    name,
+                    zuid,
+                    field: Field::Enabled,
+                    to: true,
+                    spec_hash: 0,
+                    lands_by: None,
+                });
+            }
+            Kind::Token => {
+                self.throttle.begin_token();
+                self.ledger.apply(Record::TokenRequest { at });
+            }
+        }
+        let leaves = at + Duration::from_millis(request.disk);
+        self.flights.push(Flight {
+            request,
+            begun: at,
+            leaves,
+            ends: leaves + Duration::from_millis(request.took),
+            left: false,
+        });
+    }
+
+    /// Lets time pass; what is due meanwhile happens at its moment.
+    fn pass(&mut self, time: u64) {
+        let end = self.now + Duration::from_millis(time);
+        while let Some(next) = (0..self.flights.len()).min_by_key(|index| self.flights[*index].due()) {
+            let flight = self.flights[next];
+            if flight.due() > end {
+                break;
+            }
+            self.now = flight.due();
+            if flight.left {
+                self.flights.remove(next);
+                self.end(flight);
+            } else if self.leave(flight) {
+                self.flights[next].left = true;
+            } else {
+                self.flights.remove(next);
+            }
+        }
+        self.now = end;
+    }
+
+    fn leave(&mut self, flight: Flight) -> bool {
+        let Request { kind, .. } = flight.request;
+        match kind {
+            Kind::Put if !self.throttle.may_leave(flight.begun, self.now) => {
+                self.throttle.cancel_put(flight.begun, self.now);
+            }
+            Kind::Token if self.throttle.pause(self.now).is_some() => self.throttle.cancel_token(),
+            _ => {
+                assert!(self.now >= self.paused_until, "left during a pause");
+                let after_pause = |other: &Flight| other.left && other.leaves >= self.paused_until;
+                let company = self.flights.iter().filter(|other| after_pause(other) && other.request.kind == Kind::Put);
+                assert!(!self.on_probation || kind == Kind::Token || company.count() == 0, "the probe is not alone");
+                self.sent.push((kind, self.now, flight.ends));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn end(&mut self, flight: Flight) {
+        let Request { kind, answer, .. } = flight.request;
+        match kind {
+            Kind::Put => {
+                self.throttle.end_put(flight.begun, answer != Answer::Trouble, self.now);
+                self.on_probation &= answer != Answer::Accepted || flight.leaves < self.paused_until;
+            }
+            Kind::Token => self.throttle.end_token(self.now),
+        }
+        if let Answer::Pause(wait) = answer {
+            let until = self.now + Duration::from_millis(wait);
+            let pause = self.throttle.impose(until, Reason::Throttled, self.now);
+            pause.into_iter().for_each(|pause| self.ledger.apply(Record::Pause { pause: Some(pause) }));
+            self.paused_until = self.paused_until.max(until);
+            self.on_probation = true;
+        }
+    }
+
+    /// The process dies, and what was under way with it.
+    fn restart(&mut self) {
+        self.flights.clear();
+        self.sent.iter_mut().for_each(|(.., end)| *end = (*end).min(self.now));
+        self.ledger.forget_before(self.ledger.last_request());
+        self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
+        let lateness = Duration::from_millis(LATENESS);
+        self.throttle = Throttle::restore(Some(self.limit), lateness, &self.ledger, self.now);
+    }
+
+    /// The most requests that the service can have seen within any span of `per`.
+    fn busiest(&self, per: Duration, counts: impl Fn(Kind) -> bool) -> usize {
+        let sent = || self.sent.iter().filter(|(kind, ..)| counts(*kind));
+        let within = |from: Timestamp| sent().filter(|(_, start, end)| *end >= from && *start < from + per).count();
+        sent().map(|(.., end)| within(*end)).max().unwrap_or(0)
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn no_window_holds_too_many_requests_and_no_pause_is_jumped_whatever_happens(
+        steps in any_steps(), count in 1..8_u32, per in prop::sample::select(vec![500_u64, 3_000, 60_000]),
+    ) {
+        let limit = RateLimit { count, per: Duration::from_millis(per) };
+        let mut rig = Rig::new(limit);
+        for step in steps {
+            match step {
+                Step::Try(request) => rig.attempt(request),
+                Step::Pass(time) => rig.pass(time),
+                Step::Restart => rig.restart(),
+            }
+        }
+        prop_assert!(rig.busiest(limit.per, |_| true) <= count as usize, "{:?}", rig.sent);
+        prop_assert!(rig.busiest(TOKEN_WINDOW, |kind| kind == Kind::Token) <= TOKEN_REQUESTS, "{:?}", rig.sent);
+    }
+}
