@@ -65,8 +65,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if !to {
             self.guard.applied(account, now);
         }
-        if self.ledger.accounts.get(&account).is_some_and(|row| !row.conditions.is_empty()) {
-            self.record(Record::Conditions { account, conditions: Vec::new() });
+        let conditions = self.standing(account);
+        if self.ledger.accounts.get(&account).is_some_and(|row| row.conditions != conditions) {
+            self.record(Record::Conditions { account, conditions });
         }
         self.queue.succeeded(account);
         self.step(account, now);
@@ -100,11 +101,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.record(Record::NotApplied { account: *account, field: *field, restore, disruption });
     }
 
+    /// What was said against the account and still stands, whatever becomes of its other field: a rejection.
+    fn standing(&self, account: AccountId) -> Vec<Condition> {
+        let row = self.ledger.accounts.get(&account).filter(|_| self.backlog.is_stalled(account));
+        let told = row.into_iter().flat_map(|row| &row.conditions);
+        told.filter(|told| told.kind == ConditionType::Stalled).cloned().collect()
+    }
+
     /// Writes down what the service said; once, however often it says the same.
     fn tell(&mut self, change: &Change, kind: ConditionType, failure: &Failure, now: Timestamp) {
         let Some(row) = self.ledger.accounts.get(&change.account) else { return };
         let message: Box<str> = format!("{} to {}: {}", change.field, change.to, failure.message).into();
-        let before = row.conditions.first().filter(|told| told.kind == kind && told.reason == failure.reason);
+        let same = |told: &&Condition| told.kind == kind && told.reason == failure.reason;
+        let before = row.conditions.iter().find(same);
         if before.is_some_and(|told| told.message == message) {
             return;
         }
@@ -116,7 +125,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             last_transition_time: before.map_or(now, |told| told.last_transition_time),
             observed_generation: row.observed_generation,
         };
-        self.record(Record::Conditions { account: change.account, conditions: vec![condition] });
+        let mut conditions = self.standing(change.account);
+        conditions.retain(|told| told.kind != kind);
+        conditions.push(condition);
+        self.record(Record::Conditions { account: change.account, conditions });
     }
 
     fn back_off(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
@@ -151,6 +163,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     fn paused(&mut self, flight: &Flight, cause: PauseCause, failure: Failure, wait: Option<Duration>, now: Timestamp) {
+        self.tell(&flight.change, ConditionType::Reconciling, &failure, now);
         self.step(flight.change.account, now);
         match cause {
             PauseCause::Throttled => {
