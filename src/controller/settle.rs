@@ -34,6 +34,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.metrics.reconciled(&answer.outcome, now.since(flight.began));
         if let (Some(generation), Outcome::Applied | Outcome::Rejected(_)) = (flight.token, &answer.outcome) {
             self.tokens.accepted(generation);
+            self.throttled = 0;
             self.report.send_if_modified(|report| report.credentials_refused.take().is_some());
         }
         if let Some(wait) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
@@ -167,9 +168,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.step(flight.change.account, now);
         match cause {
             PauseCause::Throttled => {
-                let wait = wait.unwrap_or(self.settings.throttle_pause);
                 warn!(why = %failure.message, "the service throttles; everybody pauses");
-                self.impose(wait, Reason::Throttled, now);
+                self.slow_down(wait, &failure, now);
             }
             PauseCause::TokenRefused => {
                 self.throttle.probe_next(now);
@@ -183,6 +183,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.credentials_refused(&failure);
             }
         }
+    }
+
+    /// The service throttles: nobody asks for `wait`, or as long as the options say. Returns until when. A single pass
+    /// sits out a few pauses, but not one after the other without an end.
+    fn slow_down(&mut self, wait: Option<Duration>, failure: &Failure, now: Timestamp) -> Timestamp {
+        let wait = wait.unwrap_or(self.settings.throttle_pause);
+        // What was under way at the same time was throttled as well, and tells nothing new.
+        self.throttled += u32::from(self.throttle.pause(now).is_none());
+        self.impose(wait, Reason::Throttled, now);
+        if self.throttled > APPLY_PROBES {
+            self.give_up_if_one_pass(&format!("the service throttles after each pause again: {}", failure.message));
+        }
+        now + wait
     }
 
     fn impose(&mut self, wait: Duration, reason: Reason, now: Timestamp) {
@@ -224,9 +237,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             TokenOutcome::Throttled(failure, wait) => {
                 warn!(why = %failure.message, "too many token requests; everybody pauses");
-                let wait = wait.unwrap_or(self.settings.throttle_pause);
-                self.impose(wait, Reason::Throttled, now);
-                self.tokens.wait(now + wait);
+                let until = self.slow_down(wait, &failure, now);
+                self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
                 let failures = self.tokens.failed();

@@ -9,38 +9,8 @@ use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::condition::ConditionType::{self, Ready, Reconciling, Stalled};
 use zoho_mail_reconciler::condition::Reason;
 
-use super::operation::Operation;
-use super::table::{Ends, Form};
-
-/// When the row is met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// A single pass meets it at every attempt.
-    First,
-    /// A daemon meets it once, after another answer that asked for a second attempt.
-    Retry,
-    /// A single pass that changes both fields of the account meets it once.
-    OneOfTwo,
-    /// A daemon is told to stop while this answer is under way.
-    Shutdown,
-}
-
-/// Whose answer the row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    Put,
-    Token,
-}
-
-/// A cell of the matrix.
-#[derive(Clone, Copy, Debug)]
-pub struct Cell {
-    pub whose: Whose,
-    pub ends: Ends,
-    pub form: Form,
-    pub operation: Operation,
-    pub phase: Phase,
-}
+use super::cell::{Cell, Phase, Whose};
+use super::table::Ends;
 
 /// What a cell comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +26,8 @@ pub struct Picture {
     pub known: [Known; 3],
     /// Whether the world has what is wanted of the first of them, when the first life has ended.
     pub world: bool,
+    /// Whether the target then counts as one that lost something, or may have.
+    pub disrupted: bool,
     /// The target's condition: type, reason, and what the message has to say.
     pub condition: (ConditionType, Reason, String),
     /// What the pass that gave up has to say.
@@ -68,9 +40,10 @@ pub struct Picture {
 
 impl fmt::Display for Picture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, outcomes, summary, known, world, condition, gave_up, pause, converged } = self;
+        let Self { sent, outcomes, summary, known, world, disrupted, condition, gave_up, pause, converged } = self;
         let known = known.map(|known| known.to_string()).join(" ");
         write!(f, "sent {sent:?}, outcomes {outcomes:?}, summary {summary:?}, known {known}, world {world}, ")?;
+        write!(f, "disrupted {disrupted}, ")?;
         write!(f, "condition {condition:?}, gave up {gave_up:?}, pause {pause:?}, converged {converged}")
     }
 }
@@ -154,8 +127,10 @@ fn shutdown(cell: &Cell) -> Course {
 fn token(cell: &Cell) -> Course {
     use Is::{Done, Old};
     match (cell.phase, cell.ends) {
+        (Phase::First, Ends::Applied) => ("kTB", 0, [Done, Old, Done], ""),
         (Phase::First, Ends::Retry(_)) => ("kkkk", 0, [Old; 3], "kTB"),
         // The first token was refused; after that the bystander goes first.
+        (Phase::Retry, Ends::Applied) => ("kTkBT", 0, [Done, Old, Done], ""),
         (Phase::Retry, Ends::Retry(_)) => ("kTkkBT", 0, [Done, Old, Done], ""),
         (Phase::Retry, Ends::Throttled) => ("kTk", 0, [Old; 3], "kTB"),
         (Phase::Retry, _) => ("kTk|kBT", 0, [Old, Old, Done], ""),
@@ -188,8 +163,6 @@ impl Cell {
         let pause = self.pause();
         let within_pause = pause.map(|_| "");
         let both = self.phase == Phase::OneOfTwo;
-        let done = |is: &Is| *is == Is::Done;
-        let single_pass = matches!(self.phase, Phase::First | Phase::OneOfTwo);
         let changes = if both { &fields[..] } else { &[fields[0], fields[2]] };
         let count = |which| changes.iter().filter(|is| **is == which).count();
         let summary = [changes.len(), count(Is::Done), count(Is::Old), count(Is::Doubt)];
@@ -205,9 +178,11 @@ impl Cell {
         Picture {
             sent: lives.into_iter().flatten().map(str::to_owned).collect(),
             outcomes: self.outcomes(sent, met),
-            summary: single_pass.then_some(summary),
+            summary: self.is_single_pass().then_some(summary),
             known: [target, if both { other } else { Known::Absent }, bystander],
-            world: done(&fields[0]) || acted || resynced,
+            world: fields[0] == Is::Done || acted || resynced,
+            disrupted: !self.operation.to
+                && (fields[..1 + usize::from(both)].iter().any(|is| *is != Is::Old) || resynced),
             condition: self.condition(fields),
             gave_up: self.gives_up().then(|| self.form.told.to_owned()),
             pause,
@@ -219,13 +194,7 @@ impl Cell {
     fn outcomes(&self, sent: &str, met: usize) -> String {
         let puts = sent.chars().filter(|letter| letter.is_ascii_uppercase()).count();
         let before = usize::from(self.phase == Phase::Retry);
-        let label = match self.ends {
-            Ends::Applied => "applied",
-            Ends::Retry(_) => "retry",
-            Ends::Doubt(_) => "in_doubt",
-            Ends::Stalled(_) => "rejected",
-            Ends::Throttled | Ends::Token | Ends::Credentials => "paused",
-        };
+        let label = self.ends.label(Whose::Put);
         let label_before = if self.whose == Whose::Token { "paused" } else { "in_doubt" };
         let labels = ["applied", "in_doubt", "paused", "rejected", "retry"].into_iter().map(|name| {
             let well = if name == "applied" { puts.saturating_sub(met + before) } else { 0 };
@@ -258,10 +227,11 @@ impl Cell {
 
     /// Whether a single pass ends before its time.
     fn gives_up(&self) -> bool {
-        match (self.phase, self.whose, self.ends) {
-            (Phase::First, _, Ends::Token | Ends::Credentials) | (Phase::OneOfTwo, _, Ends::Credentials) => true,
-            (Phase::First, Whose::Token, Ends::Retry(_)) => true,
-            _ => false,
+        match self.phase {
+            Phase::First if self.whose == Whose::Token => matches!(self.ends, Ends::Credentials | Ends::Retry(_)),
+            Phase::First => matches!(self.ends, Ends::Credentials | Ends::Token),
+            Phase::OneOfTwo => self.ends == Ends::Credentials,
+            Phase::Retry | Phase::Shutdown => false,
         }
     }
 }

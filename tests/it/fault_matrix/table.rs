@@ -5,7 +5,11 @@
 //! Whoever wants to know what becomes of an answer reads this file; how often and when each is met,
 //! [`super::expected`] says.
 
-use zoho_mail_reconciler::condition::Reason::{self, AccountNotFound, Forbidden, InDoubt, Rejected, ServiceUnavailable};
+use zoho_mail_reconciler::condition::Reason::{
+    self, AccountNotFound, Forbidden, InDoubt, Rejected, ServiceUnavailable,
+};
+
+use super::cell::Whose;
 
 /// What follows from an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,33 @@ pub enum Ends {
     Token,
     /// Nothing happened; everybody waits for other credentials.
     Credentials,
+}
+
+impl Ends {
+    /// The outcome's name in metrics.
+    pub const fn label(self, whose: Whose) -> &'static str {
+        match (self, whose) {
+            (Self::Applied, Whose::Put) => "applied",
+            (Self::Applied, Whose::Token) => "granted",
+            (Self::Retry(_), Whose::Put) => "retry",
+            (Self::Retry(_), Whose::Token) => "unavailable",
+            (Self::Doubt(_), _) => "in_doubt",
+            (Self::Stalled(_), _) => "rejected",
+            (Self::Throttled, Whose::Token) => "throttled",
+            (Self::Credentials, Whose::Token) => "refused",
+            (Self::Throttled | Self::Token | Self::Credentials, _) => "paused",
+        }
+    }
+
+    /// The reason's name in a condition.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Applied => "-",
+            Self::Retry(reason) | Self::Doubt(reason) | Self::Stalled(reason) => reason.as_str(),
+            Self::Throttled => Reason::Throttled.as_str(),
+            Self::Token | Self::Credentials => Reason::Unauthorized.as_str(),
+        }
+    }
 }
 
 /// What the service does to a request.
@@ -147,7 +178,13 @@ pub const PUTS: &[Line] = &[
             say("200 without a code", 200, "{}", "HTTP 200 with an undocumented answer").acted(),
             say("200 oversized", 200, "{oversized}", "HTTP 200 with an oversized body").acted(),
             say("200, code 302", 200, r#"{"status":{"code":302}}"#, "HTTP 200 with code 302"),
-            say("200, an error beside the acknowledgement", 200, r#"{"status":{"code":200},"data":{"error":"HALF"}}"#, "HTTP 200 HALF").acted(),
+            say(
+                "200, an error beside the acknowledgement",
+                200,
+                r#"{"status":{"code":200},"data":{"error":"HALF"}}"#,
+                "HTTP 200 HALF",
+            )
+            .acted(),
         ],
     },
     Line {
@@ -177,7 +214,9 @@ pub const PUTS: &[Line] = &[
             say("500 with an acknowledgement", 500, SUCCESS, "HTTP 500 with code 200: success").acted(),
             form("502 HTML", Does::Fault("badGateway"), "HTTP 502 with an HTML page"),
             say("503", 503, "", "HTTP 503 with an empty body"),
-            say("503, Retry-After", 503, "busy", "HTTP 503 with a body that is not").with("Retry-After", "120").pause(120),
+            say("503, Retry-After", 503, "busy", "HTTP 503 with a body that is not")
+                .with("Retry-After", "120")
+                .pause(120),
             say("504 after acting", 504, HTML, "HTTP 504 with an HTML page").acted(),
             say("200, code 500", 200, r#"{"status":{"code":500,"description":"x"}}"#, "HTTP 200 with code 500: x"),
             say("404, code 500", 404, r#"{"status":{"code":500,"description":"x"}}"#, "HTTP 404 with code 500: x"),
@@ -234,7 +273,12 @@ pub const PUTS: &[Line] = &[
             say("404", 404, r#"{"status":{"code":404,"description":"no such account"}}"#, "HTTP 404: no such account"),
             say("404 empty", 404, "", "HTTP 404 with an empty body"),
             say("404 with its errorCode", 404, RULE, "HTTP 404 URL_RULE_NOT_CONFIGURED"),
-            say("400 with data.error", 400, r#"{"data":{"error":"URL_RULE_NOT_CONFIGURED"}}"#, "HTTP 400 URL_RULE_NOT_CONFIGURED"),
+            say(
+                "400 with data.error",
+                400,
+                r#"{"data":{"error":"URL_RULE_NOT_CONFIGURED"}}"#,
+                "HTTP 400 URL_RULE_NOT_CONFIGURED",
+            ),
             say("200, code 404 as a string", 200, r#"{"status":{"code":"404"}}"#, "HTTP 200 with code 404"),
         ],
     },
@@ -244,7 +288,12 @@ pub const PUTS: &[Line] = &[
         forms: &[
             say("400 INVALID_TICKET", 400, TICKET, "HTTP 400 INVALID_TICKET"),
             say("400 PATTERN_NOT_MATCHED", 400, PATTERN, "HTTP 400 PATTERN_NOT_MATCHED"),
-            say("400 zuid is null", 400, r#"{"data":{"moreInfo":"zuid is null"},"status":{"code":400}}"#, "HTTP 400: zuid is null"),
+            say(
+                "400 zuid is null",
+                400,
+                r#"{"data":{"moreInfo":"zuid is null"},"status":{"code":400}}"#,
+                "HTTP 400: zuid is null",
+            ),
             say("422", 422, "", "HTTP 422 with an empty body"),
             say("200 with an errorCode", 200, PATTERN, "HTTP 200 with code 400 PATTERN_NOT_MATCHED"),
             say("200, code 400 as a string", 200, r#"{"status":{"code":"400"}}"#, "HTTP 200 with code 400"),
@@ -254,6 +303,11 @@ pub const PUTS: &[Line] = &[
 
 /// What a token request can meet. `Retry` is said of the token request here: it is made again, and nobody else waits.
 pub const TOKENS: &[Line] = &[
+    Line {
+        answer: "2xx with a usable token and no error",
+        ends: Ends::Applied,
+        forms: &[form("granted", Does::Well, "")],
+    },
     Line {
         answer: "an error that stays, such as `invalid_client` or `invalid_code`",
         ends: Ends::Credentials,
@@ -268,8 +322,13 @@ pub const TOKENS: &[Line] = &[
         ends: Ends::Throttled,
         forms: &[
             say("Access Denied", 200, r#"{"error":"Access Denied","status":"failure"}"#, "").pause(THROTTLE_PAUSE),
-            say("400 Access Denied with minutes", 400, r#"{"error":"Access Denied","error_description":"Try again after 10 minutes"}"#, "")
-                .pause(600),
+            say(
+                "400 Access Denied with minutes",
+                400,
+                r#"{"error":"Access Denied","error_description":"Try again after 10 minutes"}"#,
+                "",
+            )
+            .pause(600),
             say("429, Retry-After", 429, "", "").with("Retry-After", "60").pause(60),
         ],
     },
