@@ -112,7 +112,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     /// Writes down what the service said; once, however often it says the same.
     fn tell(&mut self, change: &Change, kind: ConditionType, failure: &Failure, now: Timestamp) {
         let Some(row) = self.ledger.accounts.get(&change.account) else { return };
-        let message: Box<str> = format!("{} to {}: {}", change.field, change.to, failure.message).into();
+        let message: Box<str> = format!("{}{}", about(change), failure.message).into();
         let same = |told: &&Condition| told.kind == kind && told.reason == failure.reason;
         let before = row.conditions.iter().find(same);
         if before.is_some_and(|told| told.message == message) {
@@ -252,4 +252,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
         }
     }
+}
+
+/// How a message begins that tells of an answer to `change`.
+pub(super) fn about(change: &Change) -> String {
+    format!("{} to {}: ", change.field, change.to)
 }

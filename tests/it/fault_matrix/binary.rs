@@ -117,3 +117,20 @@ fn a_single_pass_gives_up_on_a_service_that_throttles_it_again_after_each_pause(
         converge(&rig);
     }
 }
+
+#[test]
+fn each_of_two_fields_is_told_its_own_answer() {
+    let rig = Rig::new(1);
+    rig.declare(0, false, false);
+    let refused = r#"{"operation": "updateMobileSyncStatus", "do": {"answer": {"status": 400}}}"#;
+    let trouble = r#"{"operation": "disableMailAccount", "do": "badGateway"}"#;
+    rig.script(&format!(r#"{{"faults": [{refused}, {trouble}]}}"#));
+    let Output { status, stdout, .. } = rig.apply();
+    let said = String::from_utf8(stdout).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("Rejected: activeSyncEnabled to false: HTTP 400"), "{said}");
+    assert!(said.contains("ServiceUnavailable: enabled to false: HTTP 502"), "{said}");
+    assert!(said.contains("2 planned = 0 applied + 0 held + 1 failed + 1 in doubt"), "{said}");
+    // The rejection stands until somebody acts, and so it is what the status says.
+    told(&rig, ["Stalled", "Rejected", "HTTP 400"]);
+}
