@@ -54,7 +54,7 @@ const EVENTS_PER_TURN: usize = 256;
 /// How often `apply` tries one account before it counts as failed: a blip is survived, a pipeline does not hang.
 pub const APPLY_ATTEMPTS: u32 = 4;
 
-/// How many probes of a service in trouble `apply` makes before it gives up on all that is left.
+/// How many probes `apply` makes of a service that is in trouble or throttles, before it gives up on all that is left.
 pub const APPLY_PROBES: u32 = 3;
 
 /// Whether the controller lives on after the first pass.
@@ -185,6 +185,8 @@ pub struct Controller<T: Transport, J: Journal> {
     report: watch::Sender<Report>,
     /// What all requests wait for, as the last dispatch found it.
     waiting: Option<Waiting>,
+    /// How many pauses the service asked for in a row.
+    throttled: u32,
     turned_at: Timestamp,
     totals: Totals,
     planned: Vec<Change>,
@@ -252,6 +254,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             unwritten_since: now,
             ticket: 0,
             waiting: None,
+            throttled: 0,
             turned_at: now,
             totals: Totals::default(),
             planned: Vec::new(),

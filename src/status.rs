@@ -272,7 +272,10 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
     if let Some(Standstill(trouble)) = facts.standstill {
-        let message = format!("{}: {}", describe(plan), trouble.message);
+        // Its own answer names the HTTP status and the errorCode, unless that is what stops everybody.
+        let own = told.filter(|told| !told.message.ends_with(&*trouble.message));
+        let own = own.map_or_else(String::new, |told| format!("; the last answer: {}", told.message));
+        let message = format!("{}: {}{own}", describe(plan), trouble.message);
         return Some(Trouble { message: message.into(), ..*trouble });
     }
     if told.is_some() {

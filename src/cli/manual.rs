@@ -160,7 +160,8 @@ most:
     {\"operation\": \"put\", \"nth\": 2, \"times\": 1, \"do\": \"dropAfterActing\"},
     {\"account\": \"2560636000000008002\", \"do\": {\"answer\": {\"status\": 403}}},
     {\"latency\": \"40ms\"}]}
-What can happen: dropBeforeActing, dropAfterActing, expireToken, badGateway, redirect, answer.";
+What can happen: dropBeforeActing, dropAfterActing, resetBeforeActing,
+resetAfterActing, expireToken, badGateway, redirect, answer.";
 
 pub(super) const SCHEMA: &str = "\
 Example:

@@ -159,6 +159,11 @@ impl Backlog {
         self.held.len()
     }
 
+    /// Whether the service rejected a field of the account.
+    pub fn is_stalled(&self, account: AccountId) -> bool {
+        self.stalled.contains_key(&account)
+    }
+
     /// How many accounts the service rejected.
     pub fn stalled(&self) -> usize {
         self.stalled.len()

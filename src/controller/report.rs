@@ -5,8 +5,10 @@
 
 use tracing::info;
 
+use super::settle::about;
 use super::{Controller, Journal, Mode};
 use crate::change::{Change, Known};
+use crate::condition::Condition;
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
 use crate::status::{self, MailAccountList, Standstill};
@@ -89,7 +91,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {
             return status::unsettled(until);
         }
-        let told = row.and_then(|row| row.conditions.first());
+        let told = row.and_then(|row| {
+            let own = |told: &&Condition| told.message.starts_with(&about(change));
+            row.conditions.iter().find(own).or(row.conditions.first())
+        });
         match (told, &summary.gave_up) {
             (Some(told), _) => format!("{}: {}", told.reason, told.message),
             (None, Some(_)) => "not attempted: the pass gave up".to_owned(),

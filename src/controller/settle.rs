@@ -34,6 +34,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.metrics.reconciled(&answer.outcome, now.since(flight.began));
         if let (Some(generation), Outcome::Applied | Outcome::Rejected(_)) = (flight.token, &answer.outcome) {
             self.tokens.accepted(generation);
+            self.throttled = 0;
             self.report.send_if_modified(|report| report.credentials_refused.take().is_some());
         }
         if let Some(wait) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
@@ -66,8 +67,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {
             info!(%account, %field, %until, "an earlier PUT of the other value may still take effect; sent once more then");
         }
-        if self.ledger.accounts.get(&account).is_some_and(|row| !row.conditions.is_empty()) {
-            self.record(Record::Conditions { account, conditions: Vec::new() });
+        let conditions = self.standing(account);
+        if self.ledger.accounts.get(&account).is_some_and(|row| row.conditions != conditions) {
+            self.record(Record::Conditions { account, conditions });
         }
         self.queue.succeeded(account);
         self.step(account, now);
@@ -98,11 +100,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.record(Record::NotApplied { account, field, restore, disruption });
     }
 
+    /// What was said against the account and still stands, whatever becomes of its other field: a rejection.
+    fn standing(&self, account: AccountId) -> Vec<Condition> {
+        let row = self.ledger.accounts.get(&account).filter(|_| self.backlog.is_stalled(account));
+        let told = row.into_iter().flat_map(|row| &row.conditions);
+        told.filter(|told| told.kind == ConditionType::Stalled).cloned().collect()
+    }
+
     /// Writes down what the service said; once, however often it says the same.
     fn tell(&mut self, change: &Change, kind: ConditionType, failure: &Failure, now: Timestamp) {
         let Some(row) = self.ledger.accounts.get(&change.account) else { return };
-        let message: Box<str> = format!("{} to {}: {}", change.field, change.to, failure.message).into();
-        let before = row.conditions.first().filter(|told| told.kind == kind && told.reason == failure.reason);
+        let message: Box<str> = format!("{}{}", about(change), failure.message).into();
+        let same = |told: &&Condition| told.kind == kind && told.reason == failure.reason;
+        let before = row.conditions.iter().find(same);
         if before.is_some_and(|told| told.message == message) {
             return;
         }
@@ -114,7 +124,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             last_transition_time: before.map_or(now, |told| told.last_transition_time),
             observed_generation: row.observed_generation,
         };
-        self.record(Record::Conditions { account: change.account, conditions: vec![condition] });
+        let mut conditions = self.standing(change.account);
+        conditions.retain(|told| told.kind != kind);
+        conditions.push(condition);
+        self.record(Record::Conditions { account: change.account, conditions });
     }
 
     fn back_off(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
@@ -149,12 +162,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     fn paused(&mut self, flight: &Flight, cause: PauseCause, failure: Failure, wait: Option<Duration>, now: Timestamp) {
+        self.tell(&flight.change, ConditionType::Reconciling, &failure, now);
         self.step(flight.change.account, now);
         match cause {
             PauseCause::Throttled => {
-                let wait = wait.unwrap_or(self.settings.throttle_pause);
                 warn!(why = %failure.message, "the service throttles; everybody pauses");
-                self.impose(wait, Reason::Throttled, now);
+                self.slow_down(wait, &failure, now);
             }
             PauseCause::TokenRefused => {
                 self.throttle.probe_next(now);
@@ -168,6 +181,19 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.credentials_refused(&failure);
             }
         }
+    }
+
+    /// The service throttles: nobody asks for `wait`, or as long as the options say. Returns until when. A single pass
+    /// sits out a few pauses, but not one after the other without an end.
+    fn slow_down(&mut self, wait: Option<Duration>, failure: &Failure, now: Timestamp) -> Timestamp {
+        let wait = wait.unwrap_or(self.settings.throttle_pause);
+        // What was under way at the same time was throttled as well, and tells nothing new.
+        self.throttled += u32::from(self.throttle.pause(now).is_none());
+        self.impose(wait, Reason::Throttled, now);
+        if self.throttled > APPLY_PROBES {
+            self.give_up_if_one_pass(&format!("the service throttles after each pause again: {}", failure.message));
+        }
+        now + wait
     }
 
     fn impose(&mut self, wait: Duration, reason: Reason, now: Timestamp) {
@@ -209,9 +235,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             TokenOutcome::Throttled(failure, wait) => {
                 warn!(why = %failure.message, "too many token requests; everybody pauses");
-                let wait = wait.unwrap_or(self.settings.throttle_pause);
-                self.impose(wait, Reason::Throttled, now);
-                self.tokens.wait(now + wait);
+                let until = self.slow_down(wait, &failure, now);
+                self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
                 let failures = self.tokens.failed();
@@ -225,4 +250,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
         }
     }
+}
+
+/// How a message begins that tells of an answer to `change`.
+pub(super) fn about(change: &Change) -> String {
+    format!("{} to {}: ", change.field, change.to)
 }

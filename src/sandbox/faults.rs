@@ -28,10 +28,12 @@
 //! |---|---|
 //! | `"dropBeforeActing"` | the connection is closed, nothing took effect |
 //! | `"dropAfterActing"` | the connection is closed, the request took effect |
+//! | `"resetBeforeActing"` | the connection is reset, as by a crash or a firewall; nothing took effect |
+//! | `"resetAfterActing"` | the connection is reset, the request took effect |
 //! | `"expireToken"` | the request's access token is invalid from now on |
 //! | `"badGateway"` | 502 with a page of HTML, nothing took effect |
 //! | `{"redirect": "URL"}` | 302 to there |
-//! | `{"answer": {…}}` | `status`, `headers`, `body` (text, or JSON); takes effect first with `"acts": true` |
+//! | `{"answer": {…}}` | `status`, `headers`, `body` (text, or JSON); takes effect first with `"acts": true`, ends after N bytes of the body with `"cutAfter": N` |
 //!
 //! A request the budget refuses meets no fault and counts for none. Latency delays the reply, not
 //! the effect: what was asked has happened while the caller still waits.
@@ -44,7 +46,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::message::Reply;
+use super::message::{Delivery, Reply};
 use super::route::Operation;
 use crate::account::AccountId;
 
@@ -100,6 +102,10 @@ pub enum Effect {
     DropBeforeActing,
     /// The request takes effect, then the connection is closed without an answer.
     DropAfterActing,
+    /// The connection is reset, and nothing took effect.
+    ResetBeforeActing,
+    /// The request takes effect, then the connection is reset.
+    ResetAfterActing,
     /// The request's access token becomes invalid, and then the request is handled.
     ExpireToken,
     /// 502 with HTML, as a proxy before the service answers.
@@ -125,6 +131,9 @@ pub struct Answer {
     /// Whether the request takes effect before it is answered so.
     #[serde(default)]
     pub acts: bool,
+    /// After how many bytes of the body the connection is closed; `None` sends all of it.
+    #[serde(default)]
+    pub cut_after: Option<usize>,
 }
 
 impl Fault {
@@ -143,6 +152,11 @@ impl Fault {
             Some(Effect::Redirect(url)) => check_header("Location", url),
             Some(Effect::Answer(answer)) if !(200..=599).contains(&answer.status) => {
                 Err(format!("answers with status {}, which is not within 200 to 599", answer.status))
+            }
+            Some(Effect::Answer(answer))
+                if answer.cut_after.is_some_and(|bytes| bytes >= answer.body_bytes().len()) =>
+            {
+                Err("cuts the answer where it ends anyway".into())
             }
             Some(Effect::Answer(answer)) => {
                 answer.headers.iter().try_for_each(|(name, value)| check_header(name, value))
@@ -185,14 +199,18 @@ fn check_header(name: &str, value: &str) -> Result<(), String> {
 }
 
 impl Answer {
-    pub(super) fn reply(&self) -> Reply {
-        let is_json = !matches!(self.body, Value::Null | Value::String(_));
-        let body = match &self.body {
+    fn body_bytes(&self) -> Vec<u8> {
+        match &self.body {
             Value::Null => Vec::new(),
             Value::String(text) => text.clone().into_bytes(),
             document => document.to_string().into_bytes(),
-        };
-        let mut reply = Reply::new(self.status, body, "scripted");
+        }
+    }
+
+    pub(super) fn reply(&self) -> Reply {
+        let is_json = !matches!(self.body, Value::Null | Value::String(_));
+        let mut reply = Reply::new(self.status, self.body_bytes(), "scripted");
+        reply.delivery = self.cut_after.map_or(Delivery::Answer, Delivery::CutAfter);
         if is_json && !self.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
             reply = reply.header("Content-Type", "application/json;charset=UTF-8");
         }

@@ -4,25 +4,30 @@
 //! Invariants: only loopback, ever; the world is locked for one [`World::handle`] and never across
 //! a wait; connections, heads and bodies are bounded in size and time. Plain hyper instead of axum,
 //! because only a service that returns an error makes hyper close a connection without an answer,
-//! which is what the two "drop" faults are.
+//! which is what the "drop" and "reset" faults are.
+
+mod cut;
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_socket_linger;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::cut::Body;
 use super::Error;
 use super::message::{Delivery, Refusal, Reply, Request};
 use super::world::World;
@@ -118,13 +123,16 @@ async fn accept(listener: TcpListener, service: Service, tasks: TaskTracker, can
 async fn connection(stream: TcpStream, service: Service, cancel: CancellationToken, _slot: OwnedSemaphorePermit) {
     // Without it a small reply may wait 40 ms for the caller's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
+    // A second hand on the socket, for hyper takes the first one.
+    let Ok(hand) = rustix::io::fcntl_dupfd_cloexec(&stream, 0) else { return };
+    let hand = Arc::new(hand);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let connection = builder.serve_connection(
         TokioIo::new(stream),
         service_fn(move |request| {
-            let service = service.clone();
-            async move { service.respond(request).await }
+            let (service, hand) = (service.clone(), Arc::clone(&hand));
+            async move { service.respond(request, &hand).await }
         }),
     );
     let mut connection = std::pin::pin!(connection);
@@ -167,7 +175,7 @@ struct Service {
 }
 
 impl Service {
-    async fn respond(self, request: hyper::Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
+    async fn respond(self, request: hyper::Request<Incoming>, hand: &OwnedFd) -> Result<Response<Body>, Closed> {
         let (head, body) = request.into_parts();
         let reply = match read(body).await? {
             Some(body) => self.handle(&head, &body),
@@ -177,8 +185,13 @@ impl Service {
             tokio::time::sleep(reply.after).await;
         }
         match reply.delivery {
-            Delivery::Answer => Ok(response(reply)),
+            Delivery::Answer | Delivery::CutAfter(_) => Ok(response(reply)),
             Delivery::DropConnection => Err(Closed),
+            Delivery::ResetConnection => {
+                // Closing a socket that must not linger is what resets its connection.
+                let _ = set_socket_linger(hand, Some(Duration::ZERO));
+                Err(Closed)
+            }
         }
     }
 
@@ -203,12 +216,15 @@ async fn read(body: Incoming) -> Result<Option<Bytes>, Closed> {
     }
 }
 
-fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let body = match reply.body {
+fn response(reply: Reply) -> Response<Body> {
+    let bytes = match reply.body {
         std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(match reply.delivery {
+        Delivery::CutAfter(sent) => Body::cut(bytes, sent),
+        _ => Body::whole(bytes),
+    });
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
         // The fault script is checked when it is set, so both always parse.

@@ -53,7 +53,7 @@ pub struct Totals {
     pub reads: u64,
     /// Token requests.
     pub tokens: u64,
-    /// Connections closed without an answer.
+    /// Connections closed or reset before the whole answer was sent.
     pub dropped: u64,
     /// Requests that were one too many: each began a lock.
     pub over_budget: u64,
@@ -120,7 +120,7 @@ impl Log {
         totals.requests += 1;
         totals.puts += u64::from(operation.is_put());
         totals.applied += u64::from(reply.applied);
-        totals.dropped += u64::from(reply.delivery == Delivery::DropConnection);
+        totals.dropped += u64::from(reply.delivery != Delivery::Answer);
         match operation {
             Operation::List | Operation::Read | Operation::OwnAccounts => totals.reads += 1,
             Operation::Token => totals.tokens += 1,

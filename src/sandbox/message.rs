@@ -50,8 +50,12 @@ impl<'a> Request<'a> {
 pub enum Delivery {
     /// The reply is sent.
     Answer,
+    /// The reply is sent up to this many bytes of its body, then the connection is closed.
+    CutAfter(usize),
     /// The connection is closed without a reply.
     DropConnection,
+    /// The connection is reset without a reply.
+    ResetConnection,
 }
 
 /// What the service answers, and how.
@@ -110,9 +114,9 @@ impl Reply {
         Self::json(200, &json!({"status": {"code": 200, "description": "success"}, "data": data}))
     }
 
-    /// Nothing: the connection is closed.
-    pub(super) fn dropped(result: &'static str) -> Self {
-        Self { delivery: Delivery::DropConnection, ..Self::new(0, Vec::new(), result) }
+    /// Nothing: the connection ends as `delivery` says.
+    pub(super) fn none(delivery: Delivery, result: &'static str) -> Self {
+        Self { delivery, ..Self::new(0, Vec::new(), result) }
     }
 
     pub(super) fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {

@@ -136,6 +136,7 @@ mod tests {
             r#"{"faults": [{"latency": "1s"}, {"do": {"answer": {"status": 200, "headers": {"A b": "c"}}}}]}"#,
             r#"{"faults": [{"do": {"answer": {"status": 200, "headers": {"Connection": "close"}}}}]}"#,
             r#"{"faults": [{"do": {"redirect": "http://a\r\nSet-Cookie: b"}}]}"#,
+            r#"{"faults": [{"do": {"answer": {"status": 200, "body": "ok", "cutAfter": 2}}}]}"#,
         ]
         .map(refused)
         .into();
@@ -154,6 +155,7 @@ mod tests {
         fault 2 of the script has a header name with other than letters, digits and hyphens: "A b"
         fault 1 of the script sets Connection, which the sandbox sets itself
         fault 1 of the script has a value of Location that is not printable ASCII
+        fault 1 of the script cuts the answer where it ends anyway
         "#);
         let many = vec![Fault { effect: Some(Effect::BadGateway), ..Fault::default() }; MAX_FAULTS + 1];
         let error = Script::new(many).unwrap_err();

@@ -12,7 +12,7 @@ use super::body::{Body, Command};
 use super::control;
 use super::faults::{self, Effect};
 use super::listing;
-use super::message::{Refusal, Reply, Request, is_media_type};
+use super::message::{Delivery, Refusal, Reply, Request, is_media_type};
 use super::route::{Operation, Route};
 use super::settings::Role;
 use super::world::World;
@@ -87,11 +87,16 @@ impl World {
     }
 
     fn suffer(&mut self, now: Timestamp, call: &Call<'_>, effect: &Effect) -> Reply {
+        let dropped = |result| Reply::none(Delivery::DropConnection, result);
+        let reset = |result| Reply::none(Delivery::ResetConnection, result);
         match effect {
-            Effect::DropBeforeActing => Reply::dropped("dropped before acting"),
+            Effect::DropBeforeActing => dropped("dropped before acting"),
             Effect::DropAfterActing => {
-                let applied = self.answer(now, call).applied;
-                Reply { applied, ..Reply::dropped("dropped after acting") }
+                Reply { applied: self.answer(now, call).applied, ..dropped("dropped after acting") }
+            }
+            Effect::ResetBeforeActing => reset("reset before acting"),
+            Effect::ResetAfterActing => {
+                Reply { applied: self.answer(now, call).applied, ..reset("reset after acting") }
             }
             Effect::ExpireToken => {
                 if let Ok(Some(token)) = bearer(call.request) {

@@ -5,6 +5,25 @@
 //! success is an HTTP 2xx *and* the documented acknowledgement; `Rejected`, `Retry` and `Paused`
 //! are only said where the request cannot have acted, everything else is in doubt; a message is
 //! one line, without secrets, and never a whole body.
+//!
+//! Status and code are those of the HTTP answer and of the envelope in it; names in capitals are errorCodes, and say
+//! it all, under any status. A test meets each line over HTTP, in every form, and holds it to what follows here.
+//!
+//! | answer | outcome | reason | who waits |
+//! |---|---|---|---|
+//! | 2xx with the acknowledgement | `applied` | - | nobody |
+//! | nobody listens, or nothing could be sent | `retry` | `ServiceUnavailable` | the account, for a backoff |
+//! | no answer in time, or one that is cut short | `in_doubt` | `InDoubt` | the account, for a backoff |
+//! | 2xx without the acknowledgement, or with an error beside it | `in_doubt` | `InDoubt` | the account, for a backoff |
+//! | 408, or an acknowledgement under 3xx or 4xx | `in_doubt` | `InDoubt` | the account, for a backoff |
+//! | 3xx | `in_doubt` | `ServiceUnavailable` | the account, for a backoff |
+//! | 5xx, or a code of 5xx in a 2xx or 4xx | `in_doubt` | `ServiceUnavailable` | the account, for a backoff; everybody, with `Retry-After` |
+//! | `THROTTLES_LIMIT_EXCEEDED`, "too many requests", or 429 | `paused` | `Throttled` | everybody, for as long as is said |
+//! | `INVALID_OAUTHTOKEN`, or any other 401 | `paused` | `Unauthorized` | everybody, for a fresh token; then for other credentials |
+//! | `INVALID_OAUTHSCOPE` | `paused` | `Unauthorized` | everybody, for other credentials |
+//! | 403 | `rejected` | `Forbidden` | the account, for another manifest or the resync |
+//! | `URL_RULE_NOT_CONFIGURED`, or 404 | `rejected` | `AccountNotFound` | the account, for another manifest or the resync |
+//! | 400, or any other 4xx | `rejected` | `Rejected` | the field, for another manifest or the resync |
 
 use std::fmt;
 use std::time::Duration;

@@ -4,6 +4,13 @@
 //! Invariants: errors come with HTTP 200 as well, so only a usable `access_token` without an
 //! `error` beside it is a grant; `Refused` is only said where other credentials are the one thing
 //! that helps; the token is in no message.
+//!
+//! | answer | outcome | reason | what follows |
+//! |---|---|---|---|
+//! | 2xx with a usable token and no error | `granted` | - | the PUTs |
+//! | an error that stays, such as `invalid_client` or `invalid_code` | `refused` | `Unauthorized` | everybody waits for other credentials |
+//! | `Access Denied`, or what throttles a PUT | `throttled` | `Throttled` | everybody pauses for as long as is said |
+//! | any other answer, or none | `unavailable` | `ServiceUnavailable` | another request, after a backoff |
 
 use std::time::Duration;
 

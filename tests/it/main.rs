@@ -5,6 +5,7 @@
 mod cli;
 mod crash;
 mod deploy;
+mod fault_matrix;
 mod hostile_yaml;
 mod invariants;
 mod ledger_on_disk;

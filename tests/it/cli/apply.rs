@@ -132,7 +132,7 @@ fn a_signal_ends_the_pass_with_what_was_done() {
     insta::assert_snapshot!(place.read("stdout"), @"
     Failed:
       alice (2560636000000008002): activeSyncEnabled (unknown) -> false, sales/alice.yaml:1
-        not attempted: the pass was stopped
+        Throttled: activeSyncEnabled to false: HTTP 429 with an empty body
 
     2 planned = 1 applied + 0 held + 1 failed + 0 in doubt
     ");

@@ -214,7 +214,7 @@ fn while_the_service_pauses_everybody_everybody_says_so() {
     super::until("the pause is on the disk", || place.run("status").out.contains("Throttled"));
     insta::assert_snapshot!(place.ok("status -o wide"), @"
     NAME    READY   STATUS      AGE   ACCOUNT               ENABLED   ACTIVESYNC   REVISION   MESSAGE
-    alice   False   Throttled   0s    2560636000000008002   -         -            -          enabled (unknown) -> true, activeSyncEnabled (unknown) -> false: no request starts before TIME, when the pause the service imposed is over
+    alice   False   Throttled   0s    2560636000000008002   -         -            -          enabled (unknown) -> true, activeSyncEnabled (unknown) -> false: no request starts before TIME, when the pause the service imposed is over; the last answer: enabled to true: HTTP 429 with an empty body
     ");
     running.signal(rustix::process::Signal::TERM);
     running.ended();

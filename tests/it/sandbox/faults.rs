@@ -1,5 +1,6 @@
 //! Each scripted fault, as it looks from the other end of a real connection.
 
+use std::io::{ErrorKind, Result};
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +9,7 @@ use tokio::net::TcpStream;
 use super::*;
 
 /// All bytes that come back before the connection is closed.
-async fn raw_put(rig: &Rig) -> Vec<u8> {
+async fn raw_put(rig: &Rig) -> Result<Vec<u8>> {
     let token = rig.administrator();
     let request = format!(
         "PUT {ORGANIZATION_URL} HTTP/1.1\r\nHost: sandbox\r\nAccept: application/json\r\n\
@@ -20,15 +21,15 @@ async fn raw_put(rig: &Rig) -> Vec<u8> {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes);
-    tokio::time::timeout(Duration::from_secs(10), end).await.expect("the server closes the connection").unwrap();
-    bytes
+    tokio::time::timeout(Duration::from_secs(60), end).await.expect("the server closes the connection")?;
+    Ok(bytes)
 }
 
 #[tokio::test]
 async fn dropped_before_acting_means_closed_without_a_byte_and_without_effect() {
     let rig = Rig::start(Settings::default()).await;
     rig.script(r#"{"faults": [{"operation": "disableMailAccount", "do": "dropBeforeActing"}]}"#);
-    assert_eq!(raw_put(&rig).await, b"");
+    assert_eq!(raw_put(&rig).await.unwrap(), b"");
     assert!(rig.account().mailbox_enabled);
     assert_eq!(rig.world().totals().dropped, 1);
 }
@@ -37,7 +38,7 @@ async fn dropped_before_acting_means_closed_without_a_byte_and_without_effect() 
 async fn dropped_after_acting_means_closed_without_a_byte_but_with_effect() {
     let rig = Rig::start(Settings::default()).await;
     rig.script(r#"{"faults": [{"operation": "put", "do": "dropAfterActing"}]}"#);
-    assert_eq!(raw_put(&rig).await, b"");
+    assert_eq!(raw_put(&rig).await.unwrap(), b"");
     assert!(!rig.account().mailbox_enabled);
     let totals = rig.world().totals();
     assert_eq!((totals.dropped, totals.applied), (1, 1));
@@ -125,4 +126,29 @@ async fn a_token_request_can_be_met_by_a_fault_too() {
     );
     assert_eq!(answer(rig.refresh(&REFRESH)).await, r#"200 {"error":"invalid_code"}"#);
     assert!(answer(rig.put(DISABLE)).await.starts_with("200 "), "other operations are spared");
+}
+
+#[tokio::test]
+async fn a_reset_is_a_reset_and_not_a_close_whether_it_acted_or_not() {
+    for (fault, acted) in [("resetBeforeActing", false), ("resetAfterActing", true)] {
+        let rig = Rig::start(Settings::default()).await;
+        rig.script(&format!(r#"{{"faults": [{{"operation": "put", "do": "{fault}"}}]}}"#));
+        let error = raw_put(&rig).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{fault}");
+        let totals = rig.world().totals();
+        assert_eq!((totals.dropped, rig.account().mailbox_enabled), (1, !acted), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_short_promises_more_than_it_sends() {
+    let rig = Rig::start(Settings::default()).await;
+    for sent in [0, 3] {
+        let answer = format!(r#"{{"status": 200, "body": "abcdef", "cutAfter": {sent}, "acts": true}}"#);
+        rig.script(&format!(r#"{{"faults": [{{"operation": "put", "do": {{"answer": {answer}}}}}]}}"#));
+        let answer = String::from_utf8(raw_put(&rig).await.unwrap()).unwrap();
+        assert!(answer.contains("content-length: 6\r\n"), "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{}", &"abcdef"[..sent])), "{answer}");
+    }
+    assert_eq!(rig.account().puts, 2);
 }
