@@ -5,7 +5,6 @@
 //! again, for at most twice that, and then named as a problem.
 //! Deliberately absent: a watcher.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,24 +67,25 @@ fn load_folder<T: Send>(
     let mut gate = Gate::default();
     gate.find(&beneath.real);
     let mut index = Index::new(settle.map_or(DEBOUNCE_MAX, |settle| DEBOUNCE_MAX.max(settle * 2)));
-    let mut scope = Scope::All;
     loop {
         if settle.is_some() {
             wait_for_git(&mut gate);
         }
+        gate.has_worked();
         let now = Moment::now();
         let walk = Walk { beneath, on_find: &|_, _| {}, stop: &|| false };
         let eyes = Eyes { beneath, parse, rule, now, trust_stamps: true };
-        let scanned = match index.scan(&scope, walk, &eyes) {
+        let scanned = match index.scan(&Scope::All, walk, &eyes) {
             Ok(scanned) => scanned,
             Err(ListError::Root(errno)) => return Err(SourceError::of(root, errno)),
             Err(ListError::TooMany | ListError::Stopped) => return Err(SourceError::TooMany { root: root.to_owned() }),
         };
-        if scanned == Scanned::Empty || (scanned == Scanned::Whole && index.is_done(now.mono)) {
+        // What is believed belongs together: the last look saw all of it, and neither links nor git moved meanwhile.
+        let done = scanned == Scanned::Whole && index.is_done(now.mono);
+        let git = settle.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == Verdict::Wait);
+        if scanned == Scanned::Empty || done && !git {
             break;
         }
-        let whole = scanned == Scanned::Swapped || index.has_swaps();
-        scope = if whole { Scope::All } else { Scope::Some(BTreeSet::new()) };
         if let Some(due) = index.look_due() {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
