@@ -89,7 +89,7 @@ fn what_cannot_be_followed_is_named_and_what_may_be_behind_it_is_unknown() {
         "watched:  a",
     ];
     check(folder.path(), None, &all);
-    check(folder.path(), Some("a/circle"), &["a/circle !loop", "unknown: a/circle", "watched: "]);
+    check(folder.path(), Some("a/circle"), &["a/circle !loop", "unknown: a/circle", "swap: a/circle", "watched: "]);
     check(folder.path(), Some("gone/x.yaml"), &["gone -> nothing", "unknown: gone", "watched: "]);
     check(
         folder.path(),
