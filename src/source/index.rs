@@ -45,7 +45,7 @@ enum What {
     Bytes {
         hash: u64,
         /// Perhaps about to be filled. Nobody else waits for it: that would be 5 s.
-        empty: bool,
+        unfinished: bool,
     },
     Missing,
     Dangling,
@@ -126,8 +126,9 @@ impl<T: Send> Index<T> {
 
     /// Whether no look is about to change what there is to tell.
     pub(super) fn is_settled(&self, now: Instant) -> bool {
-        let waits =
-            |u: &Unsettled| !matches!(u.what, What::Bytes { empty: true, .. }) && now < self.patience_ends(u.first);
+        let waits = |u: &Unsettled| {
+            !matches!(u.what, What::Bytes { unfinished: true, .. }) && now < self.patience_ends(u.first)
+        };
         !self.unsettled.values().any(waits)
     }
 
@@ -144,7 +145,7 @@ impl<T: Send> Index<T> {
     /// Takes what there is to tell.
     pub(super) fn take_news(&mut self) -> News<T> {
         self.held_since = None;
-        if !self.gone.is_empty() && self.gone.len() == self.known.len() {
+        if self.has_lost_all() {
             self.gone.clear();
             return News::AllGone;
         }
@@ -154,6 +155,14 @@ impl<T: Send> Index<T> {
             files.insert(path, Look::Gone);
         }
         News::Files(files.into_iter().collect())
+    }
+
+    /// Whether every file whose content is known is gone. Problems that are left, a mount's `lost+found` say, are no
+    /// manifests.
+    fn has_lost_all(&self) -> bool {
+        let is_content = |path: &Arc<str>| matches!(self.known.get(path), Some(Known::Content(_)));
+        let mut left = self.known.keys().filter(|path| !self.gone.contains(*path));
+        self.gone.iter().any(is_content) && !left.any(is_content)
     }
 
     /// The root is in doubt: what was about to be taken for gone, or for half-written, was seen in a folder that is no
@@ -185,7 +194,7 @@ impl<T: Send> Index<T> {
             }
             Sight::Fresh(print, left) => {
                 self.gone.remove(path);
-                let what = What::Bytes { hash: print.hash, empty: print.empty };
+                let what = What::Bytes { hash: print.hash, unfinished: print.is_unfinished() };
                 if self.unrest(path, what, left, now) && !print.empty {
                     self.complain(path, ReadProblem::BeingWritten, now);
                 }

@@ -204,7 +204,14 @@ impl<T: Send> Keeper<T> {
         let watch = |path: &str, id| folder.events.iter().for_each(|events| events.watch(path, id));
         let stop = || self.cancel.is_cancelled();
         let rule = Rule { settle: self.options.debounce, own_clock: !folder.beneath.remote };
-        let eyes = Eyes { beneath: &folder.beneath, parse: &*self.parse, rule: Some(rule), now, trust_stamps: whole };
+        let eyes = Eyes {
+            beneath: &folder.beneath,
+            parse: &*self.parse,
+            rule: Some(rule),
+            now,
+            trust_stamps: whole,
+            open: &self.hints.open(),
+        };
         let walk = Walk { beneath: &folder.beneath, on_find: &watch, stop: &stop };
         let scanned = self.index.scan(&scope, walk, &eyes)?;
         self.degraded = self.degradation();

@@ -55,7 +55,7 @@ impl<T: Send> Index<T> {
             Scope::Some(paths) => Some(self.list_paths(paths, eyes.now.mono, walk, &mut listing)?),
         };
         listing.sort();
-        if scopes.is_none() && listing.targets.is_empty() {
+        if scopes.is_none() && self.is_empty(&listing) {
             return Ok(Scanned::Empty);
         }
         if listing.swaps.iter().any(|swap| self.swaps.get(&swap.link).is_some_and(|lead| *lead != swap.lead)) {
@@ -83,6 +83,14 @@ impl<T: Send> Index<T> {
         self.remember_links(scopes.is_none(), listing);
         self.put_off(eyes);
         Ok(if swapped { Scanned::Swapped } else { Scanned::Whole })
+    }
+
+    /// Whether a listing of everything has no file, nor a folder that may still have those that are known.
+    fn is_empty(&self, listing: &Listing) -> bool {
+        let lost =
+            || self.known.iter().any(|(path, known)| matches!(known, Known::Content(_)) && !listing.is_unlisted(path));
+        let all_bad = listing.targets.iter().all(|target| matches!(target.kind, list::Kind::Bad(_)));
+        listing.targets.is_empty() || all_bad && lost()
     }
 
     /// Lists `paths` and what is due. Returns the paths, each of which may have been a folder.
