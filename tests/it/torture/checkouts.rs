@@ -1,0 +1,1 @@
+//! Real git at work, with busy neighbours.
