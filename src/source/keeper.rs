@@ -3,7 +3,8 @@
 //! In: hints, time, and the wish to rescan. Out: batches.
 //! Invariants: the root is checked before anything seen in it is told, so that a folder that went away takes nothing
 //! away; while git is at work nothing is told; a turn in which nothing is due costs two system calls.
-//! Deliberately absent: waiting. [`Keeper::next_due`] says until when; the parent's `task` waits.
+//! Deliberately absent: waiting ([`Keeper::next_due`] says until when; the parent's `task` waits), and a log of what a
+//! batch says: whoever takes it has one.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
@@ -335,25 +336,9 @@ impl<T: Send> Keeper<T> {
             }
         };
         let root = self.state.clone()?;
-        self.log_changes(&root);
         self.told = Told { root: Some(root.clone()), degraded: self.degraded.clone() };
         let full = self.owed.take().is_some();
         Some(Batch { files, root, full, degraded: self.degraded.clone() })
-    }
-
-    /// One line a cause.
-    fn log_changes(&self, root: &Root) {
-        if self.told.root.as_ref() != Some(root) {
-            match root {
-                Root::Ready => info!(folder = %self.root.display(), "the desired-state folder is read"),
-                Root::Unknown(why) => warn!(%why, "the desired-state folder says nothing: nothing is taken away"),
-            }
-        }
-        match &self.degraded {
-            why if *why == self.told.degraded => {}
-            Some(why) => warn!(folder = %self.root.display(), %why, "events may be missing"),
-            None => info!(folder = %self.root.display(), "events are complete again"),
-        }
     }
 }
 

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used)] // what cannot be made ready for a test fails it
 
 mod checkouts;
+mod limits;
 mod links;
+mod mounts;
+mod oddities;
 mod revisions;
+mod roots;
 mod saves;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +97,19 @@ impl Trial {
         trial
     }
 
+    /// The same, where `prefix` can be run here. If not, says on standard error what was not tested.
+    fn begin_if(test: &str, prefix: &[String], rig: impl FnOnce() -> Rig, accounts: u64) -> Option<Self> {
+        let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
+        // Whether there are namespaces at all; what is done in them must work.
+        let options = prefix.iter().take_while(|word| **word == "unshare" || word.starts_with('-'));
+        let mut probe = Command::new("env");
+        if !probe.args(options).arg("true").output().unwrap().status.success() {
+            eprintln!("{test}: SKIPPED, for unshare is missing or namespaces are not allowed");
+            return None;
+        }
+        Some(Self::begin_with(rig(), accounts, &prefix, QUICK))
+    }
+
     /// The folder of manifests.
     fn root(&self) -> PathBuf {
         self.rig.folder.path().join("desired-state")
@@ -156,6 +173,13 @@ impl Trial {
         let (_, body) = self.daemon.page("/status")?;
         let mut page: serde_json::Value = serde_json::from_str(&body).ok()?;
         Some(page["reconciler"].take())
+    }
+
+    /// Waits until the folder says nothing, for this reason; the daemon lives on.
+    fn until_unknown(&self, why: &str) {
+        self.until(why, || self.report()?["desiredUnknown"].as_str().filter(|said| said.contains(why)).map(|_| ()));
+        assert_eq!(self.daemon.page("/readyz").unwrap().0, 503);
+        assert_eq!(self.daemon.page("/healthz").unwrap().0, 200);
     }
 
     fn puts(&self) -> u64 {
