@@ -55,6 +55,7 @@ pub struct Metrics {
     token_refreshes: Family<Labels<1>, Counter>,
     accounts: Family<Labels<1>, Gauge>,
     manifest_problems: Gauge,
+    watch_degraded: Gauge,
     pending_changes: Family<Labels<2>, Gauge>,
     disruptions_held: Gauge,
     ledger_commit: Histogram,
@@ -137,6 +138,12 @@ impl Metrics {
             ),
             accounts: register(r, "accounts", "Declared accounts, by condition", Family::default()),
             manifest_problems: register(r, "manifest_problems", "Problems in manifests", Gauge::default()),
+            watch_degraded: register(
+                r,
+                "watch_degraded",
+                "1 while changes of the folder may go unnoticed until its next scan, else 0",
+                Gauge::default(),
+            ),
             pending_changes: register(
                 r,
                 "plan_pending_changes",
@@ -231,6 +238,7 @@ impl Metrics {
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.queue_depth.set(gauge(report.queued));
         self.manifest_problems.set(gauge(report.problems));
+        self.watch_degraded.set(i64::from(report.degraded.is_some()));
         self.disruptions_held.set(gauge(report.held));
         for (condition, count) in report.conditions() {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));

@@ -39,11 +39,14 @@ pub struct InvalidLevel {
     level: String,
 }
 
+/// The watcher's library warns of each folder that it was told twice is gone. A filter that names it hears it again.
+const QUIETER: &str = "notify=error";
+
 /// Starts logging for the life of the process. A second call changes nothing.
 pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
     // A misspelt level would be taken for the name of a module, and everything else be silenced.
     let misspelt = |part: &str| part.is_empty() || !part.contains('=') && part.trim().parse::<LevelFilter>().is_err();
-    let filter = EnvFilter::try_new(level).ok().filter(|_| !level.split(',').any(misspelt));
+    let filter = EnvFilter::try_new(format!("{QUIETER},{level}")).ok().filter(|_| !level.split(',').any(misspelt));
     let filter = filter.ok_or_else(|| InvalidLevel { level: level.to_owned() })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_timer(Millis);
     // A subscriber that is already there (a test's) stays.

@@ -66,8 +66,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.note_plan(now);
         self.note_root(batch.root, batch.full, now);
         if self.report.borrow().degraded != batch.degraded {
-            if let Some(reason) = &batch.degraded {
-                warn!(reason, "the folder cannot be watched; it is read again at short intervals");
+            match &batch.degraded {
+                Some(reason) => warn!(reason, "changes of the folder may go unnoticed until its next scan"),
+                None => info!("changes of the folder are noticed again"),
             }
             self.report.send_modify(|report| report.degraded = batch.degraded);
         }

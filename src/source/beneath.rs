@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, stat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlinkat, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::problem::SourceError;
@@ -46,6 +46,13 @@ impl Id {
     pub(super) const fn of(stat: &Stat) -> Self {
         Self { dev: stat.st_dev as u64, ino: stat.st_ino as u64 }
     }
+}
+
+/// Where a link leads: what is written in it, and which file that is in the end, through all other links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lead {
+    text: Vec<u8>,
+    end: Option<Id>,
 }
 
 /// Whether the path still leads to the root that is held open.
@@ -119,6 +126,13 @@ impl Beneath {
     /// What is at `path`; a link is a link.
     pub(super) fn peek_link(&self, path: &str) -> Result<Stat, Errno> {
         fstat(self.reach(path, OFlags::PATH | OFlags::NOFOLLOW)?)
+    }
+
+    /// Where the link at `path` leads now; `None` if there is no link.
+    pub(super) fn lead(&self, path: &str) -> Option<Lead> {
+        let link = self.reach(path, OFlags::PATH | OFlags::NOFOLLOW).ok()?;
+        let text = readlinkat(link, "", Vec::new()).ok()?.into_bytes();
+        Some(Lead { text, end: self.peek(path).ok().map(|stat| Id::of(&stat)) })
     }
 
     fn reach(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {

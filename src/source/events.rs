@@ -39,8 +39,15 @@ pub(super) struct Taken {
 /// Hints on their way from the watcher's thread.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    taken: Mutex<Taken>,
+    heard: Mutex<Heard>,
     bell: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    taken: Taken,
+    /// Files that were written to, and not closed by their writer since.
+    open: BTreeSet<Arc<str>>,
 }
 
 impl Hints {
@@ -51,43 +58,57 @@ impl Hints {
 
     /// All hints so far.
     pub(super) fn take(&self) -> Taken {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().taken)
+    }
+
+    /// Files whose writers have not finished, as far as events tell.
+    pub(super) fn open(&self) -> BTreeSet<Arc<str>> {
+        self.lock().open.clone()
     }
 
     /// Whether there is anything to take.
     pub(super) fn is_pending(&self) -> bool {
-        let taken = self.lock();
+        let taken = &self.lock().taken;
         taken.everything || !taken.paths.is_empty()
     }
 
     /// Takes in an event; `None` is one that could not be read. `base` is the root without links.
     pub(super) fn report(&self, base: &Path, event: Option<&Event>) {
         match event {
-            Some(event) => hints_of(base, event).into_iter().for_each(|hint| self.add(hint)),
-            None => self.add(Hint::Everything),
+            Some(event) => hints_of(base, event).into_iter().for_each(|hint| self.add(hint, event.kind)),
+            None => self.add(Hint::Everything, EventKind::Any),
         }
     }
 
-    fn add(&self, hint: Hint) {
-        let mut taken = self.lock();
+    fn add(&self, hint: Hint, kind: EventKind) {
+        let mut heard = self.lock();
+        let Heard { taken, open } = &mut *heard;
         match hint {
             Hint::Nothing => return,
             Hint::Everything => taken.everything = true,
-            Hint::Path(path) if !taken.everything => {
+            Hint::Path(path) => {
+                if is_written(kind) {
+                    open.insert(Arc::clone(&path));
+                } else if !matches!(kind, EventKind::Modify(ModifyKind::Metadata(_))) {
+                    open.remove(&path);
+                }
                 taken.paths.insert(path);
-                taken.everything = taken.paths.len() > MAX_HINTS;
+                taken.everything |= taken.paths.len() > MAX_HINTS;
             }
-            Hint::Path(_) => {}
         }
         if taken.everything {
             taken.paths.clear();
         }
-        drop(taken);
+        // Who has closed what is lost with the events that were lost.
+        if open.len() > MAX_HINTS || kind == EventKind::Other {
+            open.clear();
+        }
+        drop(heard);
         self.bell.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,8 +216,13 @@ fn hints_of(base: &Path, event: &Event) -> Vec<Hint> {
     if event.kind.is_access() && event.kind != EventKind::Access(AccessKind::Close(AccessMode::Write)) {
         return Vec::new();
     }
-    let written = event.kind.is_access() || matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
+    let written = event.kind.is_access() || is_written(event.kind);
     event.paths.iter().map(|path| hint_of(base, path, written)).collect()
+}
+
+/// Whether somebody wrote to a file, and will close it.
+const fn is_written(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Modify(ModifyKind::Data(_)))
 }
 
 /// `written`: only a file's content is concerned.
@@ -224,7 +250,7 @@ fn hint_of(base: &Path, path: &Path, written: bool) -> Hint {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, DataChange, Flag, RemoveKind, RenameMode};
+    use notify::event::{CreateKind, DataChange, Flag, MetadataKind, RemoveKind, RenameMode};
 
     use super::*;
 
@@ -277,10 +303,28 @@ mod tests {
     fn the_number_of_hints_is_bounded() {
         let hints = Hints::default();
         for n in 0..=MAX_HINTS {
-            hints.add(Hint::Path(format!("{n}.yaml").into()));
+            hints.add(Hint::Path(format!("{n}.yaml").into()), DATA);
         }
         let taken = hints.take();
         assert!(taken.everything && taken.paths.is_empty());
         assert!(!hints.take().everything, "taken once");
+        assert_eq!(hints.open().len(), 0);
+    }
+
+    #[test]
+    fn a_file_is_open_from_its_first_write_until_its_writer_closes_it_or_it_is_another() {
+        let hints = Hints::default();
+        let meta = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        for end in [close, TO, EventKind::Remove(RemoveKind::File), overflow.kind] {
+            for kind in [EventKind::Create(CreateKind::File), DATA, meta] {
+                hints.report(Path::new("/root"), Some(&Event::new(kind).add_path("/root/a.yaml".into())));
+            }
+            assert_eq!(hints.open(), BTreeSet::from(["a.yaml".into()]));
+            let end = Event::new(end).add_path("/root/a.yaml".into());
+            hints.report(Path::new("/root"), Some(if end.kind == EventKind::Other { &overflow } else { &end }));
+            assert_eq!(hints.open(), BTreeSet::new(), "{end:?}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Whether git is at work in the folder: while it is, files of two revisions lie side by side.
 //!
-//! In: the root. Out: wait, or go on.
-//! Invariants: nothing but the existence of git's lock is looked at; a lock that a killed git left behind holds
-//! nobody up for longer than [`LOCK_PATIENCE`], and only once.
+//! In: the root. Out: wait, or go on; and whether git has worked meanwhile.
+//! Invariants: nothing but the stamps of git's lock and of its index is looked at; a lock that a killed git left behind
+//! holds nobody up for longer than [`LOCK_PATIENCE`] after the last event, nor than [`LOCK_PATIENCE_MAX`], and only once.
 //! Deliberately absent: git itself.
 
 use std::fs;
@@ -13,9 +13,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long git's lock is respected: a checkout of 100,000 files takes about 5 s, and a killed git leaves its lock
-/// behind.
+/// How long git's lock is respected while nothing stirs in the folder: a killed git leaves its lock behind, and one that
+/// lives writes many files a second.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it is respected whatever stirs, for that may be somebody else. A checkout of 100,000 files takes about 5 s
+/// on a disk of its own, and minutes on a slow one.
+const LOCK_PATIENCE_MAX: Duration = Duration::from_secs(300);
 
 /// How often the lock is looked at while it is there. One `stat` each.
 pub(super) const LOCK_POLL: Duration = Duration::from_millis(50);
@@ -23,9 +27,9 @@ pub(super) const LOCK_POLL: Duration = Duration::from_millis(50);
 /// `gitdir: ` and a path: Linux allows paths of 4096 bytes.
 const MAX_GIT_FILE: u64 = 8 + 4096 + 1;
 
-/// Which lock file this is.
+/// Which file this is, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lock {
+struct Stamp {
     ino: u64,
     ctime: (i64, i64),
 }
@@ -39,35 +43,64 @@ pub(super) enum Verdict {
     GoOnAnyway,
 }
 
+/// Made before git changes anything, and renamed to the index when it is done.
+const LOCK: &str = "index.lock";
+
 /// Patience with one repository.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    lock: Option<PathBuf>,
-    since: Option<Instant>,
-    outwaited: Option<Lock>,
+    git: Option<PathBuf>,
+    waiting: Option<Waiting>,
+    outwaited: Option<Stamp>,
+    /// Git's list of the files it keeps, which it replaces at the end of whatever it does to them.
+    index: Option<Stamp>,
+}
+
+/// How long a lock has been waited for.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    first: Instant,
+    /// Since when nothing has stirred.
+    quiet: Instant,
 }
 
 impl Gate {
     /// Looks for the repository that `root` (without links) is in; there may be none, and it may come and go.
     pub(super) fn find(&mut self, root: &Path) {
-        self.lock = root.ancestors().find_map(git_folder).map(|git| git.join("index.lock"));
+        let git = root.ancestors().find_map(git_folder);
+        if self.git != git {
+            self.git = git;
+            self.has_worked();
+        }
+    }
+
+    /// Whether git's index is another one than when this was last asked.
+    pub(super) fn has_worked(&mut self) -> bool {
+        let index = self.git.as_deref().and_then(|git| look(&git.join("index")));
+        std::mem::replace(&mut self.index, index) != index
+    }
+
+    /// Something stirs in the folder: git lives, for all we know.
+    pub(super) fn stir(&mut self, now: Instant) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.quiet = now);
     }
 
     /// Whether the lock stands in the way at `now`.
     pub(super) fn ask(&mut self, now: Instant) -> Verdict {
-        let seen = self.lock.as_deref().and_then(look);
+        let seen = self.git.as_deref().and_then(|git| look(&git.join(LOCK)));
         self.judge(seen, now)
     }
 
-    fn judge(&mut self, seen: Option<Lock>, now: Instant) -> Verdict {
+    fn judge(&mut self, seen: Option<Stamp>, now: Instant) -> Verdict {
         if seen.is_none() || seen == self.outwaited {
-            self.since = None;
+            self.waiting = None;
             return Verdict::GoOn;
         }
-        if now < *self.since.get_or_insert(now) + LOCK_PATIENCE {
+        let Waiting { first, quiet } = *self.waiting.get_or_insert(Waiting { first: now, quiet: now });
+        if now < (quiet + LOCK_PATIENCE).min(first + LOCK_PATIENCE_MAX) {
             return Verdict::Wait;
         }
-        self.since = None;
+        self.waiting = None;
         self.outwaited = seen;
         Verdict::GoOnAnyway
     }
@@ -76,13 +109,14 @@ impl Gate {
 /// Once a lock: it is in nobody's way any more, but somebody should know.
 pub(super) fn warn_of_lock(gate: &Gate) {
     let seconds = LOCK_PATIENCE.as_secs();
-    warn!(lock = ?gate.lock, seconds, "git's lock is still there: going on; remove it if no git runs");
+    let lock = gate.git.as_deref().map(|git| git.join(LOCK));
+    warn!(?lock, seconds, "git's lock is still there: going on; remove it if no git runs");
 }
 
-fn look(path: &Path) -> Option<Lock> {
+fn look(path: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt;
-    let lock = fs::symlink_metadata(path).ok()?;
-    Some(Lock { ino: lock.ino(), ctime: (lock.ctime(), lock.ctime_nsec()) })
+    let file = fs::symlink_metadata(path).ok()?;
+    Some(Stamp { ino: file.ino(), ctime: (file.ctime(), file.ctime_nsec()) })
 }
 
 /// `.git` in `folder`: a folder, or the file with which a linked worktree or a submodule points to one.
@@ -104,8 +138,8 @@ fn git_folder(folder: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    const LOCK: Lock = Lock { ino: 1, ctime: (1, 0) };
-    const NEXT: Lock = Lock { ino: 1, ctime: (2, 0) };
+    const LEFT: Stamp = Stamp { ino: 1, ctime: (1, 0) };
+    const NEXT: Stamp = Stamp { ino: 1, ctime: (2, 0) };
 
     #[test]
     fn a_lock_is_waited_for_but_a_left_over_one_only_once() {
@@ -113,13 +147,25 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut gate = Gate::default();
         assert_eq!(gate.judge(None, at(0)), Verdict::GoOn);
-        assert_eq!(gate.judge(Some(LOCK), at(1)), Verdict::Wait);
-        assert_eq!(gate.judge(Some(LOCK), at(10)), Verdict::Wait);
-        assert_eq!(gate.judge(Some(LOCK), at(11)), Verdict::GoOnAnyway);
-        assert_eq!(gate.judge(Some(LOCK), at(12)), Verdict::GoOn, "the same lock holds nobody up again");
+        assert_eq!(gate.judge(Some(LEFT), at(1)), Verdict::Wait);
+        assert_eq!(gate.judge(Some(LEFT), at(10)), Verdict::Wait);
+        assert_eq!(gate.judge(Some(LEFT), at(11)), Verdict::GoOnAnyway);
+        assert_eq!(gate.judge(Some(LEFT), at(12)), Verdict::GoOn, "the same lock holds nobody up again");
         assert_eq!(gate.judge(Some(NEXT), at(13)), Verdict::Wait, "another one does");
         assert_eq!(gate.judge(None, at(14)), Verdict::GoOn);
         assert_eq!(gate.judge(Some(NEXT), at(30)), Verdict::Wait, "patience starts anew");
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_while_files_change_but_not_for_ever() {
+        let start = Instant::now();
+        let mut gate = Gate::default();
+        let waited = (0..1000).take_while(|second| {
+            let now = start + Duration::from_secs(*second);
+            gate.stir(now);
+            gate.judge(Some(LEFT), now) == Verdict::Wait
+        });
+        assert_eq!(waited.count(), 300);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Look;
+use super::beneath::Lead;
 use super::look::{Eyes, Sight};
 use super::problem::ReadProblem;
 use super::settle::Print;
@@ -44,7 +45,7 @@ enum What {
     Bytes {
         hash: u64,
         /// Perhaps about to be filled. Nobody else waits for it: that would be 5 s.
-        empty: bool,
+        unfinished: bool,
     },
     Missing,
     Dangling,
@@ -68,9 +69,12 @@ pub(super) struct Index<T> {
     /// Since when there has been something to tell.
     held_since: Option<Instant>,
     links: BTreeSet<Arc<str>>,
-    swaps: bool,
+    /// Links behind which files are published together, and where they led.
+    swaps: BTreeMap<Arc<str>, Lead>,
     /// How long one path's unrest holds up what else there is to tell.
     patience: Duration,
+    /// When the newest revision came, as far as that shows: patience with its files begins then.
+    renewed: Option<Instant>,
 }
 
 impl<T: Send> Index<T> {
@@ -82,8 +86,9 @@ impl<T: Send> Index<T> {
             untold: BTreeMap::new(),
             held_since: None,
             links: BTreeSet::new(),
-            swaps: false,
+            swaps: BTreeMap::new(),
             patience,
+            renewed: None,
         }
     }
 
@@ -92,9 +97,19 @@ impl<T: Send> Index<T> {
         self.links.contains(path)
     }
 
-    /// Whether files are published through a [`super::list::SWAP_LINK`]: they are read together or not at all.
-    pub(super) const fn has_swaps(&self) -> bool {
-        self.swaps
+    /// Whether files are published together through a link: they are read together or not at all.
+    pub(super) fn has_swaps(&self) -> bool {
+        !self.swaps.is_empty()
+    }
+
+    /// At `now` another revision took the place of the one before: its files have not been waited for yet.
+    pub(super) const fn renew(&mut self, now: Instant) {
+        self.renewed = Some(now);
+    }
+
+    /// Until when patience lasts with what began at `since`.
+    fn patience_ends(&self, since: Instant) -> Instant {
+        self.renewed.map_or(since, |renewed| renewed.max(since)) + self.patience
     }
 
     /// When something unsettled wants to be looked at again.
@@ -102,20 +117,24 @@ impl<T: Send> Index<T> {
         self.unsettled.values().map(|unsettled| unsettled.due).min()
     }
 
-    /// When what there is to tell is told even if other paths are not settled.
-    pub(super) fn tell_due(&self) -> Option<Instant> {
-        self.held_since.map(|since| since + self.patience)
+    /// When what there is to tell, or was `owed` since then, is told whatever stirs. Paths that are not settled are
+    /// waited for; but not without end, unless revisions come without end.
+    pub(super) fn tell_due(&self, owed: Option<Instant>, now: Instant) -> Option<Instant> {
+        let since = self.held_since.into_iter().chain(owed).min()?;
+        Some(if self.is_settled(now) { since + self.patience } else { self.patience_ends(since) })
     }
 
     /// Whether no look is about to change what there is to tell.
     pub(super) fn is_settled(&self, now: Instant) -> bool {
-        let waits = |u: &Unsettled| !matches!(u.what, What::Bytes { empty: true, .. }) && now < u.first + self.patience;
+        let waits = |u: &Unsettled| {
+            !matches!(u.what, What::Bytes { unfinished: true, .. }) && now < self.patience_ends(u.first)
+        };
         !self.unsettled.values().any(waits)
     }
 
     /// Whether nothing can be learnt by looking again: all is at rest, or has been given up on.
     pub(super) fn is_done(&self, now: Instant) -> bool {
-        self.unsettled.values().all(|unsettled| now >= unsettled.first + self.patience)
+        self.unsettled.values().all(|unsettled| now >= self.patience_ends(unsettled.first))
     }
 
     /// Whether there is something to tell.
@@ -126,7 +145,7 @@ impl<T: Send> Index<T> {
     /// Takes what there is to tell.
     pub(super) fn take_news(&mut self) -> News<T> {
         self.held_since = None;
-        if !self.gone.is_empty() && self.gone.len() == self.known.len() {
+        if self.has_lost_all() {
             // What is untold waits with the doubt: it is told when the folder says something again.
             self.gone.clear();
             return News::AllGone;
@@ -139,9 +158,18 @@ impl<T: Send> Index<T> {
         News::Files(files.into_iter().collect())
     }
 
+    /// Whether every file whose content is known is gone. Problems that are left, a mount's `lost+found` say, are no
+    /// manifests.
+    fn has_lost_all(&self) -> bool {
+        let is_content = |path: &Arc<str>| matches!(self.known.get(path), Some(Known::Content(_)));
+        let mut left = self.known.keys().filter(|path| !self.gone.contains(*path));
+        self.gone.iter().any(is_content) && !left.any(is_content)
+    }
+
     /// The root is in doubt: what was about to be taken for gone, or for half-written, was seen in a folder that is no
     /// more.
-    pub(super) fn forget_doubts(&mut self) {
+    pub(super) fn forget_doubts(&mut self, now: Instant) {
+        self.renew(now);
         self.unsettled.clear();
         self.gone.clear();
         self.held_since = self.held_since.filter(|_| !self.untold.is_empty());
@@ -167,7 +195,7 @@ impl<T: Send> Index<T> {
             }
             Sight::Fresh(print, left) => {
                 self.gone.remove(path);
-                let what = What::Bytes { hash: print.hash, empty: print.empty };
+                let what = What::Bytes { hash: print.hash, unfinished: print.is_unfinished() };
                 if self.unrest(path, what, left, now) && !print.empty {
                     self.complain(path, ReadProblem::BeingWritten, now);
                 }
@@ -194,7 +222,8 @@ impl<T: Send> Index<T> {
             unsettled.since = now;
         }
         unsettled.due = now + pause;
-        now >= unsettled.first + self.patience
+        let first = unsettled.first;
+        now >= self.patience_ends(first)
     }
 
     fn lose(&mut self, path: &Arc<str>, eyes: &Eyes<'_, T>) {

@@ -3,7 +3,8 @@
 //! In: hints, time, and the wish to rescan. Out: batches.
 //! Invariants: the root is checked before anything seen in it is told, so that a folder that went away takes nothing
 //! away; while git is at work nothing is told; a turn in which nothing is due costs two system calls.
-//! Deliberately absent: waiting. [`Keeper::next_due`] says until when; the parent's `task` waits.
+//! Deliberately absent: waiting ([`Keeper::next_due`] says until when; the parent's `task` waits), and a log of what a
+//! batch says: whoever takes it has one.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
@@ -102,6 +103,7 @@ impl<T: Send> Keeper<T> {
     /// A hint came.
     pub(super) fn stir(&mut self, now: Instant) {
         self.debounce.stir(now);
+        self.gate.stir(now);
     }
 
     /// Look at everything, and say so.
@@ -115,7 +117,7 @@ impl<T: Send> Keeper<T> {
         let mut due = self.check_at.min(self.resync_at);
         if self.folder.is_some() {
             let rescan = self.rescan.then_some(now);
-            let tell = self.tell_due().filter(|_| self.is_ready());
+            let tell = self.index.tell_due(self.owed, now).filter(|_| self.is_ready());
             let times = [self.poll_due(), rescan, self.debounce.due(), self.index.look_due(), tell];
             due = times.into_iter().flatten().fold(due, Instant::min);
         }
@@ -133,26 +135,26 @@ impl<T: Send> Keeper<T> {
         if self.folder.is_none()
             && let Err(error) = self.open()
         {
-            self.doubt(&error);
+            self.doubt(&error, now.mono);
             return self.tell(now.mono);
         }
-        let due = self.look_is_due(now.mono);
-        if (due || self.index.has_news()) && self.git_is_at_work(now.mono) {
-            return None;
+        if self.look_is_due(now.mono) || self.index.has_news() {
+            if self.git_is_at_work(now.mono) {
+                return None;
+            }
+            self.git_has_worked(now.mono);
         }
-        if due {
+        if self.look_is_due(now.mono) {
             match self.look(now) {
                 Ok(()) => {}
                 Err(ListError::Stopped) => return None,
-                Err(ListError::Root(errno)) => self.doubt(&SourceError::of(&self.root, errno)),
-                Err(ListError::TooMany) => self.doubt(&SourceError::TooMany { root: self.root.clone() }),
+                Err(ListError::Root(errno)) => self.doubt(&SourceError::of(&self.root, errno), now.mono),
+                Err(ListError::TooMany) => self.doubt(&SourceError::TooMany { root: self.root.clone() }, now.mono),
             }
             // What was seen may have been a folder on its way out, or a checkout on its way in.
             self.check_root(now.mono);
             self.folder.as_ref()?;
-            if self.git_is_at_work(now.mono) {
-                // With events, git's own changes are hinted at.
-                self.rescan |= self.degraded.is_some();
+            if self.git_is_at_work(now.mono) || self.git_has_worked(now.mono) {
                 return None;
             }
         }
@@ -164,7 +166,7 @@ impl<T: Send> Keeper<T> {
         if self.folder.as_ref().is_some_and(|folder| folder.beneath.presence(&self.root) == Presence::Other) {
             info!(folder = %self.root.display(), "the desired-state folder was replaced or removed");
             self.folder = None;
-            self.index.forget_doubts();
+            self.index.forget_doubts(now);
             self.debounce.clear();
             self.hints.take();
             self.resync(now);
@@ -203,12 +205,19 @@ impl<T: Send> Keeper<T> {
         let watch = |path: &str, id| folder.events.iter().for_each(|events| events.watch(path, id));
         let stop = || self.cancel.is_cancelled();
         let rule = Rule { settle: self.options.debounce, own_clock: !folder.beneath.remote };
-        let eyes = Eyes { beneath: &folder.beneath, parse: &*self.parse, rule: Some(rule), now, trust_stamps: whole };
+        let eyes = Eyes {
+            beneath: &folder.beneath,
+            parse: &*self.parse,
+            rule: Some(rule),
+            now,
+            trust_stamps: whole,
+            open: &self.hints.open(),
+        };
         let walk = Walk { beneath: &folder.beneath, on_find: &watch, stop: &stop };
         let scanned = self.index.scan(&scope, walk, &eyes)?;
         self.degraded = self.degradation();
         match scanned {
-            Scanned::Empty => self.doubt(&SourceError::Empty { root: self.root.clone() }),
+            Scanned::Empty => self.doubt(&SourceError::Empty { root: self.root.clone() }, now.mono),
             Scanned::Swapped => self.rescan = true,
             Scanned::Whole => {}
         }
@@ -274,8 +283,8 @@ impl<T: Send> Keeper<T> {
     }
 
     /// The folder says nothing. What was told before still stands.
-    fn doubt(&mut self, error: &SourceError) {
-        self.index.forget_doubts();
+    fn doubt(&mut self, error: &SourceError, now: Instant) {
+        self.index.forget_doubts(now);
         self.state = Some(Root::Unknown(error.to_string()));
     }
 
@@ -291,10 +300,15 @@ impl<T: Send> Keeper<T> {
         true
     }
 
-    /// When to tell even if more is on its way.
-    fn tell_due(&self) -> Option<Instant> {
-        let owed = self.owed.map(|since| since + self.options.debounce_max);
-        [owed, self.index.tell_due()].into_iter().flatten().min()
+    /// Whether git has worked since this was last asked. Then everything is looked at: the hints at what it changed may
+    /// still be on their way, and a part of them is a mixture of two revisions.
+    fn git_has_worked(&mut self, now: Instant) -> bool {
+        let worked = self.gate.has_worked();
+        if worked {
+            self.rescan = true;
+            self.index.renew(now);
+        }
+        worked
     }
 
     fn tell(&mut self, now: Instant) -> Option<Batch<T>> {
@@ -308,39 +322,23 @@ impl<T: Send> Keeper<T> {
                 // What is on its way, or not at rest, belongs with what there is.
                 let stirs = self.debounce.due().is_some() || self.hints.is_pending();
                 let whole = !stirs && self.index.is_settled(now);
-                let overdue = self.tell_due().is_some_and(|due| due <= now);
+                let overdue = self.index.tell_due(self.owed, now).is_some_and(|due| due <= now);
                 if !(whole || overdue) || !(wanted || self.index.has_news()) {
                     return None;
                 }
                 match self.index.take_news() {
                     News::Files(files) => files,
                     News::AllGone => {
-                        self.doubt(&SourceError::Empty { root: self.root.clone() });
+                        self.doubt(&SourceError::Empty { root: self.root.clone() }, now);
                         Vec::new()
                     }
                 }
             }
         };
         let root = self.state.clone()?;
-        self.log_changes(&root);
         self.told = Told { root: Some(root.clone()), degraded: self.degraded.clone() };
         let full = self.owed.take().is_some();
         Some(Batch { files, root, full, degraded: self.degraded.clone() })
-    }
-
-    /// One line a cause.
-    fn log_changes(&self, root: &Root) {
-        if self.told.root.as_ref() != Some(root) {
-            match root {
-                Root::Ready => info!(folder = %self.root.display(), "the desired-state folder is read"),
-                Root::Unknown(why) => warn!(%why, "the desired-state folder says nothing: nothing is taken away"),
-            }
-        }
-        match &self.degraded {
-            why if *why == self.told.degraded => {}
-            Some(why) => warn!(folder = %self.root.display(), %why, "events may be missing"),
-            None => info!(folder = %self.root.display(), "events are complete again"),
-        }
     }
 }
 

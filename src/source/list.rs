@@ -9,11 +9,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustix::fd::AsFd;
-use rustix::fs::{FileType, RawDir, Stat, fstat, readlinkat};
+use rustix::fs::{FileType, RawDir, Stat, fstat};
 use rustix::io::Errno;
 
-use super::beneath::{Beneath, Id};
+use super::beneath::{Beneath, Id, Lead};
 use super::problem::ReadProblem;
 use super::{MAX_DEPTH, MAX_ENTRIES, parallel};
 
@@ -50,10 +49,20 @@ pub(super) struct Listing {
     pub(super) unlisted: BTreeSet<Arc<str>>,
     /// Links that were followed, or would have been.
     pub(super) links: Vec<Arc<str>>,
-    /// Folders published through [`SWAP_LINK`], and where it led before anything was read.
-    pub(super) swaps: Vec<(Arc<str>, Vec<u8>)>,
+    /// Links behind which files are published together.
+    pub(super) swaps: Vec<Swap>,
     entries: usize,
     folders: Vec<Node>,
+}
+
+/// A link that shows many files at once: to a folder, or a volume's [`SWAP_LINK`].
+#[derive(Debug)]
+pub(super) struct Swap {
+    pub(super) link: Arc<str>,
+    /// Where it led before anything behind it was read.
+    pub(super) lead: Lead,
+    /// The folder whose files it shows.
+    pub(super) folder: Arc<str>,
 }
 
 /// A folder still to be listed.
@@ -180,7 +189,7 @@ impl Listing {
             let name = entry.file_name().to_bytes();
             if name.starts_with(b".") {
                 if name == SWAP_LINK.as_bytes() {
-                    self.note_swap(&fd, node);
+                    self.note_swap(walk, &join(&node.path, SWAP_LINK), &node.path);
                 }
                 continue;
             }
@@ -220,6 +229,8 @@ impl Listing {
                         let kind = target_kind(&stat);
                         if kind == FileType::RegularFile && manifest {
                             (walk.on_find)(path, Id::of(&stat));
+                        } else if kind == FileType::Directory {
+                            self.note_swap(walk, path, path);
                         }
                         self.classify(walk, path, depth, kind, above);
                     }
@@ -258,9 +269,9 @@ impl Listing {
         }
     }
 
-    fn note_swap(&mut self, folder: impl AsFd, node: &Node) {
-        if let Ok(target) = readlinkat(folder, SWAP_LINK, Vec::new()) {
-            self.swaps.push((Arc::clone(&node.path), target.into_bytes()));
+    fn note_swap(&mut self, walk: Walk<'_>, link: &Arc<str>, folder: &Arc<str>) {
+        if let Some(lead) = walk.beneath.lead(link) {
+            self.swaps.push(Swap { link: Arc::clone(link), lead, folder: Arc::clone(folder) });
         }
     }
 
@@ -281,12 +292,6 @@ pub(super) enum ListError {
     TooMany,
     /// The program stops.
     Stopped,
-}
-
-/// Where the [`SWAP_LINK`] of a folder leads now.
-pub(super) fn swap_target(beneath: &Beneath, folder: &str) -> Option<Vec<u8>> {
-    let fd = beneath.folder(folder).ok()?;
-    readlinkat(fd, SWAP_LINK, Vec::new()).ok().map(std::ffi::CString::into_bytes)
 }
 
 /// Whether files of this name are read.

@@ -68,24 +68,25 @@ fn load_folder<T: Send>(
     let mut gate = Gate::default();
     gate.find(&beneath.real);
     let mut index = Index::new(settle.map_or(DEBOUNCE_MAX, |settle| DEBOUNCE_MAX.max(settle * 2)));
-    let mut scope = Scope::All;
     loop {
         if settle.is_some() {
             wait_for_git(&mut gate);
         }
+        gate.has_worked();
         let now = Moment::now();
         let walk = Walk { beneath, on_find: &|_, _| {}, stop: &|| false };
-        let eyes = Eyes { beneath, parse, rule, now, trust_stamps: true };
-        let scanned = match index.scan(&scope, walk, &eyes) {
+        let eyes = Eyes { beneath, parse, rule, now, trust_stamps: true, open: &BTreeSet::new() };
+        let scanned = match index.scan(&Scope::All, walk, &eyes) {
             Ok(scanned) => scanned,
             Err(ListError::Root(errno)) => return Err(SourceError::of(root, errno)),
             Err(ListError::TooMany | ListError::Stopped) => return Err(SourceError::TooMany { root: root.to_owned() }),
         };
-        if scanned == Scanned::Empty || (scanned == Scanned::Whole && index.is_done(now.mono)) {
+        // What is believed belongs together: the last look saw all of it, and neither links nor git moved meanwhile.
+        let done = scanned == Scanned::Whole && index.is_done(now.mono);
+        let git = settle.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == Verdict::Wait);
+        if scanned == Scanned::Empty || done && !git {
             break;
         }
-        let whole = scanned == Scanned::Swapped || index.has_swaps();
-        scope = if whole { Scope::All } else { Scope::Some(BTreeSet::new()) };
         if let Some(due) = index.look_due() {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
@@ -112,7 +113,8 @@ fn load_file<T>(path: &Path, parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync)) -> 
     let name = path.file_name().ok_or_else(missing)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beneath = Beneath::open(folder)?;
-    let eyes = Eyes { beneath: &beneath, parse, rule: None, now: Moment::now(), trust_stamps: false };
+    let eyes =
+        Eyes { beneath: &beneath, parse, rule: None, now: Moment::now(), trust_stamps: false, open: &BTreeSet::new() };
     let (name, kind) = match name.to_str() {
         Some(name) => (Arc::from(name), Kind::File),
         None => {

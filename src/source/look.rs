@@ -5,6 +5,7 @@
 //! are not at rest never reach the parser.
 //! Deliberately absent: memory of earlier looks; see the parent's `index`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) struct Eyes<'a, T> {
     pub(super) now: Moment,
     /// Whether a stamp that is known is enough. Only where nothing hints at a change.
     pub(super) trust_stamps: bool,
+    /// Files that somebody writes to, as far as is known.
+    pub(super) open: &'a BTreeSet<Arc<str>>,
 }
 
 impl<T> Eyes<'_, T> {
@@ -78,7 +81,7 @@ impl<T> Eyes<'_, T> {
             Ok(read) => read,
             Err(sight) => return sight,
         };
-        let print = Print { stamp, hash: xxh3_64(bytes), empty: bytes.is_empty() };
+        let print = Print { stamp, hash: xxh3_64(bytes), empty: bytes.is_empty(), open: self.open.contains(path) };
         if let Some(rule) = self.rule
             && let Some(left) = rule.wait(&print, earlier, self.now)
         {

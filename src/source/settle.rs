@@ -2,8 +2,8 @@
 //!
 //! In: what `fstat` and two clocks say. Out: at rest, or not yet and when to look again.
 //! Invariants: a file whose time stamps cannot be trusted (they lie in the future, or another machine's
-//! clock made them) is believed only after two looks, a debounce apart, saw the same bytes; an
-//! empty file is "being written" until it has been empty for [`EMPTY_SETTLE`].
+//! clock made them) is believed only after two looks, a debounce apart, saw the same bytes; a file that is empty, or
+//! that its writer has not closed, is "being written" until it has been at rest for [`UNFINISHED_SETTLE`].
 //! Deliberately absent: reading. This is arithmetic.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::Stat;
 use tokio::time::Instant;
 
-/// How long a file must stay empty before it counts as empty: as long as the longest burst
-/// ([`super::DEBOUNCE_MAX`]). Editors empty a file for milliseconds before they fill it; an upload may take seconds.
-const EMPTY_SETTLE: Duration = Duration::from_secs(5);
+/// How long an empty or unclosed file must be at rest: as long as the longest burst ([`super::DEBOUNCE_MAX`]). Editors
+/// empty a file for milliseconds before they fill it; an upload may stall for seconds, and the half of a file may be a
+/// valid manifest of another account.
+const UNFINISHED_SETTLE: Duration = Duration::from_secs(5);
 
 /// The shortest rest, whatever the debounce: two ticks of a 100 Hz kernel, the step of its file time stamps.
 /// Within one step a second write leaves no trace in them.
@@ -82,6 +83,15 @@ pub(super) struct Print {
     pub(super) hash: u64,
     /// Bytes read; the stamp's size is what the file system claims.
     pub(super) empty: bool,
+    /// Whether it was written to and not closed since.
+    pub(super) open: bool,
+}
+
+impl Print {
+    /// Whether more is to come, by all appearances.
+    pub(super) const fn is_unfinished(&self) -> bool {
+        self.empty || self.open
+    }
 }
 
 /// An earlier look at the same path.
@@ -104,15 +114,15 @@ pub(super) struct Rule {
 
 impl Rule {
     /// How long a file (or its absence) must last before it is believed.
-    pub(super) fn need(&self, empty: bool) -> Duration {
+    pub(super) fn need(&self, unfinished: bool) -> Duration {
         let settle = self.settle.max(MIN_SETTLE);
-        if empty { settle.max(EMPTY_SETTLE) } else { settle }
+        if unfinished { settle.max(UNFINISHED_SETTLE) } else { settle }
     }
 
     /// `None`: believe it. Otherwise: how long until the next look.
     pub(super) fn wait(&self, print: &Print, earlier: Option<Glimpse>, now: Moment) -> Option<Duration> {
         let hidden = if print.stamp.is_coarse() { COARSE } else { Duration::ZERO };
-        let need = self.need(print.empty) + hidden;
+        let need = self.need(print.is_unfinished()) + hidden;
         let rest = if self.own_clock { print.stamp.rest(now.wall) } else { Duration::ZERO };
         let seen = earlier
             .filter(|glimpse| glimpse.hash == print.hash)
@@ -134,7 +144,12 @@ mod tests {
     /// A file of 10 bytes last changed at `at` since the epoch.
     fn print(at: Duration) -> Print {
         let nanos = i64::try_from(at.as_nanos()).unwrap();
-        Print { stamp: Stamp { dev: 1, ino: 2, size: 10, mtime: nanos, ctime: nanos }, hash: 7, empty: false }
+        Print {
+            stamp: Stamp { dev: 1, ino: 2, size: 10, mtime: nanos, ctime: nanos },
+            hash: 7,
+            empty: false,
+            open: false,
+        }
     }
 
     /// The wall clock at `at` since the epoch.
@@ -175,10 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_being_written_for_five_seconds() {
-        let empty = Print { empty: true, ..print(ms(1_000_001)) };
-        assert_eq!(RULE.wait(&empty, None, moment(ms(1_001_001))), Some(ms(4000)));
-        assert_eq!(RULE.wait(&empty, None, moment(ms(1_005_001))), None);
+    fn an_empty_or_unclosed_file_is_being_written_for_five_seconds() {
+        let print = print(ms(1_000_001));
+        for unfinished in [Print { empty: true, ..print }, Print { open: true, ..print }] {
+            assert_eq!(RULE.wait(&unfinished, None, moment(ms(1_001_001))), Some(ms(4000)));
+            assert_eq!(RULE.wait(&unfinished, None, moment(ms(1_005_001))), None);
+        }
     }
 
     #[test]

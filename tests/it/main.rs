@@ -18,6 +18,7 @@ mod readme;
 mod sandbox;
 mod simulation;
 mod tidy;
+mod torture;
 mod watching;
 mod zoho_client;
 mod zoho_https;

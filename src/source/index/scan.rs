@@ -32,7 +32,7 @@ pub(in super::super) enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Scanned {
     Whole,
-    /// A [`list::SWAP_LINK`] was flipped meanwhile; what lies behind it must be looked at again.
+    /// A link to many files was flipped meanwhile; what lies behind it must be looked at again.
     Swapped,
     /// There is no manifest at all.
     Empty,
@@ -55,13 +55,16 @@ impl<T: Send> Index<T> {
             Scope::Some(paths) => Some(self.list_paths(paths, eyes.now.mono, walk, &mut listing)?),
         };
         listing.sort();
-        if scopes.is_none() && listing.targets.is_empty() {
+        if scopes.is_none() && self.is_empty(&listing) {
             return Ok(Scanned::Empty);
+        }
+        if listing.swaps.iter().any(|swap| self.swaps.get(&swap.link).is_some_and(|lead| *lead != swap.lead)) {
+            self.renew(eyes.now.mono);
         }
         let sights = self.look_at(&listing.targets, walk, eyes)?;
         let flipped: Vec<&str> = (listing.swaps.iter())
-            .filter(|(folder, before)| list::swap_target(walk.beneath, folder).as_ref() != Some(before))
-            .map(|(folder, _)| &**folder)
+            .filter(|swap| walk.beneath.lead(&swap.link).as_ref() != Some(&swap.lead))
+            .map(|swap| &*swap.folder)
             .collect();
         let flipped = |path: &str| flipped.iter().any(|folder| is_beneath(path, folder));
         let mut swapped = false;
@@ -80,6 +83,14 @@ impl<T: Send> Index<T> {
         self.remember_links(scopes.is_none(), listing);
         self.put_off(eyes);
         Ok(if swapped { Scanned::Swapped } else { Scanned::Whole })
+    }
+
+    /// Whether a listing of everything has no file, nor a folder that may still have those that are known.
+    fn is_empty(&self, listing: &Listing) -> bool {
+        let lost =
+            || self.known.iter().any(|(path, known)| matches!(known, Known::Content(_)) && !listing.is_unlisted(path));
+        let all_bad = listing.targets.iter().all(|target| matches!(target.kind, list::Kind::Bad(_)));
+        listing.targets.is_empty() || all_bad && lost()
     }
 
     /// Lists `paths` and what is due. Returns the paths, each of which may have been a folder.
@@ -149,10 +160,10 @@ impl<T: Send> Index<T> {
     fn remember_links(&mut self, whole: bool, listing: Listing) {
         if whole {
             self.links.clear();
-            self.swaps = false;
+            self.swaps.clear();
         }
         self.links.extend(listing.links);
-        self.swaps |= !listing.swaps.is_empty();
+        self.swaps.extend(listing.swaps.into_iter().map(|swap| (swap.link, swap.lead)));
     }
 }
 

@@ -27,7 +27,7 @@ fn check(root: &Path, path: Option<&str>, expected: &[&str]) {
         })
         .collect();
     lines.extend(listing.unlisted.iter().map(|path| format!("unknown: {path}")));
-    lines.extend(listing.swaps.iter().map(|(path, to)| format!("swap: {path} {}", to.escape_ascii())));
+    lines.extend(listing.swaps.iter().map(|swap| format!("swap: {}", swap.link)));
     let mut found = found.into_inner().unwrap();
     found.sort();
     lines.push(format!("watched: {}", found.join(" ")));
@@ -63,7 +63,7 @@ fn a_volume_of_kubernetes_is_listed_through_its_links() {
         &["v/..2026_1/x.yaml", "v/..2026_1/sub/y.yaml"],
         &[("v/..data", "..2026_1"), ("v/x.yaml", "..data/x.yaml"), ("v/sub", "..data/sub")],
     );
-    let expected = ["v/sub/y.yaml", "v/x.yaml", "swap: v ..2026_1", "watched:  v v/sub v/x.yaml"];
+    let expected = ["v/sub/y.yaml", "v/x.yaml", "swap: v/sub", "swap: v/..data", "watched:  v v/sub v/x.yaml"];
     check(folder.path(), None, &expected);
 }
 
@@ -85,10 +85,11 @@ fn what_cannot_be_followed_is_named_and_what_may_be_behind_it_is_unknown() {
         "unknown: gone.yaml",
         "unknown: out",
         "unknown: turn",
+        "swap: a/circle",
         "watched:  a",
     ];
     check(folder.path(), None, &all);
-    check(folder.path(), Some("a/circle"), &["a/circle !loop", "unknown: a/circle", "watched: "]);
+    check(folder.path(), Some("a/circle"), &["a/circle !loop", "unknown: a/circle", "swap: a/circle", "watched: "]);
     check(folder.path(), Some("gone/x.yaml"), &["gone -> nothing", "unknown: gone", "watched: "]);
     check(
         folder.path(),

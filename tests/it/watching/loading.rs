@@ -112,6 +112,26 @@ fn a_link_that_is_flipped_during_the_look_is_read_whole() {
 }
 
 #[test]
+fn a_checkout_in_the_middle_of_the_look_is_read_whole() {
+    let dir = folder(&[(".git/index", "one")]);
+    let all = |text: &str| (0..300).for_each(|n| write(dir.path(), &format!("{n:03}.yaml"), text));
+    all("one");
+    // The reader itself checks out, when it is half through: as the look sees it, git's lock was never there.
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let parse = |_: &Arc<str>, bytes: &[u8]| {
+        if seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 150 {
+            all("two");
+            write(dir.path(), ".git/index.lock", "two");
+            fs::rename(dir.path().join(".git/index.lock"), dir.path().join(".git/index")).unwrap();
+        }
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let batch = load(dir.path(), Some(Duration::from_millis(20)), parse).unwrap();
+    let texts: Vec<_> = batch.files.into_iter().map(|(_, look)| look).collect();
+    assert_eq!(texts, vec![Look::Read("two".to_owned()); 300]);
+}
+
+#[test]
 fn a_lock_of_git_is_waited_for_before_acting() {
     let dir = folder(&[("state/a.yaml", "one")]);
     fs::create_dir(dir.path().join(".git")).unwrap();

@@ -82,6 +82,27 @@ async fn a_suddenly_empty_folder_takes_nothing_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_with_nothing_but_what_cannot_be_read_takes_nothing_away() {
+    let dir = folder(&[("a.yaml", "one"), ("s/b.yaml", "one")]);
+    let root = dir.path();
+    // Like `lost+found` on a disk that was mounted over the folder.
+    std::os::unix::fs::symlink("/etc/passwd", root.join("astray")).unwrap();
+    let mut watcher = Watcher::started(root, Watch { poll: Duration::from_millis(50), ..quick() }).await;
+    let known = watcher.files.clone();
+    assert!(watcher.has("astray", "!leads_outside"));
+    for file in ["a.yaml", "s/b.yaml", "zz-started.yaml", "zz-watching.yaml"] {
+        fs::remove_file(root.join(file)).unwrap();
+    }
+    watcher.until("doubt", Watcher::is_unknown).await;
+    watcher.resync.notify_one();
+    let full = watcher.full;
+    watcher.until("a resync", |seen| seen.full > full).await;
+    assert!(watcher.is_unknown(), "and it stays so");
+    assert_eq!(watcher.files, known);
+    watcher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_git_sync_link_is_followed_from_flip_to_flip() {
     let outer = tempfile::tempdir().unwrap();
     let publish = |revision: u32| {

@@ -1,0 +1,157 @@
+//! Real git at work on many files, with a busy neighbour.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::revisions::{PLAIN, Side};
+use super::*;
+
+/// Accounts in the ring, for 5,000 files in all.
+const MANY: u64 = (5000 - PLAIN) / 2;
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut git = Command::new("git");
+    git.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "gc.auto=0"]);
+    git.args(arguments).env_remove("GIT_DIR").env_remove("GIT_INDEX_FILE").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    let output = git.output().expect("git is needed for these tests");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A repository with both revisions as branches, the first one checked out.
+fn repository(top: &Path, ring: u64) {
+    git(top, &["init", "-q", "-b", Side::A.name()]);
+    for side in [Side::A, Side::B] {
+        git(top, &["checkout", "-q", "-B", side.name()]);
+        side.write(&top.join("desired-state"), ring);
+        git(top, &["add", "desired-state"]);
+        git(top, &["commit", "-q", "-m", side.name()]);
+    }
+    git(top, &["checkout", "-q", Side::A.name()]);
+}
+
+/// A rig whose folder is in a repository.
+fn in_git(ring: u64) -> Rig {
+    let rig = Rig::new(PLAIN);
+    fs::remove_dir_all(rig.folder.path().join("desired-state")).unwrap();
+    repository(rig.folder.path(), ring);
+    rig
+}
+
+/// Somebody who keeps the same disk busy, until this is dropped.
+struct Neighbour(Arc<AtomicBool>);
+
+impl Neighbour {
+    fn moves_in(disk: &Path) -> Self {
+        let gone = Arc::new(AtomicBool::new(false));
+        let (file, is_gone) = (disk.join("neighbour"), Arc::clone(&gone));
+        std::thread::spawn(move || {
+            while !is_gone.load(Ordering::Relaxed) {
+                // The folder may be gone already.
+                let _ = fs::write(&file, vec![7; 1 << 16]).and_then(|()| fs::File::open(&file)?.sync_all());
+            }
+        });
+        Self(gone)
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Trial {
+    fn until_on(&mut self, side: Side) {
+        side.want(self);
+        self.until_applied(side.name());
+    }
+
+    /// An edit of a plain account that nobody has committed.
+    fn edit_plain(&mut self, n: u64, enabled: bool, sync: bool) {
+        self.want(n, enabled, sync);
+        write(&self.root().join(format!("plain/a{n}.yaml")), &manifest(n, enabled, sync));
+    }
+}
+
+#[test]
+fn a_checkout_of_5000_files_beside_a_busy_neighbour_is_applied_whole_or_not_at_all() {
+    let rig = in_git(MANY);
+    let top = rig.folder.path().to_owned();
+    let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
+    Side::B.want(&mut trial);
+    for _ in 0..rounds(1) {
+        let neighbour = Neighbour::moves_in(&top);
+        git(&top, &["checkout", "-q", Side::B.name()]);
+        trial.until_on(Side::B);
+        drop(neighbour);
+        // As a `git pull` does, and without moving the branch.
+        git(&top, &["checkout", "-q", "--detach"]);
+        git(&top, &["reset", "-q", "--hard", Side::A.name()]);
+        trial.until_on(Side::A);
+    }
+    trial.verdict();
+}
+
+#[test]
+fn one_checkout_on_the_heels_of_another_is_never_a_mixture_of_both() {
+    let rig = in_git(60);
+    let top = rig.folder.path().to_owned();
+    let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
+    Side::B.want(&mut trial);
+    let neighbour = Neighbour::moves_in(&top);
+    let mut side = Side::A;
+    for _ in 0..rounds(30) {
+        side = side.other();
+        git(&top, &["checkout", "-q", side.name()]);
+        trial.judge();
+    }
+    drop(neighbour);
+    trial.until_on(side);
+    trial.verdict();
+}
+
+#[test]
+fn what_git_puts_away_resets_and_leaves_behind_is_followed() {
+    let rig = in_git(20);
+    let top = rig.folder.path().to_owned();
+    git(&top, &["checkout", "-q", "--detach"]);
+    let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
+    trial.edit_plain(1, true, true);
+    trial.until_applied("an edit by hand");
+    git(&top, &["stash", "-q"]);
+    trial.until_on(Side::A);
+    git(&top, &["stash", "pop", "-q"]);
+    trial.want(1, true, true);
+    trial.until_applied("the edit, back again");
+    git(&top, &["commit", "-q", "-a", "-m", "three"]);
+    // As `git pull` does, then as somebody who wants to be rid of it all.
+    git(&top, &["reset", "-q", "--hard", Side::B.name()]);
+    trial.until_on(Side::B);
+    // A git that was killed before it began. Others' edits wait for it, but not without end.
+    fs::write(top.join(".git/index.lock"), "").unwrap();
+    trial.edit_plain(2, true, true);
+    trial.until_applied("an edit beside a lock that nobody holds");
+    trial.edit_plain(2, false, true);
+    trial.until_applied("another one");
+    fs::remove_file(top.join(".git/index.lock")).unwrap();
+    git(&top, &["reset", "-q", "--hard", Side::A.name()]);
+    trial.until_on(Side::A);
+    trial.verdict();
+}
+
+#[test]
+fn a_linked_worktree_is_followed_like_any_other() {
+    let rig = in_git(60);
+    let top = rig.folder.path().to_owned();
+    git(&top, &["checkout", "-q", "--detach"]);
+    fs::remove_dir_all(top.join("desired-state")).unwrap();
+    git(&top, &["worktree", "add", "-q", "tree", Side::A.name()]);
+    link("tree/desired-state", &top.join("desired-state"));
+    let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
+    Side::B.want(&mut trial);
+    for side in [Side::B, Side::A, Side::B] {
+        git(&top.join("tree"), &["checkout", "-q", side.name()]);
+        trial.until_on(side);
+    }
+    trial.verdict();
+}
