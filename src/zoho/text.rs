@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::account::printable::{cut, push_escaped};
+
 /// The secrets a request carried, which its answer might echo.
 #[derive(Default)]
 pub struct Secrets<'a>(Vec<Cow<'a, str>>);
@@ -79,17 +81,10 @@ fn escape(text: &str) -> String {
     for c in text.trim().chars() {
         match c {
             '"' | '\'' | '\\' => line.push(c),
-            _ => line.extend(c.escape_debug()),
+            _ => c.escape_debug().for_each(|c| push_escaped(&mut line, c)),
         }
     }
     line
-}
-
-fn cut(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod pipelining;
 mod process;
 mod readme;
 mod sandbox;
+mod security;
 mod simulation;
 mod tidy;
 mod watching;
