@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::account::printable::{self, Notation};
@@ -128,6 +129,8 @@ enum Command {
 
 /// Runs one command line. Prints its errors once.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    leave_no_core();
+    telemetry::tell_panics();
     let arguments: Vec<_> = arguments.into_iter().collect();
     // `-h` is for whoever looks up a name: environment variables would triple its length.
     let brief = arguments.iter().any(|argument| argument == "-h");
@@ -147,6 +150,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if is_diff && exit == Exit::Failed { Exit::Changes } else { exit }.into()
         }
     }
+}
+
+/// Makes a crash leave no core file, which would hold the secrets.
+fn leave_no_core() {
+    // One byte is too little for any file, and the one limit that Linux respects where cores go to a program as well
+    // (`coredump_pipe` in fs/coredump.c). Where the limit may not be set, whoever forbade it takes care of cores.
+    let most = getrlimit(Resource::Core).maximum.map_or(1, |most| most.min(1));
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(most), maximum: Some(most) });
 }
 
 /// The command line, where an empty environment variable is an unset one.

@@ -1,9 +1,11 @@
 //! Logs: text for a terminal, JSON lines for a collector, always on standard error.
 //!
-//! In: `--log-format` and `--log-level`. Out: the process-wide subscriber.
+//! In: `--log-format` and `--log-level`. Out: the process-wide subscriber, and hook of panics.
 //! Invariants: standard output belongs to what a command prints; control characters of untrusted
-//! text never reach a terminal, in neither format; a reader that went away ends nothing.
+//! text never reach a terminal, in neither format; a panic tells no secret; a reader that went away
+//! ends nothing.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
@@ -11,6 +13,7 @@ use std::time::SystemTime;
 
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use tracing::error;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -59,6 +62,25 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
         LogFormat::Json => builder.json().flatten_event(true).with_writer(|| Terminal { json: true }).try_init(),
     };
     Ok(())
+}
+
+/// What is told of a panic whose words were made up on the way: they may quote secrets, or what a stranger wrote.
+const WORDS_WITHHELD: &str = "its words are not shown, for they may quote what is secret";
+
+/// From now on a panic is one event of the log, or one line where errors are not logged.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // Words of this type stand in the program's text as they are.
+        let why = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or(WORDS_WITHHELD);
+        let backtrace = Backtrace::capture();
+        let trace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        if tracing::enabled!(tracing::Level::ERROR) {
+            error!(%place, why, backtrace = trace, "this program has a bug and broke down");
+        } else {
+            eprintln!("error: this program has a bug and broke down at {place}: {why}");
+        }
+    }));
 }
 
 /// Moments as the ledger writes them: UTC with milliseconds.
