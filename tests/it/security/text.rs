@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use zoho_mail_reconciler::sandbox::Script;
 
+use super::words;
 use crate::cli::{Place, Ran, Service, id};
 
 /// A good deal of what a terminal, a log or a build server obeys. No `/` and no NUL, so that a file can be called so.
@@ -158,20 +159,10 @@ fn nothing_in_a_manifest_steers_what_is_told_of_it() {
     assert!(outputs(&place) > 5);
 }
 
-/// What a stranger answers as the service, for each operation.
-fn words(operation: &str, status: u16, words: &str) -> String {
-    let words = serde_json::to_string(words).unwrap();
-    let body = format!(
-        r#"{{"status": {{"code": {status}, "description": {words}}}, "error": {words}, "error_description": {words},
-            "data": {{"errorCode": {words}, "moreInfo": {words}}}}}"#
-    );
-    format!(r#"{{"operation": "{operation}", "times": 1, "do": {{"answer": {{"status": {status}, "body": {body}}}}}}}"#)
-}
-
 #[test]
 fn nothing_the_service_says_steers_a_log_a_page_or_a_terminal() {
     let long = HOSTILE.repeat(200);
-    let faults = [words("token", 400, HOSTILE), words("put", 403, HOSTILE), words("put", 500, &long)];
+    let faults = [words("token", None, 400, HOSTILE), words("put", None, 403, HOSTILE), words("put", None, 500, &long)];
     let (mut place, service) = (place(), Service::with_faults(&faults.join(",")));
     service.serve(&mut place);
     for (n, name) in [(2, "alice"), (3, "bob"), (4, "carol")] {
