@@ -79,7 +79,8 @@ fn without_password(text: &str) -> String {
 pub fn document(json: &str, notation: Notation) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
-        if c == '\n' || !is_deceptive(c) && !(c == '[' && begins_order(&escaped)) {
+        let plain = !is_deceptive(c) && (c != '[' || !begins_order(&escaped));
+        if plain || c == '\n' {
             escaped.push(c);
         } else if notation == Notation::Yaml && c > '\u{ffff}' {
             escaped.push_str(&format!("\\U{:08x}", u32::from(c)));

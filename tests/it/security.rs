@@ -6,6 +6,7 @@
 mod canary;
 mod crash;
 mod files;
+mod pages;
 mod text;
 
 /// A fault: the service says `words` in every place it has for words, the first time it is asked.
