@@ -6,7 +6,9 @@
 mod canary;
 mod crash;
 mod files;
+mod network;
 mod pages;
+mod rules;
 mod text;
 
 /// A fault: the service says `words` in every place it has for words, the first time it is asked.
