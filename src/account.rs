@@ -4,6 +4,8 @@
 //! Invariants: an identifier is never a float, never zero, never more than `i64::MAX` (Zoho's
 //! "long"), and is written to JSON as a string so that `jq` and browsers keep all its digits.
 
+pub mod printable;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -148,15 +150,16 @@ pub struct SourceRef {
     pub line: u32,
 }
 
+/// For people: the path is printable. What is serialised is the path as it is.
 impl fmt::Display for SourceRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.line)
+        write!(f, "{}:{}", printable::escape(&self.path), self.line)
     }
 }
 
 impl Serialize for SourceRef {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&format_args!("{}:{}", self.path, self.line))
     }
 }
 
@@ -234,8 +237,9 @@ mod tests {
 
     #[test]
     fn a_source_keeps_colons_in_its_path() {
-        let source = SourceRef { path: "a:b/c.yaml".into(), line: 7 };
+        let source = SourceRef { path: "a:b/\u{1b}c.yaml".into(), line: 7 };
         let json = serde_json::to_string(&source).unwrap();
+        assert_eq!(source.to_string(), "a:b/\\u{1b}c.yaml:7");
         assert_eq!(serde_json::from_str::<SourceRef>(&json).unwrap(), source);
     }
 

@@ -2,26 +2,34 @@
 //!
 //! In: HTTP requests, the conductor's [`Report`], its metrics. Out: text for probes and Prometheus,
 //! JSON for people and scripts.
-//! Invariants: nothing here changes anything; health is that the loop turns, never that the service
+//! Invariants: nothing here changes anything; no web site can read the pages with a browser of this machine; whoever asks
+//! takes a bounded share of descriptors and memory; health is that the loop turns, never that the service
 //! answers, or a restart would be the answer to an outage that it cannot mend. The page for people
 //! has its place at `/`.
 
-use std::net::SocketAddr;
+mod connections;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use self::connections::Connections;
+pub use self::connections::MOST as CONNECTIONS_MAX;
+use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
 use crate::report::{HEARTBEAT, Report};
 use crate::status::MailAccountList;
@@ -29,6 +37,10 @@ use crate::timestamp::Timestamp;
 
 /// A loop that has not turned for this long is stuck: thirty heartbeats, more than any disk needs.
 pub const STUCK_AFTER: Duration = HEARTBEAT.saturating_mul(30);
+
+/// How many answers of `/status` are made or sent at a time: of 100,000 accounts one has some 60 MB, and who asks may read
+/// slowly.
+const STATUS_MOST: usize = 4;
 
 /// How long `/status` waits for the loop.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,22 +81,59 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 
 /// Serves `pages` until `cancel`.
 pub fn serve(listener: TcpListener, pages: Pages, cancel: CancellationToken) {
+    let room = Arc::new(Semaphore::new(STATUS_MOST));
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/status", get(status))
+        .route("/status", get(move |pages| status(pages, Arc::clone(&room))))
         .fallback(nothing)
-        .with_state(pages);
-    if let Ok(address) = listener.local_addr() {
+        .with_state(pages)
+        .layer(map_response(sealed));
+    let address = listener.local_addr();
+    // Who listens to other machines has a name there that this program cannot know.
+    let local = address.as_ref().is_ok_and(|address| address.ip().is_loopback());
+    let router = if local { router.layer(from_fn(only_this_machine)) } else { router };
+    if let Ok(address) = address {
         info!(%address, "listening: /healthz /readyz /metrics /status");
     }
     tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned()).await;
+        let served =
+            axum::serve(Connections::new(listener), router).with_graceful_shutdown(cancel.cancelled_owned()).await;
         if let Err(error) = served {
             error!(%error, "the pages are gone");
         }
     });
+}
+
+/// Says to browsers that an answer is what it says it is, and nobody else's to keep or to show.
+async fn sealed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A web site can give its own name the address of this machine, and would then read the pages with a visitor's browser.
+/// Whoever means this machine calls it by its address, or localhost; HTTP/1.0 needs no name.
+async fn only_this_machine(request: Request, next: Next) -> Response {
+    let names_this = |host: &str| {
+        let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    };
+    match request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default()) {
+        Some(host) if !names_this(host) => {
+            let text = "these pages are for this machine: ask for localhost or 127.0.0.1\n";
+            sealed((StatusCode::MISDIRECTED_REQUEST, text).into_response()).await
+        }
+        _ => next.run(request).await,
+    }
 }
 
 async fn nothing() -> Response {
@@ -126,16 +175,33 @@ struct StatusPage {
     reconciler: Report,
 }
 
-async fn status(State(pages): State<Pages>) -> Response {
+/// The text of `/status`, which counts until all of it is sent.
+struct Sending {
+    text: String,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Sending {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+async fn status(State(pages): State<Pages>, room: Arc<Semaphore>) -> Response {
     let (reply, answer) = oneshot::channel();
     let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the loop is busy; ask again\n").into_response();
+    let Ok(room) = room.try_acquire_owned() else { return busy() };
     if pages.queries.try_send(reply).is_err() {
         return busy();
     }
     let Ok(Ok(accounts)) = tokio::time::timeout(STATUS_TIMEOUT, answer).await else { return busy() };
     let reconciler = pages.reports.borrow().clone();
     match serde_json::to_string(&StatusPage { accounts, reconciler }) {
-        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(json) => {
+            let text = printable::document(&json, Notation::Json);
+            let body = Bytes::from_owner(Sending { text, _room: room });
+            ([(CONTENT_TYPE, "application/json")], body).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -24,9 +24,13 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
 
+use crate::account::printable::{self, Notation};
 use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
+use crate::manifest;
 use crate::telemetry::{self, LogFormat};
 
 /// How a command ended, as scripts see it.
@@ -125,6 +129,8 @@ enum Command {
 
 /// Runs one command line. Prints its errors once.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    leave_no_core();
+    telemetry::tell_panics();
     let arguments: Vec<_> = arguments.into_iter().collect();
     // `-h` is for whoever looks up a name: environment variables would triple its length.
     let brief = arguments.iter().any(|argument| argument == "-h");
@@ -146,6 +152,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Makes a crash leave no core file, which would hold the secrets.
+fn leave_no_core() {
+    // One byte is too little for any file, and the one limit that Linux respects where cores go to a program as well
+    // (`coredump_pipe` in fs/coredump.c). Where the limit may not be set, whoever forbade it takes care of cores.
+    let most = getrlimit(Resource::Core).maximum.map_or(1, |most| most.min(1));
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(most), maximum: Some(most) });
+}
+
 /// The command line, where an empty environment variable is an unset one.
 pub fn command() -> clap::Command {
     let unset_if_empty = |argument: clap::Arg| {
@@ -161,11 +175,15 @@ fn mut_arguments(command: clap::Command, change: impl Fn(clap::Arg) -> clap::Arg
 
 /// Tells why the arguments cannot be used, or shows the help that was asked for.
 fn misread(mut error: clap::Error) -> Exit {
-    // A URL may have been given with a password in it, and an error is the last place for one.
-    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
-        && value.contains('@')
-    {
-        error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".into()));
+    // What was given stands there; of every other error the argument is one of ours.
+    let given = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => ContextKind::InvalidValue,
+    };
+    if let Some(ContextValue::String(text)) = error.get(given) {
+        let shown = shown(text);
+        error.insert(given, ContextValue::String(shown));
     }
     // If whoever would read it is gone, there is nobody to tell.
     let _ = error.print();
@@ -173,6 +191,16 @@ fn misread(mut error: clap::Error) -> Exit {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
     }
+}
+
+/// The longest value of an option that an error repeats, in characters. Values that are meant are shorter, but for
+/// URLs; Zoho's secrets, which may have been put into the wrong variable, are longer (42 and 70).
+const SHOWN_MAX: usize = 40;
+
+/// A value that was given and cannot be used. A password may be in a URL, and an error is the last place for one.
+fn shown(text: &str) -> String {
+    let may_be_secret = text.chars().count() > SHOWN_MAX || text.contains(['@', '?', '#', '%']);
+    if may_be_secret { "(not shown)".into() } else { printable::escape(text) }
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
@@ -223,6 +251,20 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// A document as JSON, in which nothing steers a terminal.
+fn json(document: &impl Serialize) -> anyhow::Result<String> {
+    Ok(format!("{}\n", printable::document(&serde_json::to_string_pretty(document)?, Notation::Json)))
+}
+
+/// The same as YAML. Where its texts would have to be escaped, it is written as JSON, which is YAML as well.
+fn yaml(document: &impl Serialize) -> anyhow::Result<String> {
+    let text = manifest::to_yaml(document)?;
+    if printable::document(&text, Notation::Yaml) == text {
+        return Ok(text);
+    }
+    Ok(format!("{}\n", printable::document(&serde_json::to_string_pretty(document)?, Notation::Yaml)))
+}
+
 /// Tells of an error on one line of standard error. If nobody listens there, that is no error.
 fn complain(text: &str) {
     tell("error", text);
@@ -237,7 +279,7 @@ fn tell(kind: &str, text: &str) {
     use std::io::Write;
     let mut err = anstream::stderr().lock();
     // If whoever would read it is gone, there is nobody to tell.
-    let _ = writeln!(err, "{kind}: {}", telemetry::escape(text));
+    let _ = writeln!(err, "{kind}: {}", printable::escape(text));
 }
 
 /// `1 account`, `2 accounts`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::account::Field;
+use crate::account::{Field, printable};
 use crate::change::{Change, Outcome};
 use crate::guard::Verdict;
 use crate::ledger::ImposedPause;
@@ -160,7 +160,12 @@ pub struct Report {
 impl Report {
     /// Why the daemon is not ready: the desired state was not read, the ledger cannot be written, or
     /// the credentials were refused.
+    /// One line, whatever the reasons quote.
     pub fn not_ready(&self) -> Option<String> {
+        self.reason_not_ready().map(|why| printable::escape(&why))
+    }
+
+    fn reason_not_ready(&self) -> Option<String> {
         if let Some(error) = &self.ledger_error {
             return Some(format!("the ledger cannot be written: {error}"));
         }

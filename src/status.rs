@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::account::{AccountId, Field, Zuid};
+use crate::account::{AccountId, Field, Zuid, printable};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, DesiredState, Standing};
@@ -254,7 +254,8 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
             return Some(Trouble::new(Stalled, Reason::DuplicateAccount, message));
         }
         Standing::LastGood => {
-            let message = format!("{} is broken; its last good state is kept", desired.source.path);
+            let file = printable::escape(&desired.source.path);
+            let message = format!("{file} is broken; its last good state is kept");
             return Some(Trouble::new(Stalled, Reason::InvalidManifest, message));
         }
         Standing::Current => {}

@@ -1,9 +1,11 @@
 //! Logs: text for a terminal, JSON lines for a collector, always on standard error.
 //!
-//! In: `--log-format` and `--log-level`. Out: the process-wide subscriber.
+//! In: `--log-format` and `--log-level`. Out: the process-wide subscriber, and hook of panics.
 //! Invariants: standard output belongs to what a command prints; control characters of untrusted
-//! text never reach a terminal, in neither format; a reader that went away ends nothing.
+//! text never reach a terminal, in neither format; a panic tells no secret; a reader that went away
+//! ends nothing.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
@@ -11,6 +13,7 @@ use std::time::SystemTime;
 
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use tracing::error;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -18,6 +21,7 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
+use crate::account::printable::{self, Notation};
 use crate::timestamp::Timestamp;
 
 /// How logs are written.
@@ -42,12 +46,15 @@ pub struct InvalidLevel {
 /// The watcher's library warns of each folder that it was told twice is gone. A filter that names it hears it again.
 const QUIETER: &str = "notify=error";
 
+/// How much of a level that cannot be used is repeated, in characters: a filter of a few modules.
+const LEVEL_SHOWN: usize = 200;
+
 /// Starts logging for the life of the process. A second call changes nothing.
 pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
     // A misspelt level would be taken for the name of a module, and everything else be silenced.
     let misspelt = |part: &str| part.is_empty() || !part.contains('=') && part.trim().parse::<LevelFilter>().is_err();
     let filter = EnvFilter::try_new(format!("{QUIETER},{level}")).ok().filter(|_| !level.split(',').any(misspelt));
-    let filter = filter.ok_or_else(|| InvalidLevel { level: level.to_owned() })?;
+    let filter = filter.ok_or_else(|| InvalidLevel { level: printable::cut(level, LEVEL_SHOWN) })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_timer(Millis);
     // A subscriber that is already there (a test's) stays.
     let _ = match format {
@@ -58,6 +65,25 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
         LogFormat::Json => builder.json().flatten_event(true).with_writer(|| Terminal { json: true }).try_init(),
     };
     Ok(())
+}
+
+/// What is told of a panic whose words were made up on the way: they may quote secrets, or what a stranger wrote.
+const WORDS_WITHHELD: &str = "its words are not shown, for they may quote what is secret";
+
+/// From now on a panic is one event of the log, or one line where errors are not logged.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // Words of this type stand in the program's text as they are.
+        let why = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or(WORDS_WITHHELD);
+        let backtrace = Backtrace::capture();
+        let trace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        if tracing::enabled!(tracing::Level::ERROR) {
+            error!(%place, why, backtrace = trace, "this program has a bug and broke down");
+        } else {
+            eprintln!("error: this program has a bug and broke down at {place}: {why}");
+        }
+    }));
 }
 
 /// Moments as the ledger writes them: UTC with milliseconds.
@@ -85,7 +111,7 @@ struct Terminal {
 
 impl std::io::Write for Terminal {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let shown = if self.json && !line.is_ascii() { escape_json(line) } else { Cow::Borrowed(line) };
+        let shown = if self.json { printable_json(line) } else { Cow::Borrowed(line) };
         // Whoever read the log may be gone, and the disk below it full: the work goes on.
         let write = || drop(std::io::stderr().lock().write_all(&shown));
         match BAR.get().filter(|bar| !bar.is_finished()) {
@@ -97,6 +123,14 @@ impl std::io::Write for Terminal {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// A line of JSON in which nothing steers a terminal.
+fn printable_json(line: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(line) {
+        Ok(text) => Cow::Owned(printable::document(text, Notation::Json).into_bytes()),
+        Err(_) => Cow::Borrowed(line),
     }
 }
 
@@ -128,7 +162,7 @@ impl EscapedVisitor<'_> {
             return;
         }
         let gap = if std::mem::take(&mut self.first) { "" } else { " " };
-        let value = escape(value);
+        let value = printable::escape(value);
         self.result = match field.name() {
             "message" => write!(self.writer, "{gap}{value}"),
             name if value.is_empty() || value.contains([' ', '=', '"']) => {
@@ -149,58 +183,9 @@ impl Visit for EscapedVisitor<'_> {
     }
 }
 
-/// `text` without anything that moves a cursor, starts a line, reverses what is read, or cannot be seen.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_deceptive(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
-    }
-    escaped
-}
-
-fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// A line of JSON in which deceptive characters, which stand in its strings only, are escaped as JSON escapes them.
-/// The newline at its end stays, and ASCII's control characters are escaped already.
-fn escape_json(line: &[u8]) -> Cow<'_, [u8]> {
-    let Ok(text) = std::str::from_utf8(line) else { return Cow::Borrowed(line) };
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii() || !is_deceptive(c) {
-            escaped.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // Writing to a String cannot fail.
-            let _ = fmt::Write::write_fmt(&mut escaped, format_args!("\\u{unit:04x}"));
-        }
-    }
-    Cow::Owned(escaped.into_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn untrusted_text_cannot_forge_a_line_or_move_the_cursor() {
-        assert_eq!(escape("a\nb\u{1b}[31m\u{202e}ü"), "a\\nb\\u{1b}[31m\\u{202e}ü");
-    }
-
-    #[test]
-    fn a_line_of_json_says_the_same_without_deceptive_characters() {
-        let text = "ü \u{202e}x\u{85}\u{e0041}\u{1b}";
-        let line = format!("{}\n", serde_json::json!({ "why": text }));
-        let shown = escape_json(line.as_bytes());
-        let shown = std::str::from_utf8(&shown).unwrap();
-        assert_eq!(shown, "{\"why\":\"ü \\u202ex\\u0085\\udb40\\udc41\\u001b\"}\n");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(shown).unwrap()["why"], text);
-    }
 
     #[test]
     fn a_misspelt_level_is_refused() {

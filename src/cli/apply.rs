@@ -8,10 +8,11 @@ use clap::Args;
 use super::engine::{self, Engine};
 use super::plan::HELD_ADVICE;
 use super::{Exit, count, load, note, print, progress};
+use crate::account::printable;
 use crate::config::{Disruptions, Folder, Service, Target};
 use crate::controller::Mode;
 use crate::report::{Summary, Unapplied};
-use crate::{shutdown, telemetry};
+use crate::shutdown;
 
 /// A manifest younger than this is looked at twice, for it may be half-written: the daemon's default debounce.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -63,7 +64,7 @@ impl Apply {
         };
         print(&text(&ended.summary))?;
         if problems > 0 {
-            let (folder, problems) = (folder.desired_state.display(), count(problems, "problem"));
+            let (folder, problems) = (printable::path(&folder.desired_state), count(problems, "problem"));
             note(&format!("{problems} in manifests; what they declare was left as it is; see `validate {folder}`"));
         }
         if let Some(error) = ledger_error {
@@ -112,7 +113,7 @@ fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt
             writeln!(text, "  {change}, {}", change.source)?;
         }
         let why = alike.first().map_or("", |unapplied| &unapplied.why);
-        writeln!(text, "    {}", telemetry::escape(why))?;
+        writeln!(text, "    {}", printable::escape(why))?;
     }
     if changes.len() > LISTED {
         writeln!(text, "  and {} more; see `status`", changes.len() - LISTED)?;

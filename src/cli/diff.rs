@@ -1,14 +1,13 @@
 //! `diff`: what `apply` would change, as unified text. Sends nothing.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use clap::Args;
 use similar::TextDiff;
 
 use super::plan::{Comparison, compare};
 use super::{Exit, count, load, note, print};
-use crate::account::Field;
+use crate::account::{Field, printable};
 use crate::change::{Change, Known};
 use crate::config::{Disruptions, Folder, Target};
 use crate::ledger::Ledger;
@@ -60,6 +59,6 @@ fn unified(changes: &[Change], ledger: &Ledger) -> String {
             }
         }
     }
-    let (old, new) = (format!("ledger/{account} {name}"), format!("{} {name}", Arc::clone(&source.path)));
+    let (old, new) = (format!("ledger/{account} {name}"), format!("{} {name}", printable::escape(&source.path)));
     TextDiff::from_lines(&before, &after).unified_diff().header(&old, &new).to_string()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::complain;
-use crate::account::AuthMode;
+use crate::account::{AuthMode, printable};
 use crate::controller::look;
 use crate::desired::DesiredState;
 use crate::manifest::{self, Parsed, Problem, Rules};
@@ -19,7 +19,7 @@ pub(super) fn batch(folder: &Path, auth: AuthMode, settle: Option<Duration>) -> 
     let rules = Rules { auth };
     let batch = source::load(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))?;
     if let Root::Unknown(why) = &batch.root {
-        bail!("the desired state in {} is unknown: {why}", folder.display());
+        bail!("the desired state in {} is unknown: {why}", printable::path(folder));
     }
     Ok(batch)
 }
@@ -43,7 +43,10 @@ pub(super) fn problems(desired: &DesiredState, folder: &Path) -> Vec<Problem> {
 /// A path within `folder` as it is found from where the program was started.
 pub(super) fn shown_path(folder: &Path, path: &str) -> Arc<str> {
     let shown = folder.join(path);
-    shown.strip_prefix(".").unwrap_or(&shown).to_string_lossy().into()
+    let plain = shown.strip_prefix(".").unwrap_or(&shown).to_string_lossy();
+    // A line that begins with `::` would be an order to some build servers, and one with `-` an option in some shells.
+    let odd = !plain.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '_'));
+    if odd { format!("./{plain}").into() } else { plain.into() }
 }
 
 /// Tells of each problem on a line of standard error.

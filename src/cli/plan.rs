@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, count, load, print};
+use super::{Exit, count, json, load, print, yaml};
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::condition::Reason;
@@ -15,7 +15,7 @@ use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
 use crate::guard::{Guard, Reviewed, review};
 use crate::ledger::{self, Ledger};
-use crate::manifest::{self, Problem};
+use crate::manifest::Problem;
 use crate::plan::{plan, plan_account};
 use crate::status::API_VERSION;
 use crate::timestamp::Timestamp;
@@ -112,8 +112,8 @@ impl Plan {
         let document = Document { api_version: API_VERSION, kind: "Plan", reviewed, problems };
         match self.output {
             Output::Text => print(&text(&comparison))?,
-            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&document)?))?,
-            Output::Yaml => print(&manifest::to_yaml(&document)?)?,
+            Output::Json => print(&json(&document)?)?,
+            Output::Yaml => print(&yaml(&document)?)?,
             Output::Name => print(&names(reviewed))?,
         }
         load::complain_of(problems);

@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::Exit;
 use super::engine::{self, Engine};
+use crate::account::printable;
 use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Rules};
@@ -62,8 +63,8 @@ impl Run {
         let rules = Rules { auth: target.auth.into() };
         let watch =
             source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
-        info!(version = env!("CARGO_PKG_VERSION"), folder = %folder.desired_state.display(),
-            ledger = %target.ledger_file().display(), target = %target.owner()?, "started");
+        info!(version = env!("CARGO_PKG_VERSION"), folder = %printable::path(&folder.desired_state),
+            ledger = %printable::path(&target.ledger_file()), target = %target.owner()?, "started");
         let parse = move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
         let watcher =
             source::watch(folder.desired_state, watch, Arc::new(parse), outside.looks, resync, cancel.clone());

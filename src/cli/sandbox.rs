@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, count, engine, load, note, print};
-use crate::account::{AuthMode, Zoid};
+use crate::account::{AuthMode, Zoid, printable};
 use crate::config::{RateLimitOption, SANDBOX_ZOID, positive};
 use crate::sandbox::{self, Banner, Budget, Script, Seed, World};
 use crate::shutdown;
@@ -87,7 +87,7 @@ impl Sandbox {
         let mut world = World::new(settings);
         if let Some(folder) = &self.accounts {
             if !folder.is_dir() {
-                bail!("--accounts {}: expected a folder of manifests", folder.display());
+                bail!("--accounts {}: expected a folder of manifests", printable::path(folder));
             }
             let desired = load::desired(load::batch(folder, AuthMode::User, None)?);
             let problems = load::problems(&desired, folder);
@@ -106,8 +106,8 @@ impl Sandbox {
             }));
         }
         if let Some(path) = &self.faults {
-            let script = read_script(path).with_context(|| format!("--faults {}", path.display()))?;
-            world.set_faults(Script::parse(&script).with_context(|| format!("--faults {}", path.display()))?);
+            let script = read_script(path).with_context(|| format!("--faults {}", printable::path(path)))?;
+            world.set_faults(Script::parse(&script).with_context(|| format!("--faults {}", printable::path(path)))?);
         }
         Ok(world)
     }

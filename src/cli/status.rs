@@ -3,14 +3,14 @@
 use clap::{Args, ValueEnum};
 use comfy_table::{ColumnConstraint, Table, presets};
 
-use super::{Exit, complain, count, load, note, print};
+use super::{Exit, complain, count, json, load, note, print, yaml};
+use crate::account::printable;
 use crate::clock::Clock;
 use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
 use crate::desired::DesiredState;
 use crate::guard::{Guard, review};
 use crate::ledger::{self, FieldState, Ledger, Owner};
-use crate::manifest;
 use crate::plan::plan;
 use crate::status::{Item, MailAccountList, Standstill, list};
 use crate::timestamp::Timestamp;
@@ -63,6 +63,9 @@ enum Output {
     Name,
 }
 
+/// How much of a name that is no account's is repeated, in characters: as much as a name may have (RFC 1123).
+const NAME_MAX: usize = 253;
+
 impl Status {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let Self { names, folder, target, disruptions, output } = self;
@@ -83,21 +86,25 @@ impl Status {
             Output::Table | Output::Wide if none_found => {}
             Output::Table => print(&table(&all, false, now))?,
             Output::Wide => print(&table(&all, true, now))?,
-            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?,
-            Output::Yaml => print(&manifest::to_yaml(&all)?)?,
-            Output::Name => {
-                print(&all.items.iter().map(|item| format!("{}\n", item.metadata.name)).collect::<String>())?
-            }
+            Output::Json => print(&json(&all)?)?,
+            Output::Yaml => print(&yaml(&all)?)?,
+            Output::Name => print(
+                &all.items
+                    .iter()
+                    .map(|item| format!("{}\n", printable::escape(&item.metadata.name)))
+                    .collect::<String>(),
+            )?,
         }
         let problems = desired.problem_count();
         if problems > 0 {
             note(&format!(
                 "{} in manifests; see `validate {}`",
                 count(problems, "problem"),
-                folder.desired_state.display()
+                printable::path(&folder.desired_state)
             ));
         }
         for name in &missing {
+            let name = printable::cut(name, NAME_MAX);
             complain(&format!("no account is called {name:?}, neither in the manifests nor in the ledger"));
         }
         Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
@@ -139,7 +146,7 @@ fn row(item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
     let Some(ready) = item.status.conditions.first() else { return Vec::new() };
     let is_ready = if ready.status == ConditionStatus::True { "True" } else { "False" };
     let age = age(now.since(ready.last_transition_time));
-    let mut cells = vec![item.metadata.name.to_string(), is_ready.into(), ready.reason.to_string(), age];
+    let mut cells = vec![printable::escape(&item.metadata.name), is_ready.into(), ready.reason.to_string(), age];
     if wide {
         let field = |state: &Option<FieldState>| match state {
             None => "-".to_owned(),
@@ -147,7 +154,7 @@ fn row(item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
             Some(FieldState::InDoubt { .. } | FieldState::Unsettled { .. }) => "in doubt".into(),
         };
         let applied = &item.status.last_applied;
-        let message = crate::telemetry::escape(&ready.message);
+        let message = printable::escape(&ready.message);
         let account = item.spec.account_id.to_string();
         // The revision is where a manifest came from in Git; until it is read, its place is empty.
         cells.extend([account, field(&applied.enabled), field(&applied.active_sync_enabled), "-".into(), message]);

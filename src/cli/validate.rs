@@ -8,7 +8,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, count, load, print};
+use super::{Exit, count, json, load, print};
+use crate::account::printable;
 use crate::config::Auth;
 use crate::controller::look;
 use crate::desired::DesiredState;
@@ -65,7 +66,7 @@ impl Validate {
             Output::Json => {
                 let accounts = desired.managed();
                 let document = Document { api_version: API_VERSION, kind: "Validation", accounts, problems: &problems };
-                format!("{}\n", serde_json::to_string_pretty(&document)?)
+                json(&document)?
             }
             Output::Name => problems.iter().map(|problem| format!("{problem}\n")).collect(),
             Output::Text => text(&desired, &problems, &texts),
@@ -78,7 +79,7 @@ impl Validate {
 /// Reads one folder, or one file. Paths are shown as given, so that an editor or a pipeline finds them.
 fn read(given: &Path, rules: Rules, desired: &mut DesiredState, texts: &mut Texts) -> anyhow::Result<()> {
     if !given.exists() {
-        anyhow::bail!("there is no file or folder {}: check the path", given.display());
+        anyhow::bail!("there is no file or folder {}: check the path", printable::path(given));
     }
     let folder = if given.is_dir() { Some(given) } else { given.parent() };
     let shown = |path: &str| load::shown_path(folder.unwrap_or(given), path);
@@ -88,7 +89,7 @@ fn read(given: &Path, rules: Rules, desired: &mut DesiredState, texts: &mut Text
         (parsed, text)
     })?;
     if let source::Root::Unknown(why) = &batch.root {
-        anyhow::bail!("{}: {why}", given.display());
+        anyhow::bail!("{}: {why}", printable::path(given));
     }
     for (path, found) in batch.files {
         let path = shown(&path);

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::problem::{Problem, printable_path, push_escaped};
+use super::problem::{Problem, printable_path};
+use crate::account::printable::push_escaped;
 
 /// Characters of the line shown before what is wrong; the rest of a long line says little.
 const BEFORE: usize = 60;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::account::printable::push_escaped;
+
 /// The most characters of a file's own text that a problem quotes: a line of an 80-column terminal.
 const MAX_QUOTE: usize = 80;
 
@@ -189,28 +191,10 @@ pub(super) fn escaped(text: &str, most: usize) -> String {
     out
 }
 
-/// Appends `c`, or its escape if a terminal or a log could be misled by it.
-pub(super) fn push_escaped(out: &mut String, c: char) {
-    match c {
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        c if is_deceptive(c) => out.extend(c.escape_unicode()),
-        c => out.push(c),
-    }
-}
-
-/// Whether a character steers a terminal, reorders text, breaks lines, or cannot be seen.
-pub(super) fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::printable::is_deceptive;
 
     #[test]
     fn a_problem_is_one_line_whatever_the_file_held() {

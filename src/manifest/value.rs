@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use super::judge::{Field, Judge, Spot};
 use super::node::Node;
-use super::problem::{ProblemCode, is_deceptive};
+use super::problem::ProblemCode;
+use crate::account::printable::is_deceptive;
 use crate::timestamp::Timestamp;
 
 /// The longest DNS-1123 subdomain (RFC 1123, Kubernetes object names).

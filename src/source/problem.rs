@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
+use crate::account::printable;
 
 /// Why one path could not be read. The last good content of that path, if any, still stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,9 +193,9 @@ pub(super) fn words(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
-/// A path for people: quoted, control characters escaped.
+/// A path for people: quoted, control characters escaped, and no password in it.
 fn shown(path: &Path) -> String {
-    format!("{path:?}")
+    format!("\"{}\"", printable::path(path))
 }
 
 #[cfg(test)]

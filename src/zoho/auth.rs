@@ -3,18 +3,21 @@
 //! In: a function that reads variables. Out: [`Credentials`], as often as asked; files are read
 //! again each time, because secrets are rotated beneath a running program.
 //! Invariants: nothing is guessed between two sources of one secret; an error names the variable
-//! and what to do, never the value; reading is bounded, and a pipe cannot hang it.
+//! and what to do, never the value, nor a path where nothing is, for that may be the secret itself; a file
+//! that everybody can read is no secret; reading is bounded, and a pipe cannot hang it.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{AccessToken, Credentials, RefreshCredentials, UnusableSecret, checked};
+use crate::account::printable::path as shown;
 
 const CLIENT_ID: &str = "ZOHO_MAIL_CLIENT_ID";
 const CLIENT_SECRET: &str = "ZOHO_MAIL_CLIENT_SECRET";
@@ -23,6 +26,10 @@ const ACCESS_TOKEN: &str = "ZOHO_MAIL_ACCESS_TOKEN";
 
 /// The largest file that is read, in bytes. A secret has 4 KiB at most; a larger file is something else.
 const MAX_FILE: u64 = 64 * 1024;
+
+/// What a file's mode may not give: anything to everybody. A group may have it, which is how Kubernetes gives a secret
+/// to a pod with an `fsGroup`.
+const OTHERS: u32 = 0o007;
 
 /// Why there are no credentials. Each says which variable, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +57,19 @@ pub enum CredentialError {
         /// What is wrong with it.
         problem: UnusableSecret,
     },
+    /// There is nothing where the variable points to.
+    #[error(
+        "{variable}_FILE names no file that is there (its value is not shown, for it may be the secret itself; that \
+         would belong into {variable})"
+    )]
+    Missing {
+        /// The variable, without `_FILE`.
+        variable: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file cannot be opened or read.
-    #[error("cannot read {}, which {variable}_FILE names", .path.display())]
+    #[error("cannot read {}, which {variable}_FILE names", shown(path))]
     Unreadable {
         /// The variable, without `_FILE`.
         variable: &'static str,
@@ -60,8 +78,22 @@ pub enum CredentialError {
         /// What the system said.
         source: io::Error,
     },
+    /// Every user of this machine may read the file, or write to it.
+    #[error(
+        "{}, which {variable}_FILE names, is open to every user of this machine (mode {mode:04o}): chmod 600 it, or \
+         mount it with mode 0400 or 0440",
+        shown(path)
+    )]
+    Open {
+        /// The variable, without `_FILE`.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A folder, a pipe or a device: it cannot be read again, or never ends.
-    #[error("{}, which {variable}_FILE names, is not a regular file", .path.display())]
+    #[error("{}, which {variable}_FILE names, is not a regular file", shown(path))]
     NotAFile {
         /// The variable, without `_FILE`.
         variable: &'static str,
@@ -69,7 +101,7 @@ pub enum CredentialError {
         path: PathBuf,
     },
     /// The file is larger than any secret.
-    #[error("{}, which {variable}_FILE names, is larger than {MAX_FILE} bytes", .path.display())]
+    #[error("{}, which {variable}_FILE names, is larger than {MAX_FILE} bytes", shown(path))]
     FileTooLarge {
         /// The variable, without `_FILE`.
         variable: &'static str,
@@ -88,7 +120,7 @@ pub struct CredentialSource {
 }
 
 /// One secret's two variables. An empty variable is an unset one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Slot {
     variable: &'static str,
     value: Option<Result<SecretString, UnusableSecret>>,
@@ -136,6 +168,13 @@ impl CredentialSource {
     }
 }
 
+/// Names the variable alone: the path may be the secret itself.
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.variable)
+    }
+}
+
 impl Slot {
     fn is_set(&self) -> bool {
         self.value.is_some() || self.file.is_some()
@@ -152,7 +191,7 @@ impl Slot {
             (None, Some(path)) => {
                 let text = self.read(path)?;
                 let value = secret(text.expose_secret()).and_then(|value| make(value.expose_secret()));
-                value.map_err(unusable(format!("{}, read from {},", self.variable, path.display())))
+                value.map_err(unusable(format!("{}, read from {},", self.variable, shown(path))))
             }
             (None, None) => Err(CredentialError::Incomplete(vec![self.variable])),
         }
@@ -160,12 +199,21 @@ impl Slot {
 
     fn read(&self, path: &Path) -> Result<SecretString, CredentialError> {
         let variable = self.variable;
-        let unreadable = |source| CredentialError::Unreadable { variable, path: path.to_owned(), source };
+        let unreadable = |source| match path.symlink_metadata() {
+            Ok(_) => CredentialError::Unreadable { variable, path: path.to_owned(), source },
+            Err(_) => CredentialError::Missing { variable, source },
+        };
         // Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-        if !file.metadata().map_err(unreadable)?.is_file() {
+        // Of what a link leads to: the link's own mode means nothing.
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
             return Err(CredentialError::NotAFile { variable, path: path.to_owned() });
+        }
+        let mode = metadata.mode() & 0o7777;
+        if mode & OTHERS != 0 {
+            return Err(CredentialError::Open { variable, path: path.to_owned(), mode });
         }
         let mut bytes = Vec::new();
         let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;

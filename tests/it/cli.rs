@@ -15,7 +15,9 @@ mod sandbox;
 mod status;
 mod validate;
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -92,6 +94,12 @@ impl Place {
         let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file that only its owner can read.
+    pub fn keep(&self, path: &str, text: &str) {
+        self.write(path, text);
+        std::fs::set_permissions(self.path().join(path), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Reads a file.

@@ -16,6 +16,7 @@ mod process;
 mod properties;
 mod readme;
 mod sandbox;
+mod security;
 mod simulation;
 mod tidy;
 mod torture;

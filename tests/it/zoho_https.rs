@@ -70,8 +70,12 @@ struct Https {
 
 impl Https {
     async fn start() -> Self {
-        let names = [NAME.to_owned(), "localhost".to_owned()];
-        let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
+        Self::proved_by(rcgen::CertificateParams::new([NAME.to_owned(), "localhost".to_owned()]).unwrap()).await
+    }
+
+    async fn proved_by(certificate: rcgen::CertificateParams) -> Self {
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let cert = certificate.self_signed(&signing_key).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), cert.pem()).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
@@ -204,6 +208,31 @@ async fn a_server_nobody_vouches_for_gets_no_token() {
     let told = child("a_server_nobody_vouches_for_gets_no_token", &environment).await;
     assert!(told.contains("put: connect retry ServiceUnavailable") && told.contains("certificate"), "{told}");
     assert_eq!(server.memory.seen().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_host_or_another_time_gets_no_token() {
+    if is_child().await {
+        return;
+    }
+    let of = |name: &str| rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    let mut expired = of("localhost");
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let mut early = of("localhost");
+    early.not_before = rcgen::date_time_ymd(4000, 1, 1);
+    for (certificate, why) in [
+        (of(NAME), "not valid for name"),
+        (of("*.localhost"), "not valid for name"),
+        (expired, "expired"),
+        (early, "not valid yet"),
+    ] {
+        let server = Https::proved_by(certificate).await;
+        let target = format!("https://localhost:{}", server.port());
+        let name = "a_certificate_of_another_host_or_another_time_gets_no_token";
+        let told = child(name, &[(TARGET, &*target), ("SSL_CERT_FILE", &server.ca())]).await;
+        assert!(told.contains("put: connect retry ServiceUnavailable") && told.contains(why), "{why}: {told}");
+        assert_eq!(server.memory.seen().len(), 0, "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::account::printable::path as shown;
 use crate::ledger::Owner;
 use crate::ledger::fault::Fault;
 
@@ -18,7 +19,7 @@ pub enum LedgerError {
     /// Another process holds the lock.
     #[error(
         "the ledger {} is in use by another process{}: wait for it or stop it, or give this one a ledger of its own \
-         with --ledger", .path.display(), pid_text(*.pid)
+         with --ledger", shown(.path), pid_text(*.pid)
     )]
     InUse {
         /// The ledger.
@@ -29,7 +30,7 @@ pub enum LedgerError {
     /// The bytes are not what was written.
     #[error(
         "{} is damaged: {what}. It was left as it is. Restore the ledger and its journal from one backup, or move both \
-         aside to start empty: every managed field is then PUT once more", .path.display()
+         aside to start empty: every managed field is then PUT once more", shown(.path)
     )]
     Damaged {
         /// The file: the ledger or its journal.
@@ -40,7 +41,7 @@ pub enum LedgerError {
     /// The bytes are of a later version of this program.
     #[error(
         "{} was written by a newer version of this program ({found}). It was left as it is. Run that version, or a \
-         later one", .path.display()
+         later one", shown(.path)
     )]
     Newer {
         /// The file: the ledger or its journal.
@@ -51,7 +52,7 @@ pub enum LedgerError {
     /// The ledger is somebody else's.
     #[error(
         "{} belongs to {}, but this run is for {}. It was left as it is. Check --zoid and --auth, or give this run a \
-         ledger of its own with --ledger", .path.display(), whose(*.found), whose(*.expected)
+         ledger of its own with --ledger", shown(.path), whose(*.found), whose(*.expected)
     )]
     Foreign {
         /// The file: the ledger or its journal.
@@ -62,7 +63,7 @@ pub enum LedgerError {
         expected: Owner,
     },
     /// The folder the ledger would be in is not there.
-    #[error("there is no folder {} for the ledger {}: create it, or correct --ledger", .folder.display(), .path.display())]
+    #[error("there is no folder {} for the ledger {}: create it, or correct --ledger", shown(.folder), shown(.path))]
     NoFolder {
         /// The ledger.
         path: PathBuf,
@@ -72,7 +73,7 @@ pub enum LedgerError {
     /// New files cannot be made in the ledger's folder, or the ledger's files not be written.
     #[error(
         "the ledger {} cannot be kept, for this process may not write in {}: let it (mode, owner, read-only mount), or \
-         choose another place with --ledger", .path.display(), .folder.display()
+         choose another place with --ledger", shown(.path), shown(.folder)
     )]
     ReadOnly {
         /// The ledger.
@@ -83,13 +84,13 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// The path names something that is not a file.
-    #[error("{} is not a regular file: correct --ledger, or move it aside", .path.display())]
+    #[error("{} is not a regular file: correct --ledger, or move it aside", shown(.path))]
     NotAFile {
         /// What is in the way.
         path: PathBuf,
     },
     /// The disk, a quota or a file size limit is used up.
-    #[error("there is no room to write {}: nothing is sent until there is; free some space, the rest happens by itself", .path.display())]
+    #[error("there is no room to write {}: nothing is sent until there is; free some space, the rest happens by itself", shown(.path))]
     NoRoom {
         /// The file that could not grow.
         path: PathBuf,
@@ -99,7 +100,7 @@ pub enum LedgerError {
     /// The system, or a limit on this process, is short of open files or memory, or the call was interrupted: it passes.
     #[error(
         "cannot {action} {} for the moment: nothing is sent until it can; if it lasts, look at the limit on open files \
-         (ulimit -n, LimitNOFILE=) and at the memory", .path.display()
+         (ulimit -n, LimitNOFILE=) and at the memory", shown(.path)
     )]
     NotNow {
         /// The file or folder.
@@ -110,7 +111,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// The system could not say that written bytes are on the disk, so none of them can be relied on.
-    #[error("{} could not be synced to the disk: look at the disk and the system's log, then start again", .path.display())]
+    #[error("{} could not be synced to the disk: look at the disk and the system's log, then start again", shown(.path))]
     NotDurable {
         /// The file or folder that was to be synced.
         path: PathBuf,
@@ -120,7 +121,7 @@ pub enum LedgerError {
     /// Somebody else wrote to the journal, or took it away, while the lock was held.
     #[error(
         "{} was changed by somebody else while this process had it: {what}. Find out who, and start again",
-        .path.display()
+        shown(.path)
     )]
     Disturbed {
         /// The journal.
@@ -129,7 +130,7 @@ pub enum LedgerError {
         what: String,
     },
     /// Any other error of the file system.
-    #[error("cannot {action} {}: look at the disk and the system's log", .path.display())]
+    #[error("cannot {action} {}: look at the disk and the system's log", shown(.path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -139,7 +140,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// The writer ended earlier, and said why when it did.
-    #[error("the ledger {} is closed since an earlier error", .path.display())]
+    #[error("the ledger {} is closed since an earlier error", shown(.path))]
     Closed {
         /// The ledger.
         path: PathBuf,

@@ -65,6 +65,10 @@ impl Place {
             let Ok(link) = fs::read_link(&target) else { break };
             target = target.parent().unwrap_or(Path::new("")).join(link);
         }
+        // What a link like /dev/stdin leads to may have no path, and is not absent for all that.
+        if fs::metadata(path).is_ok() && fs::symlink_metadata(&target).is_err() {
+            return Err(LedgerError::NotAFile { path: path.to_owned() });
+        }
         let (Some(name), Some(parent)) = (target.file_name(), target.parent()) else {
             return Err(LedgerError::NotAFile { path: path.to_owned() });
         };

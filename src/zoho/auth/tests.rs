@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
@@ -20,6 +21,12 @@ fn error(source: &CredentialSource) -> String {
     let printed = format!("{error} {error:?} {source:?}");
     assert!(!printed.contains("the-"), "{printed}");
     error.to_string()
+}
+
+/// A file that only its owner can read.
+fn keep(path: &Path, bytes: impl AsRef<[u8]>) {
+    std::fs::write(path, bytes).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn refresh() -> Credentials {
@@ -70,14 +77,14 @@ fn a_file_is_read_again_each_time_and_loses_one_line_break() {
     let source = source(&[("ZOHO_MAIL_ACCESS_TOKEN_FILE", path.to_str().unwrap())]);
     for (text, expected) in [("the-first", "the-first"), ("the-second\n", "the-second"), ("the-third\r\n", "the-third")]
     {
-        std::fs::write(&path, text).unwrap();
+        keep(&path, text);
         assert_eq!(source.load().unwrap(), token(expected));
     }
     for text in ["", "\n", "the-token\n\n", "the-token\nthe-rest", "the-\u{feff}"] {
-        std::fs::write(&path, text).unwrap();
+        keep(&path, text);
         assert!(error(&source).contains("/token, "), "{text:?}");
     }
-    std::fs::write(&path, b"the-\xff").unwrap();
+    keep(&path, b"the-\xff");
     assert!(error(&source).contains("outside ASCII"));
 }
 
@@ -85,7 +92,7 @@ fn a_file_is_read_again_each_time_and_loses_one_line_break() {
 fn a_file_and_variables_mix() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
-    std::fs::write(&path, "the-secret\n").unwrap();
+    keep(&path, "the-secret\n");
     let source = with(&[(CLIENT_SECRET, ""), ("ZOHO_MAIL_CLIENT_SECRET_FILE", path.to_str().unwrap())]);
     assert_eq!(source.load().unwrap(), refresh());
 }
@@ -97,7 +104,7 @@ fn what_is_no_small_regular_file_is_refused_at_once() {
         let path = folder.path().join(name);
         source(&[("ZOHO_MAIL_ACCESS_TOKEN_FILE", path.to_str().unwrap())]).load().unwrap_err()
     };
-    std::fs::write(folder.path().join("large"), vec![b'a'; MAX_FILE as usize + 1]).unwrap();
+    keep(&folder.path().join("large"), vec![b'a'; MAX_FILE as usize + 1]);
     std::fs::create_dir(folder.path().join("folder")).unwrap();
     let (mode, kind) = (rustix::fs::Mode::RUSR, rustix::fs::FileType::Fifo);
     rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("pipe"), kind, mode, 0).unwrap();
@@ -106,6 +113,55 @@ fn what_is_no_small_regular_file_is_refused_at_once() {
     assert!(matches!(of("folder"), CredentialError::NotAFile { .. }));
     assert!(matches!(of("pipe"), CredentialError::NotAFile { .. }));
     let missing = of("missing");
-    assert!(missing.to_string().ends_with("/missing, which ZOHO_MAIL_ACCESS_TOKEN_FILE names"), "{missing}");
     assert!(missing.source().is_some() && !missing.to_string().contains("os error"), "{missing}");
+}
+
+#[test]
+fn what_is_in_the_place_of_a_path_is_not_shown_unless_something_is_there() {
+    let named = |value: &str| error(&source(&[("ZOHO_MAIL_ACCESS_TOKEN_FILE", value)]));
+    for value in ["the-token", "1000.the-token/x", "/the-token", "./the-token", "the-\u{1b}[2J", &"the-".repeat(5000)] {
+        assert_eq!(
+            named(value),
+            "ZOHO_MAIL_ACCESS_TOKEN_FILE names no file that is there (its value is not shown, for it may be the secret \
+             itself; that would belong into ZOHO_MAIL_ACCESS_TOKEN)"
+        );
+    }
+    assert!(named("/etc/").starts_with("/etc/, which ZOHO_MAIL_ACCESS_TOKEN_FILE names, is not a regular file"));
+}
+
+#[test]
+fn a_file_that_everybody_can_read_is_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "the-token").unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("token", &link).unwrap();
+    for (mode, fits) in [
+        (0o600, true),
+        (0o400, true),
+        (0o440, true),
+        (0o640, true),
+        (0o660, true),
+        (0o644, false),
+        (0o444, false),
+        (0o604, false),
+        (0o602, false),
+        (0o601, false),
+    ] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for path in [&path, &link] {
+            let source = source(&[("ZOHO_MAIL_ACCESS_TOKEN_FILE", path.to_str().unwrap())]);
+            match source.load() {
+                Ok(found) => assert!(fits && found == token("the-token"), "{mode:o}"),
+                Err(error) => {
+                    let (path, told) = (path.display(), error.to_string());
+                    let expected = format!(
+                        "{path}, which ZOHO_MAIL_ACCESS_TOKEN_FILE names, is open to every user of this machine (mode \
+                         {mode:04o}): chmod 600 it, or mount it with mode 0400 or 0440"
+                    );
+                    assert!(!fits && told == expected, "{mode:o}: {told}");
+                }
+            }
+        }
+    }
 }

@@ -21,7 +21,7 @@ fn missing_partial_and_contradicting_credentials_are_usage_errors() {
         "ACCESS_TOKEN_FILE=empty",
     ] {
         let mut place = Place::with_alice();
-        place.write("empty", "");
+        place.keep("empty", "");
         for (name, value) in set.split(' ').filter_map(|pair| pair.split_once('=')) {
             place.set(&format!("ZOHO_MAIL_{name}"), value);
         }
@@ -45,7 +45,7 @@ fn missing_partial_and_contradicting_credentials_are_usage_errors() {
     CLIENT_ID=a CLIENT_ID_FILE=f CLIENT_SECRET=b REFRESH_TOKEN=c
     error: ZOHO_MAIL_CLIENT_ID and ZOHO_MAIL_CLIENT_ID_FILE are both set: unset one of them
     ACCESS_TOKEN_FILE=missing
-    error: cannot read missing, which ZOHO_MAIL_ACCESS_TOKEN_FILE names: No such file or directory (os error 2)
+    error: ZOHO_MAIL_ACCESS_TOKEN_FILE names no file that is there (its value is not shown, for it may be the secret itself; that would belong into ZOHO_MAIL_ACCESS_TOKEN): No such file or directory (os error 2)
     ACCESS_TOKEN=hunter2é
     error: the value of ZOHO_MAIL_ACCESS_TOKEN has a space, a line break, a quotation mark or a character outside ASCII in it: only the secret itself may be there
     ACCESS_TOKEN_FILE=empty
@@ -59,7 +59,7 @@ fn secrets_from_files_work_and_a_newline_at_the_end_is_no_part_of_them() {
     service.serve(&mut place);
     for name in ["CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN"] {
         place.set(&format!("ZOHO_MAIL_{name}"), "").set(&format!("ZOHO_MAIL_{name}_FILE"), &format!("secrets/{name}"));
-        place.write(&format!("secrets/{name}"), "sandbox\n");
+        place.keep(&format!("secrets/{name}"), "sandbox\n");
     }
     assert_eq!(place.ok("apply"), "2 planned = 2 applied + 0 held + 0 failed + 0 in doubt\n");
 }

@@ -1,0 +1,55 @@
+//! Promises that the sources keep by themselves: no unsafe code, no other program started, no file made but for its owner.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.clone(), fs::read_to_string(path).unwrap()));
+        }
+    }
+    found
+}
+
+/// Every line of the program, but for tests, that has one of `words`.
+fn lines_with(words: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let all = sources(&root);
+    assert!(all.len() > 50, "the sources are where they always were");
+    let program = all.iter().filter(|(path, _)| !path.ends_with("tests.rs"));
+    let found = program.flat_map(|(path, text)| {
+        let code = text.lines().take_while(|line| *line != "mod tests {");
+        let told = code.filter(|line| words.iter().any(|word| line.contains(word)));
+        told.map(|line| format!("{}: {}", path.strip_prefix(&root).unwrap().display(), line.trim()))
+    });
+    found.collect()
+}
+
+#[test]
+fn unsafe_code_is_forbidden_and_nobody_allows_it() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    // `forbid`, which no attribute can take back, and not `deny`.
+    let lints = manifest.split("[lints.rust]").nth(1).unwrap().split("\n[").next().unwrap();
+    assert!(lints.lines().any(|line| line == "unsafe_code = \"forbid\""), "{lints}");
+    assert_eq!(lines_with(&["unsafe ", "unsafe_code"]), [""; 0]);
+}
+
+#[test]
+fn no_other_program_is_ever_started() {
+    assert_eq!(lines_with(&["Command::new(", "process::Command", "posix_spawn", "execve", "fork("]), [""; 0]);
+}
+
+#[test]
+fn files_are_made_in_one_place_which_gives_them_to_their_owner() {
+    let makes =
+        ["File::create", "fs::write(", ".create(true)", ".create_new(true)", "tempfile", "NamedTempFile", "create_dir"];
+    let found = lines_with(&makes);
+    let elsewhere: Vec<_> = found.iter().filter(|line| !line.starts_with("ledger/file/place.rs: ")).collect();
+    assert!(found.len() > 2 && elsewhere.is_empty(), "{elsewhere:#?}");
+    assert_eq!(lines_with(&["temp_dir", "\"/tmp", "tempfile()"]), [""; 0], "nothing lies where others can guess it");
+    assert_eq!(lines_with(&["umask", "set_permissions", "chmod("]), [""; 0], "a mode is right from the start");
+}
