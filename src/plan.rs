@@ -121,7 +121,7 @@ pub fn plan(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Plan {
 mod tests {
     use super::*;
     use crate::account::{MailAccountSpec, SourceRef, Suspend};
-    use crate::ledger::{Owner, Record};
+    use crate::ledger::{FieldState, Owner, Record};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -185,6 +185,20 @@ mod tests {
         check(&sync_off, [(E, InDoubt), (A, Applied(false))], "");
         check(&sync_off, [(E, Absent), (A, Applied(true))], "activeSyncEnabled true -> false");
         check(&sync_off, [(E, Absent), (A, InDoubt)], "activeSyncEnabled (in doubt) -> false");
+    }
+
+    #[test]
+    fn what_may_be_undone_by_an_earlier_put_is_planned_for_when_it_cannot_any_more() {
+        let until = Timestamp::from_millis(2_000_000);
+        let mut ledger = ledger([(E, InDoubt), (A, Absent)]);
+        let row = ledger.accounts.get_mut(&id()).unwrap();
+        let source = SourceRef { path: "alice.yaml".into(), line: 1 };
+        row.enabled = Some(FieldState::Unsettled { value: true, applied_at: NOW, source, until });
+        let moment =
+            |enabled, now| planned(&spec(Some(enabled), None), Standing::Current, Some(row), now).changes[0].not_before;
+        assert_eq!(moment(true, NOW), Some(until));
+        assert_eq!(moment(true, until), None);
+        assert_eq!(moment(false, NOW), None, "what is wanted now does not wait");
     }
 
     #[test]

@@ -274,6 +274,18 @@ mod tests {
     }
 
     #[test]
+    fn a_deferred_account_is_ready_again_then_or_after_an_edit() {
+        let mut queue = WorkQueue::default();
+        queue.add(id(1), Grant, at(0));
+        queue.defer(id(1), at(60));
+        assert_eq!((queue.peek(at(59)), queue.next_due(), queue.depth()), (None, Some(at(60)), 1));
+        assert_eq!(queue.peek(at(60)), Some(id(1)));
+        queue.defer(id(1), at(120));
+        queue.add(id(1), Revocation, at(61));
+        assert_eq!(order(&mut queue, at(61)), [1]);
+    }
+
+    #[test]
     fn an_edit_during_a_failing_attempt_is_tried_at_once() {
         let mut queue = WorkQueue::default();
         queue.add(id(1), Grant, at(0));

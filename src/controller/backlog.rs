@@ -212,6 +212,30 @@ mod tests {
     use super::*;
     use crate::account::SourceRef;
     use crate::change::Known;
+    use crate::condition::{Condition, ConditionStatus};
+    use crate::ledger::{Owner, Record};
+
+    #[test]
+    fn after_a_restart_a_rejected_active_sync_hides_no_disruption_of_the_mailbox() {
+        let account = AccountId::new(1).unwrap();
+        let stalled = |reason| {
+            let mut ledger = Ledger::new(Owner::User);
+            let (at, name, field, lands_by) = (Timestamp::from_millis(0), "a".into(), Field::ActiveSyncEnabled, None);
+            ledger.apply(Record::Intent { at, account, name, zuid: None, field, to: true, spec_hash: 1, lands_by });
+            let condition = Condition {
+                kind: ConditionType::Stalled,
+                status: ConditionStatus::True,
+                reason,
+                message: "no".into(),
+                last_transition_time: at,
+                observed_generation: 1,
+            };
+            ledger.apply(Record::Conditions { account, conditions: vec![condition] });
+            Field::ALL.map(|field| Backlog::restore(&ledger).stalled[&account].has(field))
+        };
+        assert_eq!(stalled(Reason::Rejected), [false, true]);
+        assert_eq!(stalled(Reason::AccountNotFound), [true, true]);
+    }
 
     #[test]
     fn an_account_is_held_no_longer_once_it_loses_nothing() {

@@ -91,3 +91,86 @@ impl<'de> Deserialize<'de> for Strays {
         Ok(strays)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{account, after, at, owner, source};
+    use super::super::{FieldState, Ledger, Record};
+    use super::*;
+    use crate::change::Known;
+
+    const FIELD: Field = Field::Enabled;
+
+    /// A PUT is begun, and may land for 100 seconds.
+    fn begins(seconds: u64, to: bool) -> Record {
+        Record::Intent {
+            at: at(seconds),
+            account: account(1),
+            name: "a".into(),
+            zuid: None,
+            field: FIELD,
+            to,
+            spec_hash: 1,
+            lands_by: Some(at(seconds + 100)),
+        }
+    }
+
+    fn applied(seconds: u64, value: bool) -> Record {
+        Record::Applied { at: at(seconds), account: account(1), field: FIELD, value, source: source() }
+    }
+
+    fn not_applied(restore: Option<FieldState>) -> Record {
+        Record::NotApplied { account: account(1), field: FIELD, restore, disruption: None }
+    }
+
+    /// What is known in the end, and until when the acknowledged value may be undone.
+    fn check(records: &[Record], known: Known, until: Option<u64>) {
+        let ledger = after(Ledger::new(owner()), records);
+        let state = ledger.accounts[&account(1)].field(FIELD).unwrap();
+        let unsettled = [false, true].into_iter().find_map(|value| state.unsettled_until(value));
+        assert_eq!((ledger.known(account(1), FIELD), unsettled), (known, until.map(at)), "{records:#?}");
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_in_doubt_while_an_earlier_put_of_the_other_value_may_land() {
+        // Nothing contradicts it: it is known at once, as it always was.
+        check(&[begins(0, true), applied(1, true)], Known::Applied(true), None);
+        check(&[begins(0, true), begins(40, true), applied(41, true)], Known::Applied(true), None);
+        // The end of a PUT of false is not known; true is acknowledged.
+        let reverted = [begins(0, false), begins(40, true), applied(41, true)];
+        check(&reverted, Known::InDoubt, Some(100));
+        // Acknowledged again by a PUT that was begun too early, and by one that was not.
+        check(&[&reverted[..], &[begins(99, true), applied(200, true)]].concat(), Known::InDoubt, Some(100));
+        check(&[&reverted[..], &[begins(100, true), applied(101, true)]].concat(), Known::Applied(true), None);
+        // It is what is wanted again: what is still out does no harm.
+        check(&[&reverted[..], &[begins(50, false), applied(51, false)]].concat(), Known::Applied(false), None);
+        // It never took effect: what was out before is out still.
+        let unsettled = after(Ledger::new(owner()), &reverted).accounts[&account(1)].enabled.clone();
+        check(&[&reverted[..], &[begins(50, false), not_applied(unsettled)]].concat(), Known::InDoubt, Some(100));
+        // The same value as the acknowledged one, until the other is wanted.
+        let repeated = [begins(0, true), begins(40, true), applied(41, true), begins(50, false), applied(51, false)];
+        check(&repeated, Known::InDoubt, Some(100));
+    }
+
+    #[test]
+    fn a_disruption_counts_until_nothing_that_takes_away_can_land_any_more() {
+        let last = |records: &[Record]| after(Ledger::new(owner()), records).disruptions.get(&account(1)).copied();
+        assert_eq!(last(&[begins(0, false)]), Some(at(100)), "it may act until then");
+        assert_eq!(last(&[begins(0, false), applied(7, false)]), Some(at(7)));
+        assert_eq!(last(&[begins(0, false), begins(40, false), applied(41, false)]), Some(at(100)));
+        assert_eq!(last(&[begins(0, false), begins(40, true), applied(41, true)]), Some(at(100)));
+        assert_eq!(last(&[begins(0, true), begins(40, false), applied(41, false)]), Some(at(41)));
+    }
+
+    #[test]
+    fn a_ledger_that_does_not_say_what_was_sent_or_for_how_long_means_either_value_and_the_longest_time() {
+        let old: FieldState = serde_json::from_str(r#"{"inDoubt":true,"since":"2025-11-21T19:23:20Z"}"#).unwrap();
+        let lands_by = at(0) + LANDING_UNSAID;
+        assert_eq!(old, FieldState::InDoubt { since: at(0), to: None, lands_by });
+        let mut ledger = after(Ledger::new(owner()), &[begins(0, true), not_applied(Some(old))]);
+        ledger.apply(begins(40, true));
+        for value in [false, true] {
+            assert_eq!(ledger.strays.until(account(1), FIELD, value), Some(lands_by));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::account::{AccountId, Field};
+use crate::condition::{Condition, ConditionStatus};
 use crate::ledger::{Owner, Record};
 
 fn ms(millis: u64) -> Timestamp {
@@ -35,6 +36,30 @@ fn record(account: u64, at: Timestamp) -> Record {
         to: true,
         spec_hash: 0,
         lands_by: None,
+    }
+}
+
+#[test]
+fn a_restart_asks_a_service_in_trouble_with_one_probe() {
+    let told = |kind| Condition {
+        kind,
+        status: ConditionStatus::True,
+        reason: Reason::ServiceUnavailable,
+        message: "no answer".into(),
+        last_transition_time: ms(0),
+        observed_generation: 1,
+    };
+    for (kind, second) in
+        [(ConditionType::Reconciling, Admission::AfterAnother(Wait::Probe)), (ConditionType::Stalled, Admission::Now)]
+    {
+        let mut ledger = empty();
+        let account = AccountId::new(1).unwrap();
+        ledger.apply(record(0, ms(0)));
+        ledger.apply(Record::Conditions { account, conditions: vec![told(kind)] });
+        let mut throttle = Throttle::restore(None, Duration::from_millis(300), &ledger, ms(1000));
+        assert_eq!(throttle.admit_put(ms(1000)), Admission::Now);
+        throttle.begin_put();
+        assert_eq!(throttle.admit_put(ms(1000)), second, "{kind:?}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 use zoho_mail_reconciler::account::Field;
+use zoho_mail_reconciler::change::Known;
 
 use super::process::{Process, Rig, account, strace_works, wait_for};
 
@@ -89,9 +90,15 @@ fn whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now() {
     rig.declare(0, true, true);
     rig.script(r#"{"faults": []}"#);
     let before = rig.world().requests_total();
-    assert!(rig.apply().status.success());
+    let mut process = rig.begin(rig.writing("apply"));
+    let waits = || process.said().contains("an earlier PUT of the other value may still take effect");
+    wait_for("the acknowledgement", || waits().then_some(()));
     assert!(rig.world().account(account(0)).unwrap().mailbox_enabled, "the world is as desired now");
     assert_eq!(rig.puts(before), [(account(0), Field::Enabled)], "by one PUT of what was in doubt");
+    // The killed PUT may land yet; a pass that is not told to end waits until it cannot any more.
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().code(), Some(1), "it is in doubt still: {}", process.said());
+    assert_eq!(rig.read_ledger().unwrap().known(account(0), Field::Enabled), Known::InDoubt);
 }
 
 /// Waits until the process has sent something new, or says that it waits for `why`; whether it waits.

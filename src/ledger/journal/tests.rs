@@ -160,6 +160,22 @@ fn a_changed_byte_is_refused_unless_it_is_in_the_last_line() {
 }
 
 #[test]
+fn a_hole_of_one_byte_is_what_a_power_cut_leaves_of_a_group_that_begins_with_a_sectors_last_byte() {
+    let named = |length: usize| {
+        let mut records = puts(3);
+        if let Record::Intent { name, .. } = &mut records[0] {
+            *name = "n".repeat(length).into();
+        }
+        journal(&records, &[2, 4], 0)
+    };
+    let fits = |journal: &Journal| journal.last_group % 512 == 511;
+    let Journal { mut bytes, last_group, .. } = (0..512).map(named).find(fits).unwrap();
+    bytes[last_group] = 0;
+    let replayed = replay(&bytes, Some(empty())).unwrap();
+    assert_eq!((replayed.good_len, replayed.ledger.unwrap().serial), (last_group, 2));
+}
+
+#[test]
 fn zeros_where_something_was_acknowledged_are_damage() {
     let records = puts(20);
     let Journal { mut bytes, last_group, .. } = journal(&records, &[38, 1], 0);

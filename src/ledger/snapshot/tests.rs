@@ -30,21 +30,26 @@ fn a_document_is_one_account_a_line_with_its_checksum_last() {
         intent(1, Field::ActiveSyncEnabled, true),
         Record::TokenRequest { at: at(3) },
         Record::Pause { pause },
+        intent(3, Field::Enabled, false),
+        intent(3, Field::Enabled, true),
+        applied(3, Field::Enabled, true),
     ];
     insta::assert_snapshot!(text(&after(Ledger::new(owner()), &records)), @r#"
     {
      "apiVersion":"zoho-mail-reconciler/v1",
      "kind":"Ledger",
      "zoid":"12345678",
-     "serial":5,
+     "serial":8,
      "accounts":{
-      "2560636000000008001":{"name":"account-1","zuid":"1111111","activeSyncEnabled":{"inDoubt":true,"since":"2025-11-21T19:23:21.000Z"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]},
-      "2560636000000008002":{"name":"account-2","zuid":"1111111","enabled":{"value":false,"appliedAt":"2025-11-21T19:23:23.000Z","source":"sales/alice.yaml:1"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]}},
-     "requests":["2025-11-21T19:23:22.000Z","2025-11-21T19:23:21.000Z","2025-11-21T19:23:23.000Z"],
+      "2560636000000008001":{"name":"account-1","zuid":"1111111","activeSyncEnabled":{"inDoubt":true,"since":"2025-11-21T19:23:21.000Z","to":true,"landsBy":"2025-11-21T19:27:21.000Z"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]},
+      "2560636000000008002":{"name":"account-2","zuid":"1111111","enabled":{"value":false,"appliedAt":"2025-11-21T19:23:23.000Z","source":"sales/alice.yaml:1"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]},
+      "2560636000000008003":{"name":"account-3","zuid":"1111111","enabled":{"value":true,"appliedAt":"2025-11-21T19:23:24.000Z","source":"sales/alice.yaml:1","inDoubt":true,"until":"2025-11-21T19:27:23.000Z"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]}},
+     "requests":["2025-11-21T19:23:22.000Z","2025-11-21T19:23:21.000Z","2025-11-21T19:23:23.000Z","2025-11-21T19:23:23.000Z","2025-11-21T19:23:23.000Z"],
      "tokenRequests":["2025-11-21T19:23:23.000Z"],
-     "disruptions":{"2560636000000008002":"2025-11-21T19:23:23.000Z"},
+     "disruptions":{"2560636000000008002":"2025-11-21T19:23:23.000Z","2560636000000008003":"2025-11-21T19:27:23.000Z"},
+     "strays":[{"account":"2560636000000008003","field":"enabled","to":false,"landsBy":"2025-11-21T19:27:23.000Z"}],
      "pause":{"until":"2025-11-21T19:38:20.000Z","reason":"Throttled"},
-     "crc32":"203d7a42"}
+     "crc32":"c802aa0f"}
     "#);
 }
 

@@ -208,6 +208,29 @@ fn what_is_in_doubt_is_planned_whatever_is_wanted() {
 }
 
 #[test]
+fn what_an_earlier_put_may_undo_is_planned_for_when_it_cannot_any_more() {
+    let (mut place, service) = (Place::with_alice(), Service::start());
+    service.serve(&mut place);
+    let field = r#"{"value":true,"appliedAt":"2998-01-01T00:00:00Z","source":"sales/alice.yaml:1","inDoubt":true,"until":"2999-01-01T00:00:00Z"}"#;
+    place.write(
+        "ledger.json",
+        &format!(
+            r#"{{"apiVersion":"zoho-mail-reconciler/v1","kind":"Ledger","zoid":"12345678","serial":1,"accounts":
+                {{"2560636000000008002":{{"name":"alice","zuid":"1111111","enabled":{field}}}}}}}"#
+        ),
+    );
+    insta::assert_snapshot!(place.ok("plan") + &place.ok("status -o wide"), @"
+    # alice (2560636000000008002), sales/alice.yaml:1
+      + enabled           (in doubt) -> true (not before TIME)
+      - activeSyncEnabled (unknown) -> false
+
+    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held.
+    NAME    READY   STATUS    AGE   ACCOUNT               ENABLED    ACTIVESYNC   REVISION   MESSAGE
+    alice   False   InDoubt   0s    2560636000000008002   in doubt   -            -          enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
+    ");
+}
+
+#[test]
 fn a_folder_that_says_nothing_is_never_a_plan_to_do_nothing() {
     let place = Place::new();
     for command in ["plan --sandbox", "diff --sandbox", "apply --sandbox", "status --sandbox"] {

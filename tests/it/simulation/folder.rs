@@ -2,7 +2,7 @@
 //!
 //! In: chance. Out: batches as the watcher sends them, and what is wanted by all manifests together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub struct Folder {
     files: BTreeMap<usize, String>,
     /// The files before the last edit.
     before: BTreeMap<usize, String>,
+    /// What was read before: most files stay as they are.
+    parsed: HashMap<(usize, String), Parsed>,
     /// A file that is being written, and what it will be.
     unfinished: Option<(usize, String)>,
     desired: DesiredState,
@@ -114,7 +116,8 @@ impl Folder {
             files.remove(&chance.usize(0..FILES));
         }
         let desired = DesiredState::new();
-        Self { before: files.clone(), files, unfinished: None, desired, lies: false, wanted: Default::default() }
+        let (before, parsed) = (files.clone(), HashMap::new());
+        Self { files, before, parsed, unfinished: None, desired, lies: false, wanted: Default::default() }
     }
 
     /// What a process reads first, or at a resync: everything.
@@ -212,8 +215,13 @@ impl Folder {
         }
     }
 
-    fn looks(&self, files: Vec<usize>) -> Vec<(Arc<str>, Look<Parsed>)> {
-        let found = |file| self.files.get(&file).map_or(Look::Gone, |text| Look::Read(parsed(file, text)));
+    fn looks(&mut self, files: Vec<usize>) -> Vec<(Arc<str>, Look<Parsed>)> {
+        let Self { files: texts, parsed: known, .. } = self;
+        let mut found = |file| {
+            let Some(text) = texts.get(&file) else { return Look::Gone };
+            let read = known.entry((file, text.clone())).or_insert_with(|| parsed(file, text));
+            Look::Read(read.clone())
+        };
         files.into_iter().map(|file| (path(file), found(file))).collect()
     }
 

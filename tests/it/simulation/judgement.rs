@@ -83,5 +83,8 @@ impl Simulation {
                 format!("a restart with nothing to do sent {sent} requests"),
             );
         }
+        drop(universe);
+        // Whatever could still land has landed.
+        self.compare();
     }
 }

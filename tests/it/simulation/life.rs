@@ -15,8 +15,9 @@ use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{Client, CredentialSource, Principal};
 
 use super::disk::{Crash, Disk, MemoryJournal};
-use super::fuse::never_spins;
+use super::fuse::unless_it_spins;
 use super::outside::Outside;
+use super::proofs::Rule;
 use super::service::{Network, Wire};
 use super::{Simulation, Universe, lock_at};
 
@@ -89,11 +90,15 @@ impl Simulation {
         let mut outside = Outside { universe, folder, clock, reports, looks: looks.0, stops: stops.0 };
         let ended = tokio::select! {
             biased;
-            ended = fuse.guard(never_spins(controller.run(inputs), clock)) => Some(ended),
+            ended = fuse.guard(unless_it_spins(controller.run(inputs), clock)) => Some(ended),
             () = outside.happen(mode, story) => None,
             () = fuse.blown() => None,
         };
-        (clock.now(), self.end(ended.map(|ended| ended.summary), clock.now()))
+        let now = clock.now();
+        if ended.as_ref().is_some_and(Option::is_none) {
+            lock_at(&self.universe, now).proofs.violate(Rule::Alive, now, "the conductor spins".into());
+        }
+        (now, self.end(ended.flatten().map(|ended| ended.summary), now))
     }
 
     /// The process is no more: in order, with its summary, or not.

@@ -17,6 +17,7 @@ use zoho_mail_reconciler::source::Batch;
 use super::folder::Folder;
 use super::life::Story;
 use super::proofs::Rule;
+use super::service::LANDING;
 use super::{DISRUPTION_WINDOW, Shared, lock};
 
 /// How often everything is read again.
@@ -52,11 +53,11 @@ impl Outside<'_> {
                 self.stop().await;
             }
             Story::Idle => {
-                for _ in 0..2 {
-                    sleep(RESYNC).await;
-                    let again = self.folder.read_all(false);
-                    self.look(again, "resyncs").await;
-                }
+                // Longer than anything that nobody waits for can take to land.
+                sleep(LANDING + Duration::from_secs(20)).await;
+                let again = self.folder.read_all(false);
+                self.look(again, "resyncs").await;
+                sleep(Duration::from_secs(5)).await;
                 self.stop().await;
             }
         }
@@ -76,7 +77,7 @@ impl Outside<'_> {
         for _ in 0..steps {
             let (pause, what) = {
                 let chance = &mut lock(&self.universe).chance;
-                let upto = [20, 1_000, 10_000, 60_000, 400_000][chance.usize(0..5)];
+                let upto = [20, 1_000, 10_000, 60_000, 300_000][chance.usize(0..5)];
                 (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..16))
             };
             sleep(pause).await;

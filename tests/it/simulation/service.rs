@@ -20,7 +20,7 @@ use super::folder::account;
 use super::{REQUEST_TIMEOUT, Shared, Universe, lock_at};
 
 /// How long after its sender gave up a request may still come to the service: what the ledger counts on.
-const LANDING: Duration = Duration::from_secs(180);
+pub const LANDING: Duration = Duration::from_secs(180);
 
 /// What is under way.
 #[derive(Default)]
