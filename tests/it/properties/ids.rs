@@ -24,9 +24,12 @@ fn any_id() -> impl Strategy<Value = u64> {
     ]
 }
 
-fn manifest(account: &str, zuid: &str) -> Parsed {
+/// The same to YAML, and read in different ways: as it stands, or by way of a parser that knows places.
+const LAYOUTS: [&str; 2] = ["metadata:\n  name: a", "metadata: {name: a}"];
+
+fn manifest(layout: &str, account: &str, zuid: &str) -> Parsed {
     let text = format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a}}\nspec:\n  accountId: {account}\n  \
+        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\n{layout}\nspec:\n  accountId: {account}\n  \
          zuid: {zuid}\n  enabled: true\n  activeSyncEnabled: false\n"
     );
     parse(&"a.yaml".into(), text.as_bytes(), Rules { auth: AuthMode::Admin })
@@ -59,8 +62,9 @@ proptest! {
     #[test]
     fn an_id_keeps_all_its_digits_from_the_manifest_to_the_wire_and_the_ledger_and_back(
         (account, zuid, zoid) in (any_id(), any_id(), any_id()), style in any_style(),
+        layout in prop::sample::select(LAYOUTS.to_vec()),
     ) {
-        let parsed = manifest(&style(account), &style(zuid));
+        let parsed = manifest(layout, &style(account), &style(zuid));
         prop_assert_eq!(&parsed.problems, &[]);
         let spec = parsed.documents[0].spec.clone();
         prop_assert_eq!((spec.account_id.get(), spec.zuid.unwrap().get()), (account, zuid));
@@ -92,14 +96,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_plain_digits_within_a_long_is_refused_and_never_rounded(account in any_id()) {
+    fn what_is_not_plain_digits_within_a_long_is_refused_and_never_rounded(
+        account in any_id(), layout in prop::sample::select(LAYOUTS.to_vec()),
+    ) {
         for text in spoilt(account) {
-            let beyond = manifest(&text, "1");
-            prop_assert!(beyond.documents.is_empty() && !beyond.problems.is_empty(), "{text}");
-        }
-        for quote in ['"', '\''] {
-            let quoted = spoilt(account).map(|text| format!("{quote}{text}{quote}"));
-            prop_assert!(quoted.iter().all(|text| manifest(text, "1").documents.is_empty()), "{quoted:?}");
+            for text in [format!("'{text}'"), format!("\"{text}\""), text] {
+                let parsed = manifest(layout, &text, "1");
+                prop_assert!(parsed.documents.is_empty() && !parsed.problems.is_empty(), "{text}");
+            }
         }
     }
 }

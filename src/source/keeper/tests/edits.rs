@@ -13,6 +13,8 @@ use crate::manifest::{Problem, Rules, parse};
 
 const PATHS: [&str; 4] = ["a.yaml", "b.yaml", "sub/c.yaml", "sub/d.yaml"];
 
+const BUSY: &str = "busy.yaml";
+
 #[derive(Clone, Debug)]
 pub(super) enum Edit {
     Write(usize, String),
@@ -26,6 +28,8 @@ pub(super) enum Edit {
     Back,
     /// Everything is looked at, as after lost events.
     Resync,
+    /// From now on a file is written again and again without an event; or no more.
+    Busy,
 }
 
 /// An edit, whether there is an event for it, and the time until the next one in milliseconds.
@@ -57,6 +61,7 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Edit::Empty),
         3 => Just(Edit::Back),
         1 => Just(Edit::Resync),
+        2 => Just(Edit::Busy),
     ];
     // Around the debounce of 200 ms, seldom beyond the patience of 5 s.
     let time = prop_oneof![8 => 0..700_u64, 1 => 0..6_000_u64];
@@ -118,7 +123,29 @@ impl Stage {
                 self.keeper.resync(self.now().mono);
                 vec![]
             }
+            Edit::Busy => vec![BUSY],
         }
+    }
+
+    fn save(&self, path: &str, text: &str) {
+        let path = self.at(path);
+        if self.at("").is_dir() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::File::options().append(true).open(path).unwrap().set_modified(self.now().wall).unwrap();
+        }
+    }
+
+    /// Lets time pass, in which the busy file is at rest at no look.
+    fn pass_busily(&mut self, mut time: u64) -> Vec<Batch<String>> {
+        let mut told = Vec::new();
+        while time > 0 {
+            self.save(BUSY, &format!("# {:?}\n", self.passed));
+            let part = time.min(150);
+            told.extend(self.pass(Duration::from_millis(part)));
+            time -= part;
+        }
+        told
     }
 
     pub(super) fn report_edit(&mut self, path: &str) {
@@ -164,11 +191,13 @@ proptest! {
     #[test]
     fn any_edits_of_real_files_end_in_what_a_fresh_load_gives(steps in any_steps()) {
         let mut stage = Stage::within("state", quiet());
-        let mut told = Consumer::default();
+        let (mut told, mut busy) = (Consumer::default(), false);
         for (edit, is_reported, time) in steps {
+            busy ^= matches!(edit, Edit::Busy);
             let paths = stage.edit(&edit);
             paths.into_iter().filter(|_| is_reported).for_each(|path| stage.report_edit(path));
-            stage.pass(Duration::from_millis(time)).into_iter().for_each(|batch| told.take(batch.files));
+            let batches = if busy { stage.pass_busily(time) } else { stage.pass(Duration::from_millis(time)) };
+            batches.into_iter().for_each(|batch| told.take(batch.files));
         }
         stage.edit(&Edit::Back);
         for _ in 0..2 {
