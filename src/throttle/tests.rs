@@ -58,7 +58,7 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
         ledger.apply(Record::Conditions { account, conditions: vec![told(kind)] });
         let mut throttle = Throttle::restore(None, Duration::from_millis(300), &ledger, ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), Admission::Now);
-        throttle.begin_put();
+        throttle.begin_put(ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), second, "{kind:?}");
     }
 }
