@@ -31,6 +31,8 @@ pub struct Disk {
     pub live: Ledger,
     /// Whether there is no room.
     pub full: bool,
+    /// Whether the next sync fails: then nobody knows what of it is on the disk.
+    pub failing: bool,
     platter: Platter,
     queue: VecDeque<Record>,
     /// Each with the number of records that must be durable first, counted from the beginning of this life.
@@ -51,7 +53,7 @@ impl Disk {
     pub fn new(owner: Owner) -> Self {
         let (queue, tickets) = (VecDeque::new(), VecDeque::new());
         let [durable, live] = [Ledger::new(owner), Ledger::new(owner)];
-        Self { durable, live, full: false, platter: Platter::new(owner), queue, tickets, appended: 0 }
+        Self { durable, live, full: false, failing: false, platter: Platter::new(owner), queue, tickets, appended: 0 }
     }
 
     /// The process ends in order: all is written and folded, if there is room.
@@ -59,7 +61,7 @@ impl Disk {
         let disk = &mut universe.disk;
         disk.platter.cut_back();
         if disk.full {
-            return Self::crash(universe, Crash::Kill, now);
+            return Self::crash(universe, Crash::Kill);
         }
         if !disk.queue.is_empty() {
             disk.platter.write(disk.queue.make_contiguous());
@@ -69,12 +71,10 @@ impl Disk {
             universe.disk.replace_snapshot();
             universe.disk.platter.empty_journal();
         }
-        universe.disk.forget();
     }
 
-    /// The process ends in the middle of anything. What the bytes say then has to be what was said to be durable,
-    /// and perhaps some more of what was on the way.
-    pub fn crash(universe: &mut Universe, crash: Crash, now: Timestamp) {
+    /// The process ends in the middle of anything, or the machine does when it has ended.
+    pub fn crash(universe: &mut Universe, crash: Crash) {
         let Universe { disk, chance, broken, .. } = universe;
         if *broken == Some(Broken::LosesWhatItSynced) {
             disk.platter.synced /= 2;
@@ -83,25 +83,38 @@ impl Disk {
             Crash::Kill => disk.platter.kill(chance),
             Crash::Power => disk.platter.power_cut(chance),
         }
+    }
+
+    /// A process starts. What the bytes say has to be what was said to be durable, and perhaps some more of what was
+    /// on the way.
+    pub fn open(universe: &mut Universe, now: Timestamp) -> Ledger {
+        let Universe { disk, proofs, .. } = universe;
         let (written, before) = (disk.platter.written as u64, disk.durable.serial);
-        let found = match disk.platter.open() {
-            Ok(found) => found,
+        match disk.platter.open() {
+            Ok(found) => {
+                let more = found.serial.checked_sub(before).filter(|more| *more <= written);
+                Self::live_through(universe, more.unwrap_or(0), now);
+                let Universe { disk, proofs, .. } = universe;
+                if remembered(&found) != remembered(&disk.durable) {
+                    proofs.violate(
+                        Rule::Memory,
+                        now,
+                        format!("record {} is found, {before} was durable", found.serial),
+                    );
+                }
+                disk.durable = found;
+            }
             Err(fault) => {
                 // Its way out is an operator's: there is no going on in here.
                 disk.platter = Platter::new(disk.durable.owner);
-                universe.proofs.violate(Rule::Memory, now, format!("the ledger is refused: {fault:?}"));
-                return disk.forget();
+                disk.durable = Ledger::new(disk.durable.owner);
+                proofs.violate(Rule::Memory, now, format!("the ledger is refused: {fault:?}"));
             }
-        };
-        let more = found.serial.checked_sub(before).filter(|more| *more <= written);
-        Self::live_through(universe, more.unwrap_or(0), now);
-        let Universe { disk, proofs, .. } = universe;
-        if remembered(&found) != remembered(&disk.durable) {
-            let serial = disk.durable.serial;
-            proofs.violate(Rule::Memory, now, format!("{} is found where {serial} was durable", found.serial));
         }
-        disk.durable = found;
+        let Universe { disk, proofs, .. } = universe;
         disk.forget();
+        proofs.begins(&disk.durable, now);
+        disk.durable.clone()
     }
 
     fn forget(&mut self) {
@@ -121,7 +134,7 @@ impl Disk {
     fn live_through(universe: &mut Universe, count: u64, now: Timestamp) {
         let Universe { disk, proofs, world, .. } = universe;
         for record in disk.queue.drain(..count as usize) {
-            proofs.note(now, || format!("durable  {}", brief(&record)));
+            proofs.note(now, || format!("durable {} {}", disk.durable.serial + 1, brief(&record)));
             proofs.durable(&record);
             disk.durable.apply(record);
         }
@@ -212,7 +225,12 @@ async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: Unbounded
         sleep(took).await;
         // Nobody listens to a journal whose conductor has ended.
         match end_group(&universe, clock.now()) {
-            None => {
+            Err(Trouble::Broken) => {
+                let source = std::io::ErrorKind::Other.into();
+                let error = LedgerError::NotDurable { path: "ledger".into(), source };
+                return drop(out.send(Committed::Fatal(error)));
+            }
+            Err(Trouble::Full) => {
                 if !std::mem::replace(&mut stopped, true) {
                     let source = std::io::ErrorKind::StorageFull.into();
                     let error = LedgerError::NoRoom { path: "ledger".into(), source };
@@ -220,7 +238,7 @@ async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: Unbounded
                 }
                 sleep(Duration::from_secs(1)).await;
             }
-            Some(tickets) => {
+            Ok(tickets) => {
                 if std::mem::take(&mut stopped) {
                     let _ = out.send(Committed::Resumed);
                 }
@@ -263,16 +281,27 @@ fn begin_group(universe: &Shared, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
-/// The tickets that are due; nothing if there was no room.
-fn end_group(universe: &Shared, now: Timestamp) -> Option<Vec<u64>> {
+/// Why a group is not durable.
+enum Trouble {
+    /// There is no room.
+    Full,
+    /// The sync failed.
+    Broken,
+}
+
+/// The tickets that are due.
+fn end_group(universe: &Shared, now: Timestamp) -> Result<Vec<u64>, Trouble> {
     let mut universe = lock_at(universe, now);
+    if std::mem::take(&mut universe.disk.failing) {
+        return Err(Trouble::Broken);
+    }
     if universe.disk.full {
         universe.disk.platter.cut_back();
-        return None;
+        return Err(Trouble::Full);
     }
     Disk::sync(&mut universe, now);
     let disk = &mut universe.disk;
     let written = disk.appended - disk.queue.len();
     let due = disk.tickets.iter().take_while(|(due, _)| *due <= written).count();
-    Some(disk.tickets.drain(..due).map(|(_, ticket)| ticket).collect())
+    Ok(disk.tickets.drain(..due).map(|(_, ticket)| ticket).collect())
 }

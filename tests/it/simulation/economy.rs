@@ -69,17 +69,13 @@ impl Book {
             Record::NotApplied { account, field, .. } => {
                 let page = self.0.entry((*account, *field)).or_default();
                 let (_, to, _, left) = page.intent;
-                *page = page.before.take().map_or_else(Self::blank, |before| *before);
+                *page = page.before.take().map_or_else(Page::default, |before| *before);
                 if left {
                     page.failed = Some(to);
                 }
             }
             _ => {}
         }
-    }
-
-    fn blank() -> Page {
-        Page::default()
     }
 }
 

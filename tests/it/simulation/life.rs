@@ -19,7 +19,7 @@ use super::fuse::unless_it_spins;
 use super::outside::Outside;
 use super::proofs::Rule;
 use super::service::{Network, Wire};
-use super::{Simulation, Universe, lock_at};
+use super::{Simulation, lock_at};
 
 /// How a life is led.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Simulation {
         self.now = end + Duration::from_millis(universe.chance.u64(1..30_000));
         if story == Story::Eventful {
             if universe.chance.u8(0..8) == 0 {
-                Disk::crash(&mut universe, Crash::Power, self.now);
+                Disk::crash(&mut universe, Crash::Power);
             }
             if universe.chance.bool() {
                 let (_, words) = self.folder.edit(&mut universe.chance, self.now);
@@ -71,7 +71,7 @@ impl Simulation {
             let mut universe = lock_at(&self.universe, self.now);
             fastrand::seed(universe.chance.u64(..));
             universe.proofs.note(self.now, || format!("a process starts: {mode:?}"));
-            let mut ledger = universe.disk.durable.clone();
+            let mut ledger = Disk::open(&mut universe, self.now);
             universe.broken.iter().for_each(|broken| broken.mislead(&mut ledger));
             (ledger, Arc::clone(&universe.fuse))
         };
@@ -87,7 +87,8 @@ impl Simulation {
         let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1 };
         let universe = Arc::clone(&self.universe);
         let folder = &mut self.folder;
-        let mut outside = Outside { universe, folder, clock, reports, looks: looks.0, stops: stops.0 };
+        let (looks, stops, queries) = (looks.0, stops.0, queries.0);
+        let mut outside = Outside { universe, folder, clock, reports, looks, stops, queries };
         let ended = tokio::select! {
             biased;
             ended = fuse.guard(unless_it_spins(controller.run(inputs), clock)) => Some(ended),
@@ -98,7 +99,8 @@ impl Simulation {
         if ended.as_ref().is_some_and(Option::is_none) {
             lock_at(&self.universe, now).proofs.violate(Rule::Alive, now, "the conductor spins".into());
         }
-        (now, self.end(ended.flatten().map(|ended| ended.summary), now))
+        let in_order = ended.flatten().filter(|ended| ended.result.is_ok());
+        (now, self.end(in_order.map(|ended| ended.summary), now))
     }
 
     /// The process is no more: in order, with its summary, or not.
@@ -111,12 +113,10 @@ impl Simulation {
             let by_chance = if universe.chance.u8(0..3) == 0 { Crash::Power } else { Crash::Kill };
             let crash = universe.crash.unwrap_or(by_chance);
             universe.proofs.note(now, || format!("the process is no more: {crash:?}"));
-            Disk::crash(&mut universe, crash, now);
+            Disk::crash(&mut universe, crash);
         }
         // A token request, or what was sent before an impatient end, may still be under way.
         Network::crash(&mut universe, now);
-        let Universe { proofs, disk, .. } = &mut *universe;
-        proofs.killed(&disk.durable, now);
         summary
     }
 }

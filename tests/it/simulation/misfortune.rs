@@ -65,6 +65,10 @@ impl Universe {
                 format!("slow, {} ms", self.network.slowness)
             }
             3 => {
+                if self.chance.u8(0..4) == 0 {
+                    self.disk.failing = true;
+                    return "the next sync fails".into();
+                }
                 self.disk.full = !self.disk.full;
                 format!("disk full: {}", self.disk.full)
             }
@@ -97,7 +101,7 @@ impl Simulation {
         universe.world.set_faults(Script::default());
         universe.network.unreachable_until = Timestamp::default();
         universe.network.slowness = 50;
-        universe.disk.full = false;
+        (universe.disk.full, universe.disk.failing) = (false, false);
         universe.network.lateness = 0;
         universe.proofs.note(self.now, || "all is well".into());
         self.folder.repair(&mut universe.chance, self.now);

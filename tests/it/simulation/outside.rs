@@ -4,21 +4,24 @@
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
+use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::clock::Clock;
+use zoho_mail_reconciler::condition::ConditionStatus;
 use zoho_mail_reconciler::controller::Mode;
 use zoho_mail_reconciler::manifest::Parsed;
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::Report;
 use zoho_mail_reconciler::shutdown::Stop;
 use zoho_mail_reconciler::source::Batch;
+use zoho_mail_reconciler::status::MailAccountList;
 
 use super::folder::Folder;
 use super::life::Story;
-use super::proofs::Rule;
+use super::proofs::{Rule, actual};
 use super::service::LANDING;
-use super::{DISRUPTION_WINDOW, Shared, lock};
+use super::{DISRUPTION_WINDOW, Shared, Universe, lock, lock_at};
 
 /// How often everything is read again.
 const RESYNC: Duration = Duration::from_secs(300);
@@ -34,6 +37,7 @@ pub struct Outside<'a> {
     pub reports: watch::Receiver<Report>,
     pub looks: mpsc::Sender<Batch<Parsed>>,
     pub stops: mpsc::Sender<Stop>,
+    pub queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
 }
 
 impl Outside<'_> {
@@ -97,6 +101,7 @@ impl Outside<'_> {
                     let again = self.folder.read_all(false);
                     self.look(again, "resyncs").await;
                 }
+                9 if lock(&self.universe).chance.bool() => self.ask().await,
                 9 => self.stop().await,
                 10 => return,
                 _ => {
@@ -109,6 +114,23 @@ impl Outside<'_> {
         if mode == Mode::Apply {
             // Long enough for whoever waits out a pause; what still goes on then is killed.
             sleep(PATIENCE).await;
+        }
+    }
+
+    /// Somebody looks at `/status`: what is ready there is so in the world.
+    async fn ask(&self) {
+        let (out, answer) = oneshot::channel();
+        self.queries.send(out).await.expect("the conductor listens while it lives");
+        let Ok(list) = answer.await else { return };
+        let now = self.clock.now();
+        let Universe { proofs, world, .. } = &mut *lock_at(&self.universe, now);
+        for item in list.items.iter().filter(|item| item.status.conditions[0].status == ConditionStatus::True) {
+            let spec = &item.spec;
+            for (field, wanted) in Field::ALL.into_iter().zip([spec.enabled, spec.active_sync_enabled]) {
+                if wanted.is_some() && wanted != actual(world, spec.account_id, field) {
+                    proofs.violate(Rule::Truth, now, format!("{} {field} is said to be ready", spec.account_id));
+                }
+            }
         }
     }
 

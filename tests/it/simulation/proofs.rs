@@ -136,8 +136,8 @@ impl Proofs {
         }
     }
 
-    /// The process was killed: what it did not write down it does not know.
-    pub fn killed(&mut self, durable: &Ledger, now: Timestamp) {
+    /// A process begins: what the one before it did not write down it does not know.
+    pub fn begins(&mut self, durable: &Ledger, now: Timestamp) {
         self.in_flight.clear();
         self.intents.clear();
         self.token_intents = 0;

@@ -79,7 +79,6 @@ impl Platter {
         if chance.bool() {
             self.journal.truncate(chance.usize(self.synced..=self.journal.len()));
         }
-        self.snapshot_before = None;
     }
 
     /// The power fails: of what was not synced there is left whatever a disk can leave.
@@ -88,20 +87,24 @@ impl Platter {
             self.snapshot = before;
         }
         if let Some(emptied) = self.emptied.take().filter(|_| chance.bool()) {
-            self.journal = emptied;
-            return;
+            (self.journal, self.written) = (emptied, 0);
+        } else {
+            let tail = self.journal.split_off(self.synced);
+            self.journal.extend(torn(&tail, self.synced, chance));
         }
-        let tail = self.journal.split_off(self.synced);
-        self.journal.extend(torn(&tail, self.synced, chance));
+        // What came through is there.
+        self.synced = self.journal.len();
     }
 
-    /// What whoever starts next finds, with the torn end cut off as the real reader says.
+    /// What whoever starts next finds, with the torn end cut off as the real reader says, and synced.
     pub fn open(&mut self) -> Result<Ledger, Fault> {
         let folded = self.snapshot.as_deref().map(snapshot::parse).transpose()?;
         let replayed = journal::replay(&self.journal, folded)?;
         self.journal.truncate(replayed.good_len);
         let ledger = replayed.ledger.unwrap_or_else(|| Ledger::new(self.owner));
         (self.synced, self.written, self.serial) = (self.journal.len(), 0, ledger.serial);
+        self.snapshot_before = None;
+        self.emptied = self.emptied.take().filter(|_| self.journal.is_empty());
         Ok(ledger)
     }
 }
