@@ -159,6 +159,7 @@ fn sandbox_credentials(target: &Target) -> CredentialSource {
 pub(super) fn close(ended: Ended<LedgerFile>) -> anyhow::Result<Summary> {
     let Ended { journal, summary, result } = ended;
     result?;
-    tokio::task::block_in_place(|| journal.close())?;
+    tokio::task::block_in_place(|| journal.close())
+        .context("what was acknowledged is in the journal, but it could not be folded into the ledger at the end")?;
     Ok(summary)
 }

@@ -1,15 +1,18 @@
 //! The real binary, killed, stopped, and started again: in the end the world is as desired, and nothing is sent twice
 //! that was known to be done.
 
+mod kills;
+mod power;
+mod trouble;
+
 use std::collections::BTreeSet;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
 use rustix::process::Signal;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::change::Known;
 
-use super::process::{Process, Rig, account, strace_works, wait_for};
+use super::process::{Process, Rig, account, wait_for};
 
 /// Ends well, with the world as desired and nothing left to do.
 fn converge(rig: &Rig, accounts: u64) {
@@ -44,36 +47,6 @@ fn killed_at_any_moment_the_ledger_tells_the_truth_and_what_it_knows_is_not_sent
         rig.applied();
     }
     converge(&rig, ACCOUNTS);
-}
-
-#[test]
-fn killed_at_any_write_to_the_ledger_it_converges_after_a_restart() {
-    const ACCOUNTS: u64 = 3;
-    if !strace_works("killed_at_any_write_to_the_ledger_it_converges_after_a_restart") {
-        return;
-    }
-    let mut kills = 0;
-    for call in ["fdatasync", "fsync", "rename", "ftruncate", "unlink"] {
-        for when in 1..=20 {
-            let rig = Rig::new(ACCOUNTS);
-            let program = rig.writing("apply");
-            let mut strace = Command::new("strace");
-            strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
-            strace.args(["-e", &format!("inject={call}:signal=KILL:when={when}"), "--"]);
-            strace.arg(program.get_program()).args(program.get_args());
-            strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            let status = strace.output().unwrap().status;
-            let killed = status.signal().is_some() || status.code() == Some(128 + 9);
-            rig.applied();
-            if !killed {
-                assert!(status.success(), "{call} {when}: {status}");
-                break;
-            }
-            kills += 1;
-            converge(&rig, ACCOUNTS);
-        }
-    }
-    assert!(kills >= 8, "only {kills} kills");
 }
 
 #[test]

@@ -134,6 +134,23 @@ impl Rig {
         command
     }
 
+    /// `program` with strace beside it, for calls on the ledger's files.
+    pub fn traced(&self, program: &Command, option: &str) -> Command {
+        self.traced_on(&["ledger.json", "ledger.json.journal", "ledger.json.lock", "ledger.json.tmp"], program, option)
+    }
+
+    /// The same for calls on these of them. The process is the program itself: it can be told and killed.
+    pub fn traced_on(&self, names: &[&str], program: &Command, option: &str) -> Command {
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", option, "-P"]).arg(self.ledger.parent().unwrap());
+        for name in names {
+            command.arg("-P").arg(self.ledger.with_file_name(name));
+        }
+        command.arg("--").arg(program.get_program()).args(program.get_args());
+        command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// One pass, to its end.
     pub fn apply(&self) -> Output {
         self.writing("apply").output().unwrap()
@@ -172,6 +189,12 @@ impl Rig {
             }
         }
         applied
+    }
+
+    /// What [`Rig::check_world`] wants a field to be.
+    pub fn wants(&self, (account, field): &(AccountId, Field)) -> bool {
+        let n = account.get() - self::account(0).get();
+        n.is_multiple_of(if *field == Field::Enabled { 2 } else { 3 })
     }
 
     /// Holds the first `accounts` accounts of the world against their manifests.
@@ -223,12 +246,12 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     pub fn has_ended(&mut self) -> Option<ExitStatus> {

@@ -8,7 +8,7 @@ const PREFIX: [&str; 3] = ["unshare", "-Urm", "--propagation=private"];
 impl Trial {
     /// A command where the daemon is.
     fn inside(&self, command: &[&str]) {
-        let target = self.daemon.id().to_string();
+        let target = self.daemon.pid().as_raw_nonzero().to_string();
         let mut nsenter = Command::new("nsenter");
         nsenter.args(["--preserve-credentials", "-U", "-m", "-t", &target]).args(command);
         let output = nsenter.output().unwrap();

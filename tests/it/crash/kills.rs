@@ -1,0 +1,60 @@
+//! The real binary is killed at each call on its ledger's files, and started again.
+
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::Signal;
+
+use super::super::ledger_on_disk::is_deep;
+use super::super::process::{Rig, strace_works, wait_for};
+use super::converge;
+
+const ACCOUNTS: u64 = 3;
+
+const CALLS: [&str; 7] =
+    ["openat", "write", "fdatasync", "fsync", "?rename,?renameat,renameat2", "ftruncate", "?unlink,unlinkat"];
+
+/// Runs `command` until it is killed at the `n`th of these calls; whether there was one.
+fn killed(rig: &Rig, command: &str, call: &str, n: usize) -> bool {
+    let mut program = rig.writing(command);
+    if command == "run" {
+        program.args(["--listen", "off"]);
+    }
+    let mut process = rig.begin(rig.traced(&program, &format!("inject={call}:signal=KILL:when={n}")));
+    if command == "run" {
+        let all = || rig.world().totals().applied == 2 * ACCOUNTS && rig.applied().len() as u64 == 2 * ACCOUNTS;
+        let ended = wait_for("the end of the work", || process.has_ended().map(Some).or_else(|| all().then_some(None)));
+        if ended.is_none() {
+            process.signal(Signal::TERM);
+        }
+    }
+    let status = process.end();
+    let killed = status.signal() == Some(9) || status.code() == Some(128 + 9);
+    assert!(killed || status.success(), "{command}, {call} {n}: {}", process.said());
+    killed
+}
+
+#[test]
+fn killed_at_any_call_on_its_ledger_it_converges_and_sends_nothing_again_that_was_known_to_be_done() {
+    if !strace_works("killed_at_any_call_on_its_ledger") {
+        return;
+    }
+    let commands: &[&str] = if is_deep() { &["apply", "run"] } else { &["apply"] };
+    for command in commands {
+        let mut kills = 0;
+        for call in CALLS {
+            for n in 1.. {
+                let rig = Rig::new(ACCOUNTS);
+                if !killed(&rig, command, call, n) {
+                    break;
+                }
+                kills += 1;
+                // True, all of it.
+                let (known, before) = (rig.applied(), rig.world().requests_total());
+                converge(&rig, ACCOUNTS);
+                let again: Vec<_> = rig.puts(before).into_iter().filter(|put| known.contains_key(put)).collect();
+                assert_eq!(again, [], "{command}, killed at {call} {n}");
+            }
+        }
+        assert!(kills >= 30, "only {kills} kills of {command}: strace no longer sees the calls");
+    }
+}
