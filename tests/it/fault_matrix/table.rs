@@ -202,7 +202,7 @@ pub const PUTS: &[Line] = &[
         ends: Ends::Doubt(ServiceUnavailable),
         forms: &[
             say("302", 302, "", "HTTP 302 with an empty body").with("Location", "{url}/elsewhere"),
-            say("307 to the same", 307, HTML, "HTTP 307 with an HTML page").with("Location", "{url}{path}"),
+            say("307 to the same", 307, HTML, "HTTP 307 with an HTML page").with("Location", "{url}/elsewhere"),
         ],
     },
     Line {
