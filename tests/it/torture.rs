@@ -1,4 +1,25 @@
 //! The real daemon over real folders that everything happens to, and a judge who sees every PUT.
+//!
+//! The judge knows every value that the folder as a whole ever wanted, and holds the service's log against it: nothing
+//! that only stood in half a file, in a mixture of two revisions or under a truncated id was PUT; nothing was PUT twice
+//! that was always wanted the same. In the end the world is as the folder, the daemon is well, a resync, a restart and
+//! another pass send nothing, and no warning was repeated without end. There is no disruption budget to hide behind.
+//!
+//! What happens, and where it is lived through:
+//!
+//! | to the folder | test |
+//! |---|---|
+//! | a link flipped, a volume swapped, 200 times | [`links`] |
+//! | a mount over it, over a part, away, lazily; an overlay's lower layer | [`mounts`] |
+//! | removed, emptied, moved away, replaced, a file in its place, its link's target replaced | [`roots`] |
+//! | more events than the queue holds; no watch left, at the start or later; no watcher | [`limits`] |
+//! | checkout of 5,000 files, stash, reset, a lock left behind, a linked worktree | [`checkouts`] |
+//! | halves with the truncated id, vim, emacs, nano, sed, a write every 50 ms, empty files, 1,000 edits | [`saves`] |
+//! | an edit and its rollback, line ends, modes, renames, hard links, folders in the place of files | [`saves`] |
+//! | deep folders at once, closed folders, odd names, 4,000 nested folders, FIFOs, devices | [`oddities`] |
+//!
+//! Deliberately absent: sleeping until something must have happened. A later edit that is applied proves that what
+//! happened before it was told, or never will be; a publisher or a writer that has a pace sleeps between its steps.
 
 #![allow(clippy::unwrap_used)] // what cannot be made ready for a test fails it
 
@@ -159,7 +180,10 @@ impl Trial {
 
     fn until<T>(&self, what: &str, seen: impl FnMut() -> Option<T>) -> T {
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for(what, seen)));
-        found.unwrap_or_else(|_| panic!("{what}: {:?} is not {:?}\n{}", self.actual(), self.last, self.daemon.said()))
+        found.unwrap_or_else(|_| {
+            self.judge();
+            panic!("{what}: {:?} is not {:?}\n{}", self.actual(), self.last, self.daemon.said())
+        })
     }
 
     /// One more edit, and its end: what happened before has been told by then, or never will be.

@@ -230,6 +230,17 @@ fn a_file_that_never_rests_becomes_a_problem_and_a_file_again() {
 }
 
 #[test]
+fn an_edit_that_leaves_size_and_modification_time_as_they_were_is_found_by_a_scan() {
+    let mut stage = Stage::set(&[("a.yaml", "one")], Watch { poll: 10 * SECOND, ..quiet() });
+    stage.pass(SECOND);
+    let path = stage.folder.path().join("a.yaml");
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    stage.write("a.yaml", "two");
+    fs::File::options().append(true).open(&path).unwrap().set_modified(before).unwrap();
+    assert_eq!(files(&stage.pass(10 * SECOND)), [r#"a.yaml Read("two")"#]);
+}
+
+#[test]
 fn where_events_are_missing_the_folder_is_polled() {
     let mut stage = Stage::set(&[("a.yaml", "one")], Watch { poll: 10 * SECOND, ..quiet() });
     let told = stage.pass(SECOND);

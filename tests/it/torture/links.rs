@@ -36,7 +36,8 @@ impl Publisher {
     }
 }
 
-/// Flips at all speeds, from many in one look to one in many, while somebody else edits.
+/// Flips at all speeds, from many in one look to one in many, for longer than anybody is waited for; and somebody else
+/// edits what is not published so.
 fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathBuf>) {
     publisher.show(Side::A);
     let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
@@ -48,7 +49,7 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
         if let Some(edited) = &edited {
             write(edited, &format!("# {flip}\n"));
         }
-        std::thread::sleep(Duration::from_millis(flip as u64 % 20));
+        std::thread::sleep(Duration::from_millis(flip as u64 * 7 % 80));
     }
     side.want(&mut trial);
     trial.until_applied("the last revision");
@@ -75,4 +76,15 @@ fn a_link_inside_the_folder_that_is_flipped_again_and_again_is_never_read_as_two
     let root = rig.folder.path().join("desired-state");
     let publisher = Publisher::new(root.join("current"));
     flip_again_and_again(publisher, rig, Some(root.join("own.yaml")));
+}
+
+#[test]
+fn a_volume_that_is_swapped_again_and_again_is_never_read_as_two() {
+    let rig = bare();
+    let root = rig.folder.path().join("desired-state");
+    let publisher = Publisher::new(root.join("..data"));
+    for key in ["plain", "ring"] {
+        std::os::unix::fs::symlink(format!("..data/{key}"), root.join(key)).unwrap();
+    }
+    flip_again_and_again(publisher, rig, None);
 }

@@ -47,7 +47,7 @@ fn a_folder_closed_to_the_daemon_keeps_what_was_known_of_it() {
     fs::rename(trial.file(1), closed.join("a1.yaml")).unwrap();
     trial.mark();
     let (puts, mode) = (trial.puts(), |mode| fs::set_permissions(&closed, fs::Permissions::from_mode(mode)).unwrap());
-    mode(0);
+    mode(0o0);
     trial.until("the problem", || (trial.report()?["problems"] == 1).then_some(()));
     trial.resync();
     trial.save(2, false, true);
@@ -59,7 +59,7 @@ fn a_folder_closed_to_the_daemon_keeps_what_was_known_of_it() {
     trial.until_applied("an edit in it");
     // And a root that is closed.
     let puts = trial.puts();
-    fs::set_permissions(trial.root(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(trial.root(), fs::Permissions::from_mode(0o0)).unwrap();
     trial.until_unknown("found Permission denied");
     fs::set_permissions(trial.root(), fs::Permissions::from_mode(0o755)).unwrap();
     trial.until("certainty", || trial.report()?["desiredUnknown"].is_null().then_some(()));

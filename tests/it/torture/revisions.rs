@@ -42,8 +42,8 @@ impl Side {
 
     fn plain(self, n: u64) -> (bool, bool) {
         match self {
-            Self::A => (n % 2 == 0, n % 3 == 0),
-            Self::B => (n % 2 != 0, false),
+            Self::A => (n.is_multiple_of(2), n.is_multiple_of(3)),
+            Self::B => (!n.is_multiple_of(2), false),
         }
     }
 

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A way to take the folder, the first path, away; the second one is where it may go.
+type Way = fn(&Path, &Path);
+
 /// The same manifests in another folder.
 fn copy(trial: &Trial, name: &str) -> PathBuf {
     let other = trial.rig.folder.path().join(name);
@@ -18,7 +21,7 @@ fn a_folder_removed_emptied_moved_away_or_made_unlistable_takes_nothing_away() {
     let puts = trial.puts();
     let (root, away) = (trial.root(), trial.rig.folder.path().join("away"));
     // Each, and what of it the daemon says: then the folder comes back as it was.
-    let ways: [(&str, fn(&Path, &Path)); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("found nothing", |root, away| fs::rename(root, away).unwrap()),
         ("found none", |root, away| {
             fs::rename(root, away).unwrap();

@@ -165,7 +165,7 @@ fn what_changes_no_value_sends_nothing() {
     fs::write(at(5), text(5)).unwrap();
     File::options().append(true).open(at(6)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     // Closed and opened again, away and back, another name in another case, another folder.
-    fs::set_permissions(at(7), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at(7), fs::Permissions::from_mode(0o0)).unwrap();
     fs::set_permissions(at(7), fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(at(8), &away).unwrap();
     fs::rename(&away, at(8)).unwrap();

@@ -1,4 +1,5 @@
-//! What operating systems do to watchers: lost events, no events, closed folders, limits.
+//! What operating systems do to watchers: no events, closed folders, what is no file. Limits: see `torture`, where the
+//! watcher is a process of its own.
 
 use super::*;
 
@@ -23,48 +24,6 @@ async fn every_resync_is_told_even_if_nothing_changed() {
     watcher.until("three of them", |seen| seen.full >= 4).await;
     assert_eq!(watcher.told_of("a.yaml"), ["one"]);
     watcher.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_overflowed_queue_loses_nothing() {
-    let dir = folder(&[("a.yaml", "one")]);
-    let root = dir.path();
-    // A queue this short overflows at once. Only root may ask for one; without it the burst below is still a test.
-    let short = ShortQueue::ask_for();
-    let mut watcher = Watcher::started(root, quick()).await;
-    drop(short);
-    for n in 0..300 {
-        write(root, &format!("f{}/g/{n}.yaml", n % 30), "one");
-    }
-    watcher.until("the burst", |seen| seen.files.len() == 303).await;
-    for n in 0..30 {
-        write(root, &format!("f{n}/g/{n}.yaml"), "two");
-    }
-    watcher
-        .until("folders made during the overflow are watched", |seen| {
-            seen.files.values().filter(|text| *text == "two").count() == 30
-        })
-        .await;
-    watcher.stop().await;
-}
-
-/// The system's limit for new event queues, lowered until this is dropped.
-struct ShortQueue(String);
-
-const QUEUE_LIMIT: &str = "/proc/sys/fs/inotify/max_queued_events";
-
-impl ShortQueue {
-    fn ask_for() -> Option<Self> {
-        let before = fs::read_to_string(QUEUE_LIMIT).ok()?;
-        fs::write(QUEUE_LIMIT, "4").ok()?;
-        Some(Self(before))
-    }
-}
-
-impl Drop for ShortQueue {
-    fn drop(&mut self) {
-        fs::write(QUEUE_LIMIT, self.0.trim()).unwrap();
-    }
 }
 
 /// Runs `test` on a thread, and in a runtime, for which closed folders are closed even if the tests run as root.
