@@ -28,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::connections::Connections;
-pub use self::connections::MOST as CONNECTIONS_MAX;
 use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
 use crate::report::{HEARTBEAT, Report};
@@ -198,7 +197,7 @@ async fn status(State(pages): State<Pages>, room: Arc<Semaphore>) -> Response {
     let reconciler = pages.reports.borrow().clone();
     match serde_json::to_string(&StatusPage { accounts, reconciler }) {
         Ok(json) => {
-            let text = printable::document(&json, Notation::Json);
+            let text = printable::document(&json, Notation::Json).into_owned();
             let body = Bytes::from_owner(Sending { text, _room: room });
             ([(CONTENT_TYPE, "application/json")], body).into_response()
         }

@@ -129,7 +129,10 @@ impl std::io::Write for Terminal {
 /// A line of JSON in which nothing steers a terminal.
 fn printable_json(line: &[u8]) -> Cow<'_, [u8]> {
     match std::str::from_utf8(line) {
-        Ok(text) => Cow::Owned(printable::document(text, Notation::Json).into_bytes()),
+        Ok(text) => match printable::document(text, Notation::Json) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        },
         Err(_) => Cow::Borrowed(line),
     }
 }

@@ -5,6 +5,7 @@
 //! `##vso[` with which a line of a build log gives orders; in documents the value stays what it was.
 //! Deliberately absent: secrets, which are the service's business.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 /// How a document writes a character by its number.
@@ -76,7 +77,11 @@ fn without_password(text: &str) -> String {
 
 /// A document in JSON, where deceptive characters stand in strings only, with these escaped. It says the same.
 /// Line breaks between its parts stay; those within strings are escaped already.
-pub fn document(json: &str, notation: Notation) -> String {
+pub fn document(json: &str, notation: Notation) -> Cow<'_, str> {
+    // Most documents have nothing to escape, and that of 100,000 accounts has 60 MB.
+    if json.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) && !json.contains("##") {
+        return Cow::Borrowed(json);
+    }
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         let plain = !is_deceptive(c) && (c != '[' || !begins_order(&escaped));
@@ -88,7 +93,7 @@ pub fn document(json: &str, notation: Notation) -> String {
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 
 /// How many connections there are at a time: more than probes, Prometheus and a few people need; far fewer than the 1024
 /// descriptors that a process commonly has.
-pub const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// A listener with a bound.
 pub(super) struct Connections {

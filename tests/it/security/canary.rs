@@ -115,7 +115,13 @@ fn no_command_tells_a_secret_of_its_environment() {
             run(&place, place.command(command));
         }
         // Where a URL is wanted, and where none is. What is a path is shown but for a password before an `@`.
-        let spelt = [&*url, &url.replace("me:", ""), &url.replace('@', "%40"), &format!("https://h/?t={PASSWORD}")];
+        let spelt = [
+            &*url,
+            &url.replace("me:", ""),
+            &url.replace('@', "%40"),
+            &format!("https://h/?t={PASSWORD}"),
+            &PASSWORD.repeat(2),
+        ];
         for (variables, values) in
             [("API_URL ACCOUNTS_URL ZOID LISTEN DATA_CENTER", &spelt[..]), ("DESIRED_STATE LEDGER", &spelt[..2])]
         {

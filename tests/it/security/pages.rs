@@ -145,7 +145,7 @@ fn clients_that_hold_connections_take_a_bounded_share_and_keep_nobody_out() {
         // Whoever asks properly is served, and the work goes on.
         assert_eq!(wait_for("a page", pages), (200, "ok\n".to_owned()));
     }
-    wait_for("the connections to be few", || (descriptors() <= before + admin::CONNECTIONS_MAX).then_some(()));
+    wait_for("the connections to be few", || (descriptors() <= before + 64).then_some(()));
     let applied = rig.world().totals().applied;
     rig.declare(0, false, false);
     wait_for("an edit", || (rig.world().totals().applied > applied).then_some(()));
@@ -153,7 +153,8 @@ fn clients_that_hold_connections_take_a_bounded_share_and_keep_nobody_out() {
 
 #[test]
 fn slow_readers_of_a_large_status_hold_a_bounded_number_of_answers() {
-    let large = "x".repeat(32 << 20);
+    // More than the system takes off its hands: it gives a socket 4 MiB at most, and a slow reader asks for less.
+    let large = "x".repeat(8 << 20);
     let Served { address, mut queries, _stop, _runtime } =
         serve("127.0.0.1:0", Report { ledger_error: Some(large), ..Report::default() });
     std::thread::spawn(move || {
@@ -166,6 +167,7 @@ fn slow_readers_of_a_large_status_hold_a_bounded_number_of_answers() {
     let mut slow = Vec::new();
     let busy = wait_for("the answers to be enough", || {
         let mut stream = connect(address);
+        rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
         stream.write_all(asking.as_bytes()).unwrap();
         let mut head = [0; 12];
         stream.read_exact(&mut head).unwrap();
