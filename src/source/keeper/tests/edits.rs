@@ -1,6 +1,6 @@
 //! Any edits of real files, on a clock of their own, end in what a fresh load of the folder gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -161,9 +161,19 @@ impl Stage {
 struct Consumer {
     files: BTreeMap<Arc<str>, Look<String>>,
     state: DesiredState,
+    /// What was not there, in a folder that held anything at all, since it was last told as read.
+    missed: BTreeSet<Arc<str>>,
 }
 
 impl Consumer {
+    fn miss(&mut self, stage: &Stage) {
+        let (there, missing): (Vec<_>, Vec<_>) =
+            PATHS.into_iter().chain([BUSY]).partition(|path| stage.at(path).is_file());
+        if !there.is_empty() {
+            self.missed.extend(missing.into_iter().map(Arc::from));
+        }
+    }
+
     fn take(&mut self, files: Vec<(Arc<str>, Look<String>)>) {
         for (path, look) in files {
             let parsed = match &look {
@@ -194,13 +204,16 @@ proptest! {
         let (mut told, mut busy) = (Consumer::default(), false);
         for (edit, is_reported, time) in steps {
             busy ^= matches!(edit, Edit::Busy);
+            told.miss(&stage);
             let paths = stage.edit(&edit);
+            told.miss(&stage);
             paths.into_iter().filter(|_| is_reported).for_each(|path| stage.report_edit(path));
             let batches = if busy { stage.pass_busily(time) } else { stage.pass(Duration::from_millis(time)) };
             batches.into_iter().for_each(|batch| told.take(batch.files));
         }
         stage.edit(&Edit::Back);
         for _ in 0..2 {
+            told.miss(&stage);
             stage.edit(&Edit::Resync);
             stage.pass(12 * SECOND).into_iter().for_each(|batch| told.take(batch.files));
         }
