@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
 mod cli;
+mod cost;
 mod crash;
 mod deploy;
 mod fault_matrix;
@@ -15,6 +16,7 @@ mod pipelining;
 mod process;
 mod properties;
 mod readme;
+mod remembering;
 mod sandbox;
 mod security;
 mod simulation;
