@@ -79,7 +79,7 @@ fn enabled(accounts: u64) -> impl Iterator<Item = Record> {
     (0..accounts).flat_map(move |n| {
         let (account, source) = (account(n), SourceRef { path: format!("a{n}.yaml").into(), line: 1 });
         let (name, zuid) = (format!("a{n}").into(), Zuid::new(1));
-        let intent = Record::Intent { at, account, name, zuid, field, to: true, spec_hash: n };
+        let intent = Record::Intent { at, account, name, zuid, field, to: true, spec_hash: n, lands_by: None };
         [intent, Record::Applied { at, account, field, value: true, source }]
     })
 }

@@ -1,6 +1,7 @@
 //! Promises of the whole that no single room can keep: looked at with the real disk, the real binary, and the
 //! system's own eyes.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -236,6 +237,7 @@ fn secrets_are_in_no_log_error_ledger_metric_or_page() {
     let elsewhere = TempDir::new().unwrap();
     let file = elsewhere.path().join("refresh-token");
     std::fs::write(&file, SECRETS[1]).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let secret = |command: &mut Command| {
         command.env("ZOHO_MAIL_CLIENT_SECRET", SECRETS[0]);
         command.env_remove("ZOHO_MAIL_REFRESH_TOKEN").env("ZOHO_MAIL_REFRESH_TOKEN_FILE", &file);

@@ -132,7 +132,6 @@ fn a_start_is_told_line_by_line() {
     insta::assert_snapshot!(log, @"
     TIME  INFO sandbox: nothing that happens here reaches Zoho url=http://127.0.0.1:PORT ledger=ledger.sandbox.json
     TIME  INFO started version=0.1.0 folder=desired-state ledger=ledger.sandbox.json target=sandbox
-    TIME  INFO the desired-state folder is read folder=desired-state
     TIME  INFO manifests read files=1 accounts=1 problems=0 pending=1
     TIME  INFO access token granted expires_in=1h
     TIME  INFO applied account=2560636000000008002 name=alice field=enabled value=true source=sales/alice.yaml:1
