@@ -56,9 +56,8 @@ fn runs_on(line: &[u8]) -> bool {
 
 /// Whether there are zeros, and all of them are such as whole sectors leave behind: from the end
 /// of the group before, or from a sector's beginning, to a sector's end, or to the end of it all.
-/// So a zero that is alone is what one flipped byte looks like, unless it is all of a sector that is the last group's.
+/// That may be one byte, which no flipped bit turns into zero: lines begin with `{` and end with a newline.
 fn has_crash_holes(tail: &[u8], offset: usize) -> bool {
-    let mut found_some = false;
     let mut at = 0;
     while let Some(start) = tail[at..].iter().position(|byte| *byte == 0).map(|found| at + found) {
         let end = start + tail[start..].iter().take_while(|byte| **byte == 0).count();
@@ -67,8 +66,7 @@ fn has_crash_holes(tail: &[u8], offset: usize) -> bool {
         if !begins || !ends {
             return false;
         }
-        found_some = true;
         at = end;
     }
-    found_some
+    at > 0
 }

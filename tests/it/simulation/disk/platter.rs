@@ -100,7 +100,7 @@ impl Platter {
     pub fn open(&mut self) -> Result<Ledger, Fault> {
         let folded = self.snapshot.as_deref().map(snapshot::parse).transpose()?;
         let replayed = journal::replay(&self.journal, folded)?;
-        self.journal.truncate(if replayed.folded { 0 } else { replayed.good_len });
+        self.journal.truncate(replayed.good_len);
         let ledger = replayed.ledger.unwrap_or_else(|| Ledger::new(self.owner));
         (self.synced, self.written, self.serial) = (self.journal.len(), 0, ledger.serial);
         self.snapshot_before = None;
