@@ -27,7 +27,8 @@ async fn put(client: &Client<HttpTransport>, account: &str) -> Answer {
         to: true,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
     };
-    client.put(&change, &AccessToken::new("the-token").unwrap()).await
+    let token = AccessToken::new("the-token").unwrap();
+    tokio::time::timeout(LONG, client.put(&change, &token)).await.expect("the client has no bound on its time")
 }
 
 const LONG: Duration = Duration::from_secs(60);
