@@ -28,7 +28,8 @@ async fn put(client: &Client<HttpTransport>, account: &str) -> Answer {
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
         not_before: None,
     };
-    client.put(&change, &AccessToken::new("the-token").unwrap()).await
+    let token = AccessToken::new("the-token").unwrap();
+    tokio::time::timeout(LONG, client.put(&change, &token)).await.expect("the client has no bound on its time")
 }
 
 const LONG: Duration = Duration::from_secs(60);
