@@ -232,8 +232,13 @@ fn echo(rig: &Rig, token: &str) {
 fn secrets_are_in_no_log_error_ledger_metric_or_page() {
     let rig = service_with_secrets();
     echo(&rig, "1000.sandbox.0.1");
+    // One from a variable, one from a file, which is no place that is searched below.
+    let elsewhere = TempDir::new().unwrap();
+    let file = elsewhere.path().join("refresh-token");
+    std::fs::write(&file, SECRETS[1]).unwrap();
     let secret = |command: &mut Command| {
-        command.env("ZOHO_MAIL_CLIENT_SECRET", SECRETS[0]).env("ZOHO_MAIL_REFRESH_TOKEN", SECRETS[1]);
+        command.env("ZOHO_MAIL_CLIENT_SECRET", SECRETS[0]);
+        command.env_remove("ZOHO_MAIL_REFRESH_TOKEN").env("ZOHO_MAIL_REFRESH_TOKEN_FILE", &file);
         command.args(["--log-level", "trace"]);
     };
     let mut daemon = rig.writing("run");

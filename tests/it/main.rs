@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
 mod cli;
+mod conductor;
+mod cost;
 mod crash;
 mod deploy;
 mod hostile_yaml;
@@ -13,6 +15,7 @@ mod manifest;
 mod pipelining;
 mod process;
 mod readme;
+mod remembering;
 mod sandbox;
 mod simulation;
 mod tidy;

@@ -255,3 +255,9 @@ proptest! {
         prop_assert!(answer.retry_after.is_none_or(|wait| (1..=86_400).contains(&wait.as_secs())));
     }
 }
+
+#[test]
+fn an_answer_shows_no_body_in_its_debug_output() {
+    let shown = format!("{:?}", HttpResponse { body: b"access_token".to_vec(), ..HttpResponse::default() });
+    insta::assert_snapshot!(shown, @"HttpResponse(0, None, 12 bytes, truncated: false)");
+}
