@@ -1,0 +1,104 @@
+//! Can the proofs fail? The program with one bug at a time, each of which a test must catch.
+//!
+//! In: the table of [`variants`], `MUTANTS` (the names of some of them, with commas). Out: a Markdown table on
+//! standard output: which variant breaks what, which test caught it, and how soon.
+//! The product stays free of switches: a [`copy`] of it has all bugs at once, each behind a test of the environment,
+//! and is built once. Invariants: the copy without a bug passes every test that is named here; a variant whose text is
+//! not in the source exactly once ends the run, so the table cannot go stale; every invariant of the crate and every
+//! rule of the simulation has two variants at least.
+//! Deliberately absent: bugs made by machine. Each of these is one that somebody tired would write.
+
+mod copy;
+mod trial;
+mod variants;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+
+use trial::{Built, Caught};
+use variants::Variant;
+
+/// How many variants are on trial at the same time. Two, for each starts processes of its own.
+const AT_ONCE: usize = 2;
+
+/// How many variants each promise needs: one might be caught by accident.
+const LEAST: usize = 2;
+
+/// How many invariants the crate documentation has.
+const INVARIANTS: u8 = 12;
+
+fn main() -> anyhow::Result<()> {
+    let all = variants::all();
+    ensure_complete(&all)?;
+    let built = Built::build(&copy::make(&all)?)?;
+    let chosen = std::env::var("MUTANTS").unwrap_or_default();
+    let chosen: Vec<&Variant> = match chosen.as_str() {
+        "" => all.iter().collect(),
+        names => names.split(',').map(|name| find(&all, name.trim())).collect::<Result<_, _>>()?,
+    };
+    built.check_healthy(&chosen)?;
+    let caught = try_all(&built, &chosen);
+    print(&chosen, &caught);
+    let survivors: Vec<_> = chosen.iter().filter(|variant| !caught[variant.name].all()).map(|v| v.name).collect();
+    ensure!(survivors.is_empty(), "not caught: {}", survivors.join(", "));
+    Ok(())
+}
+
+/// Every chosen variant on trial, [`AT_ONCE`] at the same time.
+fn try_all(built: &Built, chosen: &[&Variant]) -> BTreeMap<&'static str, Caught> {
+    let (next, caught) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let try_the_next = || {
+        while let Some(variant) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let verdict = built.try_out(variant);
+            eprintln!("{}: {}", variant.name, verdict.text());
+            caught.lock().expect("no trial panics").insert(variant.name, verdict);
+        }
+    };
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(try_the_next))));
+    caught.into_inner().expect("no trial panics")
+}
+
+fn find<'a>(all: &'a [Variant], name: &str) -> anyhow::Result<&'a Variant> {
+    all.iter().find(|variant| variant.name == name).with_context(|| format!("there is no variant {name}"))
+}
+
+/// Names are unique, and every promise has its variants.
+fn ensure_complete(all: &[Variant]) -> anyhow::Result<()> {
+    let mut names: Vec<_> = all.iter().map(|variant| variant.name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("two variants are called {}", twice[0]);
+    }
+    for invariant in 1..=INVARIANTS {
+        let count = all.iter().filter(|variant| variant.breaks.contains(&invariant)).count();
+        ensure!(count >= LEAST, "invariant {invariant} has {count} variants, {LEAST} at least");
+    }
+    for rule in variants::RULES {
+        let count = all.iter().filter(|variant| variant.caught_by.contains(rule)).count();
+        ensure!(count >= LEAST, "{rule} catches {count} variants, {LEAST} at least");
+    }
+    Ok(())
+}
+
+fn print(chosen: &[&Variant], caught: &BTreeMap<&str, Caught>) {
+    println!("| variant | breaks | caught by | in |\n|---|---|---|---|");
+    let mut total = Duration::ZERO;
+    for variant in chosen {
+        let caught = &caught[variant.name];
+        let breaks: Vec<_> = variant.breaks.iter().map(u8::to_string).collect();
+        println!(
+            "| {} | {} | {} | {:.1} s |",
+            variant.name,
+            breaks.join(", "),
+            caught.text(),
+            caught.took.as_secs_f64()
+        );
+        total += caught.took;
+    }
+    let all = chosen.iter().filter(|variant| caught[variant.name].all()).count();
+    println!("\n{all} of {} variants caught, in {:.0} s of trials", chosen.len(), total.as_secs_f64());
+}

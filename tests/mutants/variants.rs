@@ -1,0 +1,81 @@
+//! The table of bugs, by the room they live in.
+//!
+//! In: nothing. Out: every [`Variant`]. Each is a slip that compiles, reads well in a review, and breaks a promise.
+
+mod conductor;
+mod doors;
+mod folder;
+mod leaks;
+mod ledger;
+mod limits;
+mod plan;
+
+/// One bug, and who must catch it.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// A name that says what is wrong.
+    pub name: &'static str,
+    /// The invariants of the crate documentation that it breaks.
+    pub breaks: &'static [u8],
+    /// What is changed; mostly one place.
+    pub edits: &'static [Edit],
+    /// The tests that must fail, each of them: those of the `it` binary by their paths, those of the crate
+    /// behind `lib::`, and lines of the soak's table behind `soak `.
+    pub caught_by: &'static [&'static str],
+    /// How many seeds the simulation needs to meet it.
+    pub seeds: u32,
+}
+
+/// One changed place.
+#[derive(Clone, Copy, Debug)]
+pub struct Edit {
+    /// The file, from the project's root.
+    pub file: &'static str,
+    /// A text that is in the file exactly once, its line breaks aside. An expression or whole statements; if more is
+    /// needed to be exact, what is replaced stands between « and ».
+    pub find: &'static str,
+    /// What stands there instead.
+    pub replace: &'static str,
+}
+
+impl Variant {
+    /// For a bug that only a rare history shows.
+    const fn rare(self) -> Self {
+        Self { seeds: 800, ..self }
+    }
+}
+
+/// A variant that shows in many seeds, on few lines.
+const fn variant(
+    name: &'static str,
+    breaks: &'static [u8],
+    edits: &'static [Edit],
+    caught_by: &'static [&'static str],
+) -> Variant {
+    Variant { name, breaks, edits, caught_by, seeds: 40 }
+}
+
+const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> Edit {
+    Edit { file, find, replace }
+}
+
+/// Every bug.
+pub fn all() -> Vec<Variant> {
+    [conductor::BUGS, plan::BUGS, limits::BUGS, ledger::BUGS, folder::BUGS, doors::BUGS, leaks::BUGS].concat()
+}
+
+/// The rules of the simulation, each of which must catch bugs of its own.
+pub const RULES: &[&str] =
+    &[ONE_IN_FLIGHT, INTENT_FIRST, TRUTH, WANTED, BUDGET, PAUSE, DISRUPTIONS, SUM, CONVERGES, IDLE_RESTART, ALIVE];
+
+const ONE_IN_FLIGHT: &str = "simulation::at_most_one_request_is_in_flight_per_account";
+const INTENT_FIRST: &str = "simulation::an_intent_is_durable_before_its_put_leaves";
+const TRUTH: &str = "simulation::the_ledger_never_claims_what_the_service_has_not_acknowledged";
+const WANTED: &str = "simulation::nothing_is_put_that_no_manifest_wants_whatever_cannot_be_read";
+const BUDGET: &str = "simulation::no_window_exceeds_the_request_budget_even_across_kills";
+const PAUSE: &str = "simulation::no_request_leaves_during_a_pause_that_the_service_imposed";
+const DISRUPTIONS: &str = "simulation::no_window_exceeds_the_disruption_budget_even_across_kills_and_reverts";
+const SUM: &str = "simulation::planned_is_applied_and_held_and_failed_and_in_doubt";
+const CONVERGES: &str = "simulation::in_the_end_the_world_is_as_desired_whatever_happened";
+const IDLE_RESTART: &str = "simulation::after_a_successful_pass_the_plan_is_empty_and_a_restart_issues_no_request";
+const ALIVE: &str = "simulation::the_conductor_never_spins_never_panics_and_ends_when_it_is_told_to";

@@ -1,0 +1,187 @@
+//! Bugs of the conductor and its queue: order, doubt, what a stop and a restart may forget.
+
+use super::*;
+
+pub const BUGS: &[Variant] = &[
+    variant(
+        "an_edit_starts_a_second_request_while_one_is_in_flight",
+        &[1],
+        &[edit(
+            "src/queue.rs",
+            "*again = Some(urgency); *failures = 0;",
+            "return self.make_ready(account, (urgency, Attempt::Fresh), 0, now);",
+        )],
+        &[ONE_IN_FLIGHT, "lib::queue::tests::an_account_in_flight_is_never_popped_and_comes_again_after_an_edit"],
+    )
+    .rare(),
+    variant(
+        "a_popped_account_is_not_marked_as_in_flight",
+        &[1],
+        &[edit("src/queue.rs", "item.state = State::InFlight { again: None };", "")],
+        &[ONE_IN_FLIGHT],
+    )
+    .rare(),
+    variant(
+        "a_put_does_not_wait_for_the_disk",
+        &[2],
+        &[edit(
+            "src/controller/launch.rs",
+            "self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));",
+            "self.durable.extend(std::mem::take(&mut self.next_commit.puts));
+             self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
+             self.launch();",
+        )],
+        &[INTENT_FIRST, "invariants::an_intent_is_on_the_disk_before_its_put_leaves"],
+    ),
+    variant(
+        "a_token_request_does_not_wait_for_its_record",
+        &[2, 6],
+        &[edit("src/controller/dispatch.rs", "self.next_commit.token_request = Some(now);", "self.fetch_token(now);")],
+        &[INTENT_FIRST],
+    ),
+    variant(
+        "what_may_have_happened_is_taken_back",
+        &[2, 5],
+        &[edit(
+            "src/controller/settle.rs",
+            "Outcome::InDoubt(failure) => «self.back_off(&flight.change, &failure, now)»",
+            "{ self.not_applied(&flight); self.back_off(&flight.change, &failure, now) }",
+        )],
+        &[TRUTH],
+    ),
+    variant(
+        "a_stop_takes_back_what_was_sent",
+        &[2, 5],
+        &[edit(
+            "src/controller/launch.rs",
+            "self.flights.iter().filter(|(_, flight)| «flight.token.is_none()»)",
+            "true",
+        )],
+        &["remembering::what_a_stop_did_not_wait_for_stays_in_doubt"],
+    ),
+    variant(
+        "an_intent_that_is_taken_back_stays_pending",
+        &[10],
+        &[edit(
+            "src/controller/launch.rs",
+            "self.step(account, now);",
+            "self.queue.put_back(account, super::intake::urgency(&[flight.change]), now);",
+        )],
+        &["remembering::an_edit_that_is_reverted_before_its_intent_is_durable_leaves_nothing_pending"],
+    ),
+    variant(
+        "the_second_field_waits_for_the_next_edit",
+        &[3],
+        &[edit(
+            "src/controller/settle.rs",
+            "self.queue.put_back(account, urgency(&open), now);",
+            "self.queue.done(account, now);",
+        )],
+        &[CONVERGES],
+    ),
+    variant(
+        "a_token_is_asked_for_though_nothing_is_to_be_done",
+        &[3],
+        &[edit(
+            "src/controller/dispatch.rs",
+            "self.release_held(now);",
+            "self.release_held(now); self.may_start(now);",
+        )],
+        &[IDLE_RESTART],
+    ),
+    variant(
+        "a_restart_asks_again_for_what_was_rejected",
+        &[3],
+        &[edit("src/controller.rs", "Mode::Run => «Backlog::restore(&ledger)»", "Backlog::default()")],
+        &["remembering::a_restart_does_not_ask_again_for_what_was_rejected"],
+    ),
+    variant(
+        "an_edit_while_an_attempt_fails_waits_out_the_backoff",
+        &[12],
+        &[edit(
+            "src/queue.rs",
+            "if let Some(urgency) = «self.land(account)» { return self.make_ready",
+            "{ self.land(account); None::<Urgency> }",
+        )],
+        &["lib::queue::tests::an_edit_during_a_failing_attempt_is_tried_at_once"],
+    ),
+    variant(
+        "a_resync_forgets_what_was_rejected_and_tries_nothing",
+        &[3],
+        &[edit(
+            "src/controller/intake.rs",
+            "for account in self.backlog.unstall_all().into_keys() { self.touch(account, now); }",
+            "self.backlog.unstall_all();",
+        )],
+        &[CONVERGES, "cli::run::a_resync_on_sighup_tries_rejected_accounts_again"],
+    ),
+    variant(
+        "a_suspension_that_ends_wakes_nobody",
+        &[3],
+        &[edit("src/controller.rs", "Event::Tick => «self.wake_suspended()»", "()")],
+        &[CONVERGES],
+    ),
+    variant(
+        "the_loop_spins_while_the_disk_is_full",
+        &[12],
+        &[edit(
+            "src/controller/dispatch.rs",
+            "let next = «self.queue.peek(now)»;",
+            "if self.stop_by.is_some() || self.report.borrow().ledger_error.is_some() { None } else { self.queue.peek(now) }",
+        )],
+        &[ALIVE],
+    ),
+    variant(
+        "each_turn_of_a_stop_begins_the_grace_anew",
+        &[12],
+        &[edit(
+            "src/controller.rs",
+            "let late = «self.clock.now() >= deadline»;",
+            "false && self.clock.now() >= deadline",
+        )],
+        &[ALIVE],
+    ),
+    variant(
+        "what_is_held_counts_as_applied",
+        &[10],
+        &[edit("src/controller/report.rs", "_ if held => «summary.held.push(unapplied)»", "summary.applied += 1")],
+        &["cli::apply::held_disruptions_are_an_exit_code_of_their_own_and_everything_else_goes_on"],
+    ),
+    variant(
+        "what_is_in_doubt_is_in_no_sum",
+        &[10],
+        &[edit("src/controller/report.rs", "Known::InDoubt => «summary.in_doubt.push(unapplied)»", "drop(unapplied)")],
+        &[SUM, "cli::apply::every_failure_says_what_happened_to_whom_from_which_line_and_what_to_do"],
+    ),
+    variant(
+        "what_was_never_attempted_is_in_no_sum",
+        &[10],
+        &[edit(
+            "src/controller/report.rs",
+            "Known::Absent | Known::Applied(_) => «summary.failed.push(unapplied)»",
+            "if known != Known::Absent { summary.failed.push(unapplied) }",
+        )],
+        &[SUM],
+    ),
+    variant(
+        "each_edit_plans_every_account",
+        &[8],
+        &[edit(
+            "src/controller/intake.rs",
+            "for account in &touched { self.touch(*account, now); }",
+            "let all: Vec<AccountId> = self.desired.iter().map(|(account, _)| account).collect();
+             for account in &all { self.touch(*account, now); }",
+        )],
+        &["cost::an_edit_costs_the_same_with_a_hundred_times_the_accounts"],
+    ),
+    variant(
+        "each_report_counts_every_account_anew",
+        &[8],
+        &[edit(
+            "src/controller/report.rs",
+            "report.managed = «self.desired.managed()»;",
+            "self.desired.iter().filter(|(_, account)| account.spec.account_id.get() > 0).count()",
+        )],
+        &["cost::an_edit_costs_the_same_with_a_hundred_times_the_accounts"],
+    ),
+];

@@ -1,0 +1,150 @@
+//! Bugs of throttle, tokens and bounds: how often, how long, how much.
+
+use super::*;
+
+pub const BUGS: &[Variant] = &[
+    variant(
+        "a_window_takes_one_request_more_than_the_budget",
+        &[6],
+        &[edit("src/throttle.rs", "if «used < count» { return Admission::Now; }", "used <= count")],
+        &[BUDGET, "lib::throttle::tests::a_full_window_says_when_it_has_room_again"],
+    ),
+    variant(
+        "a_restart_counts_a_request_from_its_intent",
+        &[6],
+        &[edit("src/throttle.rs", "(*at + lateness).min(now)", "(*at).min(now)")],
+        &[BUDGET],
+    ),
+    variant(
+        "a_restart_forgets_the_requests_of_the_window",
+        &[6],
+        &[edit(
+            "src/throttle.rs",
+            "if limit.is_some() { remembered(&ledger.requests) } else { Window::default() }",
+            "Window::default()",
+        )],
+        &[BUDGET, "crash::a_crash_loop_gets_no_fresh_request_budget"],
+    ),
+    variant(
+        "token_requests_are_not_counted_in_the_window",
+        &[6],
+        &[
+            edit("src/throttle.rs", "pub fn begin_token(&mut self) { «self.requests.begin();»", ""),
+            edit("src/throttle.rs", "pub fn end_token(&mut self, now: Timestamp) { «self.end(now);»", ""),
+        ],
+        &[BUDGET],
+    ),
+    variant(
+        "a_request_that_failed_gives_its_place_back",
+        &[6],
+        &[edit(
+            "src/throttle.rs",
+            "pub fn end_put(&mut self, healthy: bool, now: Timestamp) -> bool { «self.end(now);»",
+            "if healthy { self.end(now); } else { self.requests.cancel(); }",
+        )],
+        &[BUDGET],
+    ),
+    variant(
+        "a_pause_is_not_written_down",
+        &[6],
+        &[edit("src/controller/settle.rs", "self.record(Record::Pause { pause: Some(pause) });", "")],
+        &["remembering::a_restart_does_not_jump_a_pause_that_was_imposed_before"],
+    ),
+    variant(
+        "a_restart_forgets_the_pause",
+        &[6],
+        &[edit("src/throttle.rs", "ledger.pause.filter(|pause| pause.until > now)", "None")],
+        &[PAUSE, "lib::throttle::tests::a_pause_outlives_a_restart"],
+    ),
+    variant(
+        "a_shorter_pause_ends_a_longer_one",
+        &[6],
+        &[edit("src/throttle.rs", "self.pause.is_some_and(|pause| pause.until >= until)", "false")],
+        &["lib::throttle::tests::an_imposed_pause_is_never_jumped_or_shortened_and_ends_with_one_probe"],
+    ),
+    variant(
+        "a_pause_is_as_long_as_usual_whatever_the_service_says",
+        &[6],
+        &[edit(
+            "src/controller/settle.rs",
+            "let wait = «wait.unwrap_or(self.settings.throttle_pause)»; warn!(why = %failure.message, \"the service throttles",
+            "{ let _ = wait; self.settings.throttle_pause }",
+        )],
+        &[PAUSE],
+    ),
+    variant(
+        "an_intent_that_is_durable_leaves_in_spite_of_a_pause",
+        &[6],
+        &[
+            edit(
+                "src/controller/launch.rs",
+                "let stays = «self.stop_by.is_some() || !self.throttle.may_leave(self.clock.now())»;",
+                "self.stop_by.is_some()",
+            ),
+            edit("src/controller/launch.rs", "«self.throttle.may_leave(now)» && self.flights.get", "true"),
+        ],
+        &[PAUSE],
+    ),
+    variant(
+        "tokens_are_asked_for_without_a_limit",
+        &[6, 12],
+        &[edit(
+            "src/throttle.rs",
+            "self.tokens.admit(TOKEN_REQUESTS, TOKEN_WINDOW, now, Wait::TokenLimit)",
+            "self.tokens.admit(usize::MAX, TOKEN_WINDOW, now, Wait::TokenLimit)",
+        )],
+        &[BUDGET, "crash::a_crash_loop_asks_for_ten_tokens_in_ten_minutes_at_most"],
+    ),
+    variant(
+        "a_token_that_is_refused_is_replaced_for_ever",
+        &[12],
+        &[edit("src/controller/tokens.rs", "if «self.doubted» {", "false")],
+        &["remembering::a_second_refusal_of_a_fresh_token_stops_everybody"],
+    ),
+    variant(
+        "a_backoff_grows_without_end",
+        &[12],
+        &[edit(
+            "src/queue.rs",
+            "self.min.saturating_mul(1 << doublings).min(self.max)",
+            "self.min.saturating_mul(1 << doublings)",
+        )],
+        &["lib::queue::tests::the_backoff_doubles_up_to_its_bound_and_is_spread_over_all_of_it"],
+    ),
+    variant(
+        "a_service_in_trouble_is_asked_by_everybody",
+        &[12],
+        &[edit("src/throttle.rs", "if «failures + 1 < BREAKER_FAILURES» => {", "failures < u32::MAX")],
+        &["lib::throttle::tests::the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request"],
+    ),
+    variant(
+        "requests_are_remembered_without_end",
+        &[12],
+        &[edit("src/ledger.rs", "if «stamps.len() == REQUEST_MEMORY_MAX» {", "false")],
+        &["lib::ledger::tests::everything_remembered_is_bounded_in_number_and_in_time"],
+    ),
+    variant(
+        "hints_are_kept_without_end",
+        &[12],
+        &[edit("src/source/events.rs", "taken.everything = «taken.paths.len() > MAX_HINTS»;", "false")],
+        &["lib::source::events::tests::the_number_of_hints_is_bounded"],
+    ),
+    variant(
+        "every_problem_of_a_batch_is_logged",
+        &[12],
+        &[edit("src/controller/intake.rs", "problems.iter().take(«most»)", "most.max(1)")],
+        &["cli::logs::however_many_manifests_are_broken_the_log_stays_short"],
+    ),
+    variant(
+        "each_held_account_is_a_line_in_the_log",
+        &[12],
+        &[edit("src/controller/dispatch.rs", "if «self.backlog.held() == 0» { let verdict", "true")],
+        &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
+    ),
+    variant(
+        "an_account_that_fails_alike_is_written_down_each_time",
+        &[8, 12],
+        &[edit("src/controller/settle.rs", "before.is_some_and(|told| told.message == message)", "false")],
+        &["remembering::a_failure_that_comes_again_is_written_down_once"],
+    ),
+];

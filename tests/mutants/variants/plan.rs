@@ -1,0 +1,147 @@
+//! Bugs of plan, guard and desired state: what is wanted, of whom, and what may be taken away.
+
+use super::*;
+
+pub const BUGS: &[Variant] = &[
+    variant(
+        "what_is_in_doubt_counts_as_done",
+        &[5],
+        &[edit(
+            "src/plan.rs",
+            "(«from != Known::Applied(to)»).then(",
+            "from == Known::Absent || from == Known::Applied(!to)",
+        )],
+        &[CONVERGES, "crash::whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"],
+    ),
+    variant(
+        "an_orphan_is_disabled",
+        &[4],
+        &[edit(
+            "src/plan.rs",
+            "return AccountPlan { changes: Vec::new(), blocked: row.map(|_| Reason::Orphaned) };",
+            "let Some(row) = row else { return AccountPlan::default() };
+             let source = crate::account::SourceRef { path: \"\".into(), line: 1 };
+             let (field, from) = (Field::Enabled, row.known(Field::Enabled));
+             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source };
+             let changes = if from == Known::Applied(false) { Vec::new() } else { vec![change] };
+             return AccountPlan { changes, blocked: None };",
+        )],
+        &[WANTED],
+    ),
+    variant(
+        "of_two_manifests_for_an_account_the_first_wins",
+        &[4],
+        &[edit(
+            "src/plan.rs",
+            "Standing::Duplicate { .. } => «return AccountPlan::blocked(Reason::DuplicateAccount)»",
+            "()",
+        )],
+        &[WANTED],
+    ),
+    variant(
+        "a_suspended_account_is_reconciled",
+        &[4],
+        &[edit("src/plan.rs", "desired.spec.is_suspended(now)", "false")],
+        &[WANTED],
+    ),
+    variant(
+        "a_mailbox_that_goes_is_disabled_first",
+        &[3],
+        &[edit("src/plan.rs", "desired.spec.enabled == Some(false)", "false")],
+        &["lib::plan::tests::a_mailbox_is_enabled_first_and_disabled_last"],
+    ),
+    variant(
+        "the_budget_counts_what_is_pending_as_one",
+        &[4],
+        &[edit(
+            "src/guard.rs",
+            "pending: «self.pending.len() - self.both»",
+            "(self.pending.len() - self.both).min(1)",
+        )],
+        &["lib::guard::tests::one_disruption_too_many_holds_all_of_them"],
+    ),
+    variant(
+        "a_restart_forgets_what_was_taken_away",
+        &[4],
+        &[edit(
+            "src/controller.rs",
+            "Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions)",
+            "Guard::new(settings.disruption_budget, settings.disruption_window, &BTreeMap::new())",
+        )],
+        &[DISRUPTIONS],
+    ),
+    variant(
+        "what_was_taken_away_is_forgotten_after_half_the_window",
+        &[4],
+        &[edit("src/guard.rs", "if «at + self.window > now» {", "at + self.window / 2 > now")],
+        &[DISRUPTIONS, "lib::guard::tests::the_window_rolls_and_an_account_counts_once"],
+    ),
+    variant(
+        "only_what_was_acknowledged_counts_as_taken_away",
+        &[4],
+        &[edit(
+            "src/controller/dispatch.rs",
+            "if change.is_disruption() { self.guard.applied(account, now); }",
+            "",
+        )],
+        &["remembering::what_may_have_been_taken_away_counts_though_it_was_reverted_before_the_answer"],
+    ),
+    variant(
+        "what_is_held_is_never_let_go",
+        &[3],
+        &[edit(
+            "src/controller/dispatch.rs",
+            "self.backlog.held() == 0 || self.guard.verdict(self.desired.managed(), now).exceeded()",
+            "true",
+        )],
+        &[CONVERGES],
+    ),
+    variant(
+        "a_field_left_out_is_taken_for_true",
+        &[4],
+        &[edit("src/plan.rs", "let to = «desired.spec.wanted(field)?»;", "desired.spec.wanted(field).unwrap_or(true)")],
+        &[WANTED],
+    ),
+    variant(
+        "an_unreadable_file_is_taken_for_a_removed_one",
+        &[4],
+        &[edit(
+            "src/controller/intake.rs",
+            "Look::Problem(problem) => «desired::Look::Unreadable(unreadable(path, &problem))»",
+            "{ let _ = unreadable(path, &problem); desired::Look::Gone }",
+        )],
+        &["remembering::the_last_good_state_of_a_file_that_cannot_be_read_is_still_reconciled"],
+    ),
+    variant(
+        "a_broken_file_orphans_what_it_declared",
+        &[4],
+        &[edit("src/desired.rs", "if «claims.is_empty()» { return Vec::new();", "true")],
+        &["lib::desired::tests::a_broken_document_keeps_what_it_declared_and_leaves_its_neighbours_alone"],
+    ),
+    variant(
+        "the_end_of_a_duplicate_is_not_told_to_the_other_one",
+        &[7],
+        &[edit(
+            "src/desired.rs",
+            "changed.chain(crowded.map(|(id, ..)| *id)).collect()",
+            "{ let _ = crowded; changed.collect() }",
+        )],
+        &["lib::desired::tests::two_documents_with_one_name_are_both_held_and_both_are_touched_when_that_ends"],
+    ),
+    variant(
+        "a_name_that_only_one_bears_again_stays_shared",
+        &[7],
+        &[edit(
+            "src/desired/declared.rs",
+            "if let [last] = «self.sharers(id, &old.document.name, shared)».as_slice()",
+            "Vec::new()",
+        )],
+        &["lib::desired::tests::incremental_reading_and_a_fresh_full_load_give_the_same_desired_state"],
+    ),
+    variant(
+        "a_manifest_that_moved_leaves_its_old_place_behind",
+        &[7],
+        &[edit("src/desired.rs", "let old_ids = «self.files.remove(path)»;", "self.files.remove(path).filter(|_| !documents.is_empty())")],
+        &["lib::desired::tests::incremental_reading_and_a_fresh_full_load_give_the_same_desired_state"],
+    ),
+];
