@@ -10,7 +10,6 @@
 use std::time::Duration;
 
 use super::dispatch::INTENT_AGE_MAX;
-use super::intake::urgency;
 use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::ledger::Record;
@@ -104,13 +103,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         unsent.into_iter().for_each(|account| self.take_back(account));
     }
 
-    /// The PUT never left: the ledger forgets the intent.
+    /// The PUT never left: the ledger forgets the intent, and the account is planned again. What was wanted may be
+    /// wanted no more.
     fn take_back(&mut self, account: AccountId) {
         let Some(flight) = self.flights.remove(&account) else { return };
         let now = self.clock.now();
         self.throttle.cancel_put(flight.began, now);
         self.not_applied(&flight);
-        self.queue.put_back(account, urgency(&[flight.change]), now);
+        self.step(account, now);
     }
 
     /// Hands over what is to be written; not yet, while so many durable intents wait that requests go on without.

@@ -83,7 +83,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     /// Plans the account again after an attempt: what is left of it goes on at once.
-    fn step(&mut self, account: AccountId, now: Timestamp) {
+    pub(super) fn step(&mut self, account: AccountId, now: Timestamp) {
         let open = self.replan(account, now);
         if open.is_empty() {
             self.queue.done(account, now);

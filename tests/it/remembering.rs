@@ -1,10 +1,19 @@
 //! What a stop, a restart, a doubt or a refusal must not make the daemon forget, and what is not said or asked twice.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::change::Known;
+use zoho_mail_reconciler::controller::Journal;
+use zoho_mail_reconciler::ledger::file::Committed;
+use zoho_mail_reconciler::ledger::{Ledger, Record};
+use zoho_mail_reconciler::report::Report;
 
+use super::conductor::{Outside, applied, batch, build, file, owner};
 use super::process::{Process, Rig, account, wait_for};
 
 /// The daemon's own numbers.
@@ -181,4 +190,42 @@ fn a_failure_that_comes_again_is_written_down_once() {
     // Said once, and taken back once.
     assert_eq!(journal.matches(r#""op":"conditions""#).count(), 2, "{journal}");
     stop(process);
+}
+
+/// A journal that tells the test which tickets wait, and is durable when the test says so.
+struct Patient(mpsc::UnboundedSender<u64>);
+
+impl Journal for Patient {
+    fn append(&mut self, _: Vec<Record>, ticket: u64) {
+        let _ = self.0.send(ticket);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_is_reverted_before_its_intent_is_durable_leaves_nothing_pending() {
+    let mut ledger = Ledger::new(owner());
+    applied(1, false).for_each(|record| ledger.apply(record));
+    let ((tickets_out, mut tickets), (durable, committed)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let (controller, inputs, outside) = build(ledger, Patient(tickets_out), committed);
+    let Outside { looks, mut reports, .. } = outside;
+    let running = tokio::spawn(controller.run(inputs));
+    looks.send(batch(vec![file(0, false)], true)).await.unwrap();
+    looks.send(batch(vec![file(0, true)], false)).await.unwrap();
+    reports.wait_for(|report| report.pending_changes.enabled.enable == 1).await.unwrap();
+    looks.send(batch(vec![file(0, false)], false)).await.unwrap();
+    reports.wait_for(|report| report.pending_changes.enabled.disable == 1).await.unwrap();
+    // The disk was slow; now it is done, and what was intended is wanted no more.
+    let settled = |report: &Report| report.pending == 0 && report.disruptions.pending == 0;
+    let settling = async {
+        loop {
+            tokio::select! {
+                Some(ticket) = tickets.recv() => durable.send(Committed::Durable { ticket, took: Duration::ZERO }).unwrap(),
+                report = reports.wait_for(settled) => return drop(report.unwrap()),
+            }
+        }
+    };
+    let settled = timeout(Duration::from_secs(3600), settling).await;
+    assert!(settled.is_ok(), "{:?}", *reports.borrow());
+    assert_eq!(reports.borrow().totals, zoho_mail_reconciler::report::Totals::default(), "nothing was sent");
+    running.abort();
 }

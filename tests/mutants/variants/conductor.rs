@@ -60,6 +60,16 @@ pub const BUGS: &[Variant] = &[
         &["remembering::what_a_stop_did_not_wait_for_stays_in_doubt"],
     ),
     variant(
+        "an_intent_that_is_taken_back_stays_pending",
+        &[10],
+        &[edit(
+            "src/controller/launch.rs",
+            "self.step(account, now);",
+            "self.queue.put_back(account, super::intake::urgency(&[flight.change]), now);",
+        )],
+        &["remembering::an_edit_that_is_reverted_before_its_intent_is_durable_leaves_nothing_pending"],
+    ),
+    variant(
         "the_second_field_waits_for_the_next_edit",
         &[3],
         &[edit(

@@ -1,0 +1,109 @@
+//! The conductor in this process: a service that agrees to everything, a journal as the test wants it.
+//!
+//! In: a ledger, a journal, looks at files. Out: its reports. For what a test must see between two turns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use zoho_mail_reconciler::account::{AccountId, AuthMode, Field, SourceRef, Zoid, Zuid};
+use zoho_mail_reconciler::clock::Clock;
+use zoho_mail_reconciler::controller::{Controller, Inputs, Journal, Mode, Settings};
+use zoho_mail_reconciler::ledger::file::Committed;
+use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
+use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
+use zoho_mail_reconciler::metrics::Metrics;
+use zoho_mail_reconciler::queue::Backoff;
+use zoho_mail_reconciler::report::Report;
+use zoho_mail_reconciler::shutdown::Stop;
+use zoho_mail_reconciler::source::{Batch, Look, Root};
+use zoho_mail_reconciler::status::MailAccountList;
+use zoho_mail_reconciler::timestamp::Timestamp;
+use zoho_mail_reconciler::zoho::{
+    Client, CredentialSource, HttpRequest, HttpResponse, Principal, Transport, TransportError,
+};
+
+/// Whose accounts these are.
+pub fn owner() -> Owner {
+    Owner::Organization(Zoid::new(12_345_678).unwrap())
+}
+
+/// The account numbered `n`.
+pub fn account(n: u64) -> AccountId {
+    AccountId::new(n + 1).unwrap()
+}
+
+/// Acknowledges everything at once.
+pub struct Agreeable;
+
+impl Transport for Agreeable {
+    async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let body = br#"{"status":{"code":200,"description":"success"}}"#.to_vec();
+        Ok(HttpResponse { status: 200, body, ..HttpResponse::default() })
+    }
+}
+
+/// The ends of the conductor's channels that the world outside holds.
+pub struct Outside {
+    pub looks: mpsc::Sender<Batch<Parsed>>,
+    pub reports: watch::Receiver<Report>,
+    _stops: mpsc::Sender<Stop>,
+    _queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+}
+
+/// A conductor with nothing to hold it back, that knows `ledger`, and writes to `journal`.
+pub fn build<J: Journal>(
+    ledger: Ledger,
+    journal: J,
+    committed: mpsc::UnboundedReceiver<Committed>,
+) -> (Controller<Agreeable, J>, Inputs, Outside) {
+    let settings = Settings {
+        mode: Mode::Run,
+        rate_limit: None,
+        max_concurrency: 4,
+        request_timeout: Duration::from_secs(30),
+        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
+        throttle_pause: Duration::from_secs(1),
+        disruption_budget: "100%".parse().unwrap(),
+        disruption_window: Duration::from_secs(3600),
+        shutdown_grace: Duration::from_secs(1),
+    };
+    let url = || "http://127.0.0.1:1".parse().unwrap();
+    let client = Client::new(Agreeable, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
+    let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
+    let (controller, reports) =
+        Controller::new(settings, client, credentials, (ledger, journal), Arc::new(Metrics::new()), Clock::start());
+    let (looks_out, looks) = mpsc::channel(1);
+    let (stops_out, stops) = mpsc::channel(1);
+    let (queries_out, queries) = mpsc::channel(1);
+    let outside = Outside { looks: looks_out, reports, _stops: stops_out, _queries: queries_out };
+    (controller, Inputs { looks, committed, stops, queries }, outside)
+}
+
+/// A look at the manifest of the account numbered `n`.
+pub fn file(n: u64, enabled: bool) -> (Arc<str>, Look<Parsed>) {
+    let path: Arc<str> = format!("a{n}.yaml").into();
+    let text = format!(
+        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{n}\nspec:\n  accountId: {}\n  \
+         zuid: 1\n  enabled: {enabled}\n",
+        account(n)
+    );
+    let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin });
+    (path, Look::Read(parsed))
+}
+
+/// Looks that belong together.
+pub fn batch(files: Vec<(Arc<str>, Look<Parsed>)>, full: bool) -> Batch<Parsed> {
+    Batch { files, root: Root::Ready, full, degraded: None }
+}
+
+/// The records after which the mailboxes of so many accounts are known to be as `value` says.
+pub fn applied(accounts: u64, value: bool) -> impl Iterator<Item = Record> {
+    let (at, field) = (Timestamp::from_millis(1_763_753_000_000), Field::Enabled);
+    (0..accounts).flat_map(move |n| {
+        let (account, source) = (account(n), SourceRef { path: format!("a{n}.yaml").into(), line: 1 });
+        let (name, zuid) = (format!("a{n}").into(), Zuid::new(1));
+        let intent = Record::Intent { at, account, name, zuid, field, to: value, spec_hash: n, lands_by: None };
+        [intent, Record::Applied { at, account, field, value, source }]
+    })
+}
