@@ -55,3 +55,20 @@ fn files_are_made_in_one_place_which_gives_them_to_their_owner() {
     assert_eq!(lines_with(&["temp_dir", "\"/tmp", "tempfile()"]), [""; 0], "nothing lies where others can guess it");
     assert_eq!(lines_with(&["umask", "set_permissions", "chmod("]), [""; 0], "a mode is right from the start");
 }
+
+#[test]
+fn every_recipe_gives_secrets_a_mode_that_the_program_takes() {
+    let recipe =
+        |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)).unwrap();
+    let deployment = recipe("kubernetes/base/deployment.yaml");
+    let secret = deployment.split("secretName:").nth(1).unwrap();
+    let mode = secret.lines().find_map(|line| line.trim().strip_prefix("defaultMode: ")).unwrap();
+    assert_eq!(u32::from_str_radix(mode, 8).unwrap() & 0o007, 0, "everybody's share of {mode}");
+    assert_eq!(deployment.matches("secretName:").count(), 1, "the one above is the only one");
+    // Compose ignores a mode for secrets that are files: who sets it up has to.
+    assert!(recipe("container/compose.yaml").contains("chmod 0400 secrets/*"));
+    let unit = recipe("systemd/zoho-mail-reconciler.service");
+    for name in ["client-id", "client-secret", "refresh-token"] {
+        assert!(unit.contains(&format!("LoadCredential={name}:")), "systemd gives {name} mode 0400");
+    }
+}
