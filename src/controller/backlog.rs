@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::{AccountId, Field};
 use crate::change::Change;
-use crate::condition::{ConditionType, Reason};
-use crate::ledger::Ledger;
+use crate::condition::{Condition, ConditionType, Reason};
+use crate::ledger::{Ledger, Row};
 use crate::plan::AccountPlan;
 use crate::report::PendingCounts;
 use crate::timestamp::Timestamp;
@@ -39,6 +39,14 @@ impl Stalled {
         }
     }
 
+    /// What is left alone of an account of which `told` was said; as when it was said, and its message begins with the
+    /// field. A rejected ActiveSync change leaves the mailbox open: a disruption that waits in there is counted.
+    fn remembered(told: &Condition) -> Self {
+        let field = Field::ActiveSyncEnabled;
+        let only_this = told.reason == Reason::Rejected && told.message.starts_with(&field.to_string());
+        if only_this { Self::only(field) } else { Self::ALL }
+    }
+
     const fn or(self, other: Self) -> Self {
         Self([self.0[0] || other.0[0], self.0[1] || other.0[1]])
     }
@@ -65,8 +73,9 @@ pub struct Backlog {
 impl Backlog {
     /// A backlog that remembers what the service rejected, so that a restart does not ask again.
     pub fn restore(ledger: &Ledger) -> Self {
-        let stalls = |(account, row): (&AccountId, &crate::ledger::Row)| {
-            row.conditions.iter().any(|told| told.kind == ConditionType::Stalled).then_some((*account, Stalled::ALL))
+        let stalls = |(account, row): (&AccountId, &Row)| {
+            let told = row.conditions.iter().find(|told| told.kind == ConditionType::Stalled)?;
+            Some((*account, Stalled::remembered(told)))
         };
         Self { stalled: ledger.accounts.iter().filter_map(stalls).collect(), ..Self::default() }
     }
