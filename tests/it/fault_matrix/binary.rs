@@ -134,3 +134,23 @@ fn each_of_two_fields_is_told_its_own_answer() {
     // The rejection stands until somebody acts, and so it is what the status says.
     told(&rig, ["Stalled", "Rejected", "HTTP 400"]);
 }
+
+#[test]
+fn a_refused_active_sync_change_keeps_no_mailbox_enabled_across_a_restart_either() {
+    let rig = Rig::new(1);
+    rig.declare(0, false, false);
+    let refused = r#"{"operation": "updateMobileSyncStatus", "do": {"answer": {"status": 400}}}"#;
+    rig.script(&format!(r#"{{"faults": [{refused}, {{"operation": "disableMailAccount", "do": "badGateway"}}]}}"#));
+    let mut process = rig.run();
+    wait_for("both answers", || (rig.world().totals().puts >= 2).then_some(()));
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().code(), Some(0), "{}", process.said());
+    rig.script(r#"{"faults": []}"#);
+    let before = rig.world().requests_total();
+    let mut process = rig.run();
+    let disabled = (account(0), Field::Enabled);
+    wait_for("the mailbox to be disabled", || rig.applied().contains_key(&disabled).then_some(()));
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().code(), Some(0));
+    assert_eq!(rig.puts(before + 1), [disabled], "what was refused waits for the resync");
+}
