@@ -218,7 +218,8 @@ mod tests {
         let plan = |to| {
             let source = SourceRef { path: "a.yaml".into(), line: 1 };
             let (name, field, from) = ("a".into(), Field::Enabled, Known::Absent);
-            AccountPlan { changes: vec![Change { account, name, zuid: None, field, from, to, source }], blocked: None }
+            let change = Change { account, name, zuid: None, field, from, to, source, not_before: None };
+            AccountPlan { changes: vec![change], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Timestamp::from_millis(0));
         backlog.set(account, &plan(false), now);
