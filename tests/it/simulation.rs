@@ -213,6 +213,19 @@ fn holds(rule: Rule) {
 }
 
 #[test]
+fn a_seed_is_lived_through_the_same_way_each_time() {
+    let story = |seed| {
+        let mut simulation = Simulation::begin(seed, None);
+        lock(&simulation.universe).proofs.listen();
+        simulation.run();
+        lock(&simulation.universe).proofs.story()
+    };
+    for seed in 0..5 {
+        assert_eq!(story(seed), story(seed));
+    }
+}
+
+#[test]
 fn at_most_one_request_is_in_flight_per_account() {
     holds(Rule::OneInFlight);
 }
