@@ -1,6 +1,6 @@
 //! Any edits of real files, on a clock of their own, end in what a fresh load of the folder gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -22,6 +22,8 @@ pub(super) enum Edit {
     Rename(usize, usize),
     /// The folder within the folder goes with all that is in it.
     RemoveSub,
+    /// Every file goes, as when somebody checks out the wrong branch.
+    RemoveAll,
     /// The folder itself goes, or is there and empty; until it is back.
     Away,
     Empty,
@@ -57,6 +59,7 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
         4 => path().prop_map(Edit::Remove),
         4 => (path(), path()).prop_map(|(from, to)| Edit::Rename(from, to)),
         1 => Just(Edit::RemoveSub),
+        2 => Just(Edit::RemoveAll),
         1 => Just(Edit::Away),
         1 => Just(Edit::Empty),
         3 => Just(Edit::Back),
@@ -78,18 +81,8 @@ impl Stage {
         let (root, away) = (self.at(""), self.folder.path().join("away"));
         match edit {
             Edit::Write(path, text) => {
-                let path = PATHS[*path];
-                if root.is_dir() {
-                    fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
-                    fs::write(self.at(path), text).unwrap();
-                    fs::File::options()
-                        .append(true)
-                        .open(self.at(path))
-                        .unwrap()
-                        .set_modified(self.now().wall)
-                        .unwrap();
-                }
-                vec![path]
+                self.save(PATHS[*path], text);
+                vec![PATHS[*path]]
             }
             Edit::Remove(path) => {
                 let _ = fs::remove_file(self.at(PATHS[*path]));
@@ -102,6 +95,10 @@ impl Stage {
             Edit::RemoveSub => {
                 let _ = fs::remove_dir_all(self.at("sub"));
                 vec!["sub"]
+            }
+            Edit::RemoveAll => {
+                PATHS.into_iter().chain([BUSY]).for_each(|path| drop(fs::remove_file(self.at(path))));
+                PATHS.into_iter().chain([BUSY]).collect()
             }
             Edit::Away | Edit::Empty => {
                 if !away.exists() {
@@ -161,9 +158,29 @@ impl Stage {
 struct Consumer {
     files: BTreeMap<Arc<str>, Look<String>>,
     state: DesiredState,
+    /// What was not there since it was last told as read: in a folder that held anything else, or taken out by itself.
+    missed: BTreeSet<Arc<str>>,
 }
 
 impl Consumer {
+    fn miss(&mut self, stage: &Stage, edit: &Edit) {
+        let (there, missing): (Vec<_>, Vec<_>) =
+            PATHS.into_iter().chain([BUSY]).partition(|path| stage.at(path).is_file());
+        let alone = |path: &str| match edit {
+            Edit::Remove(removed) | Edit::Rename(removed, _) => PATHS[*removed] == path,
+            Edit::RemoveSub => path.starts_with("sub/"),
+            _ => false,
+        };
+        let missing = missing.into_iter().filter(|path| !there.is_empty() || alone(path));
+        self.missed.extend(missing.map(Arc::from));
+    }
+
+    /// Takes a batch that came after `edit`. What it tells as read may be gone again.
+    fn see(&mut self, stage: &Stage, edit: &Edit, files: Vec<(Arc<str>, Look<String>)>) {
+        self.take(files);
+        self.miss(stage, edit);
+    }
+
     fn take(&mut self, files: Vec<(Arc<str>, Look<String>)>) {
         for (path, look) in files {
             let parsed = match &look {
@@ -173,10 +190,12 @@ impl Consumer {
             };
             self.state.update(&path, controller::look(&path, parsed));
             if look == Look::Gone {
-                self.files.remove(&path)
+                assert!(self.missed.contains(&path), "{path} was there all the time");
+                self.files.remove(&path);
             } else {
-                self.files.insert(path, look)
-            };
+                self.missed.remove(&path);
+                self.files.insert(path, look);
+            }
         }
     }
 
@@ -194,15 +213,20 @@ proptest! {
         let (mut told, mut busy) = (Consumer::default(), false);
         for (edit, is_reported, time) in steps {
             busy ^= matches!(edit, Edit::Busy);
+            busy &= !matches!(edit, Edit::RemoveAll);
             let paths = stage.edit(&edit);
+            told.miss(&stage, &edit);
+            let is_reported = is_reported || matches!(edit, Edit::RemoveAll);
             paths.into_iter().filter(|_| is_reported).for_each(|path| stage.report_edit(path));
             let batches = if busy { stage.pass_busily(time) } else { stage.pass(Duration::from_millis(time)) };
-            batches.into_iter().for_each(|batch| told.take(batch.files));
+            told.miss(&stage, &edit);
+            batches.into_iter().for_each(|batch| told.see(&stage, &edit, batch.files));
         }
         stage.edit(&Edit::Back);
+        told.miss(&stage, &Edit::Back);
         for _ in 0..2 {
             stage.edit(&Edit::Resync);
-            stage.pass(12 * SECOND).into_iter().for_each(|batch| told.take(batch.files));
+            stage.pass(12 * SECOND).into_iter().for_each(|batch| told.see(&stage, &Edit::Back, batch.files));
         }
         let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         // An emptied folder is no news but a doubt.
