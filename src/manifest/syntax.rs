@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, column};
 use super::node::Unread;
 use super::problem::{Place, Problem, ProblemCode, escaped};
 
@@ -31,9 +31,12 @@ pub(super) fn problem(path: &Arc<str>, chunk: &Chunk<'_>, unread: &Unread) -> Pr
 fn place(chunk: &Chunk<'_>, error: &serde_yaml::Error) -> Place {
     let Some(location) = error.location() else { return Place { line: chunk.content_line, column: 1 } };
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Place {
-        line: chunk.first_line.saturating_add(number(location.line()).saturating_sub(1)),
-        column: number(location.column()),
+    let line_at = |index| chunk.first_line.saturating_add(number(index));
+    let index = location.line().saturating_sub(1);
+    // What is missing at the end is missed on the line after it, which is another document's or nobody's.
+    match chunk.text.lines().enumerate().last() {
+        Some((last, text)) if index > last => Place { line: line_at(last), column: column(text, text.len()) },
+        _ => Place { line: line_at(index), column: number(location.column()) },
     }
 }
 
@@ -78,6 +81,16 @@ fn hint(chunk: &Chunk<'_>, place: Place, found: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_at_the_end_is_placed_there_and_not_on_a_line_of_somebody_else() {
+        for (text, place) in [("a: [é", (1, 6)), ("a: [é\n", (1, 6)), ("a: 1\n---\nb:\n  [c, d\n---\ne: 1\n", (4, 8))]
+        {
+            let parsed = crate::manifest::parse(&"x.yaml".into(), text.as_bytes(), crate::manifest::Rules::default());
+            let syntax = parsed.problems.iter().find(|problem| problem.code == ProblemCode::Syntax).unwrap();
+            assert_eq!((syntax.line, syntax.column), place, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_message_loses_the_places_that_count_from_the_document() {
