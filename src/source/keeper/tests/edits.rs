@@ -175,6 +175,12 @@ impl Consumer {
         self.missed.extend(missing.map(Arc::from));
     }
 
+    /// Takes a batch that came after `edit`. What it tells as read may be gone again.
+    fn see(&mut self, stage: &Stage, edit: &Edit, files: Vec<(Arc<str>, Look<String>)>) {
+        self.take(files);
+        self.miss(stage, edit);
+    }
+
     fn take(&mut self, files: Vec<(Arc<str>, Look<String>)>) {
         for (path, look) in files {
             let parsed = match &look {
@@ -213,18 +219,14 @@ proptest! {
             let is_reported = is_reported || matches!(edit, Edit::RemoveAll);
             paths.into_iter().filter(|_| is_reported).for_each(|path| stage.report_edit(path));
             let batches = if busy { stage.pass_busily(time) } else { stage.pass(Duration::from_millis(time)) };
-            for batch in batches {
-                told.miss(&stage, &edit);
-                told.take(batch.files);
-            }
+            told.miss(&stage, &edit);
+            batches.into_iter().for_each(|batch| told.see(&stage, &edit, batch.files));
         }
         stage.edit(&Edit::Back);
+        told.miss(&stage, &Edit::Back);
         for _ in 0..2 {
             stage.edit(&Edit::Resync);
-            for batch in stage.pass(12 * SECOND) {
-                told.miss(&stage, &Edit::Back);
-                told.take(batch.files);
-            }
+            stage.pass(12 * SECOND).into_iter().for_each(|batch| told.see(&stage, &Edit::Back, batch.files));
         }
         let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         // An emptied folder is no news but a doubt.
