@@ -129,6 +129,23 @@ fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
 }
 
 #[test]
+fn every_test_that_proves_a_promise_exists() {
+    let output = Command::new(std::env::current_exe().unwrap()).arg("--list").output().unwrap();
+    let tests = String::from_utf8(output.stdout).unwrap();
+    let section = README.split("## What is promised").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut named = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let proofs = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in proofs.split('`').skip(1).step_by(2) {
+            let is_there = |test: &str| test.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+            assert!(tests.lines().any(is_there), "there is no test {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 12, "only {named} tests are named");
+}
+
+#[test]
 fn the_data_centers_are_those_of_the_program() {
     use clap::ValueEnum as _;
     for center in DataCenter::value_variants() {
