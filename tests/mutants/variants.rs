@@ -41,7 +41,7 @@ pub struct Edit {
 impl Variant {
     /// For a bug that only a rare history shows.
     const fn rare(self) -> Self {
-        Self { seeds: 800, ..self }
+        Self { seeds: 400, ..self }
     }
 }
 
@@ -52,7 +52,7 @@ const fn variant(
     edits: &'static [Edit],
     caught_by: &'static [&'static str],
 ) -> Variant {
-    Variant { name, breaks, edits, caught_by, seeds: 40 }
+    Variant { name, breaks, edits, caught_by, seeds: 100 }
 }
 
 const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> Edit {

@@ -104,7 +104,8 @@ impl Daemon {
         }
     }
 
-    fn report(&self) -> Option<Value> {
+    /// Its own numbers.
+    pub fn report(&self) -> Option<Value> {
         let page: Value = serde_json::from_str(&self.page("/status")?).ok()?;
         Some(page["reconciler"].clone())
     }

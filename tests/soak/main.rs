@@ -61,9 +61,9 @@ fn main() -> anyhow::Result<()> {
     let mut daemon = Daemon::start(&rig)?;
     wait_for("the first convergence", || churn.is_done(&rig).then_some(()));
     let samples = live(&rig, &mut churn, &mut daemon, length)?;
-    let puts = calm(&rig, &mut churn, &mut daemon)?;
     let table = table::Table::of(&samples);
     println!("{table}");
+    let puts = calm(&rig, &mut churn, &mut daemon)?;
     println!("{} edits, {} requests, of which {puts} after the last fault", churn.causes, rig.world().requests_total());
     ensure!(table.holds(), "not flat; SOAK_SEED={seed}. The end of its log:\n{}", daemon.last_words());
     Ok(())
@@ -115,7 +115,8 @@ fn calm(rig: &Rig, churn: &mut Churn, daemon: &mut Daemon) -> anyhow::Result<u64
             tried = Instant::now();
             daemon.signal(Signal::HUP)?;
         }
-        ensure!(begun.elapsed() < PATIENCE, "not as desired: {:?}\n{}", churn.differs(rig), daemon.last_words());
+        let (differ, last) = (churn.differs(rig), || daemon.last_words());
+        ensure!(begun.elapsed() < PATIENCE, "accounts {differ:?} are wrong, {:?}\n{}", daemon.report(), last());
         std::thread::sleep(STEP);
     }
     let done = rig.world().requests_total();

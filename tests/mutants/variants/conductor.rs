@@ -31,7 +31,7 @@ pub const BUGS: &[Variant] = &[
              self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
              self.launch();",
         )],
-        &[INTENT_FIRST, "invariants::an_intent_is_on_the_disk_before_its_put_leaves"],
+        &[INTENT_FIRST],
     ),
     variant(
         "a_token_request_does_not_wait_for_its_record",
@@ -77,7 +77,7 @@ pub const BUGS: &[Variant] = &[
             "self.queue.put_back(account, urgency(&open), now);",
             "self.queue.done(account, now);",
         )],
-        &[CONVERGES],
+        &["cli::apply::a_pass_applies_everything_and_the_next_one_sends_nothing"],
     ),
     variant(
         "a_token_is_asked_for_though_nothing_is_to_be_done",
@@ -113,12 +113,12 @@ pub const BUGS: &[Variant] = &[
             "for account in self.backlog.unstall_all().into_keys() { self.touch(account, now); }",
             "self.backlog.unstall_all();",
         )],
-        &[CONVERGES, "cli::run::a_resync_on_sighup_tries_rejected_accounts_again"],
+        &[CONVERGES],
     ),
     variant(
         "a_suspension_that_ends_wakes_nobody",
         &[3],
-        &[edit("src/controller.rs", "Event::Tick => «self.wake_suspended()»", "()")],
+        &[edit("src/controller/intake.rs", "self.backlog.wake_at(until, account);", "")],
         &[CONVERGES],
     ),
     variant(

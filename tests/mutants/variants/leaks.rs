@@ -28,7 +28,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/source/keeper.rs",
-            "«self.folder = None;» self.index.forget_doubts();",
+            "«self.folder = None;» self.index.forget_doubts(now);",
             "std::mem::forget(self.folder.take());",
         )],
         &["soak inotify watches"],

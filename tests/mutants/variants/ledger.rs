@@ -12,8 +12,8 @@ pub const BUGS: &[Variant] = &[
             "",
         )],
         &[
-            "ledger_on_disk::crashes::nothing_is_relied_on_before_it_is_synced",
-            "ledger_on_disk::crashes::a_failed_sync_is_fatal_and_what_was_durable_before_is_there",
+            "ledger_on_disk::power_cuts::whatever_a_power_cut_leaves_of_what_was_not_synced_nothing_acknowledged_is_forgotten",
+            "ledger_on_disk::power_cuts::what_a_failed_sync_left_in_doubt_is_written_anew_before_it_is_relied_on",
         ],
     ),
     variant(
@@ -21,19 +21,23 @@ pub const BUGS: &[Variant] = &[
         &[2],
         &[edit(
             "src/ledger/file/place.rs",
-            "temp.as_file().sync_all().map_err(|source| match failed(source) {
+            "file.sync_all().map_err(|source| match failed(source) {
                 LedgerError::Io { path, source, .. } => LedgerError::NotDurable { path, source },
-                no_room => no_room,
+                error => error,
             })?;",
             "",
         )],
-        &["ledger_on_disk::crashes::nothing_is_relied_on_before_it_is_synced"],
+        &[
+            "ledger_on_disk::power_cuts::whatever_a_power_cut_leaves_of_what_was_not_synced_nothing_acknowledged_is_forgotten",
+        ],
     ),
     variant(
         "the_journal_is_emptied_before_the_rename_is_durable",
         &[2],
-        &[edit("src/ledger/file/place.rs", "«self.sync_folder()?;» Ok(len)", "")],
-        &["ledger_on_disk::crashes::nothing_is_relied_on_before_it_is_synced"],
+        &[edit("src/ledger/file/place.rs", "«self.sync_folder(&folder)?;» Ok(len)", "")],
+        &[
+            "ledger_on_disk::power_cuts::whatever_a_power_cut_leaves_of_what_was_not_synced_nothing_acknowledged_is_forgotten",
+        ],
     ),
     variant(
         "a_failed_sync_is_tried_again",
@@ -43,7 +47,7 @@ pub const BUGS: &[Variant] = &[
             "file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;",
             "file.sync_data().or_else(|_| file.sync_data()).map_err(|source| LedgerError::not_durable(path, source))?;",
         )],
-        &["ledger_on_disk::crashes::a_failed_sync_is_fatal_and_what_was_durable_before_is_there"],
+        &["ledger_on_disk::power_cuts::what_a_failed_sync_left_in_doubt_is_written_anew_before_it_is_relied_on"],
     ),
     variant(
         "a_write_that_found_no_room_is_not_cut_back",
@@ -54,7 +58,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "an_intent_leaves_no_doubt_in_the_ledger",
         &[2, 5],
-        &[edit("src/ledger.rs", "*row.field_mut(field) = Some(FieldState::InDoubt { since: at });", "let _ = row;")],
+        &[edit("src/ledger.rs", "row.field_mut(field).replace(state)", "{ let _ = (row, state); None }")],
         &[INTENT_FIRST, "lib::ledger::tests::a_field_is_in_doubt_from_its_intent_until_its_end_is_known"],
     ),
     variant(
@@ -66,7 +70,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "what_did_not_happen_is_taken_for_never_set",
         &[3],
-        &[edit("src/controller/settle.rs", "let restore = «flight.prior.clone()»;", "None")],
+        &[edit(
+            "src/controller/settle.rs",
+            "let (restore, disruption) = («flight.prior.clone()», flight.disruption);",
+            "None",
+        )],
         &["remembering::what_was_rejected_leaves_the_ledger_as_it_was_and_a_revert_asks_for_nothing"],
     ),
     variant(

@@ -39,7 +39,7 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/throttle.rs",
-            "pub fn end_put(&mut self, healthy: bool, now: Timestamp) -> bool { «self.end(now);»",
+            "pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool { «self.end(now);»",
             "if healthy { self.end(now); } else { self.requests.cancel(); }",
         )],
         &[BUDGET],
@@ -67,7 +67,7 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/controller/settle.rs",
-            "let wait = «wait.unwrap_or(self.settings.throttle_pause)»; warn!(why = %failure.message, \"the service throttles",
+            "let wait = «wait.unwrap_or(self.settings.throttle_pause)»;",
             "{ let _ = wait; self.settings.throttle_pause }",
         )],
         &[PAUSE],
@@ -78,10 +78,10 @@ pub const BUGS: &[Variant] = &[
         &[
             edit(
                 "src/controller/launch.rs",
-                "let stays = «self.stop_by.is_some() || !self.throttle.may_leave(self.clock.now())»;",
+                "let stays = «self.stop_by.is_some() || !self.throttle.may_leave(now, now)»;",
                 "self.stop_by.is_some()",
             ),
-            edit("src/controller/launch.rs", "«self.throttle.may_leave(now)» && self.flights.get", "true"),
+            edit("src/controller/launch.rs", "INTENT_AGE_MAX && «self.throttle.may_leave(flight.began, now)»;", "true"),
         ],
         &[PAUSE],
     ),
@@ -93,7 +93,7 @@ pub const BUGS: &[Variant] = &[
             "self.tokens.admit(TOKEN_REQUESTS, TOKEN_WINDOW, now, Wait::TokenLimit)",
             "self.tokens.admit(usize::MAX, TOKEN_WINDOW, now, Wait::TokenLimit)",
         )],
-        &[BUDGET, "crash::a_crash_loop_asks_for_ten_tokens_in_ten_minutes_at_most"],
+        &["crash::a_crash_loop_asks_for_ten_tokens_in_ten_minutes_at_most"],
     ),
     variant(
         "a_token_that_is_refused_is_replaced_for_ever",
@@ -126,7 +126,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "hints_are_kept_without_end",
         &[12],
-        &[edit("src/source/events.rs", "taken.everything = «taken.paths.len() > MAX_HINTS»;", "false")],
+        &[edit("src/source/events.rs", "taken.everything |= «taken.paths.len() > MAX_HINTS»;", "false")],
         &["lib::source::events::tests::the_number_of_hints_is_bounded"],
     ),
     variant(

@@ -11,7 +11,7 @@ pub const BUGS: &[Variant] = &[
             "(«from != Known::Applied(to)»).then(",
             "from == Known::Absent || from == Known::Applied(!to)",
         )],
-        &[CONVERGES, "crash::whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"],
+        &["crash::whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"],
     ),
     variant(
         "an_orphan_is_disabled",
@@ -22,7 +22,7 @@ pub const BUGS: &[Variant] = &[
             "let Some(row) = row else { return AccountPlan::default() };
              let source = crate::account::SourceRef { path: \"\".into(), line: 1 };
              let (field, from) = (Field::Enabled, row.known(Field::Enabled));
-             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source };
+             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, not_before: None };
              let changes = if from == Known::Applied(false) { Vec::new() } else { vec![change] };
              return AccountPlan { changes, blocked: None };",
         )],
@@ -74,14 +74,14 @@ pub const BUGS: &[Variant] = &[
         "what_was_taken_away_is_forgotten_after_half_the_window",
         &[4],
         &[edit("src/guard.rs", "if «at + self.window > now» {", "at + self.window / 2 > now")],
-        &[DISRUPTIONS, "lib::guard::tests::the_window_rolls_and_an_account_counts_once"],
+        &[DISRUPTIONS],
     ),
     variant(
         "only_what_was_acknowledged_counts_as_taken_away",
         &[4],
         &[edit(
-            "src/controller/dispatch.rs",
-            "if change.is_disruption() { self.guard.applied(account, now); }",
+            "src/ledger.rs",
+            "if !to { self.disrupted(account, lands_by); }",
             "",
         )],
         &["remembering::what_may_have_been_taken_away_counts_though_it_was_reverted_before_the_answer"],
