@@ -194,6 +194,14 @@ pub(super) fn column(line: &str, at: usize) -> u32 {
     u32::try_from(chars).unwrap_or(u32::MAX - 1) + 1
 }
 
+/// Just after the last character of `text`, which begins on `first_line`. A parser may miss something only on the line
+/// after that; but that line is another document's, or nobody's.
+pub(super) fn end(text: &str, first_line: u32) -> Place {
+    let (index, last) = text.lines().enumerate().last().unwrap_or_default();
+    let line = first_line.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
+    Place { line, column: column(last, last.len()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
+use super::chunk::end;
 use super::problem::Place;
 
 /// The most nodes that are marked: twice what a document may have, for lists are marked as well.
@@ -46,7 +47,8 @@ pub(super) struct Marks<'a> {
 
 /// Marks the one document of `text`, which begins on `first_line` of its file.
 pub(super) fn mark(text: &str, first_line: u32) -> Marks<'_> {
-    let mut marker = Marker { parser: Parser::new_from_str(text), first_line, tags: Vec::new(), left: MAX_MARKS };
+    let (parser, end) = (Parser::new_from_str(text), end(text, first_line));
+    let mut marker = Marker { parser, first_line, end, tags: Vec::new(), left: MAX_MARKS };
     let root = loop {
         match marker.parser.next_event() {
             Some(Ok((Event::StreamStart | Event::DocumentStart(_), _))) => {}
@@ -60,6 +62,8 @@ pub(super) fn mark(text: &str, first_line: u32) -> Marks<'_> {
 struct Marker<'a> {
     parser: Parser<'a, StrInput<'a>>,
     first_line: u32,
+    /// No place is further on.
+    end: Place,
     tags: Vec<(Place, String)>,
     left: u32,
 }
@@ -121,6 +125,7 @@ impl<'a> Marker<'a> {
             line: self.first_line.saturating_add(number(span.start.line()).saturating_sub(1)),
             column: number(span.start.col()) + 1,
         }
+        .min(self.end)
     }
 }
 

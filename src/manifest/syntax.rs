@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::chunk::{Chunk, column};
+use super::chunk::{Chunk, end};
 use super::node::Unread;
 use super::problem::{Place, Problem, ProblemCode, escaped};
 
@@ -31,13 +31,8 @@ pub(super) fn problem(path: &Arc<str>, chunk: &Chunk<'_>, unread: &Unread) -> Pr
 fn place(chunk: &Chunk<'_>, error: &serde_yaml::Error) -> Place {
     let Some(location) = error.location() else { return Place { line: chunk.content_line, column: 1 } };
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let line_at = |index| chunk.first_line.saturating_add(number(index));
-    let index = location.line().saturating_sub(1);
-    // What is missing at the end is missed on the line after it, which is another document's or nobody's.
-    match chunk.text.lines().enumerate().last() {
-        Some((last, text)) if index > last => Place { line: line_at(last), column: column(text, text.len()) },
-        _ => Place { line: line_at(index), column: number(location.column()) },
-    }
+    let line = chunk.first_line.saturating_add(number(location.line()).saturating_sub(1));
+    Place { line, column: number(location.column()) }.min(end(chunk.text, chunk.first_line))
 }
 
 /// The parser's message less its ` at line 1 column 2` and ` at position 3`.
@@ -90,6 +85,9 @@ mod tests {
             let syntax = parsed.problems.iter().find(|problem| problem.code == ProblemCode::Syntax).unwrap();
             assert_eq!((syntax.line, syntax.column), place, "{text:?}");
         }
+        // The key that is nothing is seen by the parser that knows places.
+        let parsed = crate::manifest::parse(&"x.yaml".into(), b"? ", crate::manifest::Rules::default());
+        assert!(parsed.problems.iter().all(|problem| problem.line == 1), "{:?}", parsed.problems);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(in crate::ledger) fn read(source: impl Read, wanted: Option<&BTreeSet<Accoun
     let sound = all_parsed && rows.is_sorted_by(|a, b| a.0 < b.0);
     let frame = frame.filter(|_| sound);
     let document: Option<Document<'_>> = frame.as_deref().and_then(|frame| serde_json::from_slice(frame).ok());
+    // Rows in the frame stand on lines on which this program writes none.
+    let document = document.filter(|document| document.accounts.0.is_empty());
     Ok(document.and_then(|document| document.into_ledger(rows.into_iter().collect()).ok()))
 }
 

@@ -171,6 +171,21 @@ proptest! {
 }
 
 #[test]
+fn a_sealed_document_with_its_lines_elsewhere_is_read_as_a_whole_and_loses_no_account() {
+    let ledger = after(Ledger::new(owner()), &puts(3));
+    let text = text(&ledger);
+    for (from, to) in
+        [("\"accounts\":{\n", "\"accounts\":\n{"), ("\"accounts\":{", "\"accounts\": {"), ("  \"2560", "\"2560")]
+    {
+        let body = text.replace(from, to);
+        let body = &body.as_bytes()[..body.len() - sum_line(0).len()];
+        let sealed = [body, &sum_line(crc32fast::hash(body))].concat();
+        assert_eq!(lines::read(&*sealed, None).unwrap(), None, "{to}");
+        assert_eq!(Ledger::from_bytes(Some(&sealed), b""), Ok(Some(ledger.clone())), "{to}");
+    }
+}
+
+#[test]
 fn a_document_that_is_not_as_it_was_written_is_not_read_by_line() {
     let text = text(&after(Ledger::new(owner()), &puts(3)));
     let bytes = text.as_bytes();
