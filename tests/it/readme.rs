@@ -98,7 +98,7 @@ fn every_option_and_variable_exists() {
     let arguments: Vec<_> = command.get_subcommands().flat_map(clap::Command::get_arguments).collect();
     let options: BTreeSet<_> = arguments.iter().filter_map(|argument| argument.get_long()).collect();
     for option in words("--", "-").into_iter().map(|option| option.trim_start_matches('-')) {
-        let of_others = ["", "release", "data", "open"].contains(&option);
+        let of_others = ["", "release", "data", "open", "test"].contains(&option);
         assert!(of_others || option == "help" || options.contains(option), "--{option}");
     }
     let mut variables: BTreeSet<_> = arguments.iter().filter_map(|a| a.get_env()?.to_str()).collect();
