@@ -40,6 +40,11 @@ impl Debounce {
         self.burst.map(|burst| (burst.last + self.quiet).min(burst.first + self.cap))
     }
 
+    /// When the burst began; `None` while nothing stirs.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.burst.map(|burst| burst.first)
+    }
+
     /// The burst has been looked at.
     pub(super) const fn clear(&mut self) {
         self.burst = None;

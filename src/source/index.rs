@@ -187,17 +187,17 @@ impl<T: Send> Index<T> {
             Sight::Read(print, value) => {
                 self.settle(path);
                 self.known.insert(Arc::clone(path), Known::Content(print));
-                self.tell(path, Look::Read(value), now);
+                self.tell(path, Look::Read(value), eyes.since);
             }
             Sight::Bad(problem) => {
                 self.settle(path);
-                self.complain(path, problem, now);
+                self.complain(path, problem, eyes.since);
             }
             Sight::Fresh(print, left) => {
                 self.gone.remove(path);
                 let what = What::Bytes { hash: print.hash, unfinished: print.is_unfinished() };
                 if self.unrest(path, what, left, now) && !print.empty {
-                    self.complain(path, ReadProblem::BeingWritten, now);
+                    self.complain(path, ReadProblem::BeingWritten, eyes.since);
                 }
             }
             Sight::Dangling => {
@@ -206,7 +206,7 @@ impl<T: Send> Index<T> {
                     matches!(self.known.get(path), Some(Known::Problem(known)) if **known == ReadProblem::Dangling);
                 if told || self.unrest(path, What::Dangling, eyes.pause(), now) || eyes.rule.is_none() {
                     self.settle(path);
-                    self.complain(path, ReadProblem::Dangling, now);
+                    self.complain(path, ReadProblem::Dangling, eyes.since);
                 }
             }
             Sight::Missing => self.lose(path, eyes),
@@ -242,7 +242,7 @@ impl<T: Send> Index<T> {
             // What of it is untold stays: it may be back before anything is told.
             self.settle(path);
             self.gone.insert(Arc::clone(path));
-            self.held_since.get_or_insert(now);
+            self.held_since.get_or_insert(eyes.since);
         } else if let Some(unsettled) = self.unsettled.get_mut(path) {
             unsettled.due = since + need;
         }
@@ -261,18 +261,18 @@ impl<T: Send> Index<T> {
         self.gone.remove(path);
     }
 
-    fn complain(&mut self, path: &Arc<str>, problem: ReadProblem, now: Instant) {
+    fn complain(&mut self, path: &Arc<str>, problem: ReadProblem, since: Instant) {
         match self.known.get(path) {
             Some(Known::Problem(known)) if **known == problem => {}
             _ => {
                 self.known.insert(Arc::clone(path), Known::Problem(Box::new(problem.clone())));
-                self.tell(path, Look::Problem(problem), now);
+                self.tell(path, Look::Problem(problem), since);
             }
         }
     }
 
-    fn tell(&mut self, path: &Arc<str>, look: Look<T>, now: Instant) {
+    fn tell(&mut self, path: &Arc<str>, look: Look<T>, since: Instant) {
         self.untold.insert(Arc::clone(path), look);
-        self.held_since.get_or_insert(now);
+        self.held_since.get_or_insert(since);
     }
 }

@@ -196,6 +196,7 @@ impl<T: Send> Keeper<T> {
     }
 
     fn look(&mut self, now: Moment) -> Result<(), ListError> {
+        let since = self.debounce.since().unwrap_or(now.mono);
         let scope = self.take_scope(now.mono);
         let whole = matches!(scope, Scope::All);
         if whole {
@@ -210,6 +211,7 @@ impl<T: Send> Keeper<T> {
             parse: &*self.parse,
             rule: Some(rule),
             now,
+            since,
             trust_stamps: whole,
             open: &self.hints.open(),
         };

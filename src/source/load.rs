@@ -75,7 +75,7 @@ fn load_folder<T: Send>(
         gate.has_worked();
         let now = Moment::now();
         let walk = Walk { beneath, on_find: &|_, _| {}, stop: &|| false };
-        let eyes = Eyes { beneath, parse, rule, now, trust_stamps: true, open: &BTreeSet::new() };
+        let eyes = Eyes { beneath, parse, rule, now, since: now.mono, trust_stamps: true, open: &BTreeSet::new() };
         let scanned = match index.scan(&Scope::All, walk, &eyes) {
             Ok(scanned) => scanned,
             Err(ListError::Root(errno)) => return Err(SourceError::of(root, errno)),
@@ -113,8 +113,16 @@ fn load_file<T>(path: &Path, parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync)) -> 
     let name = path.file_name().ok_or_else(missing)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beneath = Beneath::open(folder)?;
-    let eyes =
-        Eyes { beneath: &beneath, parse, rule: None, now: Moment::now(), trust_stamps: false, open: &BTreeSet::new() };
+    let now = Moment::now();
+    let eyes = Eyes {
+        beneath: &beneath,
+        parse,
+        rule: None,
+        now,
+        since: now.mono,
+        trust_stamps: false,
+        open: &BTreeSet::new(),
+    };
     let (name, kind) = match name.to_str() {
         Some(name) => (Arc::from(name), Kind::File),
         None => {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, read, retry_on_intr};
+use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::MAX_FILE;
@@ -46,6 +47,8 @@ pub(super) struct Eyes<'a, T> {
     /// `None`: believe whatever is there (the commands that only read).
     pub(super) rule: Option<Rule>,
     pub(super) now: Moment,
+    /// Since when what is news now may have been waiting: the first hint at it, as far as that is known.
+    pub(super) since: Instant,
     /// Whether a stamp that is known is enough. Only where nothing hints at a change.
     pub(super) trust_stamps: bool,
     /// Files that somebody writes to, as far as is known.

@@ -273,6 +273,28 @@ fn a_resync_is_told_on_time_whether_the_folder_is_there_or_not() {
 }
 
 #[test]
+fn a_file_that_never_rests_keeps_an_edit_waiting_for_five_seconds_at_most() {
+    let mut stage = Stage::set(&[("a.yaml", "one"), ("log.yaml", "one")], quiet());
+    stage.pass(SECOND);
+    stage.write("a.yaml", "two");
+    stage.report("a.yaml");
+    let begun = stage.passed;
+    let mut told = Vec::new();
+    for n in 0..90 {
+        stage.write("log.yaml", &n.to_string());
+        let file = fs::File::options().append(true).open(stage.folder.path().join("log.yaml")).unwrap();
+        file.set_modified(SystemTime::now() + 86_400 * SECOND).unwrap();
+        stage.report("log.yaml");
+        told.extend(stage.pass(Duration::from_millis(100)));
+        if files(&told).contains(&r#"a.yaml Read("two")"#.to_owned()) {
+            break;
+        }
+    }
+    assert_eq!(files(&told), [r#"a.yaml Read("two")"#]);
+    assert!(stage.passed - begun <= 5 * SECOND, "told after {:?}", stage.passed - begun);
+}
+
+#[test]
 fn a_stream_of_edits_is_told_at_least_every_five_seconds() {
     let mut stage = Stage::set(&[("a.yaml", "one")], quiet());
     stage.pass(SECOND);

@@ -9,24 +9,34 @@ use super::*;
 /// Accounts in the ring, for 5,000 files in all.
 const MANY: u64 = (5000 - PLAIN) / 2;
 
-fn git(folder: &Path, arguments: &[&str]) {
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut git = Command::new("git");
     git.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "gc.auto=0"]);
     git.args(arguments).env_remove("GIT_DIR").env_remove("GIT_INDEX_FILE").env("GIT_CONFIG_GLOBAL", "/dev/null");
-    let output = git.output().expect("git is needed for these tests");
+    git
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let output = command(folder, arguments).output().expect("git is needed for these tests");
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A repository with both revisions as branches, the first one checked out.
 fn repository(top: &Path, ring: u64) {
     git(top, &["init", "-q", "-b", Side::A.name()]);
+    let mut history = String::new();
     for side in [Side::A, Side::B] {
-        git(top, &["checkout", "-q", "-B", side.name()]);
-        side.write(&top.join("desired-state"), ring);
-        git(top, &["add", "desired-state"]);
-        git(top, &["commit", "-q", "-m", side.name()]);
+        let name = side.name();
+        history.push_str(&format!("commit refs/heads/{name}\ncommitter t <t@example.com> 0 +0000\ndata 0\n"));
+        for (path, text) in side.files(ring) {
+            history.push_str(&format!("M 644 inline desired-state/{path}\ndata {}\n{text}\n", text.len()));
+        }
     }
-    git(top, &["checkout", "-q", Side::A.name()]);
+    let dump = top.join("history");
+    fs::write(&dump, history).unwrap();
+    let mut import = command(top, &["fast-import", "--quiet"]);
+    assert!(import.stdin(fs::File::open(dump).unwrap()).status().unwrap().success());
+    git(top, &["reset", "-q", "--hard"]);
 }
 
 /// A rig whose folder is in a repository.

@@ -39,10 +39,13 @@ fn polls(mut trial: Trial, why: &str) {
         trial.edit_scattered(n, n % 3 != 0, n % 2 != 0);
     }
     trial.until_applied("an edit in every folder");
+    let new = trial.root().join("new/a7.yaml");
     fs::create_dir(trial.root().join("new")).unwrap();
-    fs::rename(trial.root().join("s7/a7.yaml"), trial.root().join("new/a7.yaml")).unwrap();
-    trial.edit_scattered(6, true, true);
-    trial.until_applied("one more");
+    fs::rename(trial.root().join("s7/a7.yaml"), &new).unwrap();
+    trial.mark_in("s0/a0.yaml");
+    trial.want(7, false, false);
+    write(&new, &manifest(7, false, false));
+    trial.until_applied("an edit in a new folder");
     trial.warnings = 1;
     trial.verdict();
 }

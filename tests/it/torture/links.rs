@@ -51,8 +51,11 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
         }
         std::thread::sleep(Duration::from_millis(flip as u64 * 7 % 80));
     }
-    side.want(&mut trial);
-    trial.until_applied("the last revision");
+    for side in [side.other(), side] {
+        publisher.show(side);
+        side.want(&mut trial);
+        trial.until_applied("one of the last revisions");
+    }
     trial.verdict();
 }
 
