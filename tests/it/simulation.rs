@@ -40,7 +40,7 @@ use fuse::Fuse;
 use proofs::{Proofs, Rule};
 use service::{Fate, Network};
 
-/// How many seeds are lived through where `SIMULATION_SEEDS` does not say.
+/// How many seeds are lived through where `SIMULATION_SEEDS` does not say; from 0 on, or from `SIMULATION_FROM`.
 const SEEDS: u64 = 2_000;
 
 /// When every simulation begins: far enough from the epoch for any window to lie before it.
@@ -186,7 +186,10 @@ fn violations() -> &'static [(Rule, String)] {
     VIOLATIONS.get_or_init(|| {
         let seeds = match number("SIMULATION_SEED") {
             Some(seed) => seed..seed + 1,
-            None => 0..number("SIMULATION_SEEDS").unwrap_or(SEEDS),
+            None => {
+                let from = number("SIMULATION_FROM").unwrap_or(0);
+                from..from + number("SIMULATION_SEEDS").unwrap_or(SEEDS)
+            }
         };
         on_all_threads(seeds, simulate)
     })

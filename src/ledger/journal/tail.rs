@@ -45,12 +45,13 @@ pub(super) fn judge(tail: &[u8], offset: usize, number: usize, next: u64) -> Res
     damaged(&format!("yet lines follow it, {} of them whole", whole.len()))
 }
 
-/// Whether a line goes on after the end of a whole record: its newline was lost, not its end.
+/// Whether a line goes on after the end of a whole record: its newline was lost, not its end. One byte is no more than
+/// the newline itself, which shows what the disk held before.
 /// The first checksum is the record's own, for within a JSON string its quotes would be escaped.
 fn runs_on(line: &[u8]) -> bool {
     line.windows(SUM_KEY.len()).position(|window| window == SUM_KEY).is_some_and(|at| {
         let end = at + SUM_LEN;
-        end < line.len() && is_whole(&[&line[..end], b"\n"].concat())
+        end + 1 < line.len() && is_whole(&[&line[..end], b"\n"].concat())
     })
 }
 

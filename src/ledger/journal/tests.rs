@@ -176,6 +176,14 @@ fn a_hole_of_one_byte_is_what_a_power_cut_leaves_of_a_group_that_begins_with_a_s
 }
 
 #[test]
+fn another_byte_in_the_place_of_the_last_newline_is_a_torn_end() {
+    let Journal { mut bytes, ends, .. } = journal(&puts(3), &[2, 4], 0);
+    *bytes.last_mut().unwrap() = b'x';
+    let replayed = replay(&bytes, Some(empty())).unwrap();
+    assert_eq!((replayed.good_len, replayed.ledger.unwrap().serial), (ends[5], 5));
+}
+
+#[test]
 fn zeros_where_something_was_acknowledged_are_damage() {
     let records = puts(20);
     let Journal { mut bytes, last_group, .. } = journal(&records, &[38, 1], 0);
