@@ -5,6 +5,7 @@
 //! a success of the variant; a trial ends, if need be by a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -161,9 +162,15 @@ impl Built {
         }
         command.env(VARIABLE, variant).env("SIMULATION_SEEDS", seeds.to_string());
         command.env("SOAK_MINUTES", SOAK_MINUTES).env("INSTA_UPDATE", "no").env("RUST_BACKTRACE", "0");
-        let output = command.current_dir(&self.copy).stdin(Stdio::null()).output().context("timeout")?;
-        ensure!(matches!(output.status.code(), Some(0 | 1 | 101)), "it ended with {}", output.status);
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        // Into a file: a pipe ends only when the last process that a killed test left behind lets go of it.
+        let mut said = tempfile::tempfile()?;
+        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(Stdio::null());
+        let status = command.current_dir(&self.copy).status().context("timeout")?;
+        ensure!(matches!(status.code(), Some(0 | 1 | 101)), "it ended with {status}");
+        said.rewind()?;
+        let mut bytes = Vec::new();
+        said.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, kill_process};
 
 use super::revisions::{PLAIN, Side};
 use super::*;
@@ -99,6 +102,40 @@ fn a_checkout_of_5000_files_beside_a_busy_neighbour_is_applied_whole_or_not_at_a
         git(&top, &["reset", "-q", "--hard", Side::A.name()]);
         trial.until_on(Side::A);
     }
+    trial.verdict();
+}
+
+/// Checks out `side`, and holds git when it is half through; `None` if it was too fast.
+fn half_way(top: &Path, side: Side) -> Option<std::process::Child> {
+    let mut git = command(top, &["checkout", "-q", side.name()]).spawn().unwrap();
+    // Git goes by the names' order: it has begun, and is not done.
+    let begun = top.join("desired-state/ring/0/turning-0.yaml");
+    let is_on = || fs::read_to_string(&begun).is_ok_and(|text| text.contains(&format!("{side:?}")));
+    wait_for("the checkout to begin", || (is_on() || git.try_wait().unwrap().is_some()).then_some(()));
+    kill_process(Pid::from_child(&git), Signal::STOP).unwrap();
+    if top.join(".git/index.lock").exists() {
+        return Some(git);
+    }
+    kill_process(Pid::from_child(&git), Signal::CONT).unwrap();
+    git.wait().unwrap();
+    None
+}
+
+#[test]
+fn a_checkout_that_stalls_half_way_is_waited_for() {
+    let rig = in_git(1000);
+    let top = rig.folder.path().to_owned();
+    let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
+    Side::B.want(&mut trial);
+    let sides = [Side::B, Side::A].into_iter().cycle().take(20);
+    let stalled = sides.map(|side| (side, half_way(&top, side))).find_map(|(side, git)| Some((side, git?)));
+    let (side, mut git) = stalled.expect("one of twenty checkouts is slow enough");
+    // The stall: fifty times as long as a file has to be at rest.
+    std::thread::sleep(Duration::from_secs(1));
+    trial.judge();
+    kill_process(Pid::from_child(&git), Signal::CONT).unwrap();
+    assert!(git.wait().unwrap().success());
+    trial.until_on(side);
     trial.verdict();
 }
 
