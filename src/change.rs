@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
+use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
 /// What the ledger knows of one field. In documents: null, the value, or `"inDoubt"`.
@@ -63,6 +64,12 @@ pub struct Change {
     pub to: bool,
     /// The manifest that wants it.
     pub source: SourceRef,
+    /// The revision it was read from.
+    #[serde(flatten)]
+    pub revision: Arc<Revision>,
+    /// The `DisruptionApproval` that lets it through whatever the budget says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Arc<str>>,
     /// It must not leave before this moment: what is wanted was acknowledged, but an earlier PUT of the other value
     /// may still land until then, and would undo it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use crate::account::{AccountId, MailAccountSpec, SourceRef};
 use crate::manifest::{Claim, Document, Parsed, Problem};
+use crate::revision::Revision;
 use declared::{Declarations, Declared};
 
 /// The newest look at one file.
@@ -61,6 +62,8 @@ pub struct DesiredAccount<'a> {
     pub spec: &'a MailAccountSpec,
     /// Where it is declared.
     pub source: &'a SourceRef,
+    /// The revision at which the document became what it is.
+    pub revision: &'a Arc<Revision>,
     /// Fingerprint of `spec`, the same in every version of this program.
     pub spec_hash: u64,
     /// Whether it is reconciled.
@@ -138,7 +141,8 @@ impl DesiredState {
             .collect();
 
         let kept = kept(old, &documents, &claims);
-        let current = documents.into_iter().map(|document| Declared { document, last_good: false });
+        let current =
+            documents.into_iter().map(|document| Declared { document, revision: Arc::default(), last_good: false });
         let ids: Vec<AccountId> = kept.into_iter().chain(current).map(|new| self.declarations.insert(new)).collect();
         self.remember(path, &ids, problems);
 
@@ -205,7 +209,7 @@ impl DesiredState {
     }
 
     fn digest(&self, id: AccountId) -> Option<Digest> {
-        let DesiredAccount { name, spec: _, source, spec_hash, standing } = self.get(id)?;
+        let DesiredAccount { name, spec: _, source, revision: _, spec_hash, standing } = self.get(id)?;
         let standing = match standing {
             Standing::Current => 0,
             Standing::LastGood => 1,

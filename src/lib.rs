@@ -32,7 +32,7 @@
 //!
 //! # Reading order
 //!
-//! The words first: [`account`], [`change`], [`condition`], [`timestamp`]. Then the heart, all of it
+//! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`]. Then the heart, all of it
 //! pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
 //! [`controller`], the one task that owns all state and reads one closed enum of events. The rest
 //! can be read in any order.
@@ -70,6 +70,7 @@
 pub mod account;
 pub mod change;
 pub mod condition;
+pub mod revision;
 pub mod timestamp;
 
 pub mod source;

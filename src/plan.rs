@@ -97,6 +97,8 @@ fn change(
         from,
         to,
         source: desired.source.clone(),
+        revision: Arc::clone(desired.revision),
+        approval: None,
         not_before: unsettled().filter(|until| *until > now),
     })
 }
@@ -136,7 +138,9 @@ mod tests {
     /// Plans for a manifest with `spec` in a file called `alice.yaml`.
     fn planned(spec: &MailAccountSpec, standing: Standing<'_>, row: Option<&Row>, now: Timestamp) -> AccountPlan {
         let (name, source) = (Arc::from("alice"), SourceRef { path: "alice.yaml".into(), line: 1 });
-        let desired = DesiredAccount { name: &name, spec, source: &source, spec_hash: 1, standing };
+        let revision = Arc::default();
+        let desired =
+            DesiredAccount { name: &name, spec, source: &source, revision: &revision, spec_hash: 1, standing };
         plan_account(id(), Some(desired), row, now)
     }
 

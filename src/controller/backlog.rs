@@ -208,6 +208,8 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::account::SourceRef;
     use crate::change::Known;
@@ -218,7 +220,18 @@ mod tests {
         let plan = |to| {
             let source = SourceRef { path: "a.yaml".into(), line: 1 };
             let (name, field, from) = ("a".into(), Field::Enabled, Known::Absent);
-            let change = Change { account, name, zuid: None, field, from, to, source, not_before: None };
+            let change = Change {
+                account,
+                name,
+                zuid: None,
+                field,
+                from,
+                to,
+                source,
+                revision: Arc::default(),
+                approval: None,
+                not_before: None,
+            };
             AccountPlan { changes: vec![change], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Timestamp::from_millis(0));

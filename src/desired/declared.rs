@@ -12,11 +12,14 @@ use std::sync::Arc;
 use super::{DesiredAccount, Standing};
 use crate::account::{AccountId, SourceRef};
 use crate::manifest::{Document, Place};
+use crate::revision::Revision;
 
 /// One document's declaration.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub document: Document,
+    /// The revision at which it became what it is.
+    pub revision: Arc<Revision>,
     /// Whether the document is broken now, and this is what it said before.
     pub last_good: bool,
 }
@@ -158,7 +161,8 @@ impl Declarations {
             None => Standing::Current,
         };
         let Document { name, spec, source, spec_hash, account_id_at: _, name_at: _ } = &chosen.document;
-        Some(DesiredAccount { name, spec, source, spec_hash: *spec_hash, standing })
+        let revision = &chosen.revision;
+        Some(DesiredAccount { name, spec, source, revision, spec_hash: *spec_hash, standing })
     }
 
     /// The first other document that shares account or name with `declared` and may hold it: one that

@@ -42,7 +42,7 @@ fn state(files: &[(&str, &str)]) -> (DesiredState, Vec<u64>) {
 /// Every account as one line.
 fn render(state: &DesiredState) -> String {
     let lines = state.iter().map(|(id, account)| {
-        let DesiredAccount { name, spec, source, spec_hash: _, standing } = account;
+        let DesiredAccount { name, spec, source, revision: _, spec_hash: _, standing } = account;
         let standing = match standing {
             Standing::Current => "current".to_owned(),
             Standing::LastGood => "last good".to_owned(),

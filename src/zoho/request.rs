@@ -184,6 +184,8 @@ pub(super) fn encode_token_request(credentials: &RefreshCredentials, accounts_ur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::change::Known;
 
     fn change(field: Field, to: bool, zuid: Option<u64>) -> Change {
@@ -195,6 +197,8 @@ mod tests {
             from: Known::Absent,
             to,
             source: SourceRef { path: "sales/alice.yaml".into(), line: 3 },
+            revision: Arc::default(),
+            approval: None,
             not_before: None,
         }
     }

@@ -1,6 +1,7 @@
 //! The client against servers that misbehave: what arrives there, and what is concluded here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -38,6 +39,8 @@ fn change(account: u64) -> Change {
         from: Known::Absent,
         to: true,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        revision: Arc::default(),
+        approval: None,
         not_before: None,
     }
 }

@@ -42,6 +42,8 @@ async fn is_child() -> bool {
         from: Known::Absent,
         to: true,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        revision: Arc::default(),
+        approval: None,
         not_before: None,
     };
     let answer = client.put(&change, &AccessToken::new("the-token").unwrap()).await;

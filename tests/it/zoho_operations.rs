@@ -1,6 +1,7 @@
 //! The six operations, each compared with the sample request on its page of Zoho's documentation:
 //! method, URL, headers, and the body in value and JSON type, as they leave on the wire.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::{Field, SourceRef, Zoid, Zuid};
@@ -23,6 +24,8 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         from: Known::Absent,
         to,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        revision: Arc::default(),
+        approval: None,
         not_before: None,
     }
 }

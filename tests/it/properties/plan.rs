@@ -164,7 +164,9 @@ impl Model {
 
 fn printed(plan: &Plan) -> Vec<String> {
     let line = |change: &Change| {
-        let Change { account, name, zuid, field, from, to, source, not_before: None } = change else {
+        let Change { account, name, zuid, field, from, to, source, revision: _, approval: None, not_before: None } =
+            change
+        else {
             panic!("{change:?}")
         };
         format!("{name} {account} {} {field} {from} {to} {}", zuid.unwrap(), source.path)

@@ -1,5 +1,6 @@
 //! A service, or somebody who calls himself so, that breaks HTTP to be believed, to hang the client, or to fill its memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -26,6 +27,8 @@ async fn put(client: &Client<HttpTransport>, account: &str) -> Answer {
         from: Known::Absent,
         to: true,
         source: SourceRef { path: "alice.yaml".into(), line: 1 },
+        revision: Arc::default(),
+        approval: None,
         not_before: None,
     };
     let token = AccessToken::new("the-token").unwrap();

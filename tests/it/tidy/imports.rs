@@ -8,6 +8,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("account", WORDS),
     ("change", WORDS),
     ("condition", WORDS),
+    ("revision", WORDS),
     ("timestamp", WORDS),
     ("ledger/file", IO),
     ("ledger", PURE),
