@@ -103,7 +103,8 @@ pub const BUGS: &[Variant] = &[
             edit("src/controller/launch.rs", "INTENT_AGE_MAX && «self.throttle.may_leave(flight.began, now)»;", "true"),
         ],
         &[PAUSE],
-    ),
+    )
+    .rare(),
     variant(
         "tokens_are_asked_for_without_a_limit",
         &[6, 12],
