@@ -37,7 +37,7 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     let summary = Summary::of(comparison);
     let origin = branch.map(|branch| &branch.origin);
     let mut sections = vec![Section::text(head(&summary, origin, folder, comparison))];
-    sections.push(problems("are in the manifests: nothing is sent for what they touch", &comparison.problems));
+    sections.push(problems("in the manifests; nothing is sent for what is wrong", &comparison.problems));
     let remarks = |unfolded: bool| {
         let remarks = branch.iter().flat_map(move |branch| &branch.remarks);
         remarks.filter(move |remark| is_held(remark) == unfolded).map(remark).collect::<Vec<_>>()

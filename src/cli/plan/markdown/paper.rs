@@ -4,22 +4,27 @@
 //! Invariants: never longer than the limit; every section's head is there, and each row that is not is counted in its
 //! place; a row is whole or not at all, and none follows one that is left out of its section.
 
+/// The most rows of a list that stands above the table, which matters more.
+pub(super) const LISTED_MAX: usize = 20;
+
 /// A part of the comment.
 pub(super) struct Section {
     before: String,
     rows: Vec<String>,
     after: &'static str,
+    /// The most rows that are shown, whatever room there is.
+    most: usize,
 }
 
 impl Section {
     /// Text that is always there.
     pub(super) const fn text(text: String) -> Self {
-        Self { before: text, rows: Vec::new(), after: "" }
+        Self { before: text, rows: Vec::new(), after: "", most: 0 }
     }
 
-    /// A list under a line; nothing at all without rows.
+    /// A list under a line, of [`LISTED_MAX`] rows at most; nothing at all without rows.
     pub(super) fn list(head: &str, rows: Vec<String>) -> Self {
-        Self::unless_empty(format!("{head}\n\n"), rows, "")
+        Self { most: LISTED_MAX, ..Self::unless_empty(format!("{head}\n\n"), rows, "") }
     }
 
     /// A table; nothing at all without rows.
@@ -34,7 +39,7 @@ impl Section {
     }
 
     fn unless_empty(before: String, rows: Vec<String>, after: &'static str) -> Self {
-        if rows.is_empty() { Self::text(String::new()) } else { Self { before, rows, after } }
+        if rows.is_empty() { Self::text(String::new()) } else { Self { before, rows, after, most: usize::MAX } }
     }
 }
 
@@ -57,9 +62,12 @@ pub(super) fn fill(start: &str, sections: Vec<Section>, most: usize) -> String {
         }
         text.push_str(&section.before);
         let mut left_out = section.rows.len();
-        for row in &section.rows {
-            let Some(rest) = room.checked_sub(row.len()) else { break };
-            room = rest;
+        for row in section.rows.iter().take(section.most) {
+            // What is full stays full: a shorter row further down is not worth more than this one.
+            room = room.saturating_sub(row.len());
+            if room == 0 {
+                break;
+            }
             text.push_str(row);
             left_out -= 1;
         }
