@@ -47,14 +47,14 @@ pub(super) struct Plan {
 enum Output {
     /// For people
     Text,
-    /// For a comment under a pull request: at most 65,535 bytes, its first line a marker to find it by
-    Markdown,
     /// One JSON document
     Json,
     /// The same as YAML
     Yaml,
     /// Names of the accounts with changes, one a line
     Name,
+    /// For a comment under a pull request: at most 65,535 bytes, its first line a marker to find it by
+    Markdown,
 }
 
 /// What is desired, what is known, and what follows: shared by `plan` and `diff`.

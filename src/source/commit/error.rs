@@ -39,7 +39,7 @@ pub enum CommitError {
     /// The revision and HEAD have no commit in common.
     #[error(
         "expected a commit that both \"{}\" and HEAD come from, found none: {}",
-        printable::escape(revision), fetch(*shallow)
+        printable::escape(revision), if *shallow { fetch(true) } else { UNRELATED }
     )]
     NoCommonHistory {
         /// The revision as given.
@@ -76,6 +76,9 @@ impl CommitError {
         Self::Unknown { revision: revision.to_owned(), shallow, why }
     }
 }
+
+/// The way out where two histories have nothing to do with each other.
+const UNRELATED: &str = "name a revision that this branch comes from, or compare two checkouts with --base";
 
 /// The way out, for a clone that lacks history and for one that does not.
 const fn fetch(shallow: bool) -> &'static str {

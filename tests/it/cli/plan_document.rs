@@ -17,8 +17,9 @@ fn valid(text: &str) -> Result<serde_json::Value, String> {
 }
 
 fn check(place: &Place, command: &str) -> serde_json::Value {
-    let json =
-        valid(&place.run(&format!("{command} -o json")).out).unwrap_or_else(|error| panic!("{command}: {error}"));
+    let out = place.run(&format!("{command} -o json")).out;
+    valid(&out).unwrap_or_else(|error| panic!("{command}: {error}"));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let yaml = place.run(&format!("{command} -o yaml")).out;
     assert_eq!(serde_yaml::from_str::<serde_json::Value>(&yaml).unwrap(), json, "{command}");
     assert_eq!(json["digest"], digest(&json), "{command}");
