@@ -16,6 +16,7 @@ mod revisions;
 mod run;
 mod sandbox;
 mod status;
+mod suspend;
 mod validate;
 
 use std::fs::Permissions;

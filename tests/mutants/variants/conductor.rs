@@ -135,7 +135,7 @@ pub const BUGS: &[Variant] = &[
         "each_turn_of_a_stop_begins_the_grace_anew",
         &[12],
         &[edit(
-            "src/controller.rs",
+            "src/controller/halt.rs",
             "let late = «self.clock.now() >= deadline»;",
             "false && self.clock.now() >= deadline",
         )],
