@@ -48,7 +48,8 @@ pub enum CommitError {
         shallow: bool,
     },
     /// An object that the commit needs is not here, or is damaged.
-    #[error("expected every object of the commit, found one missing ({}): {}", printable::escape(why), fetch(*shallow))]
+    #[error("expected every object of the commit, found one missing ({}): {}", printable::escape(why),
+        if *shallow { fetch(true) } else { LACKING })]
     Missing {
         /// Whether the clone lacks history.
         shallow: bool,
@@ -76,6 +77,9 @@ impl CommitError {
         Self::Unknown { revision: revision.to_owned(), shallow, why }
     }
 }
+
+/// The way out where the history is whole and its objects are not.
+const LACKING: &str = "clone without --filter, or git fsck tells what is damaged";
 
 /// The way out where two histories have nothing to do with each other.
 const UNRELATED: &str = "name a revision that this branch comes from, or compare two checkouts with --base";
