@@ -5,6 +5,7 @@
 
 mod apply;
 mod base;
+mod comment;
 mod credentials;
 mod help;
 mod ledgers;
