@@ -1,7 +1,7 @@
 //! The folder as a Git revision has it, read from the object store: no checkout, no git process.
 //!
 //! In: the folder, and a revision as `git rev-parse` takes it. Out: a [`Committed`] folder, whose batch is what
-//! [`super::load`] would give of a checkout of that commit.
+//! [`super::load()`] would give of a checkout of that commit.
 //! Invariants: what is read is the merge base of the revision and HEAD, as in `git diff REV...HEAD`, so that what
 //! others merged meanwhile is not taken for something this branch reverts; nothing is written; what a shallow clone
 //! lacks is an error, never "no such file"; a folder that the commit does not have is no error, for that is certain.

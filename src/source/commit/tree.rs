@@ -191,7 +191,8 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
     fn folder(&self, node: &Rc<Node>, walk: &mut Walk<T>) -> Result<(), Fault> {
         let mut above = std::iter::successors(node.above.as_deref(), |above| above.above.as_deref());
         if above.any(|above| above.real == node.real) {
-            return Ok(walk.bad(&node.path, ReadProblem::Loop));
+            walk.bad(&node.path, ReadProblem::Loop);
+            return Ok(());
         }
         for (name, (kind, id)) in self.entries(node.real.id)?.iter().filter(|(name, _)| !name.starts_with(b".")) {
             walk.entries += 1;

@@ -20,7 +20,7 @@ pub(super) fn code(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     // One blank at both ends is taken away, if there is something besides blanks.
-    let blanks = text.starts_with(' ') && text.ends_with(' ') && text.trim_matches(' ') != "";
+    let blanks = text.starts_with(' ') && text.ends_with(' ') && !text.trim_matches(' ').is_empty();
     let pad = if blanks || text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
