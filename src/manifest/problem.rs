@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::printable::push_escaped;
@@ -36,7 +37,7 @@ impl fmt::Display for Place {
 }
 
 /// What kind of problem it is. Closed: reports for machines are keyed by these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemCode {
     /// The file could not be read, or may not be (a link that leads outside the folder).
@@ -104,7 +105,7 @@ impl fmt::Display for ProblemCode {
 }
 
 /// One thing that is wrong. Displays as one line: `path:line:column: field: expected …, found … (hint)`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// The file, relative to the desired-state folder.

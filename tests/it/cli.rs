@@ -4,12 +4,16 @@
 //! the folder) is masked before it is compared.
 
 mod apply;
+mod base;
+mod comment;
 mod credentials;
 mod help;
 mod ledgers;
 mod logs;
 mod options;
 mod plan;
+mod plan_document;
+mod revisions;
 mod run;
 mod sandbox;
 mod status;
