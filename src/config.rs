@@ -8,14 +8,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::account::{AuthMode, Zoid};
 use crate::controller::{Mode, Settings};
-use crate::guard::DisruptionBudget;
-use crate::ledger::{DISRUPTION_MEMORY, Owner};
+use crate::desired::DesiredState;
+use crate::guard::{self, Allowance, DisruptionBudget, Guard, InForce};
+use crate::ledger::{Ledger, Owner};
+use crate::manifest::{Protected, Protection};
 use crate::queue::Backoff;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
@@ -142,12 +145,44 @@ pub struct Disruptions {
     pub disruption_budget: DisruptionBudget,
 
     /// The window of the disruption budget
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = window)]
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = guard::window)]
     pub disruption_window: Duration,
+
+    /// From whom nothing is ever taken away.
+    #[command(flatten)]
+    pub protect: Protect,
 }
 
-fn window(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::ZERO, DISRUPTION_MEMORY, "at most 30days")
+impl Disruptions {
+    /// The budget in force: a `DisruptionBudget` among the manifests overrides the options.
+    pub fn budget(&self, desired: &DesiredState) -> InForce {
+        desired.budget(Allowance { max: self.disruption_budget, window: self.disruption_window })
+    }
+
+    /// A guard with the budget in force, that remembers what the ledger does.
+    pub fn guard(&self, desired: &DesiredState, ledger: &Ledger) -> Guard {
+        let Allowance { max, window } = self.budget(desired).allowance;
+        Guard::new(max, window, &ledger.disruptions)
+    }
+}
+
+/// From whom nothing is ever taken away.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Safety")]
+pub struct Protect {
+    /// Accounts from which nothing is ever taken away, whatever the manifests say: by id, or by the manifest's name
+    ///
+    /// A manifest that says false for one of them is a problem. An id protects whoever renames the manifest; a name, and
+    /// the annotation zoho-mail-reconciler/protect: "true", can be changed by a pull request.
+    #[arg(long, value_name = "NAME|ACCOUNT-ID", env = "ZOHO_MAIL_PROTECT", value_delimiter = ',')]
+    pub protect: Vec<Protected>,
+}
+
+impl Protect {
+    /// Everybody whom the option protects.
+    pub fn protection(&self) -> Arc<Protection> {
+        Arc::new(self.protect.iter().cloned().collect())
+    }
 }
 
 /// A duration of at least a millisecond and at most a day.
@@ -359,6 +394,5 @@ mod tests {
     fn durations_have_bounds() {
         assert!(positive("0s").is_err() && positive("25h").is_err() && positive("1m").is_ok());
         assert!(debounce("0s").is_err() && debounce("6s").is_err() && debounce("200ms").is_ok());
-        assert!(window("31days").is_err() && window("7days").is_ok());
     }
 }

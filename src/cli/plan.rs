@@ -1,5 +1,7 @@
 //! `plan`: what `apply` would do. Sends nothing; it never names the client that writes.
 
+mod approval;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -13,7 +15,7 @@ use crate::clock::Clock;
 use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
-use crate::guard::{Guard, Reviewed, review};
+use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
 use crate::plan::{plan, plan_account};
@@ -29,6 +31,8 @@ pub(super) struct Plan {
     target: Target,
     #[command(flatten)]
     disruptions: Disruptions,
+    #[command(flatten)]
+    approval: approval::Options,
     /// How the plan is printed
     #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
     output: Output,
@@ -64,6 +68,8 @@ struct Document<'a> {
 pub(super) struct Comparison {
     pub(super) ledger: Ledger,
     pub(super) reviewed: Reviewed,
+    /// The budget in force.
+    budget: InForce,
     pub(super) problems: Vec<Problem>,
     standing: Standing,
 }
@@ -95,20 +101,25 @@ impl Standing {
 pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruptions) -> anyhow::Result<Comparison> {
     let owner = target.owner()?;
     let ledger = ledger::file::read(&target.ledger_file(), Some(owner))?.unwrap_or_else(|| Ledger::new(owner));
-    let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
+    let protection = disruptions.protect.protection();
+    let desired = load::desired(&folder.desired_state, target.auth.into(), protection)?;
+    load::note_oddities(&desired);
     let now = Clock::start().now();
-    let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+    let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
     let changes = plan(&desired, &ledger, now).changes;
     let reviewed = review(guard, changes, desired.managed(), now);
     let problems = load::problems(&desired, &folder.desired_state);
     let standing = Standing::count(&desired, &ledger, now);
-    Ok(Comparison { ledger, reviewed, problems, standing })
+    Ok(Comparison { ledger, reviewed, budget, problems, standing })
 }
 
 impl Plan {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let comparison = compare(&self.folder, &self.target, &self.disruptions)?;
         let Comparison { reviewed, problems, .. } = &comparison;
+        if self.approval.is_wanted() {
+            return self.approval.print(&reviewed.held, problems);
+        }
         let document = Document { api_version: API_VERSION, kind: "Plan", reviewed, problems };
         match self.output {
             Output::Text => print(&text(&comparison))?,
@@ -140,7 +151,7 @@ fn names(reviewed: &Reviewed) -> String {
 
 /// The plan for people, in terraform's manner.
 fn text(comparison: &Comparison) -> String {
-    let Comparison { reviewed: Reviewed { allowed, held, verdict }, standing, .. } = comparison;
+    let Comparison { reviewed: Reviewed { allowed, held, verdict }, standing, budget, .. } = comparison;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write_accounts(&mut text, allowed, held).and_then(|()| write_left_alone(&mut text, standing));
@@ -156,14 +167,10 @@ fn text(comparison: &Comparison) -> String {
     let (puts, grant, revoke, kept) = (count(allowed.len(), "PUT"), grant.len(), revoke.len(), held.len());
     let _ = writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {kept} held.");
     if !held.is_empty() {
-        let _ = writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {HELD_ADVICE}");
+        let _ = writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {}", budget.advice());
     }
     text
 }
-
-/// What to do about held disruptions.
-pub(super) const HELD_ADVICE: &str =
-    "If all of them are meant, raise --disruption-budget for one apply; else look for the mistake.";
 
 fn write_accounts(text: &mut String, allowed: &[Change], held: &[Change]) -> std::fmt::Result {
     let mut changes: Vec<_> = allowed.iter().map(|c| (c, false)).chain(held.iter().map(|c| (c, true))).collect();
@@ -179,10 +186,11 @@ fn write_accounts(text: &mut String, allowed: &[Change], held: &[Change]) -> std
                 (false, true) => ('+', GRANT, ""),
                 (false, false) => ('-', REVOKE, ""),
             };
+            let approved = change.approval.as_ref().map_or_else(String::new, |name| format!(" (approved by {name})"));
             let when = change.not_before.map_or_else(String::new, |until| format!(" (not before {until})"));
             writeln!(
                 text,
-                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{when}",
+                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{approved}{when}",
                 change.field, change.from, change.to
             )?;
         }

@@ -16,7 +16,7 @@ fn document(id: &str, name: &str, enabled: &str) -> String {
 }
 
 fn look(path: &Arc<str>, text: &str) -> Look {
-    Look::Parsed(parse(path, text.as_bytes(), Rules { auth: AuthMode::User }))
+    Look::Parsed(parse(path, text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() }))
 }
 
 fn unreadable(path: &Arc<str>) -> Look {
@@ -42,7 +42,7 @@ fn state(files: &[(&str, &str)]) -> (DesiredState, Vec<u64>) {
 /// Every account as one line.
 fn render(state: &DesiredState) -> String {
     let lines = state.iter().map(|(id, account)| {
-        let DesiredAccount { name, spec, source, revision: _, spec_hash: _, standing } = account;
+        let DesiredAccount { name, spec, source, standing, .. } = account;
         let standing = match standing {
             Standing::Current => "current".to_owned(),
             Standing::LastGood => "last good".to_owned(),

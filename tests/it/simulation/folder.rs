@@ -53,7 +53,7 @@ fn path(file: usize) -> Arc<str> {
 }
 
 fn parsed(file: usize, text: &str) -> Parsed {
-    manifest::parse(&path(file), text.as_bytes(), Rules { auth: AuthMode::Admin })
+    manifest::parse(&path(file), text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() })
 }
 
 fn flag(chance: &mut fastrand::Rng) -> Option<bool> {
