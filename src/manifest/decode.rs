@@ -215,25 +215,23 @@ impl Judge<'_> {
         for (key, place, value) in self.strings(spot, field, false) {
             let Some((prefix, name)) = key.split_once('/') else { continue };
             let field = field.key(key);
-            match value.node {
-                Node::Text(text) if key == PROTECT && kind == Kind::MailAccount => match &**text {
-                    "true" => protected = true,
-                    "false" => {}
-                    _ => self.invalid(value, &field, "\"true\" or \"false\"", None),
-                },
+            if key == PROTECT && kind == Kind::MailAccount {
+                // Whatever it says instead of "false" is a problem or protects; what was meant to protect does so too.
+                protected |= !matches!(value.node, Node::Text(text) if text == "false");
                 // What is no text has been told already.
-                _ if key == PROTECT && kind == Kind::MailAccount => {}
-                _ => {
-                    let ours = near_miss(prefix, &[OUR_PREFIX]).is_some();
-                    let known = near_miss(name, &["protect"]).is_some() && kind == Kind::MailAccount;
-                    // Another program may have an annotation of this name; a prefix that is nearly ours is misspelt.
-                    if prefix == OUR_PREFIX || ours && known {
-                        let hint = known.then(|| format!("did you mean {PROTECT}?"));
-                        let (expected, found) = ("an annotation that this version knows", printable(key));
-                        let found = format!("the key {found}");
-                        self.report((place, &field), ProblemCode::UnknownKey, expected, found, hint);
-                    }
+                if matches!(value.node, Node::Text(text) if text != "true" && text != "false") {
+                    self.invalid(value, &field, "\"true\" or \"false\"", None);
                 }
+                continue;
+            }
+            let meant = near_miss(name, &["protect"]).is_some() && kind == Kind::MailAccount;
+            // Another program may have an annotation of this name; a prefix that is nearly ours is misspelt.
+            if prefix == OUR_PREFIX || meant && near_miss(prefix, &[OUR_PREFIX]).is_some() {
+                protected |= meant;
+                let hint = meant.then(|| format!("did you mean {PROTECT}?"));
+                let (expected, found) =
+                    ("an annotation that this version knows", format!("the key {}", printable(key)));
+                self.report((place, &field), ProblemCode::UnknownKey, expected, found, hint);
             }
         }
         protected

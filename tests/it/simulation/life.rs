@@ -14,7 +14,9 @@ use zoho_mail_reconciler::sandbox;
 use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{Client, CredentialSource, Principal};
 
+use super::broken::Broken;
 use super::disk::{Crash, Disk, MemoryJournal};
+use super::folder::protection;
 use super::fuse::unless_it_spins;
 use super::outside::Outside;
 use super::proofs::Rule;
@@ -84,6 +86,8 @@ impl Simulation {
         let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings };
         let (controller, reports) =
             Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), clock);
+        let forgets = lock_at(&self.universe, self.now).broken == Some(Broken::ForgetsProtection);
+        let controller = if forgets { controller } else { controller.protecting(protection()) };
         let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1 };
         let universe = Arc::clone(&self.universe);
         let folder = &mut self.folder;
