@@ -177,7 +177,11 @@ pub fn review(mut guard: Guard, changes: Vec<Change>, managed: usize, now: Times
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::account::{Field, SourceRef};
+    use crate::change::Known;
 
     fn id(n: u64) -> AccountId {
         AccountId::new(n).unwrap()
@@ -236,6 +240,58 @@ mod tests {
         guard.undo(id(2), Some(T0.before(HOUR / 2)));
         assert_eq!(guard.verdict(9, T0), Verdict { applied: 1, pending: 0, limit: 1 });
         assert_eq!(guard.verdict(9, T0 + HOUR / 2), Verdict { applied: 0, pending: 1, limit: 1 });
+    }
+
+    #[test]
+    fn another_budget_counts_at_once_and_a_longer_window_reaches_back() {
+        let remembered = BTreeMap::from([(id(1), T0), (id(2), T0 + HOUR)]);
+        let mut guard = Guard::new("2".parse().unwrap(), HOUR, &remembered);
+        (1..=3).for_each(|n| guard.set_pending(id(n), true));
+        let now = T0 + HOUR + HOUR / 2;
+        assert_eq!(guard.verdict(9, now), Verdict { applied: 1, pending: 2, limit: 2 });
+        guard.allow(Allowance { max: "5".parse().unwrap(), window: 2 * HOUR }, &remembered);
+        assert_eq!(guard.verdict(9, now), Verdict { applied: 2, pending: 1, limit: 5 });
+        guard.allow(Allowance::nothing(HOUR / 4), &remembered);
+        assert_eq!(guard.verdict(9, now), Verdict { applied: 0, pending: 3, limit: 0 });
+    }
+
+    /// A disruption of the account, with an approval or without.
+    fn change(n: u64, field: Field, approved: bool) -> Change {
+        Change {
+            account: id(n),
+            name: format!("a{n}").into(),
+            zuid: None,
+            field,
+            from: Known::Applied(true),
+            to: false,
+            source: SourceRef { path: "a.yaml".into(), line: 1 },
+            revision: Arc::default(),
+            approval: approved.then(|| "leavers".into()),
+            not_before: None,
+        }
+    }
+
+    #[test]
+    fn an_unapproved_eleventh_is_held_whichever_of_the_approved_ones_went_before() {
+        for gone in 0..=10 {
+            let mut guard = guard("10");
+            (1..=gone).for_each(|n| guard.applied(id(n), T0));
+            let left = (gone + 1..=11).map(|n| change(n, Field::Enabled, n <= 10)).collect();
+            let Reviewed { allowed, held, .. } = review(guard, left, 99, T0);
+            assert_eq!((allowed.len() as u64, held.len(), held[0].account), (10 - gone, 1, id(11)), "{gone} gone");
+        }
+    }
+
+    #[test]
+    fn the_other_field_of_an_account_is_held_whether_or_not_its_approved_one_went_before() {
+        for gone in 0..=2 {
+            let mut guard = guard("1");
+            (1..=gone).for_each(|n| guard.applied(id(n), T0));
+            let approved = (gone + 1..=2).map(|n| change(n, Field::Enabled, true));
+            let others = (1..=2).map(|n| change(n, Field::ActiveSyncEnabled, false));
+            let reviewed = review(guard, approved.chain(others).collect(), 99, T0);
+            assert_eq!((reviewed.allowed.len() as u64, reviewed.held.len()), (2 - gone, 2), "{gone} gone");
+        }
     }
 
     #[test]

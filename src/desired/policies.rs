@@ -41,7 +41,9 @@ struct Declared<T> {
 /// All policies.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    budgets: BTreeMap<SourceRef, Declared<(Arc<str>, Budget)>>,
+    budgets: BTreeMap<SourceRef, Declared<Budget>>,
+    /// Those of them that are broken now, and kept.
+    last_good: BTreeSet<SourceRef>,
     /// Files with documents that are budgets, or may be, and never could be read; and how many.
     unread: BTreeMap<Arc<str>, usize>,
     /// By name; several documents of one name approve nothing.
@@ -58,7 +60,7 @@ impl Policies {
         let (mut budgets, mut approvals) = (Vec::new(), Vec::new());
         for Policy { name, spec, source, name_at } in new {
             match spec {
-                PolicySpec::Budget(spec) => budgets.push((source, Declared { spec: (name, spec), name_at })),
+                PolicySpec::Budget(spec) => budgets.push((source, Declared { spec, name_at })),
                 PolicySpec::Approval(spec) => approvals.push((name, source, Declared { spec, name_at })),
             }
         }
@@ -88,19 +90,15 @@ impl Policies {
         differ(&before, &after).into_iter().chain(differ(&after, &before)).collect()
     }
 
-    fn update_budgets(
-        &mut self,
-        path: &Arc<str>,
-        new: Vec<(SourceRef, Declared<(Arc<str>, Budget)>)>,
-        claims: &[Claim],
-    ) {
+    fn update_budgets(&mut self, path: &Arc<str>, new: Vec<(SourceRef, Declared<Budget>)>, claims: &[Claim]) {
         let mut old: Vec<_> = self.budgets.keys().filter(|source| source.path == *path).cloned().collect();
+        self.last_good.retain(|source| source.path != *path);
         let mut unread = claims.iter().filter(|claim| claim.budget).count();
         // What is broken now was the budget before, or may have been: the last good state stands in for it.
         let may_be = claims.iter().any(|claim| claim.budget || claim.kind.is_none());
         if new.is_empty() && may_be {
             unread = unread.saturating_sub(old.len());
-            old.clear();
+            self.last_good.extend(old.drain(..));
         }
         old.iter().for_each(|source| drop(self.budgets.remove(source)));
         self.budgets.extend(new);
@@ -166,7 +164,7 @@ impl Policies {
         let mut read = self.budgets.iter();
         let (allowance, manifest, unclear) = match (read.next(), read.next(), self.unread.first_key_value()) {
             (None, _, None) => (options, None, None),
-            (Some((source, declared)), None, None) => (declared.spec.1.over(options), Some(source.clone()), None),
+            (Some((source, declared)), None, None) => (declared.spec.over(options), Some(source.clone()), None),
             (first, second, broken) => {
                 let readable = first.into_iter().chain(second).map(|(source, _)| source.to_string());
                 let broken =
@@ -186,12 +184,14 @@ impl Policies {
     /// How many [`Self::problems`] there are.
     pub(super) fn problem_count(&self) -> usize {
         let crowd = |number: usize| if number > 1 { number } else { 0 };
-        crowd(self.budgets.len()) + self.approvals.values().map(|documents| crowd(documents.len())).sum::<usize>()
+        crowd(self.budgets.len() - self.last_good.len())
+            + self.approvals.values().map(|documents| crowd(documents.len())).sum::<usize>()
     }
 
     /// What is wrong between documents, ordered by path and place.
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let budgets: Vec<_> = self.budgets.iter().map(|(source, declared)| (source, declared.name_at)).collect();
+        let readable = self.budgets.iter().filter(|(source, _)| !self.last_good.contains(source));
+        let budgets: Vec<_> = readable.map(|(source, declared)| (source, declared.name_at)).collect();
         let mut problems = clash(&budgets, ProblemCode::DuplicateBudget, |other| Problem {
             expected: "one DisruptionBudget in the folder".into(),
             found: format!("another one at {other}"),

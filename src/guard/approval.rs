@@ -48,7 +48,9 @@ fn write_document(
     (reason, expires): (&str, Timestamp),
 ) -> std::fmt::Result {
     let changes: usize = accounts.iter().map(|changes| changes.len()).sum();
-    writeln!(text, "# Lets {changes} held disruptions of {} accounts through, and no others.", accounts.len())?;
+    let plural = |number: usize| if number == 1 { "" } else { "s" };
+    let (number, s, of) = (accounts.len(), plural(changes), plural(accounts.len()));
+    writeln!(text, "# Lets {changes} held disruption{s} of {number} account{of} through, and no others.")?;
     writeln!(text, "# Commit it to the desired state and have it reviewed; it counts from then on until it expires.")?;
     writeln!(text, "apiVersion: {}\nkind: DisruptionApproval", crate::manifest::API_VERSION)?;
     writeln!(text, "metadata:\n  name: {name}\nspec:\n  reason: {}", quoted(reason))?;
@@ -70,4 +72,101 @@ fn write_document(
 /// A text in double quotes. Names and reasons hold nothing but these two that quotes do not take as it is.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::account::{AccountId, Field, SourceRef};
+    use crate::change::Known;
+    use crate::desired::{DesiredState, Look};
+    use crate::manifest::{Rules, parse};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_313_671_042);
+
+    fn change(n: u64, name: &str, field: Field, path: &str) -> Change {
+        Change {
+            account: AccountId::new(n).unwrap(),
+            name: name.into(),
+            zuid: None,
+            field,
+            from: if n % 2 == 0 { Known::Applied(true) } else { Known::Absent },
+            to: false,
+            source: SourceRef { path: path.into(), line: 1 },
+            revision: Arc::default(),
+            approval: None,
+            not_before: None,
+        }
+    }
+
+    #[test]
+    fn it_says_whom_it_is_about_and_from_what_to_what() {
+        let held = [
+            change(8, "bob", Field::Enabled, "bob.yaml"),
+            change(7, "alice", Field::Enabled, "sales/alice.yaml"),
+            change(7, "alice", Field::ActiveSyncEnabled, "sales/alice.yaml"),
+        ];
+        let text = manifest(&held, "\"Lisbon\" closes", NOW, NOW + Duration::from_secs(86_400));
+        insta::assert_snapshot!(text, @r#"
+        # Lets 3 held disruptions of 2 accounts through, and no others.
+        # Commit it to the desired state and have it reviewed; it counts from then on until it expires.
+        apiVersion: zoho-mail-reconciler/v1
+        kind: DisruptionApproval
+        metadata:
+          name: approve-20261122-0214
+        spec:
+          reason: "\"Lisbon\" closes"
+          expires: "2026-11-23T02:14:31.042Z"
+          accounts:
+            # sales/alice.yaml:1: enabled (unknown) -> false
+            # sales/alice.yaml:1: activeSyncEnabled (unknown) -> false
+            - name: "alice"
+              accountId: "7"
+              fields:
+                - enabled
+                - activeSyncEnabled
+            # bob.yaml:1: enabled true -> false
+            - name: "bob"
+              accountId: "8"
+              fields:
+                - enabled
+        "#);
+        let reversed: Vec<_> = held.iter().rev().cloned().collect();
+        assert_eq!(manifest(&reversed, "\"Lisbon\" closes", NOW, NOW + Duration::from_secs(86_400)), text);
+        assert_eq!(manifest(&[], "x", NOW, NOW), "");
+    }
+
+    #[test]
+    fn it_is_read_back_as_exactly_what_is_held_however_many_and_however_they_are_called() {
+        let names = ["true", "null", "123", "1.5", "1e3", "0x1f", "no", "a-b.c"].map(String::from);
+        let path = format!("{}\n    - name: \"eve\"\u{202e}\u{1b}[31m #.yaml", "x".repeat(4000));
+        let long = (0..400).map(|n| format!("{}{n}", "n".repeat(240)));
+        let held: Vec<_> = names
+            .into_iter()
+            .chain(long)
+            .zip(1_u64..)
+            .map(|(name, n)| change(n, &name, Field::ALL[(n % 2) as usize], &path))
+            .collect();
+        let reason = "\\ \" # {x}: [y] é \u{2014} %s ".repeat(7);
+        let text = manifest(&held, &reason, NOW, NOW + Duration::from_secs(60));
+        let at: Arc<str> = "approval.yaml".into();
+        let parsed = parse(&at, text.as_bytes(), Rules::default());
+        assert_eq!(parsed.problems, []);
+        let mut state = DesiredState::new();
+        state.update(&at, Look::Parsed(parsed));
+        assert_eq!((state.problem_count(), state.approvals().count()), (0, 6));
+        let covered: Vec<_> = state.approvals().flat_map(|(.., approval)| approval.accounts.iter()).collect();
+        assert_eq!(covered.len(), held.len());
+        for change in held {
+            let approved = covered.iter().find(|approved| approved.name == change.name).unwrap();
+            assert_eq!(
+                (approved.account, approved.fields),
+                (Some(change.account), [change.field == Field::Enabled, change.field != Field::Enabled])
+            );
+        }
+        assert!(state.approvals().all(|(.., approval)| *approval.reason == *reason));
+    }
 }
