@@ -100,7 +100,9 @@ impl Policies {
             unread = unread.saturating_sub(old.len());
             self.last_good.extend(old.drain(..));
         }
-        old.iter().for_each(|source| drop(self.budgets.remove(source)));
+        for source in &old {
+            self.budgets.remove(source);
+        }
         self.budgets.extend(new);
         match unread {
             0 => self.unread.remove(path),

@@ -93,7 +93,7 @@ mod tests {
             name: name.into(),
             zuid: None,
             field,
-            from: if n % 2 == 0 { Known::Applied(true) } else { Known::Absent },
+            from: if n.is_multiple_of(2) { Known::Applied(true) } else { Known::Absent },
             to: false,
             source: SourceRef { path: path.into(), line: 1 },
             revision: Arc::default(),
