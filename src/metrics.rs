@@ -60,6 +60,7 @@ pub struct Metrics {
     disruptions_held: Gauge,
     disruptions_approved: Counter,
     disruption_limit: Gauge,
+    suspended: Gauge,
     ledger_commit: Histogram,
     ledger_failures: Counter,
     oldest_unapplied: SecondsGauge,
@@ -170,6 +171,12 @@ impl Metrics {
                 "Accounts that may lose something within the window, by the budget in force",
                 Gauge::default(),
             ),
+            suspended: register(
+                r,
+                "suspended",
+                "1 while an operator has suspended everything, else 0",
+                Gauge::default(),
+            ),
             ledger_commit: register(
                 r,
                 "ledger_commit_duration_seconds",
@@ -260,6 +267,7 @@ impl Metrics {
         self.watch_degraded.set(i64::from(report.degraded.is_some()));
         self.disruptions_held.set(gauge(report.held));
         self.disruption_limit.set(gauge(report.disruptions.limit));
+        self.suspended.set(i64::from(report.suspended.is_some()));
         for (condition, count) in report.conditions() {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));
         }

@@ -9,10 +9,12 @@ use crate::clock::Clock;
 use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
 use crate::desired::DesiredState;
+use crate::freeze::Freeze;
 use crate::guard::review;
 use crate::ledger::{self, FieldState, Ledger, Owner};
 use crate::plan::plan;
 use crate::status::{Item, MailAccountList, Standstill, approvals, list};
+use crate::switch;
 use crate::timestamp::Timestamp;
 
 /// `status`.
@@ -75,7 +77,8 @@ impl Status {
         let protection = disruptions.protect.protection();
         let desired = load::desired(&folder.desired_state, target.auth.into(), protection)?;
         let now = Clock::start().now();
-        let mut all = accounts(&desired, &ledger, &disruptions, now);
+        let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
+        let mut all = accounts(&desired, &ledger, &disruptions, freeze.as_ref(), now);
         let missing: Vec<_> =
             names.iter().filter(|name| !all.items.iter().any(|item| *item.metadata.name == ***name)).collect();
         if !names.is_empty() {
@@ -113,12 +116,19 @@ impl Status {
 }
 
 /// Every account's status, as the daemon would tell it with these options.
-fn accounts(desired: &DesiredState, ledger: &Ledger, disruptions: &Disruptions, now: Timestamp) -> MailAccountList {
+fn accounts(
+    desired: &DesiredState,
+    ledger: &Ledger,
+    disruptions: &Disruptions,
+    freeze: Option<&Freeze>,
+    now: Timestamp,
+) -> MailAccountList {
     let guard = disruptions.guard(desired, ledger);
     let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
-    let pause = ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
-    let list = list(desired, ledger, |_| held, pause.as_ref(), now);
+    let pause = || ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
+    let standstill = freeze.map(Standstill::suspended).or_else(pause);
+    let list = list(desired, ledger, |_| held, standstill.as_ref(), now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use zoho_mail_reconciler::clock::Clock;
 use zoho_mail_reconciler::controller::{Controller, Inputs, Mode};
 use zoho_mail_reconciler::metrics::Metrics;
@@ -88,7 +88,11 @@ impl Simulation {
             Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), clock);
         let forgets = lock_at(&self.universe, self.now).broken == Some(Broken::ForgetsProtection);
         let controller = if forgets { controller } else { controller.protecting(protection()) };
-        let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1 };
+        let freeze = match &*lock_at(&self.universe, self.now) {
+            universe if universe.broken == Some(Broken::HidesTheSwitch) => watch::channel(None).1,
+            universe => universe.switch.subscribe(),
+        };
+        let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1, freeze };
         let universe = Arc::clone(&self.universe);
         let folder = &mut self.folder;
         let (looks, stops, queries) = (looks.0, stops.0, queries.0);
