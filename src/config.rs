@@ -5,23 +5,23 @@
 //! Invariants: everything wrong with the options is said before anything is read or sent; secrets
 //! come from the environment or from files, never from an option's value.
 
+mod safety;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::account::{AuthMode, Zoid};
 use crate::controller::{Mode, Settings};
-use crate::desired::DesiredState;
-use crate::guard::{self, Allowance, DisruptionBudget, Guard, InForce};
-use crate::ledger::{Ledger, Owner};
-use crate::manifest::{Protected, Protection};
+use crate::ledger::Owner;
 use crate::queue::Backoff;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
+
+pub use safety::{Disruptions, Protect};
 
 /// Options that contradict each other, or lack one. The process exits with 64.
 #[derive(Debug, thiserror::Error)]
@@ -151,58 +151,6 @@ pub fn sandbox_ledger(ledger: &Path) -> PathBuf {
     let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
     let extension = ledger.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
     ledger.with_file_name(format!("{stem}.sandbox{}", extension.unwrap_or_default()))
-}
-
-/// What may be taken away.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Safety")]
-pub struct Disruptions {
-    /// How many accounts may lose something within the window: N, P% of the managed ones, or the larger of both
-    ///
-    /// To lose something is to have enabled or activeSyncEnabled set to false. If those pending and those of the window
-    /// together exceed the budget, every pending one is held, and everything else goes on.
-    #[arg(long, value_name = "N|P%|N,P%", env = "ZOHO_MAIL_DISRUPTION_BUDGET", default_value = "10,10%")]
-    pub disruption_budget: DisruptionBudget,
-
-    /// The window of the disruption budget
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = guard::window)]
-    pub disruption_window: Duration,
-
-    /// From whom nothing is ever taken away.
-    #[command(flatten)]
-    pub protect: Protect,
-}
-
-impl Disruptions {
-    /// The budget in force: a `DisruptionBudget` among the manifests overrides the options.
-    pub fn budget(&self, desired: &DesiredState) -> InForce {
-        desired.budget(Allowance { max: self.disruption_budget, window: self.disruption_window })
-    }
-
-    /// A guard with the budget in force, that remembers what the ledger does.
-    pub fn guard(&self, desired: &DesiredState, ledger: &Ledger) -> Guard {
-        let Allowance { max, window } = self.budget(desired).allowance;
-        Guard::new(max, window, &ledger.disruptions)
-    }
-}
-
-/// From whom nothing is ever taken away.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Safety")]
-pub struct Protect {
-    /// Accounts from which nothing is ever taken away, whatever the manifests say: by id, or by the manifest's name
-    ///
-    /// A manifest that says false for one of them is a problem. An id protects whoever renames the manifest; a name, and
-    /// the annotation zoho-mail-reconciler/protect: "true", can be changed by a pull request.
-    #[arg(long, value_name = "NAME|ACCOUNT-ID", env = "ZOHO_MAIL_PROTECT", value_delimiter = ',')]
-    pub protect: Vec<Protected>,
-}
-
-impl Protect {
-    /// Everybody whom the option protects.
-    pub fn protection(&self) -> Arc<Protection> {
-        Arc::new(self.protect.iter().cloned().collect())
-    }
 }
 
 /// A duration of at least a millisecond and at most a day.
