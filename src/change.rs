@@ -96,6 +96,11 @@ impl Change {
     pub const fn is_disruption(&self) -> bool {
         !self.to
     }
+
+    /// Whether only the disruption budget can let it go: it takes something away, and no approval covers it.
+    pub const fn needs_budget(&self) -> bool {
+        self.is_disruption() && self.approval.is_none()
+    }
 }
 
 impl fmt::Display for Change {

@@ -5,6 +5,8 @@
 //! Invariants: everything wrong with the options is said before anything is read or sent; secrets
 //! come from the environment or from files, never from an option's value.
 
+mod safety;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,11 +16,12 @@ use clap::{Args, ValueEnum};
 
 use crate::account::{AuthMode, Zoid};
 use crate::controller::{Mode, Settings};
-use crate::guard::DisruptionBudget;
-use crate::ledger::{DISRUPTION_MEMORY, Owner};
+use crate::ledger::Owner;
 use crate::queue::Backoff;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
+
+pub use safety::{Disruptions, Protect};
 
 /// Options that contradict each other, or lack one. The process exits with 64.
 #[derive(Debug, thiserror::Error)]
@@ -148,26 +151,6 @@ pub fn sandbox_ledger(ledger: &Path) -> PathBuf {
     let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
     let extension = ledger.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
     ledger.with_file_name(format!("{stem}.sandbox{}", extension.unwrap_or_default()))
-}
-
-/// What may be taken away.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Safety")]
-pub struct Disruptions {
-    /// How many accounts may lose something within the window: N, P% of the managed ones, or the larger of both
-    ///
-    /// To lose something is to have enabled or activeSyncEnabled set to false. If those pending and those of the window
-    /// together exceed the budget, every pending one is held, and everything else goes on.
-    #[arg(long, value_name = "N|P%|N,P%", env = "ZOHO_MAIL_DISRUPTION_BUDGET", default_value = "10,10%")]
-    pub disruption_budget: DisruptionBudget,
-
-    /// The window of the disruption budget
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = window)]
-    pub disruption_window: Duration,
-}
-
-fn window(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::ZERO, DISRUPTION_MEMORY, "at most 30days")
 }
 
 /// A duration of at least a millisecond and at most a day.
@@ -384,6 +367,5 @@ mod tests {
     fn durations_have_bounds() {
         assert!(positive("0s").is_err() && positive("25h").is_err() && positive("1m").is_ok());
         assert!(debounce("0s").is_err() && debounce("6s").is_err() && debounce("200ms").is_ok());
-        assert!(window("31days").is_err() && window("7days").is_ok());
     }
 }

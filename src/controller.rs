@@ -35,10 +35,10 @@ use crate::change::Change;
 use crate::clock::Clock;
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
-use crate::guard::{DisruptionBudget, Guard};
+use crate::guard::{Allowance, DisruptionBudget, Guard, InForce};
 use crate::ledger::file::{Committed, LedgerError, LedgerFile};
 use crate::ledger::{FieldState, Ledger, Record};
-use crate::manifest::Parsed;
+use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::queue::{Backoff, WorkQueue};
 use crate::report::{Report, Summary, Totals, Waiting};
@@ -234,7 +234,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = clock.now();
         // One slot for each request that can be under way, and the token request.
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
-        let (report, reports) = watch::channel(Report::default());
+        let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
+        let budget = InForce { allowance, ..InForce::default() };
+        let (report, reports) = watch::channel(Report { budget, ..Report::default() });
         let controller = Self {
             throttle: Throttle::restore(
                 settings.rate_limit,
@@ -278,6 +280,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             report,
         };
         (controller, reports)
+    }
+
+    /// From these accounts nothing is ever taken away, whatever their manifests say.
+    #[must_use]
+    pub fn protecting(self, protection: Arc<Protection>) -> Self {
+        Self { desired: DesiredState::protecting(protection), ..self }
     }
 
     /// Turns until the end: a signal, the end of the one pass, or a ledger that cannot be trusted.
@@ -341,7 +349,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 // Nobody is left to answer if the asker hung up.
                 let _ = reply.send(self.accounts());
             }
-            Event::Tick => self.wake_suspended(),
+            Event::Tick => self.wake(),
         }
         Ok(())
     }

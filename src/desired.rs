@@ -15,6 +15,8 @@
 //! in anybody's file could stop any account.
 
 mod declared;
+mod notes;
+mod policies;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -23,10 +25,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::account::{AccountId, MailAccountSpec, SourceRef};
-use crate::manifest::{Claim, Document, Parsed, Problem};
+use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
+use crate::guard::{Allowance, InForce};
+use crate::manifest::{Approval, Claim, Document, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
+use crate::timestamp::Timestamp;
 use declared::{Declarations, Declared};
+use policies::Policies;
+
+pub use policies::Clause;
 
 /// The newest look at one file.
 #[derive(Clone, Debug)]
@@ -68,6 +75,17 @@ pub struct DesiredAccount<'a> {
     pub spec_hash: u64,
     /// Whether it is reconciled.
     pub standing: Standing<'a>,
+    /// Whether nothing may be taken away from it, by an option or by the annotation of its manifest.
+    pub protected: bool,
+    /// What approvals say of it, expired ones included, in the order of their names.
+    pub clauses: &'a [Clause],
+}
+
+impl DesiredAccount<'_> {
+    /// The approval by which the account may lose `field` at `now` whatever the budget says; the first by name.
+    pub fn approval(&self, field: Field, now: Timestamp) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| clause.covers(self.spec.account_id, field, now))
+    }
 }
 
 /// What is desired of all accounts.
@@ -79,6 +97,8 @@ pub struct DesiredState {
     /// The problems of each file that has any.
     problems: BTreeMap<Arc<str>, Box<[Problem]>>,
     problem_count: usize,
+    policies: Policies,
+    protection: Arc<Protection>,
 }
 
 /// The accounts of one file. Nearly always one, which then costs no allocation.
@@ -104,6 +124,7 @@ struct Digest {
     path: Arc<str>,
     spec_hash: u64,
     standing: u8,
+    protected: bool,
 }
 
 impl DesiredState {
@@ -112,13 +133,18 @@ impl DesiredState {
         Self::default()
     }
 
+    /// Nothing declared yet; from the accounts of `protection` nothing is ever taken away.
+    pub fn protecting(protection: Arc<Protection>) -> Self {
+        Self { protection, ..Self::default() }
+    }
+
     /// Takes the newest look at the file `path`.
     ///
-    /// Returns every account whose desired state this changed: its spec, name, file or standing.
-    /// That includes accounts of other files that became or ceased to be duplicates. A
+    /// Returns every account whose desired state this changed: its spec, name, file, standing, protection, or what is
+    /// approved of it. That includes accounts of other files that became or ceased to be duplicates. A
     /// mere change of line, or of which document is named as the other duplicate, returns nothing.
     pub fn update(&mut self, path: &Arc<str>, look: Look) -> BTreeSet<AccountId> {
-        let Parsed { documents, problems, claims } = match look {
+        let Parsed { documents, policies, problems, claims } = match look {
             Look::Parsed(parsed) => parsed,
             Look::Gone => Parsed::default(),
             Look::Unreadable(problem) => Parsed::broken(problem),
@@ -140,6 +166,7 @@ impl DesiredState {
             .filter_map(|(name, crowd)| Some((self.declarations.first_named(&name)?, name, crowd)))
             .collect();
 
+        let approved = self.policies.update(path, policies, &claims);
         let kept = kept(old, &documents, &claims);
         let current =
             documents.into_iter().map(|document| Declared { document, revision: Arc::default(), last_good: false });
@@ -148,7 +175,8 @@ impl DesiredState {
 
         let changed = before.into_iter().filter(|(id, before)| self.digest(*id) != *before).map(|(id, _)| id);
         let crowded = neighbours.iter().filter(|(_, name, crowd)| self.declarations.crowd(name) != *crowd);
-        changed.chain(crowded.map(|(id, ..)| *id)).collect()
+        let approved = approved.iter().flat_map(|name| self.declarations.bearers(name));
+        changed.chain(crowded.map(|(id, ..)| *id)).chain(approved).collect()
     }
 
     fn note_crowd(&self, crowds: &mut BTreeMap<Arc<str>, declared::Crowd>, name: &Arc<str>) {
@@ -175,7 +203,25 @@ impl DesiredState {
 
     /// What is desired of `account`; `None` if no document declares it: if the ledger knows it, it is orphaned.
     pub fn get(&self, account: AccountId) -> Option<DesiredAccount<'_>> {
-        self.declarations.view(account)
+        let desired = self.declarations.view(account)?;
+        let locked = self.protection.lock(Some(desired.name), Some(account)).is_some();
+        let clauses = self.policies.clauses(desired.name);
+        Some(DesiredAccount { protected: desired.protected || locked, clauses, ..desired })
+    }
+
+    /// The budget that counts where the options say `options`.
+    pub fn budget(&self, options: Allowance) -> InForce {
+        self.policies.budget(options)
+    }
+
+    /// The approvals that count, also those that have expired, ordered by name.
+    pub fn approvals(&self) -> impl Iterator<Item = (&Arc<str>, &SourceRef, &Approval)> {
+        self.policies.approvals()
+    }
+
+    /// The accounts that documents called `name` declare.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = AccountId> {
+        self.declarations.bearers(name)
     }
 
     /// Every declared account, ordered by id.
@@ -200,22 +246,23 @@ impl DesiredState {
 
     /// Every problem, of files and between them, ordered by path and place.
     pub fn problems(&self) -> impl Iterator<Item = Cow<'_, Problem>> {
-        report::problems(&self.problems, &self.declarations)
+        report::problems(&self.problems, &self.declarations, self.policies.problems())
     }
 
     /// How many [`Self::problems`] there are, without going through them.
     pub fn problem_count(&self) -> usize {
-        self.problem_count + self.declarations.clashes().len()
+        self.problem_count + self.declarations.clashes().len() + self.policies.problem_count()
     }
 
     fn digest(&self, id: AccountId) -> Option<Digest> {
-        let DesiredAccount { name, spec: _, source, revision: _, spec_hash, standing } = self.get(id)?;
+        let DesiredAccount { name, spec: _, source, revision: _, spec_hash, standing, protected, clauses: _ } =
+            self.get(id)?;
         let standing = match standing {
             Standing::Current => 0,
             Standing::LastGood => 1,
             Standing::Duplicate { other: _ } => 2,
         };
-        Some(Digest { name: Arc::clone(name), path: Arc::clone(&source.path), spec_hash, standing })
+        Some(Digest { name: Arc::clone(name), path: Arc::clone(&source.path), spec_hash, standing, protected })
     }
 }
 
@@ -224,18 +271,29 @@ fn kept(old: Vec<Declared>, documents: &[Document], claims: &[Claim]) -> Vec<Dec
     if claims.is_empty() {
         return Vec::new();
     }
+    let claims = || claims.iter().filter(|claim| claim.kind.is_none_or(|kind| kind == Kind::MailAccount));
     let old_names: BTreeSet<&str> = old.iter().map(|old| &*old.document.name).collect();
     let declared: BTreeSet<AccountId> = documents.iter().map(|document| document.spec.account_id).collect();
-    let accounts: BTreeSet<AccountId> = claims.iter().filter_map(|claim| claim.account).collect();
-    let names: BTreeSet<&str> = claims.iter().filter_map(|claim| claim.name.as_deref()).collect();
+    let accounts: BTreeSet<AccountId> = claims().filter_map(|claim| claim.account).collect();
+    let names: BTreeSet<&str> = claims().filter_map(|claim| claim.name.as_deref()).collect();
     // A broken document that names no account, nor anybody the file declared before, may be any of them.
     let any =
         |claim: &Claim| claim.account.is_none() && !claim.name.as_deref().is_some_and(|name| old_names.contains(name));
-    let all = claims.iter().any(any);
+    let all = claims().any(any);
     let keeps = |Document { name, spec, .. }: &Document| {
         !declared.contains(&spec.account_id) && (all || accounts.contains(&spec.account_id) || names.contains(&**name))
     };
+    // What a broken document protects is protected: the last good state is from before.
+    let protects = |claim: &&Claim, Document { name, spec, .. }: &Document| {
+        let is_named = claim.account == Some(spec.account_id) || claim.name.as_deref() == Some(&**name);
+        claim.protected && (is_named || any(claim))
+    };
+    let protect: Vec<bool> = old.iter().map(|old| claims().any(|claim| protects(&claim, &old.document))).collect();
     let keep: Vec<bool> = old.iter().map(|old| keeps(&old.document)).collect();
-    let kept = old.into_iter().zip(keep).filter(|(_, keep)| *keep);
-    kept.map(|(old, _)| Declared { last_good: true, ..old }).collect()
+    let kept = old.into_iter().zip(keep.into_iter().zip(protect)).filter(|(_, (keep, _))| *keep);
+    kept.map(|(Declared { document, revision, .. }, (_, protected))| {
+        let document = Document { protected: document.protected || protected, ..document };
+        Declared { document, revision, last_good: true }
+    })
+    .collect()
 }

@@ -4,12 +4,17 @@
 //! managed. Out: a [`Verdict`] on all pending disruptions together.
 //! Invariants: disruptions applied in the window plus those pending never exceed the budget; if
 //! they would, none goes, for a mass change is a mistake as a whole and not from its eleventh
-//! account on; grants are never held. An account counts once, however much it loses. Approvals
-//! from Git have their place in [`Guard::verdict`].
+//! account on; grants are never held. An account counts once, however much it loses.
+//!
+//! A change that a `DisruptionApproval` names ([`Change::approval`]) is never held. But it counts in the sum like every
+//! other, while it is pending and after it was applied: what nobody approved is held or not whichever of the two goes
+//! first.
+
+mod allowance;
+pub mod approval;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -19,63 +24,7 @@ use crate::account::AccountId;
 use crate::change::Change;
 use crate::timestamp::Timestamp;
 
-/// How many accounts may lose something within the window: a number, a share of the managed ones,
-/// or the larger of both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DisruptionBudget {
-    count: Option<u32>,
-    percent: Option<u32>,
-}
-
-impl DisruptionBudget {
-    /// The number of accounts it allows among `managed`.
-    pub fn limit(self, managed: usize) -> usize {
-        let count = self.count.map_or(0, |count| count as usize);
-        let share = self.percent.map_or(0, |percent| managed.saturating_mul(percent as usize) / 100);
-        count.max(share)
-    }
-}
-
-/// `10,10%`: a slip in one folder must not reach a whole organization, and everyday leavers must not wait.
-impl Default for DisruptionBudget {
-    fn default() -> Self {
-        Self { count: Some(10), percent: Some(10) }
-    }
-}
-
-/// Why a text is not a disruption budget.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%")]
-pub struct InvalidBudget;
-
-impl FromStr for DisruptionBudget {
-    type Err = InvalidBudget;
-
-    fn from_str(text: &str) -> Result<Self, InvalidBudget> {
-        let mut budget = Self { count: None, percent: None };
-        for part in text.split(',').map(str::trim) {
-            let (slot, digits) = match part.strip_suffix('%') {
-                Some(digits) => (&mut budget.percent, digits),
-                None => (&mut budget.count, part),
-            };
-            let value = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
-            if slot.replace(value.ok_or(InvalidBudget)?).is_some() {
-                return Err(InvalidBudget);
-            }
-        }
-        if budget.percent.is_some_and(|percent| percent > 100) { Err(InvalidBudget) } else { Ok(budget) }
-    }
-}
-
-impl fmt::Display for DisruptionBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.count, self.percent) {
-            (Some(count), Some(percent)) => write!(f, "{count},{percent}%"),
-            (None, Some(percent)) => write!(f, "{percent}%"),
-            (count, None) => write!(f, "{}", count.unwrap_or(0)),
-        }
-    }
-}
+pub use allowance::{Allowance, DisruptionBudget, InForce, InvalidBudget, InvalidWindow, window};
 
 /// Whether the pending disruptions may go, with the sum that decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -90,9 +39,16 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether every pending disruption is held.
+    /// Whether every pending disruption is held that no approval lets through.
+    ///
+    /// Also where no other account is pending: one that lost a field by an approval has the other one still.
     pub const fn exceeded(self) -> bool {
-        self.pending > 0 && self.applied + self.pending > self.limit
+        self.applied + self.pending > self.limit
+    }
+
+    /// Whether `change` is held.
+    pub const fn holds(self, change: &Change) -> bool {
+        self.exceeded() && change.needs_budget()
     }
 }
 
@@ -126,6 +82,14 @@ impl Guard {
             applied_by_time: applied.iter().map(|(id, at)| (*at, *id)).collect(),
             both: 0,
         }
+    }
+
+    /// Another budget is in force from now on. The sum is made anew of what the ledger remembers to be `applied`: a
+    /// longer window reaches back to what has left the shorter one.
+    pub fn allow(&mut self, Allowance { max, window }: Allowance, applied: &BTreeMap<AccountId, Timestamp>) {
+        let pending = std::mem::take(&mut self.pending);
+        *self = Self::new(max, window, applied);
+        pending.into_iter().for_each(|account| self.set_pending(account, true));
     }
 
     /// Notes whether `account` waits to lose something.
@@ -202,19 +166,23 @@ pub struct Reviewed {
     pub verdict: Verdict,
 }
 
-/// Sorts a finished plan at `now`, by the same guard that the controller asks at every pop.
+/// Sorts a finished plan at `now`, by the same guard that the controller asks at every pop. What is approved is allowed.
 pub fn review(mut guard: Guard, changes: Vec<Change>, managed: usize, now: Timestamp) -> Reviewed {
     for change in changes.iter().filter(|change| change.is_disruption()) {
         guard.set_pending(change.account, true);
     }
     let verdict = guard.verdict(managed, now);
-    let (held, allowed) = changes.into_iter().partition(|change| verdict.exceeded() && change.is_disruption());
+    let (held, allowed) = changes.into_iter().partition(|change| verdict.holds(change));
     Reviewed { allowed, held, verdict }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::account::{Field, SourceRef};
+    use crate::change::Known;
 
     fn id(n: u64) -> AccountId {
         AccountId::new(n).unwrap()
@@ -225,20 +193,6 @@ mod tests {
 
     fn guard(budget: &str) -> Guard {
         Guard::new(budget.parse().unwrap(), HOUR, &BTreeMap::new())
-    }
-
-    #[test]
-    fn the_budget_is_the_larger_of_count_and_share() {
-        for (text, managed, limit) in
-            [("10,10%", 20, 10), ("10,10%", 500, 50), ("5", 1000, 5), ("3%", 99, 2), ("0", 9, 0), ("100%", 7, 7)]
-        {
-            let budget: DisruptionBudget = text.parse().unwrap();
-            assert_eq!(budget.limit(managed), limit, "{text} of {managed}");
-            assert_eq!(budget.to_string(), text);
-        }
-        for bad in ["", "%", "10,10", "5%,5%", "101%", "-1", "+1", "1.5", "10,10%,1", "ten"] {
-            assert_eq!(bad.parse::<DisruptionBudget>(), Err(InvalidBudget), "{bad:?}");
-        }
     }
 
     #[test]
@@ -287,6 +241,58 @@ mod tests {
         guard.undo(id(2), Some(T0.before(HOUR / 2)));
         assert_eq!(guard.verdict(9, T0), Verdict { applied: 1, pending: 0, limit: 1 });
         assert_eq!(guard.verdict(9, T0 + HOUR / 2), Verdict { applied: 0, pending: 1, limit: 1 });
+    }
+
+    #[test]
+    fn another_budget_counts_at_once_and_a_longer_window_reaches_back() {
+        let remembered = BTreeMap::from([(id(1), T0), (id(2), T0 + HOUR)]);
+        let mut guard = Guard::new("2".parse().unwrap(), HOUR, &remembered);
+        (1..=3).for_each(|n| guard.set_pending(id(n), true));
+        let now = T0 + HOUR + HOUR / 2;
+        assert_eq!(guard.verdict(9, now), Verdict { applied: 1, pending: 2, limit: 2 });
+        guard.allow(Allowance { max: "5".parse().unwrap(), window: 2 * HOUR }, &remembered);
+        assert_eq!(guard.verdict(9, now), Verdict { applied: 2, pending: 1, limit: 5 });
+        guard.allow(Allowance::nothing(HOUR / 4), &remembered);
+        assert_eq!(guard.verdict(9, now), Verdict { applied: 0, pending: 3, limit: 0 });
+    }
+
+    /// A disruption of the account, with an approval or without.
+    fn change(n: u64, field: Field, approved: bool) -> Change {
+        Change {
+            account: id(n),
+            name: format!("a{n}").into(),
+            zuid: None,
+            field,
+            from: Known::Applied(true),
+            to: false,
+            source: SourceRef { path: "a.yaml".into(), line: 1 },
+            revision: Arc::default(),
+            approval: approved.then(|| "leavers".into()),
+            not_before: None,
+        }
+    }
+
+    #[test]
+    fn an_unapproved_eleventh_is_held_whichever_of_the_approved_ones_went_before() {
+        for gone in 0..=10 {
+            let mut guard = guard("10");
+            (1..=gone).for_each(|n| guard.applied(id(n), T0));
+            let left = (gone + 1..=11).map(|n| change(n, Field::Enabled, n <= 10)).collect();
+            let Reviewed { allowed, held, .. } = review(guard, left, 99, T0);
+            assert_eq!((allowed.len() as u64, held.len(), held[0].account), (10 - gone, 1, id(11)), "{gone} gone");
+        }
+    }
+
+    #[test]
+    fn the_other_field_of_an_account_is_held_whether_or_not_its_approved_one_went_before() {
+        for gone in 0..=2 {
+            let mut guard = guard("1");
+            (1..=gone).for_each(|n| guard.applied(id(n), T0));
+            let approved = (gone + 1..=2).map(|n| change(n, Field::Enabled, true));
+            let others = (1..=2).map(|n| change(n, Field::ActiveSyncEnabled, false));
+            let reviewed = review(guard, approved.chain(others).collect(), 99, T0);
+            assert_eq!((reviewed.allowed.len() as u64, reviewed.held.len()), (2 - gone, 2), "{gone} gone");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Bytes of one file become the accounts it declares, and all its problems at once.
+//! Bytes of one file become the accounts and policies it declares, and all its problems at once.
 //!
 //! In: a path for the messages, and bytes that anybody may have written. Out: [`Parsed`]:
-//! [`Document`]s, [`Problem`]s with line and column, and what broken documents still declare.
+//! [`Document`]s, [`Policy`]s, [`Problem`]s with line and column, and what broken documents still declare.
 //! Invariants: nothing is guessed; a document with a problem declares nothing that is acted on;
 //! hostile bytes cost milliseconds and little memory. Each document stands on its own: what is
 //! wrong with one does not touch its neighbours in the file.
@@ -21,7 +21,9 @@ mod judge;
 mod marks;
 mod node;
 mod plain;
+mod policy;
 mod problem;
+mod protection;
 mod schema;
 mod syntax;
 mod value;
@@ -31,11 +33,14 @@ use std::sync::Arc;
 
 use crate::account::{AccountId, AuthMode, MailAccountSpec, SourceRef};
 use chunk::{Chunk, Refusal, chunks};
-use decode::{Verdict, decode};
+use decode::{Content, Verdict, decode};
 
 pub use explain::explain;
+pub use policy::{Approval, Approved, Budget, Kind, Policy, PolicySpec};
 pub use problem::{Place, Problem, ProblemCode};
+pub use protection::{InvalidProtected, Lock, PROTECT, Protected, Protection};
 pub use schema::json_schema;
+pub use value::is_reason;
 pub use yaml::{NotYaml, to_yaml};
 
 /// The largest file that is read, in bytes (the interface promises 4 MiB): some 16,000 accounts.
@@ -45,7 +50,7 @@ pub const MAX_FILE: u64 = 4 * 1024 * 1024;
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
 
 /// `kind` of a manifest that declares an account.
-pub const KIND: &str = "MailAccount";
+pub const KIND: &str = Kind::MailAccount.as_str();
 
 /// The most documents in a file: what [`MAX_FILE`] holds at 256 bytes a document, a usual size.
 const MAX_DOCUMENTS: usize = 16_384;
@@ -54,10 +59,19 @@ const MAX_DOCUMENTS: usize = 16_384;
 const MAX_PROBLEMS: usize = 100;
 
 /// What the rules depend on besides the manifest.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rules {
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
     /// With [`AuthMode::Admin`] every account needs its `spec.zuid`.
     pub auth: AuthMode,
+    /// From whom no manifest may take anything away.
+    pub protection: &'a Protection,
+}
+
+/// An administrator, and nobody protected.
+impl Default for Rules<'_> {
+    fn default() -> Self {
+        Self { auth: AuthMode::default(), protection: &protection::NOBODY }
+    }
 }
 
 /// One account, declared without a problem.
@@ -77,11 +91,19 @@ pub struct Document {
     pub account_id_at: Place,
     /// Where the key `metadata.name` stands.
     pub name_at: Place,
+    /// Whether its annotation [`PROTECT`] says that nothing may be taken away.
+    pub protected: bool,
 }
 
 /// What a document with problems declares, as far as it can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
+    /// Its `kind`; `None`: it may be any.
+    pub kind: Option<Kind>,
+    /// It is a `DisruptionBudget`, or cannot be read and speaks of one.
+    pub budget: bool,
+    /// Its annotation [`PROTECT`] says that nothing may be taken away.
+    pub protected: bool,
     /// Its `spec.accountId`.
     pub account: Option<AccountId>,
     /// Its `metadata.name`.
@@ -93,44 +115,58 @@ pub struct Claim {
 pub struct Parsed {
     /// Every account it declares without a problem, in order.
     pub documents: Vec<Document>,
+    /// Every budget and approval it declares without a problem, in order.
+    pub policies: Vec<Policy>,
     /// Every problem, in order of place; at most 100, and one more that counts the rest.
     pub problems: Vec<Problem>,
-    /// For each document with a problem what it declares even so; both unknown: it may be any account.
+    /// For each document with a problem what it declares even so; all unknown: it may be anything.
     pub claims: Vec<Claim>,
 }
 
 impl Parsed {
-    /// A file of which nothing can be told but `problem`: it may declare any account.
+    /// A file of which nothing can be told but `problem`: it may declare anything.
     pub fn broken(problem: Problem) -> Self {
-        Self { documents: Vec::new(), problems: vec![problem], claims: vec![Claim::default()] }
+        Self { problems: vec![problem], claims: vec![Claim::default()], ..Self::default() }
+    }
+}
+
+impl Claim {
+    /// Of a text that nobody can read: it may be anything, but a budget only if it speaks of one.
+    fn of_unread(text: &[u8]) -> Self {
+        let word = Kind::DisruptionBudget.as_str().as_bytes();
+        Self { budget: text.windows(word.len()).any(|window| window == word), ..Self::default() }
     }
 }
 
 /// Reads one file. Never fails: what is wrong is in [`Parsed::problems`].
 ///
 /// Null documents (also: an empty file) declare nothing and are no problem.
-pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules) -> Parsed {
+pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> Parsed {
     let text = match text(path, bytes) {
         Ok(text) => text,
-        Err(problem) => return Parsed::broken(*problem),
+        Err(problem) => return unread(*problem, bytes),
     };
     if chunks(text).nth(MAX_DOCUMENTS).is_some() {
         let expected = format!("at most {MAX_DOCUMENTS} documents in a file");
         let hint = Some("split the file");
-        return Parsed::broken(Problem::of_file(path, ProblemCode::TooLarge, &expected, "more", hint));
+        return unread(Problem::of_file(path, ProblemCode::TooLarge, &expected, "more", hint), bytes);
     }
     let mut parsed = Parsed::default();
     let mut unlisted = 0;
     for chunk in chunks(text) {
         let room = MAX_PROBLEMS - parsed.problems.len();
         // One more than there is room for, so that the list is known to be cut.
-        let (document, mut problems, claim) = read(path, &chunk, rules, room + 1);
-        if let Some(document) = document {
-            // Nearly every file has one, and a vector that grows by itself begins with room for four.
-            if parsed.documents.is_empty() {
-                parsed.documents.reserve_exact(1);
+        let (declared, mut problems, claim) = read(path, &chunk, rules, room + 1);
+        match declared {
+            Some(Declared::Account(document)) => {
+                // Nearly every file has one, and a vector that grows by itself begins with room for four.
+                if parsed.documents.is_empty() {
+                    parsed.documents.reserve_exact(1);
+                }
+                parsed.documents.push(document);
             }
-            parsed.documents.push(document);
+            Some(Declared::Policy(policy)) => parsed.policies.push(policy),
+            None => {}
         }
         parsed.claims.extend(claim);
         unlisted += problems.len().saturating_sub(room);
@@ -143,6 +179,11 @@ pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules) -> Parsed {
         parsed.problems.push(Problem::of_file(path, ProblemCode::TooManyProblems, &expected, &found, hint));
     }
     parsed
+}
+
+/// A file of `bytes` of which nothing can be told but `problem`.
+fn unread(problem: Problem, bytes: &[u8]) -> Parsed {
+    Parsed { claims: vec![Claim::of_unread(bytes)], ..Parsed::broken(problem) }
 }
 
 /// The bytes as text, without a byte-order mark.
@@ -165,38 +206,52 @@ fn text<'b>(path: &Arc<str>, bytes: &'b [u8]) -> Result<&'b str, Box<Problem>> {
     })
 }
 
+/// What one document declares.
+enum Declared {
+    Account(Document),
+    Policy(Policy),
+}
+
 /// Reads one document: what it declares, the first `most` things that are wrong with it, what it claims.
 fn read(
     path: &Arc<str>,
     chunk: &Chunk<'_>,
-    rules: Rules,
+    rules: Rules<'_>,
     most: usize,
-) -> (Option<Document>, Vec<Problem>, Option<Claim>) {
+) -> (Option<Declared>, Vec<Problem>, Option<Claim>) {
+    let unread = |problem| (None, vec![problem], Some(Claim::of_unread(chunk.text.as_bytes())));
     let sketch = match chunk.sketch() {
         Ok(sketch) => sketch,
-        Err(refusal) => return (None, vec![refused(path, refusal)], Some(Claim::default())),
+        Err(refusal) => return unread(refused(path, refusal)),
     };
     let node = match plain::read(chunk.text).map_or_else(|| node::read(chunk.text), Ok) {
         Ok(node::Node::Null) => return (None, Vec::new(), None),
         Ok(node) => node,
-        Err(unread) => return (None, vec![syntax::problem(path, chunk, &unread)], Some(Claim::default())),
+        Err(error) => return unread(syntax::problem(path, chunk, &error)),
     };
     let place = Place { line: chunk.content_line, column: 1 };
     let mut verdict = decode(path, &node, None, place, (rules, 1));
     let mut places = sketch.id_key.zip(sketch.name_key);
     let marks;
-    if sketch.suspicious || verdict.account.is_none() || places.is_none() {
+    // A policy's own name is not the only one in it, and there are few of them.
+    let is_account = matches!(verdict.content, Some(Content::Account { .. }));
+    if sketch.suspicious || !is_account || places.is_none() {
         marks = marks::mark(chunk.text, chunk.first_line);
         verdict = decode(path, &node, Some(&marks), place, (rules, most));
-        places = marks.key(&["spec", "accountId"]).zip(marks.key(&["metadata", "name"]));
+        let name_at = marks.key(&["metadata", "name"]);
+        places = name_at.map(|name_at| (marks.key(&["spec", "accountId"]).unwrap_or(place), name_at));
     }
-    let Verdict { account, problems, claim } = verdict;
-    let document = account.map(|(name, spec)| {
-        let (account_id_at, name_at) = places.unwrap_or((place, place));
-        let source = SourceRef { path: Arc::clone(path), line: chunk.content_line };
-        Document { name: name.into(), spec_hash: fingerprint::of(&spec), spec, source, account_id_at, name_at }
+    let Verdict { content, problems, claim } = verdict;
+    let (account_id_at, name_at) = places.unwrap_or((place, place));
+    let source = SourceRef { path: Arc::clone(path), line: chunk.content_line };
+    let declared = content.map(|content| match content {
+        Content::Account { name, spec, protected } => {
+            let (name, spec_hash) = (name.into(), fingerprint::of(&spec));
+            Declared::Account(Document { name, spec_hash, spec, source, account_id_at, name_at, protected })
+        }
+        Content::Policy(name, spec) => Declared::Policy(Policy { name: name.into(), spec, source, name_at }),
     });
-    (document, problems, claim)
+    (declared, problems, claim)
 }
 
 fn refused(path: &Arc<str>, refusal: Refusal) -> Problem {

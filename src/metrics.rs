@@ -58,6 +58,8 @@ pub struct Metrics {
     watch_degraded: Gauge,
     pending_changes: Family<Labels<2>, Gauge>,
     disruptions_held: Gauge,
+    disruptions_approved: Counter,
+    disruption_limit: Gauge,
     suspended: Gauge,
     ledger_commit: Histogram,
     ledger_failures: Counter,
@@ -157,6 +159,18 @@ impl Metrics {
                 "Accounts whose disruptions the budget holds",
                 Gauge::default(),
             ),
+            disruptions_approved: register(
+                r,
+                "disruptions_approved",
+                "Disruptions applied that an approval covered",
+                Counter::default(),
+            ),
+            disruption_limit: register(
+                r,
+                "disruption_limit",
+                "Accounts that may lose something within the window, by the budget in force",
+                Gauge::default(),
+            ),
             suspended: register(
                 r,
                 "suspended",
@@ -241,12 +255,18 @@ impl Metrics {
         self.ledger_failures.inc();
     }
 
+    /// A disruption was applied that an approval covered.
+    pub fn disruption_approved(&self) {
+        self.disruptions_approved.inc();
+    }
+
     fn set_gauges(&self, report: &Report, now: Timestamp) {
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.queue_depth.set(gauge(report.queued));
         self.manifest_problems.set(gauge(report.problems));
         self.watch_degraded.set(i64::from(report.degraded.is_some()));
         self.disruptions_held.set(gauge(report.held));
+        self.disruption_limit.set(gauge(report.disruptions.limit));
         self.suspended.set(i64::from(report.suspended.is_some()));
         for (condition, count) in report.conditions() {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));

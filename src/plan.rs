@@ -1,8 +1,9 @@
 //! What is needed: the difference between what is desired and what the service has acknowledged.
 //!
 //! In: one account's desired state and its ledger row, or all of them. Out: [`Change`]s, ordered,
-//! never a no-op, each carrying all that its PUT needs.
-//! Invariants: after a fully successful pass the plan is empty; an account without a manifest,
+//! never a no-op, each carrying all that its PUT needs, and the approval that covers it.
+//! Invariants: nothing is ever planned that takes something away from a protected account, not even by a last good state
+//! from before it was protected; after a fully successful pass the plan is empty; an account without a manifest,
 //! with two of them, or suspended gets nothing. Absent by design: budgets and requests; nothing
 //! here can write.
 //!
@@ -14,6 +15,7 @@
 //! | `v` | acknowledged `v` | none |
 //! | `v` | acknowledged the other value | PUT `v` |
 //! | `v` | never set | PUT `v` |
+//! | false, of a protected account | anything | none |
 //! | `v` | in doubt | PUT `v`, even if `v` was the last value acknowledged |
 //! | `v` | acknowledged `v`, but an earlier PUT of the other value may still land | PUT `v` once it cannot any more |
 //!
@@ -47,9 +49,9 @@ impl AccountPlan {
         Self { changes: Vec::new(), blocked: Some(reason) }
     }
 
-    /// Whether any of the changes takes something away.
-    pub fn is_disruption(&self) -> bool {
-        self.changes.iter().any(Change::is_disruption)
+    /// Whether any of the changes can be held: it takes something away, and no approval covers it.
+    pub fn needs_budget(&self) -> bool {
+        self.changes.iter().any(Change::needs_budget)
     }
 }
 
@@ -87,6 +89,9 @@ fn change(
     now: Timestamp,
 ) -> Option<Change> {
     let to = desired.spec.wanted(field)?;
+    if !to && desired.protected {
+        return None;
+    }
     let unsettled = || row?.field(field)?.unsettled_until(to);
     let from = row.map_or(Known::Absent, |row| row.known(field));
     (from != Known::Applied(to)).then(|| Change {
@@ -98,7 +103,7 @@ fn change(
         to,
         source: desired.source.clone(),
         revision: Arc::clone(desired.revision),
-        approval: None,
+        approval: desired.approval(field, now).filter(|_| !to).map(|clause| Arc::clone(&clause.approval)),
         not_before: unsettled().filter(|until| *until > now),
     })
 }
@@ -139,8 +144,16 @@ mod tests {
     fn planned(spec: &MailAccountSpec, standing: Standing<'_>, row: Option<&Row>, now: Timestamp) -> AccountPlan {
         let (name, source) = (Arc::from("alice"), SourceRef { path: "alice.yaml".into(), line: 1 });
         let revision = Arc::default();
-        let desired =
-            DesiredAccount { name: &name, spec, source: &source, revision: &revision, spec_hash: 1, standing };
+        let desired = DesiredAccount {
+            name: &name,
+            spec,
+            source: &source,
+            revision: &revision,
+            spec_hash: 1,
+            standing,
+            protected: false,
+            clauses: &[],
+        };
         plan_account(id(), Some(desired), row, now)
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::account::{Field, printable};
 use crate::change::{Change, Outcome};
 use crate::freeze::Freeze;
-use crate::guard::Verdict;
+use crate::guard::{InForce, Verdict};
 use crate::ledger::ImposedPause;
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
@@ -154,6 +154,8 @@ pub struct Report {
     pub pause: Option<ImposedPause>,
     /// The disruption budget's sum.
     pub disruptions: Verdict,
+    /// The disruption budget, and who says so.
+    pub budget: InForce,
     /// How PUTs ended.
     pub totals: Totals,
     /// PUTs the single pass set out to make.
@@ -215,6 +217,8 @@ pub struct Summary {
     pub in_doubt: Vec<Unapplied>,
     /// The budget's sum at the end.
     pub disruptions: Verdict,
+    /// The budget at the end, and who says so.
+    pub budget: InForce,
     /// Why the pass ended early.
     pub gave_up: Option<String>,
 }

@@ -6,6 +6,8 @@
 //! `Ready` is `True` only when the service acknowledged all that is desired. Meaning of the
 //! conditions: kstatus. `AGE` is the time since the last transition.
 
+mod approvals;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ use crate::ledger::{FieldState, ImposedPause, Ledger, Row};
 use crate::plan::{AccountPlan, plan_account};
 use crate::timestamp::Timestamp;
 
+pub use approvals::{ApprovalStatus, approvals};
+
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
 
@@ -34,13 +38,16 @@ pub struct MailAccountList {
     pub kind: &'static str,
     /// Ordered by name.
     pub items: Vec<Item>,
+    /// What approvals let through, ordered by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalStatus>,
 }
 
 impl MailAccountList {
     /// A list of `items`, ordered by name.
     pub fn new(mut items: Vec<Item>) -> Self {
         items.sort_by(|a, b| (&a.metadata.name, a.spec.account_id).cmp(&(&b.metadata.name, b.spec.account_id)));
-        Self { api_version: API_VERSION, kind: "MailAccountList", items }
+        Self { api_version: API_VERSION, kind: "MailAccountList", items, approvals: Vec::new() }
     }
 }
 
@@ -243,6 +250,9 @@ fn spec(account: AccountId, desired: Option<DesiredAccount<'_>>, row: Option<&Ro
     }
 }
 
+/// What to do about a disruption that is held.
+const HELD_HINT: &str = "if it is meant, commit what `plan --approval` prints";
+
 fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};
     let Some(desired) = facts.desired else {
@@ -274,8 +284,8 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     if told.as_ref().is_some_and(|told| told.kind == Some(Stalled)) {
         return told;
     }
-    if let Some(verdict) = facts.held.filter(|_| plan.is_disruption()) {
-        let message = format!("{}: held by the disruption budget ({verdict})", describe(plan));
+    if let Some(verdict) = facts.held.filter(|_| plan.needs_budget()) {
+        let message = format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}", describe(plan));
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
     if let Some(Standstill(trouble)) = facts.standstill {

@@ -1,16 +1,17 @@
 //! `apply`: one pass, then exit.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::engine::{self, Engine};
-use super::plan::HELD_ADVICE;
 use super::{Exit, count, load, note, print, progress};
 use crate::account::printable;
 use crate::config::{Disruptions, Folder, Service, Target};
 use crate::controller::Mode;
+use crate::manifest::Rules;
 use crate::report::{Summary, Unapplied};
 use crate::shutdown;
 
@@ -46,8 +47,12 @@ impl Apply {
         let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE)?;
         // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
         let (root, auth) = (folder.desired_state.clone(), target.auth.into());
-        let reading = tokio::task::spawn_blocking(move || load::batch(&root, auth, Some(SETTLE)));
-        let engine = engine::build(&target, &service, settings).await?;
+        let protection = disruptions.protect.protection();
+        let protected = Arc::clone(&protection);
+        let reading = tokio::task::spawn_blocking(move || {
+            load::batch(&root, Rules { auth, protection: &protected }, Some(SETTLE))
+        });
+        let engine = engine::build(&target, &service, settings, protection).await?;
         let Engine { controller, reports, clock, inputs, outside, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {})?;
@@ -83,7 +88,7 @@ impl Apply {
 
 /// What the pass came to, for people.
 fn text(summary: &Summary) -> String {
-    let Summary { planned, applied, held, failed, in_doubt, disruptions, gave_up } = summary;
+    let Summary { planned, applied, held, failed, in_doubt, disruptions, budget, gave_up } = summary;
     let mut text = String::new();
     let doubt = "In doubt (sent, and its end is not known; the next apply sends what is wanted then)";
     for (title, changes) in [("Failed", failed), (doubt, in_doubt), ("Held", held)] {
@@ -93,8 +98,8 @@ fn text(summary: &Summary) -> String {
     if let Some(why) = gave_up {
         let _ = writeln!(text, "Gave up: {why}.");
     }
-    if disruptions.exceeded() {
-        let _ = writeln!(text, "Held by the disruption budget: {disruptions}. {HELD_ADVICE}");
+    if disruptions.exceeded() && held.iter().any(|unapplied| unapplied.change.needs_budget()) {
+        let _ = writeln!(text, "Held by the disruption budget: {disruptions}. {}", budget.advice());
     }
     let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());
     let _ =

@@ -17,7 +17,7 @@ use crate::config::{Auth, Service, Target, UsageError};
 use crate::controller::{Controller, Ended, Inputs, Settings};
 use crate::ledger::Ledger;
 use crate::ledger::file::LedgerFile;
-use crate::manifest::Parsed;
+use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::report::{Report, Summary};
 use crate::sandbox::{self, Account, World};
@@ -71,7 +71,12 @@ pub(super) struct Outside {
 }
 
 /// Opens the ledger (which locks it), builds the client, and starts the sandbox if it is the target.
-pub(super) async fn build(target: &Target, service: &Service, settings: Settings) -> anyhow::Result<Engine> {
+pub(super) async fn build(
+    target: &Target,
+    service: &Service,
+    settings: Settings,
+    protection: Arc<Protection>,
+) -> anyhow::Result<Engine> {
     let (committed_out, committed) = mpsc::unbounded_channel();
     let path = target.ledger_file();
     let (owner, principal) = (target.owner()?, target.principal()?);
@@ -101,7 +106,7 @@ pub(super) async fn build(target: &Target, service: &Service, settings: Settings
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
     Ok(Engine {
-        controller,
+        controller: controller.protecting(protection),
         reports,
         metrics,
         clock,

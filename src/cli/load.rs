@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::complain;
+use super::{complain, note};
 use crate::account::{AuthMode, printable};
+use crate::clock::Clock;
 use crate::controller::look;
 use crate::desired::DesiredState;
-use crate::manifest::{self, Parsed, Problem, Rules};
+use crate::manifest::{self, Parsed, Problem, Protection, Rules};
 use crate::source::{self, Batch, Root};
 
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
 /// for it may be half-written.
-pub(super) fn batch(folder: &Path, auth: AuthMode, settle: Option<Duration>) -> anyhow::Result<Batch<Parsed>> {
-    let rules = Rules { auth };
+pub(super) fn batch(folder: &Path, rules: Rules<'_>, settle: Option<Duration>) -> anyhow::Result<Batch<Parsed>> {
     let batch = source::load(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))?;
     if let Root::Unknown(why) = &batch.root {
         bail!("the desired state in {} is unknown: {why}", printable::path(folder));
@@ -24,9 +24,15 @@ pub(super) fn batch(folder: &Path, auth: AuthMode, settle: Option<Duration>) -> 
     Ok(batch)
 }
 
+/// The desired state of the manifests in `folder`, in which nothing is ever taken away from whom `protection` names.
+pub(super) fn desired(folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<DesiredState> {
+    let batch = batch(folder, Rules { auth, protection: &protection }, None)?;
+    Ok(declared(batch, protection))
+}
+
 /// The desired state that a batch declares.
-pub(super) fn desired(batch: Batch<Parsed>) -> DesiredState {
-    let mut desired = DesiredState::new();
+pub(super) fn declared(batch: Batch<Parsed>, protection: Arc<Protection>) -> DesiredState {
+    let mut desired = DesiredState::protecting(protection);
     for (path, found) in batch.files {
         let found = look(&path, found);
         desired.update(&path, found);
@@ -47,6 +53,11 @@ pub(super) fn shown_path(folder: &Path, path: &str) -> Arc<str> {
     // A line that begins with `::` would be an order to some build servers, and one with `-` an option in some shells.
     let odd = !plain.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '_'));
     if odd { format!("./{plain}").into() } else { plain.into() }
+}
+
+/// Tells of what is worth a second look on standard error.
+pub(super) fn note_oddities(desired: &DesiredState) {
+    desired.notes(Clock::start().now()).iter().for_each(|text| note(text));
 }
 
 /// Tells of each problem on a line of standard error.

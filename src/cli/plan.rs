@@ -1,5 +1,6 @@
 //! `plan`: what `apply` would do, or what a branch changes. Sends nothing; it never names the client that writes.
 
+mod approval;
 mod base;
 mod document;
 mod markdown;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
-use crate::guard::{Guard, Reviewed, review};
+use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
 use crate::plan::{plan, plan_account};
@@ -35,6 +36,8 @@ pub(super) struct Plan {
     target: Target,
     #[command(flatten)]
     disruptions: Disruptions,
+    #[command(flatten)]
+    approval: approval::Options,
     /// How the plan is printed
     #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
     output: Output,
@@ -61,6 +64,8 @@ enum Output {
 pub(super) struct Comparison {
     pub(super) ledger: Ledger,
     pub(super) reviewed: Reviewed,
+    /// The budget in force.
+    budget: InForce,
     pub(super) problems: Vec<Problem>,
     desired: DesiredState,
     standing: Standing,
@@ -94,7 +99,8 @@ impl Standing {
 /// Reads the folder and the ledger, and plans.
 pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruptions) -> anyhow::Result<Comparison> {
     let ledger = read_ledger(target)?;
-    let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
+    let desired = load::desired(&folder.desired_state, target.auth.into(), disruptions.protect.protection())?;
+    load::note_oddities(&desired);
     Ok(Comparison::new(desired, ledger, folder, disruptions, Clock::start().now()))
 }
 
@@ -108,12 +114,12 @@ type Marked<'c> = (&'c Change, bool);
 
 impl Comparison {
     fn new(desired: DesiredState, ledger: Ledger, folder: &Folder, disruptions: &Disruptions, now: Timestamp) -> Self {
-        let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+        let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guard, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
         let standing = Standing::count(&desired, &ledger, now);
-        Self { ledger, reviewed, problems, desired, standing, branch: None }
+        Self { ledger, reviewed, budget, problems, desired, standing, branch: None }
     }
 
     /// Every change, by account; within one, what may go comes in its order and before what is held.
@@ -145,6 +151,9 @@ impl Plan {
         } else {
             compare(&self.folder, &self.target, &self.disruptions)?
         };
+        if self.approval.is_wanted() {
+            return self.approval.print(&comparison.reviewed.held, &comparison.problems);
+        }
         print(&match self.output {
             Output::Text => text::text(&comparison),
             Output::Markdown => markdown::markdown(&comparison, &self.folder.desired_state),
@@ -174,7 +183,3 @@ fn names(comparison: &Comparison) -> String {
     let names: BTreeSet<&Arc<str>> = own.iter().map(|(change, _)| &change.name).collect();
     names.into_iter().map(|name| format!("{name}\n")).collect()
 }
-
-/// What to do about held disruptions.
-pub(super) const HELD_ADVICE: &str =
-    "If all of them are meant, raise --disruption-budget for one apply; else look for the mistake.";

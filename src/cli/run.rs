@@ -38,12 +38,13 @@ impl Run {
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon } = self;
         let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
+        let protection = disruptions.protect.protection();
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
         };
         let Engine { controller, reports, metrics, clock, inputs, outside, cancel } =
-            engine::build(&target, &service, settings).await?;
+            engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let resync = Arc::new(Notify::new());
         let (read_again, watched) = (Arc::clone(&resync), reports.clone());
         shutdown::listen(outside.stops, move || {
@@ -60,12 +61,13 @@ impl Run {
             admin::serve(listener, pages, cancel.clone());
         }
         service::tell_manager(reports.clone(), clock, cancel.clone());
-        let rules = Rules { auth: target.auth.into() };
+        let auth = target.auth.into();
         let watch =
             source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
         info!(version = env!("CARGO_PKG_VERSION"), folder = %printable::path(&folder.desired_state),
             ledger = %printable::path(&target.ledger_file()), target = %target.owner()?, "started");
-        let parse = move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
+        let parse =
+            move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, Rules { auth, protection: &protection });
         let watcher =
             source::watch(folder.desired_state, watch, Arc::new(parse), outside.looks, resync, cancel.clone());
         let ended = controller.run(inputs).await;

@@ -10,10 +10,10 @@ use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
-use crate::guard::{Guard, review};
+use crate::guard::review;
 use crate::ledger::{self, FieldState, Ledger, Owner};
 use crate::plan::plan;
-use crate::status::{Item, MailAccountList, Standstill, list};
+use crate::status::{Item, MailAccountList, Standstill, approvals, list};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -74,7 +74,8 @@ impl Status {
         let file = if target.sandbox { crate::config::sandbox_ledger(&target.ledger) } else { target.ledger };
         // Whose an absent ledger is does not matter: it is empty.
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
-        let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
+        let protection = disruptions.protect.protection();
+        let desired = load::desired(&folder.desired_state, target.auth.into(), protection)?;
         let now = Clock::start().now();
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
         let mut all = accounts(&desired, &ledger, &disruptions, freeze.as_ref(), now);
@@ -122,12 +123,13 @@ fn accounts(
     freeze: Option<&Freeze>,
     now: Timestamp,
 ) -> MailAccountList {
-    let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+    let guard = disruptions.guard(desired, ledger);
     let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
     let pause = || ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
     let standstill = freeze.map(Standstill::suspended).or_else(pause);
-    list(desired, ledger, |_| held, standstill.as_ref(), now)
+    let list = list(desired, ledger, |_| held, standstill.as_ref(), now);
+    MailAccountList { approvals: approvals(desired, ledger, now), ..list }
 }
 
 fn table(list: &MailAccountList, wide: bool, now: Timestamp) -> String {

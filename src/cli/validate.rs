@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Exit, count, json, load, print};
 use crate::account::printable;
-use crate::config::Auth;
+use crate::config::{Auth, Protect};
 use crate::controller::look;
 use crate::desired::DesiredState;
 use crate::manifest::{self, Problem, Rules, explain};
@@ -27,6 +27,9 @@ pub(super) struct Validate {
     /// As whom the service will be addressed: an admin needs the zuid of each account
     #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin", help_heading = "Target")]
     auth: Auth,
+
+    #[command(flatten)]
+    protect: Protect,
 
     /// How problems are printed
     #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
@@ -57,10 +60,13 @@ type Texts = BTreeMap<Arc<str>, String>;
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let (mut desired, mut texts) = (DesiredState::new(), Texts::new());
+        let protection = self.protect.protection();
+        let rules = Rules { auth: self.auth.into(), protection: &protection };
+        let (mut desired, mut texts) = (DesiredState::protecting(Arc::clone(&protection)), Texts::new());
         for path in &self.paths {
-            read(path, Rules { auth: self.auth.into() }, &mut desired, &mut texts)?;
+            read(path, rules, &mut desired, &mut texts)?;
         }
+        load::note_oddities(&desired);
         let problems: Vec<_> = desired.problems().map(std::borrow::Cow::into_owned).collect();
         let text = match self.output {
             Output::Json => {
@@ -77,7 +83,7 @@ impl Validate {
 }
 
 /// Reads one folder, or one file. Paths are shown as given, so that an editor or a pipeline finds them.
-fn read(given: &Path, rules: Rules, desired: &mut DesiredState, texts: &mut Texts) -> anyhow::Result<()> {
+fn read(given: &Path, rules: Rules<'_>, desired: &mut DesiredState, texts: &mut Texts) -> anyhow::Result<()> {
     if !given.exists() {
         anyhow::bail!("there is no file or folder {}: check the path", printable::path(given));
     }

@@ -91,7 +91,7 @@ impl Backlog {
             self.by_age.remove(&(before.since, account));
             self.count(before.wanted, |count| *count -= 1);
         }
-        if !plan.is_disruption() {
+        if !plan.needs_budget() {
             self.held.remove(&account);
         }
         if plan.changes.is_empty() {
@@ -188,19 +188,19 @@ impl Backlog {
         self.by_age.first().map(|(since, _)| *since)
     }
 
-    /// Wakes the account at `until`, when its suspension ends.
+    /// Looks at the account again at `until`: its suspension ends then, or an approval.
     pub fn wake_at(&mut self, until: Timestamp, account: AccountId) {
         self.wake.insert((until, account));
     }
 
-    /// An account whose suspension has ended by `now`.
+    /// An account that is to be looked at again by `now`.
     pub fn woken(&mut self, now: Timestamp) -> Option<AccountId> {
         let due = self.wake.first().filter(|(until, _)| *until <= now).copied()?;
         self.wake.pop_first();
         Some(due.1)
     }
 
-    /// When the next suspension ends.
+    /// When the next account is to be looked at again.
     pub fn next_wake(&self) -> Option<Timestamp> {
         self.wake.first().map(|(until, _)| *until)
     }

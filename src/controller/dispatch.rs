@@ -13,6 +13,7 @@ use super::tokens::Need;
 use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure};
+use crate::guard::Verdict;
 use crate::ledger::{LANDING, Record};
 use crate::plan::plan_account;
 use crate::report::{HEARTBEAT, Waiting};
@@ -63,13 +64,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let plan = plan_account(account, self.desired.get(account), row, now);
         let (due, later): (Vec<_>, Vec<_>) =
             self.backlog.open(account, &plan).into_iter().partition(|change| change.not_before.is_none());
-        let change = due.into_iter().next();
-        let held = change.as_ref().is_some_and(Change::is_disruption)
-            && self.guard.verdict(self.desired.managed(), now).exceeded();
-        if held {
-            self.hold(account, now);
+        // One field may be approved and the other not.
+        let verdict = self.guard.verdict(self.desired.managed(), now);
+        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|change| verdict.holds(change));
+        let change = may.into_iter().next();
+        if change.is_none() && !held.is_empty() {
+            self.hold(account, verdict);
         }
-        let change = change.filter(|_| !held);
         if change.is_none() {
             match later.iter().filter_map(|change| change.not_before).min() {
                 Some(until) => self.queue.defer(account, until),
@@ -79,9 +80,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         change
     }
 
-    fn hold(&mut self, account: AccountId, now: Timestamp) {
+    fn hold(&mut self, account: AccountId, verdict: Verdict) {
         if self.backlog.held() == 0 {
-            let verdict = self.guard.verdict(self.desired.managed(), now);
             warn!(%verdict, "disruptions are held: they exceed the disruption budget; everything else goes on");
         }
         self.backlog.hold(account);

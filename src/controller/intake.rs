@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Controller, Journal};
+use super::{Controller, Journal, Settings};
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::desired::{self, DesiredAccount};
+use crate::guard::Allowance;
 use crate::ledger::{Record, Row};
 use crate::manifest::{Parsed, Problem, ProblemCode};
 use crate::plan::{AccountPlan, plan_account};
@@ -53,6 +54,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if problems_met > PROBLEMS_LOGGED {
             warn!(more = problems_met - PROBLEMS_LOGGED, "more problems in manifests; see `validate`");
         }
+        self.adopt_budget();
         for account in &touched {
             self.touch(*account, now);
         }
@@ -72,6 +74,28 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             self.report.send_modify(|report| report.degraded = batch.degraded);
         }
+    }
+
+    /// The budget that the manifests declare now is in force. What is held by it is looked at in this turn, and what was
+    /// held by the one before.
+    fn adopt_budget(&mut self) {
+        let Settings { disruption_budget: max, disruption_window: window, .. } = self.settings;
+        let budget = self.desired.budget(Allowance { max, window });
+        if budget == self.report.borrow().budget {
+            return;
+        }
+        let Allowance { max, window } = budget.allowance;
+        self.guard.allow(budget.allowance, &self.ledger.disruptions);
+        match (&budget.unclear, &budget.manifest) {
+            (Some(why), _) => {
+                warn!(why, "it is not clear which disruption budget counts; what no approval covers is held")
+            }
+            (None, source) => {
+                let source = source.as_ref().map(tracing::field::display);
+                info!(%max, window = %humantime::format_duration(window), source, "disruption budget in force");
+            }
+        }
+        self.report.send_modify(|report| report.budget = budget);
     }
 
     fn note_root(&mut self, root: Root, full: bool, now: Timestamp) {
@@ -115,6 +139,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if let Some(until) = desired.and_then(|d| d.spec.suspend.as_ref()?.until).filter(|until| *until > now) {
             self.backlog.wake_at(until, account);
         }
+        // What is planned by an approval now is planned otherwise once that has expired.
+        let clauses = desired.map_or(&[][..], |desired| desired.clauses);
+        for clause in clauses.iter().filter(|clause| clause.expires > now && !plan.changes.is_empty()) {
+            self.backlog.wake_at(clause.expires, account);
+        }
         if let (Some(desired), Some(row)) = (desired, row) {
             if row.spec_hash != desired.spec_hash {
                 self.backlog.unstall(account);
@@ -140,7 +169,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         open
     }
 
-    pub(super) fn wake_suspended(&mut self) {
+    pub(super) fn wake(&mut self) {
         let now = self.clock.now();
         while let Some(account) = self.backlog.woken(now) {
             self.touch(account, now);

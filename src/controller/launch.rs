@@ -79,11 +79,15 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn is_wanted(&mut self, account: AccountId) -> bool {
         let now = self.clock.now();
-        let Some(Flight { change, .. }) = self.flights.get(&account) else { return false };
-        if change.is_disruption() && self.guard.verdict(self.desired.managed(), now).exceeded() {
+        let Some(Flight { change, began, .. }) = self.flights.get(&account) else { return false };
+        let desired = self.desired.get(account);
+        // What was approved at the intent was decided in time, though the approval may have expired since. If it is gone,
+        // it was taken back.
+        let approved = desired.is_some_and(|desired| desired.approval(change.field, *began).is_some());
+        if change.is_disruption() && !approved && self.guard.verdict(self.desired.managed(), now).exceeded() {
             return false;
         }
-        let plan = plan_account(account, self.desired.get(account), self.ledger.accounts.get(&account), now);
+        let plan = plan_account(account, desired, self.ledger.accounts.get(&account), now);
         plan.changes.iter().any(|planned| (planned.field, planned.to) == (change.field, change.to))
     }
 

@@ -9,6 +9,7 @@ use super::settle::about;
 use super::{Controller, Journal, Mode};
 use crate::change::{Change, Known};
 use crate::condition::Condition;
+use crate::desired::DesiredAccount;
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
 use crate::status::{self, MailAccountList, Standstill};
@@ -64,6 +65,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             planned: self.planned.len(),
             disruptions: self.guard.verdict(self.desired.managed(), now),
             gave_up: self.report.borrow().gave_up.clone(),
+            budget: self.report.borrow().budget.clone(),
             ..Summary::default()
         };
         let frozen = self.freeze(now).is_some();
@@ -73,7 +75,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 summary.applied += 1;
                 continue;
             }
-            let held = change.is_disruption() && self.backlog.is_held(change.account);
+            let held = self.backlog.is_held(change.account) && self.needs_budget(&change, now);
             let why = self.why(&change, held, &summary);
             let unapplied = Unapplied { change, why };
             match known {
@@ -84,6 +86,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
         }
         summary
+    }
+
+    /// Whether the change, planned when the pass began, can be held now: approvals expire.
+    fn needs_budget(&self, change: &Change, now: Timestamp) -> bool {
+        let approval = |desired: DesiredAccount<'_>| desired.approval(change.field, now).is_some();
+        change.is_disruption() && !self.desired.get(change.account).is_some_and(approval)
     }
 
     fn why(&self, change: &Change, held: bool, summary: &Summary) -> String {
@@ -111,7 +119,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let verdict = self.guard.verdict(self.desired.managed(), now);
         let held = |account| self.backlog.is_held(account).then_some(verdict);
         let standstill = self.standstill(now);
-        status::list(&self.desired, &self.ledger, held, standstill.as_ref(), now)
+        let list = status::list(&self.desired, &self.ledger, held, standstill.as_ref(), now);
+        MailAccountList { approvals: status::approvals(&self.desired, &self.ledger, now), ..list }
     }
 
     fn standstill(&self, now: Timestamp) -> Option<Standstill> {

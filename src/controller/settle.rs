@@ -60,8 +60,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     fn applied(&mut self, flight: Flight, now: Timestamp) {
-        let Change { account, name, field, to, source, .. } = flight.change;
-        info!(%account, %name, %field, value = to, %source, "applied");
+        let Change { account, name, field, to, source, approval, .. } = flight.change;
+        let approval = approval.as_deref();
+        info!(%account, %name, %field, value = to, %source, approval, "applied");
+        if approval.is_some() {
+            self.metrics.disruption_approved();
+        }
         self.record(Record::Applied { at: now, account, field, value: to, source });
         let state = self.ledger.accounts.get(&account).and_then(|row| row.field(field));
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {

@@ -34,7 +34,7 @@ impl Declared {
     }
 
     pub(super) fn clash(&self, shared: Shared) -> Clash {
-        let Document { name: _, spec, source, spec_hash: _, account_id_at, name_at } = &self.document;
+        let Document { name: _, spec, source, spec_hash: _, account_id_at, name_at, protected: _ } = &self.document;
         let place = if shared == Shared::Account { *account_id_at } else { *name_at };
         Clash { path: Arc::clone(&source.path), place, shared, account: spec.account_id, line: source.line }
     }
@@ -160,9 +160,11 @@ impl Declarations {
             None if chosen.last_good => Standing::LastGood,
             None => Standing::Current,
         };
-        let Document { name, spec, source, spec_hash, account_id_at: _, name_at: _ } = &chosen.document;
-        let revision = &chosen.revision;
-        Some(DesiredAccount { name, spec, source, revision, spec_hash: *spec_hash, standing })
+        let Document { name, spec, source, spec_hash, account_id_at: _, name_at: _, protected } = &chosen.document;
+        let (revision, protected) = (&chosen.revision, *protected);
+        // What approvals say is known elsewhere.
+        let clauses = &[];
+        Some(DesiredAccount { name, spec, source, revision, spec_hash: *spec_hash, standing, protected, clauses })
     }
 
     /// The first other document that shares account or name with `declared` and may hold it: one that
@@ -202,6 +204,12 @@ impl Declarations {
     pub(super) fn crowd(&self, name: &Arc<str>) -> Crowd {
         let second = self.shared_names.get(name).and_then(|members| members.iter().nth(1));
         (second.is_some_and(|(last_good, ..)| !last_good), second.is_some())
+    }
+
+    /// The accounts of all documents that bear `name`.
+    pub(super) fn bearers(&self, name: &str) -> impl Iterator<Item = AccountId> {
+        let shared = self.shared_names.get(name).into_iter().flatten().map(|(_, _, id)| *id);
+        self.names.get(name).copied().into_iter().chain(shared)
     }
 
     /// The account of the first document that bears `name`.

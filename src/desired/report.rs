@@ -11,23 +11,29 @@ use super::declared::{Clash, Declarations, Shared};
 use crate::account::SourceRef;
 use crate::manifest::{Problem, ProblemCode};
 
-/// All problems, ordered by path and place.
+/// All problems, ordered by path and place. `policies`: those of budgets and approvals, in this order.
 pub(super) fn problems<'s>(
     files: &'s BTreeMap<Arc<str>, Box<[Problem]>>,
     declarations: &'s Declarations,
+    policies: Vec<Problem>,
 ) -> impl Iterator<Item = Cow<'s, Problem>> {
-    let mut of_files = files.values().flatten().peekable();
-    let mut clashes = declarations.clashes().iter().peekable();
+    let clashes = declarations.clashes().iter().map(|clash| Cow::Owned(problem(clash, declarations)));
+    let of_files = files.values().flatten().map(Cow::Borrowed);
+    merged(merged(of_files, clashes), policies.into_iter().map(Cow::Owned))
+}
+
+/// Two ordered sequences as one; of two problems at one place that of `first` comes first.
+fn merged<'s>(
+    first: impl Iterator<Item = Cow<'s, Problem>>,
+    second: impl Iterator<Item = Cow<'s, Problem>>,
+) -> impl Iterator<Item = Cow<'s, Problem>> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
     std::iter::from_fn(move || {
-        let clash_first = match (of_files.peek(), clashes.peek()) {
-            (Some(problem), Some(clash)) => (&clash.path, clash.place) < (&problem.path, problem.place()),
-            (problem, _) => problem.is_none(),
+        let second_first = match (first.peek(), second.peek()) {
+            (Some(a), Some(b)) => (&b.path, b.place()) < (&a.path, a.place()),
+            (a, _) => a.is_none(),
         };
-        if clash_first {
-            clashes.next().map(|clash| Cow::Owned(problem(clash, declarations)))
-        } else {
-            of_files.next().map(Cow::Borrowed)
-        }
+        if second_first { second.next() } else { first.next() }
     })
 }
 

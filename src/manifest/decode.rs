@@ -1,9 +1,12 @@
-//! The rules of a `MailAccount`: one function for each of its mappings.
+//! The rules of a manifest: what every kind has in common, and which kind's own rules count.
 //!
 //! In: a document's [`Node`]s, with [`Marks`] when it is read for its problems. Out: a
-//! [`Verdict`]: the account it declares, or every problem it has and what it still declares.
-//! Invariant: these are the only rules; that they run a second time, with places, when the first time
-//! found a problem changes no verdict.
+//! [`Verdict`]: what it declares, or every problem it has and what it still declares.
+//! Invariant: these are the only rules, with those of the kinds in [`account`] and [`mod@policy`]; that they run a second
+//! time, with places, when the first time found a problem changes no verdict.
+
+mod account;
+mod policy;
 
 use std::sync::Arc;
 
@@ -11,24 +14,37 @@ use super::judge::{Field, Judge, Spot, near_miss};
 use super::marks::Marks;
 use super::node::Node;
 use super::problem::{Place, Problem, ProblemCode, printable};
-use super::{API_VERSION, Claim, KIND, Rules};
-use crate::account::{AccountId, AuthMode, MailAccountSpec, Suspend, Zuid};
+use super::{API_VERSION, Claim, Kind, PROTECT, PolicySpec, Rules};
+use crate::account::{AccountId, MailAccountSpec};
 
-pub(super) const ROOT_KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
-pub(super) const METADATA_KEYS: [&str; 3] = ["name", "labels", "annotations"];
-pub(super) const SPEC_KEYS: [&str; 8] =
-    ["accountId", "zuid", "email", "enabled", "activeSyncEnabled", "suspend", "suspendReason", "suspendUntil"];
+const ROOT_KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+const METADATA_KEYS: [&str; 3] = ["name", "labels", "annotations"];
 
-/// Kinds of this API group that belong to a later version of this program.
-const LATER_KINDS: [&str; 2] = ["DisruptionBudget", "DisruptionApproval"];
+/// The part of a qualified name that is this program's own.
+const OUR_PREFIX: &str = "zoho-mail-reconciler";
+
+/// What a document declares.
+pub(super) enum Content<'n> {
+    /// An account.
+    Account {
+        /// `metadata.name`.
+        name: &'n str,
+        /// The validated `spec`.
+        spec: MailAccountSpec,
+        /// What the annotation [`PROTECT`] says.
+        protected: bool,
+    },
+    /// A budget or an approval, with its `metadata.name`.
+    Policy(&'n str, PolicySpec),
+}
 
 /// What became of one document.
 pub(super) struct Verdict<'n> {
-    /// Name and spec, if there is no problem.
-    pub account: Option<(&'n str, MailAccountSpec)>,
+    /// What it declares, if there is no problem.
+    pub content: Option<Content<'n>>,
     /// Every problem, in order of place.
     pub problems: Vec<Problem>,
-    /// What it declares even so, if it has problems; `None` if it cannot declare an account.
+    /// What it declares even so, if it has problems; `None` if it cannot declare anything.
     pub claim: Option<Claim>,
 }
 
@@ -38,7 +54,7 @@ pub(super) fn decode<'n>(
     node: &'n Node<'n>,
     marks: Option<&'n Marks<'n>>,
     place: Place,
-    (rules, most): (Rules, usize),
+    (rules, most): (Rules<'_>, usize),
 ) -> Verdict<'n> {
     let mut judge = Judge::new(path, most);
     for (place, tag) in marks.map_or(&[][..], |marks| &marks.tags) {
@@ -47,80 +63,109 @@ pub(super) fn decode<'n>(
         judge.report((*place, &Field::ROOT), ProblemCode::UnsupportedSyntax, "values without tags", found, hint);
     }
     let root = Spot::root(node, marks.and_then(|marks| marks.root.as_ref()), place);
-    if let Some(kind) = foreign_kind(root) {
-        judge.foreign(kind);
-        return Verdict { account: None, problems: judge.into_problems(), claim: None };
+    let Ok(kind) = kind(root) else {
+        judge.foreign(root);
+        return Verdict { content: None, problems: judge.into_problems(), claim: None };
+    };
+    let (content, Told { name, account, protected }) = judge.document(root, kind, rules);
+    if judge.found_nothing() && content.is_some() {
+        return Verdict { content, problems: Vec::new(), claim: None };
     }
-    let (name, id, spec) = judge.document(root, rules);
-    match (judge.found_nothing(), name, spec) {
-        (true, Some(name), Some(spec)) => Verdict { account: Some((name, spec)), problems: Vec::new(), claim: None },
-        (_, name, _) => {
-            let claim = Claim { account: id, name: name.map(Box::from) };
-            Verdict { account: None, problems: judge.into_problems(), claim: Some(claim) }
-        }
-    }
+    let (name, budget) = (name.map(Box::from), kind == Some(Kind::DisruptionBudget));
+    let claim = Claim { kind, budget, protected, account, name };
+    Verdict { content: None, problems: judge.into_problems(), claim: Some(claim) }
 }
 
-/// The value of `kind`, if it says that this is something else altogether.
-fn foreign_kind<'n>(root: Spot<'n>) -> Option<(&'n str, Spot<'n>)> {
+/// What a document says, whether or not it has problems.
+#[derive(Default)]
+struct Told<'n> {
+    name: Option<&'n str>,
+    account: Option<AccountId>,
+    protected: bool,
+}
+
+/// The value of `kind`, if the document has such a key.
+fn kind_spot<'n>(root: Spot<'n>) -> Option<Spot<'n>> {
     let is_kind = |key: &Node<'_>| matches!(key, Node::Text(key) if key == "kind");
-    let (_, _, value) = root.pairs().find(|(key, ..)| is_kind(key))?;
-    match value.node {
-        Node::Text(kind) if kind != KIND && near_miss(kind, &[KIND]).is_none() => Some((kind, value)),
-        _ => None,
-    }
+    root.pairs().find(|(key, ..)| is_kind(key)).map(|(_, _, value)| value)
 }
 
-/// The mapping a key belongs in, for a key that was found in another one.
-fn home_of(key: &str) -> Option<&'static str> {
-    if SPEC_KEYS.contains(&key) {
-        Some("spec")
-    } else if METADATA_KEYS.contains(&key) {
-        Some("metadata")
-    } else {
-        None
+/// Which kind's rules count for a document: its own, or the one it probably means. `None`: nobody can tell; an error: it
+/// is something else altogether.
+fn kind(root: Spot<'_>) -> Result<Option<Kind>, ()> {
+    let Some(Spot { node: Node::Text(kind), .. }) = kind_spot(root) else { return Ok(None) };
+    let named = |name: &str| Kind::ALL.into_iter().find(|known| known.as_str() == name);
+    let meant = || near_miss(kind, &Kind::ALL.map(Kind::as_str)).and_then(named);
+    named(kind).or_else(meant).map(Some).ok_or(())
+}
+
+/// The keys of the `spec` of a kind.
+const fn spec_keys(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::MailAccount => &account::KEYS,
+        Kind::DisruptionBudget => &policy::BUDGET_KEYS,
+        Kind::DisruptionApproval => &policy::APPROVAL_KEYS,
     }
 }
 
 impl Judge<'_> {
-    fn foreign(&mut self, (kind, spot): (&str, Spot<'_>)) {
-        let hint = if LATER_KINDS.contains(&kind) {
-            "this version of zoho-mail-reconciler does not support this kind yet: remove the document or upgrade"
-        } else {
-            "only manifests of this program belong in this folder"
-        };
-        let field = Field::ROOT.key("kind");
-        self.report((spot.place, &field), ProblemCode::UnsupportedKind, KIND, spot.describe(), Some(hint.to_owned()));
+    fn foreign(&mut self, root: Spot<'_>) {
+        let Some(spot) = kind_spot(root) else { return };
+        let expected = Kind::ALL.map(Kind::as_str).join(", ");
+        let hint = "only manifests of this program belong in this folder".to_owned();
+        let at = (spot.place, &Field::ROOT.key("kind"));
+        self.report(at, ProblemCode::UnsupportedKind, &format!("one of {expected}"), spot.describe(), Some(hint));
     }
 
-    /// The name, the account and the spec of a document, as far as they can be told.
+    /// What a document declares if it has no problem, and what it declares in any case. A document that does not say its
+    /// kind is judged as an account, for nearly every one is.
     fn document<'n>(
         &mut self,
         root: Spot<'n>,
-        rules: Rules,
-    ) -> (Option<&'n str>, Option<AccountId>, Option<MailAccountSpec>) {
-        let Some([api_version, kind, metadata, spec]) = self.object(root, &Field::ROOT, &ROOT_KEYS, home_of) else {
-            return (None, None, None);
+        kind: Option<Kind>,
+        rules: Rules<'_>,
+    ) -> (Option<Content<'n>>, Told<'n>) {
+        let mut told = Told::default();
+        let kind = kind.unwrap_or(Kind::MailAccount);
+        let home = |key: &str| {
+            let of_metadata = METADATA_KEYS.contains(&key).then_some("metadata");
+            if spec_keys(kind).contains(&key) { Some("spec") } else { of_metadata }
+        };
+        let Some([api_version, kind_at, metadata, spec]) = self.object(root, &Field::ROOT, &ROOT_KEYS, home) else {
+            return (None, told);
         };
         self.constant((root, api_version), &Field::ROOT.key("apiVersion"), API_VERSION);
-        self.constant((root, kind), &Field::ROOT.key("kind"), KIND);
+        self.constant((root, kind_at), &Field::ROOT.key("kind"), kind.as_str());
         let metadata_field = Field::ROOT.key("metadata");
-        let name = match metadata {
-            Some(metadata) => self.metadata(metadata, &metadata_field),
+        let (name, protected) = match metadata {
+            Some(metadata) => self.metadata(metadata, &metadata_field, kind),
             None => {
                 self.missing(root, &metadata_field, "a mapping with the key name", None);
-                None
+                (None, false)
             }
         };
+        (told.name, told.protected) = (name, protected);
         let spec_field = Field::ROOT.key("spec");
-        let (id, spec) = match spec {
-            Some(spec) => self.spec(spec, &spec_field, rules),
-            None => {
-                self.missing(root, &spec_field, "a mapping with the key accountId", None);
-                (None, None)
+        let Some(spec) = spec else {
+            self.missing(root, &spec_field, &format!("a mapping with the key {}", spec_keys(kind)[0]), None);
+            return (None, told);
+        };
+        let content = match kind {
+            Kind::MailAccount => {
+                let (account, spec) = self.account(spec, &spec_field, (name, protected), rules);
+                told.account = account;
+                name.zip(spec).map(|(name, spec)| Content::Account { name, spec, protected })
+            }
+            Kind::DisruptionBudget => {
+                let budget = self.budget(spec, &spec_field).map(PolicySpec::Budget);
+                name.zip(budget).map(|(name, budget)| Content::Policy(name, budget))
+            }
+            Kind::DisruptionApproval => {
+                let approval = self.approval(spec, &spec_field).map(PolicySpec::Approval);
+                name.zip(approval).map(|(name, approval)| Content::Policy(name, approval))
             }
         };
-        (name, id, spec)
+        (content, told)
     }
 
     /// A key that has one right value.
@@ -136,86 +181,59 @@ impl Judge<'_> {
         }
     }
 
-    fn metadata<'n>(&mut self, spot: Spot<'n>, field: &Field<'_>) -> Option<&'n str> {
-        let [name, labels, annotations] =
-            self.object(spot, field, &METADATA_KEYS, |key| SPEC_KEYS.contains(&key).then_some("spec"))?;
+    /// The name, and whether the account is protected.
+    fn metadata<'n>(&mut self, spot: Spot<'n>, field: &Field<'_>, kind: Kind) -> (Option<&'n str>, bool) {
+        let elsewhere = |key: &str| spec_keys(kind).contains(&key).then_some("spec");
+        let Some([name, labels, annotations]) = self.object(spot, field, &METADATA_KEYS, elsewhere) else {
+            return (None, false);
+        };
         if let Some(labels) = labels {
-            self.strings(labels, &field.key("labels"), true);
+            let field = field.key("labels");
+            for (key, place, _) in self.strings(labels, &field, true) {
+                if key == PROTECT {
+                    let (expected, hint) = ("labels of your own", "it belongs under annotations");
+                    let at = (place, &field.key(key));
+                    self.report(at, ProblemCode::InvalidValue, expected, format!("the key {key}"), Some(hint.into()));
+                }
+            }
         }
-        if let Some(annotations) = annotations {
-            self.strings(annotations, &field.key("annotations"), false);
-        }
+        let field_of_annotations = field.key("annotations");
+        let protected = annotations.is_some_and(|spot| self.annotations(spot, &field_of_annotations, kind));
         let name_field = field.key("name");
         match name {
-            Some(name) => self.name(name, &name_field),
+            Some(name) => (self.name(name, &name_field), protected),
             None => {
                 self.missing(spot, &name_field, "a name that no other manifest has", None);
-                None
+                (None, protected)
             }
         }
     }
 
-    fn spec(
-        &mut self,
-        spot: Spot<'_>,
-        field: &Field<'_>,
-        rules: Rules,
-    ) -> (Option<AccountId>, Option<MailAccountSpec>) {
-        let elsewhere = |key: &str| METADATA_KEYS.contains(&key).then_some("metadata");
-        let Some(found) = self.object(spot, field, &SPEC_KEYS, elsewhere) else { return (None, None) };
-        let [account_id, zuid, email, enabled, active_sync_enabled, suspend, reason, until] = found;
-        if account_id.is_none() {
-            let hint = Some("the number Zoho Mail gives the account");
-            self.missing(spot, &field.key("accountId"), "the account's id", hint);
+    /// Whether the annotations protect the account. Those that look like this program's own must be.
+    fn annotations(&mut self, spot: Spot<'_>, field: &Field<'_>, kind: Kind) -> bool {
+        let mut protected = false;
+        for (key, place, value) in self.strings(spot, field, false) {
+            let Some((prefix, name)) = key.split_once('/') else { continue };
+            let field = field.key(key);
+            if key == PROTECT && kind == Kind::MailAccount {
+                // Whatever it says instead of "false" is a problem or protects; what was meant to protect does so too.
+                protected |= !matches!(value.node, Node::Text(text) if text == "false");
+                // What is no text has been told already.
+                if matches!(value.node, Node::Text(text) if text != "true" && text != "false") {
+                    self.invalid(value, &field, "\"true\" or \"false\"", None);
+                }
+                continue;
+            }
+            let meant = near_miss(name, &["protect"]).is_some() && kind == Kind::MailAccount;
+            // Another program may have an annotation of this name; a prefix that is nearly ours is misspelt.
+            if prefix == OUR_PREFIX || meant && near_miss(prefix, &[OUR_PREFIX]).is_some() {
+                protected |= meant;
+                let hint = meant.then(|| format!("did you mean {PROTECT}?"));
+                let (expected, found) =
+                    ("an annotation that this version knows", format!("the key {}", printable(key)));
+                self.report((place, &field), ProblemCode::UnknownKey, expected, found, hint);
+            }
         }
-        if zuid.is_none() && rules.auth == AuthMode::Admin {
-            let hint = Some("needed with --auth admin: the number Zoho gives the user");
-            self.missing(spot, &field.key("zuid"), "the user's id", hint);
-        }
-        if enabled.is_none() && active_sync_enabled.is_none() {
-            let expected = "enabled, activeSyncEnabled, or both";
-            let hint = Some("without both there is nothing to manage".to_owned());
-            self.report((spot.place, field), ProblemCode::MissingKey, expected, "neither".to_owned(), hint);
-        }
-        let account_id = account_id.and_then(|id| self.id(id, &field.key("accountId"), AccountId::new));
-        let zuid = zuid.and_then(|zuid| self.id(zuid, &field.key("zuid"), Zuid::new));
-        let email = email.and_then(|email| self.email(email, &field.key("email")));
-        let enabled = enabled.and_then(|flag| self.flag(flag, &field.key("enabled")));
-        let active_sync_enabled = active_sync_enabled.and_then(|flag| self.flag(flag, &field.key("activeSyncEnabled")));
-        let suspend = self.suspend(field, suspend, reason, until);
-        let spec = account_id.map(|account_id| MailAccountSpec {
-            account_id,
-            zuid,
-            email: email.map(Box::from),
-            enabled,
-            active_sync_enabled,
-            suspend,
-        });
-        (account_id, spec)
-    }
-
-    fn suspend(
-        &mut self,
-        field: &Field<'_>,
-        suspend: Option<Spot<'_>>,
-        reason: Option<Spot<'_>>,
-        until: Option<Spot<'_>>,
-    ) -> Option<Box<Suspend>> {
-        let suspended = suspend.map(|flag| self.flag(flag, &field.key("suspend")));
-        let found = match suspended {
-            None => Some("no key suspend"),
-            Some(Some(false)) => Some("suspend: false"),
-            Some(_) => None,
-        };
-        let beside = [("suspendReason", reason), ("suspendUntil", until)];
-        for (key, spot) in beside.into_iter().filter_map(|(key, spot)| Some((key, spot?))) {
-            let Some(found) = found else { break };
-            let hint = Some("write suspend: true, or remove this key".to_owned());
-            let at = (spot.place, &field.key(key));
-            self.report(at, ProblemCode::InvalidValue, "suspend: true beside it", found.to_owned(), hint);
-        }
-        let reason = reason.and_then(|reason| self.reason(reason, &field.key("suspendReason")));
-        let until = until.and_then(|until| self.moment(until, &field.key("suspendUntil")));
-        matches!(suspended, Some(Some(true))).then(|| Box::new(Suspend { reason: reason.map(Box::from), until }))
+        protected
     }
 }

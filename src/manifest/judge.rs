@@ -14,7 +14,7 @@ use super::problem::{Place, Problem, ProblemCode, printable};
 /// The longest word that is compared with the words it might have been.
 const MAX_NEAR_MISS: usize = 40;
 
-/// A key, and the mapping it stands in.
+/// A key, and the mapping it stands in; or `[n]`, and the list.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'p> {
     parent: Option<&'p Self>,
@@ -33,6 +33,7 @@ impl<'p> Field<'p> {
         match self.parent {
             None => String::new(),
             Some(parent) if parent.parent.is_none() => printable(self.key),
+            Some(parent) if self.key.starts_with('[') => format!("{}{}", parent.path(), printable(self.key)),
             Some(parent) => format!("{}.{}", parent.path(), printable(self.key)),
         }
     }
@@ -69,6 +70,19 @@ impl<'n> Spot<'n> {
         })
     }
 
+    /// The items of a list; nothing if it is none.
+    pub(super) fn items(self) -> impl Iterator<Item = Self> {
+        let items = if let Node::List(items) = self.node { items.as_slice() } else { &[] };
+        let marks = match self.mark.map(|mark| &mark.shape) {
+            Some(Shape::List(marks)) => marks.as_slice(),
+            _ => &[],
+        };
+        items.iter().enumerate().map(move |(index, node)| {
+            let mark = marks.get(index).filter(|mark| !mark.is_empty());
+            Self { node, mark, place: mark.map_or(self.place, |mark| mark.place) }
+        })
+    }
+
     /// A scalar's text as it is written; `None` if it is not marked, not plain, or an alias.
     pub(super) fn plain_text(self) -> Option<&'n str> {
         match self.mark.map(|mark| &mark.shape) {
@@ -89,7 +103,7 @@ impl<'n> Spot<'n> {
             Node::Int(_) | Node::OddInt => written("the number"),
             Node::Float => written("the floating-point number"),
             Node::Text(text) => format!("the string \"{}\"", printable(text)),
-            Node::List => "a list".to_owned(),
+            Node::List(_) => "a list".to_owned(),
             Node::Map(_) => "a mapping".to_owned(),
         }
     }
@@ -176,7 +190,7 @@ impl<'a> Judge<'a> {
         elsewhere: impl Fn(&str) -> Option<&'static str>,
     ) -> Option<[Option<Spot<'n>>; N]> {
         if !matches!(spot.node, Node::Map(_)) {
-            let hint = matches!(spot.node, Node::List)
+            let hint = matches!(spot.node, Node::List(_))
                 .then_some("each account is a document of its own: separate them by lines ---");
             self.wrong_type(
                 spot,

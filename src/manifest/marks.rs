@@ -13,7 +13,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 use super::chunk::end;
 use super::problem::Place;
 
-/// The most nodes that are marked: twice what a document may have, for lists are marked as well.
+/// The most nodes that are marked: twice what a document may have.
 const MAX_MARKS: u32 = 8_192;
 
 /// The most collections within each other that are marked. Deeper documents are refused anyway.
@@ -31,8 +31,8 @@ pub(super) enum Shape<'a> {
     Scalar(Cow<'a, str>, bool),
     /// An alias: its value stands elsewhere.
     Alias,
-    /// A list; what it holds is not marked.
-    List,
+    /// A list's items, in order.
+    List(Vec<Mark<'a>>),
     /// A mapping's pairs, in order.
     Map(Vec<(Mark<'a>, Mark<'a>)>),
 }
@@ -99,8 +99,7 @@ impl<'a> Marker<'a> {
             Event::Scalar(text, style, ..) => Shape::Scalar(text, style == ScalarStyle::Plain),
             Event::Alias(_) => Shape::Alias,
             Event::SequenceStart(..) if depth < MAX_DEPTH => {
-                while self.next(depth + 1).is_some() {}
-                Shape::List
+                Shape::List(std::iter::from_fn(|| self.next(depth + 1)).collect())
             }
             Event::MappingStart(..) if depth < MAX_DEPTH => Shape::Map(self.pairs(depth + 1)),
             _ => return self.give_up(),

@@ -2,9 +2,8 @@
 //!
 //! In: a document's text. Out: a [`Node`] that keeps every pair of a mapping, also those whose
 //! key stands twice, and borrows its texts where it can.
-//! Invariants: at most [`MAX_NODES`] nodes, [`MAX_DEPTH`] mappings within each other and
-//! [`MAX_TEXT`] bytes of text, so that aliases cannot multiply. Absent by design: what a list
-//! holds (no manifest has one) and tags (the marks know them).
+//! Invariants: at most [`MAX_NODES`] nodes, [`MAX_DEPTH`] collections within each other and
+//! [`MAX_TEXT`] bytes of text, so that aliases cannot multiply. Absent by design: tags (the marks know them).
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -14,11 +13,13 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-/// The most nodes of one document. A manifest has some 25, a hundred labels add 200.
+/// The most nodes of one document. A manifest has some 25, a hundred labels add 200; an account in an approval has ten.
 const MAX_NODES: u32 = 4_096;
 
-/// The most mappings within each other. A manifest has three.
+/// The most mappings and lists within each other. A manifest has four.
 const MAX_DEPTH: u32 = 16;
+
+const TOO_DEEP: &str = "at most 16 mappings and lists within each other";
 
 /// The most bytes of text in one document, aliases expanded: four times the largest document.
 const MAX_TEXT: usize = 256 * 1024;
@@ -34,7 +35,7 @@ pub(super) enum Node<'a> {
     OddInt,
     Float,
     Text(Cow<'a, str>),
-    List,
+    List(Vec<Self>),
     Map(Vec<(Self, Self)>),
 }
 
@@ -154,14 +155,21 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Node::List)
+        let Self { budget, depth } = self;
+        if depth == MAX_DEPTH {
+            return Err(budget.exceed(TOO_DEEP));
+        }
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(Seed { budget, depth: depth + 1 })? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
         let Self { budget, depth } = self;
         if depth == MAX_DEPTH {
-            return Err(budget.exceed("at most 16 mappings within each other"));
+            return Err(budget.exceed(TOO_DEEP));
         }
         let mut pairs = Vec::new();
         while let Some(key) = map.next_key_seed(Seed { budget, depth: depth + 1 })? {
@@ -175,7 +183,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let Self { budget, depth } = self;
         let (_, value) = data.variant::<IgnoredAny>()?;
         if depth == MAX_DEPTH {
-            return Err(budget.exceed("at most 16 mappings within each other"));
+            return Err(budget.exceed(TOO_DEEP));
         }
         value.newtype_variant_seed(Seed { budget, depth: depth + 1 })
     }
@@ -194,7 +202,7 @@ mod tests {
             Node::Map(vec![
                 (text("a"), Node::Int(1)),
                 (text("a"), text("yes")),
-                (text("b"), Node::List),
+                (text("b"), Node::List(vec![Node::Int(1), Node::Map(vec![(text("c"), text("d"))])])),
                 (Node::Null, Node::OddInt),
                 (Node::Float, Node::OddInt),
             ])

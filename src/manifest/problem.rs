@@ -70,6 +70,10 @@ pub enum ProblemCode {
     DuplicateAccount,
     /// Two documents have one name.
     DuplicateName,
+    /// Two documents declare a budget.
+    DuplicateBudget,
+    /// A document takes something away from an account that is protected.
+    Protected,
     /// The file has more problems than are listed.
     TooManyProblems,
 }
@@ -93,6 +97,8 @@ impl ProblemCode {
             Self::InvalidValue => "invalid-value",
             Self::DuplicateAccount => "duplicate-account",
             Self::DuplicateName => "duplicate-name",
+            Self::DuplicateBudget => "duplicate-budget",
+            Self::Protected => "protected",
             Self::TooManyProblems => "too-many-problems",
         }
     }

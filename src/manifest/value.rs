@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::judge::{Field, Judge, Spot};
 use super::node::Node;
-use super::problem::ProblemCode;
+use super::problem::{Place, ProblemCode};
 use crate::account::printable::is_deceptive;
 use crate::timestamp::Timestamp;
 
@@ -20,7 +20,7 @@ const MAX_LABEL: usize = 63;
 /// The longest address that can be delivered to (RFC 5321: a path of 256 with its brackets).
 const MAX_EMAIL: usize = 254;
 
-/// The longest `suspendReason`, in characters: one line of a log.
+/// The longest reason, in characters: one line of a log.
 const MAX_REASON: usize = 200;
 
 /// What an id is; the number is [`crate::account::MAX_ID`].
@@ -43,7 +43,7 @@ impl Judge<'_> {
                 return None;
             }
             Node::OddInt => None,
-            Node::Null | Node::Bool(_) | Node::List | Node::Map(_) => {
+            Node::Null | Node::Bool(_) | Node::List(_) | Node::Map(_) => {
                 self.wrong_type(spot, field, ID, None);
                 return None;
             }
@@ -98,21 +98,28 @@ impl Judge<'_> {
     }
 
     /// `metadata.labels` and `metadata.annotations`: strings under qualified names.
-    pub(super) fn strings(&mut self, spot: Spot<'_>, field: &Field<'_>, values_are_labels: bool) {
-        for (key, place, value) in self.free_map(spot, field) {
+    pub(super) fn strings<'n>(
+        &mut self,
+        spot: Spot<'n>,
+        field: &Field<'_>,
+        values_are_labels: bool,
+    ) -> Vec<(&'n str, Place, Spot<'n>)> {
+        let pairs = self.free_map(spot, field);
+        for (key, place, value) in &pairs {
             let field = field.key(key);
             if !is_qualified_name(key) {
                 let expected =
                     "a key like team or example.com/team, the name at most 63 letters, digits, '-', '_', '.'";
                 let found = format!("the key \"{}\"", super::problem::printable(key));
-                self.report((place, &field), ProblemCode::InvalidValue, expected, found, None);
+                self.report((*place, &field), ProblemCode::InvalidValue, expected, found, None);
             }
-            let Some(text) = self.text(value, &field, "a string") else { continue };
+            let Some(text) = self.text(*value, &field, "a string") else { continue };
             if values_are_labels && !(text.is_empty() || is_label(text)) {
                 let expected = "at most 63 letters, digits, '-', '_', '.', a letter or digit at both ends";
-                self.invalid(value, &field, expected, Some("annotations take any text"));
+                self.invalid(*value, &field, expected, Some("annotations take any text"));
             }
         }
+        pairs
     }
 
     /// `spec.email`: plausible, for only a delivery could prove it.
@@ -130,19 +137,18 @@ impl Judge<'_> {
         plausible.then_some(email)
     }
 
-    /// `spec.suspendReason`: one printable line.
+    /// `spec.suspendReason` and `spec.reason`: one printable line.
     pub(super) fn reason<'n>(&mut self, spot: Spot<'n>, field: &Field<'_>) -> Option<&'n str> {
         let expected = "one line of text, 1 to 200 characters";
         let reason = self.text(spot, field, expected)?;
-        let good =
-            !reason.trim().is_empty() && reason.chars().count() <= MAX_REASON && !reason.chars().any(is_deceptive);
-        if !good {
+        if !is_reason(reason) {
             self.invalid(spot, field, expected, None);
+            return None;
         }
-        good.then_some(reason)
+        Some(reason)
     }
 
-    /// `spec.suspendUntil`: a moment in UTC.
+    /// `spec.suspendUntil` and `spec.expires`: a moment in UTC.
     pub(super) fn moment(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<Timestamp> {
         let expected = "a moment like 2027-01-31T08:00:00Z (RFC 3339, UTC)";
         let text = self.text(spot, field, expected)?;
@@ -182,6 +188,11 @@ pub(super) fn is_subdomain(text: &str) -> bool {
         }
     };
     text.len() <= MAX_SUBDOMAIN && text.split('.').all(part)
+}
+
+/// Whether `text` can be a reason: one printable line of 1 to 200 characters.
+pub fn is_reason(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= MAX_REASON && !text.chars().any(is_deceptive)
 }
 
 fn is_label(text: &str) -> bool {

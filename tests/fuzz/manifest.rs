@@ -13,7 +13,9 @@ use zoho_mail_reconciler::manifest::{Parsed, Place, Rules, explain, parse};
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
-const RULES: Rules = Rules { auth: AuthMode::User };
+fn rules() -> Rules<'static> {
+    Rules { auth: AuthMode::User, ..Rules::default() }
+}
 
 fuzz_target!(|bytes: &[u8]| {
     let path: Arc<str> = "a.yaml".into();
@@ -21,14 +23,14 @@ fuzz_target!(|bytes: &[u8]| {
         Some(nul) => (Some(&bytes[..nul]), &bytes[nul + 1..]),
         None => (None, bytes),
     };
-    let parsed = parse(&path, second, RULES);
+    let parsed = parse(&path, second, rules());
     check(second, &parsed);
 
     let mut fresh = DesiredState::new();
     fresh.update(&path, Look::Parsed(parsed.clone()));
     let mut state = DesiredState::new();
     if let Some(first) = first {
-        state.update(&path, Look::Parsed(parse(&path, first, RULES)));
+        state.update(&path, Look::Parsed(parse(&path, first, rules())));
     }
     state.update(&path, Look::Parsed(parsed));
     for (account, desired) in fresh.iter() {

@@ -69,7 +69,7 @@ fn desired(ledger: &Ledger) -> DesiredState {
              {account}, enabled: true, activeSyncEnabled: false}}\n"
         );
         let path: Arc<str> = account.to_string().into();
-        desired.update(&path, Look::Parsed(parse(&path, text.as_bytes(), Rules { auth: AuthMode::User })));
+        desired.update(&path, Look::Parsed(parse(&path, text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() })));
     }
     assert_eq!(desired.problem_count(), 0);
     desired

@@ -4,6 +4,7 @@
 //! the folder) is masked before it is compared.
 
 mod apply;
+mod approval;
 mod base;
 mod comment;
 mod credentials;

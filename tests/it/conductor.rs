@@ -88,7 +88,7 @@ pub fn file(n: u64, enabled: bool) -> (Arc<str>, Look<Parsed>) {
          zuid: 1\n  enabled: {enabled}\n",
         account(n)
     );
-    let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin });
+    let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
     (path, Look::Read(parsed))
 }
 

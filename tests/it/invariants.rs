@@ -56,7 +56,7 @@ fn manifests(count: u64) -> Batch<Parsed> {
              zuid: 1, enabled: false, activeSyncEnabled: true}}\n",
             account(n)
         );
-        let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin });
+        let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
         (path, Look::Read(parsed))
     });
     Batch { files: files.collect(), root: Root::Ready, full: true, degraded: None }

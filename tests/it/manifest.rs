@@ -47,10 +47,10 @@ fn every_valid_fixture_is_without_a_problem() {
         assert_eq!(parsed.claims, [], "{path}");
         let expected = match &*path {
             "nothing.yaml" | "only-comments.yaml" => 0,
-            "several-documents.yaml" => 3,
+            "several-documents.yaml" | "mixed-kinds.yaml" => 3,
             _ => 1,
         };
-        assert_eq!(parsed.documents.len(), expected, "{path}");
+        assert_eq!(parsed.documents.len() + parsed.policies.len(), expected, "{path}");
     }
 }
 
@@ -82,8 +82,11 @@ fn a_document_with_a_problem_leaves_its_neighbour_standing() {
 fn the_zuid_is_needed_with_admin_authentication_only() {
     let bytes = fs::read(repository().join("tests/fixtures/invalid/missing-zuid.yaml")).unwrap();
     let path = "x.yaml".into();
-    assert_eq!(parse(&path, &bytes, Rules { auth: AuthMode::User }).problems, []);
-    assert_eq!(parse(&path, &bytes, Rules { auth: AuthMode::Admin }).problems[0].field, "spec.zuid");
+    assert_eq!(parse(&path, &bytes, Rules { auth: AuthMode::User, ..Rules::default() }).problems, []);
+    assert_eq!(
+        parse(&path, &bytes, Rules { auth: AuthMode::Admin, ..Rules::default() }).problems[0].field,
+        "spec.zuid"
+    );
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn an_excerpt_shows_the_line_and_nothing_that_steers_a_terminal() {
 fn an_excerpt_marks_what_is_wrong() {
     let check = |text: &str| {
         let path = "sales/alice.yaml".into();
-        let problems = parse(&path, text.as_bytes(), Rules { auth: AuthMode::User }).problems;
+        let problems = parse(&path, text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() }).problems;
         problems.iter().map(|problem| explain(problem, Some(text), false)).collect::<Vec<_>>().join("\n")
     };
     let head =
@@ -176,7 +179,7 @@ fn the_examples_are_valid_and_take_little_away() {
     let mut state = DesiredState::new();
     for path in files(&folder).into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "yaml")) {
         let name = relative(&folder, &path);
-        let parsed = parse(&name, &fs::read(path).unwrap(), Rules { auth: AuthMode::Admin });
+        let parsed = parse(&name, &fs::read(path).unwrap(), Rules { auth: AuthMode::Admin, ..Rules::default() });
         state.update(&name, Look::Parsed(parsed));
     }
     let problems: Vec<String> = state.problems().map(|problem| problem.to_string()).collect();

@@ -90,7 +90,7 @@ fn manifests() -> Batch<Parsed> {
              zuid: 1, enabled: true, activeSyncEnabled: true}}\n",
             n + 1
         );
-        let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin });
+        let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
         (path, Look::Read(parsed))
     });
     Batch { files: files.collect(), root: Root::Ready, full: true, degraded: None }

@@ -66,7 +66,7 @@ impl Doc {
 
 fn parsed(path: &str, docs: &[Doc]) -> Parsed {
     let text: String = docs.iter().map(Doc::text).collect();
-    let parsed = parse(&path.into(), text.as_bytes(), Rules { auth: AuthMode::Admin });
+    let parsed = parse(&path.into(), text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
     assert_eq!(parsed.documents.len(), docs.iter().filter(|doc| !doc.broken).count(), "{:?}", parsed.problems);
     parsed
 }

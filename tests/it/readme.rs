@@ -161,7 +161,8 @@ fn the_example_is_a_manifest() {
     use zoho_mail_reconciler::account::AuthMode;
     use zoho_mail_reconciler::manifest::{Rules, parse};
     for example in blocks("yaml") {
-        let parsed = parse(&"README.md".into(), example.as_bytes(), Rules { auth: AuthMode::Admin });
+        let parsed =
+            parse(&"README.md".into(), example.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
         assert_eq!((parsed.documents.len(), parsed.problems), (1, Vec::new()));
     }
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use zoho_mail_reconciler::controller::{Mode, Settings};
 use zoho_mail_reconciler::freeze::Freeze;
+use zoho_mail_reconciler::guard::Allowance;
 use zoho_mail_reconciler::ledger::Owner;
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox::{self, Account, World};
@@ -89,6 +90,11 @@ fn lock_at(universe: &Shared, now: Timestamp) -> MutexGuard<'_, Universe> {
     universe
 }
 
+/// What the options allow to be taken away.
+fn options(settings: &Settings) -> Allowance {
+    Allowance { max: settings.disruption_budget, window: settings.disruption_window }
+}
+
 /// One seed's worth of history.
 struct Simulation {
     universe: Shared,
@@ -119,11 +125,11 @@ impl Simulation {
         for n in 0..ACCOUNTS {
             world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));
         }
-        let universe = Universe {
+        let mut universe = Universe {
             world,
             network: Network::new([2, 200, 8_000][chance.usize(0..3)], [0, 3, 20][chance.usize(0..3)]),
             disk: Disk::new(Owner::Organization(sandbox::Settings::default().zoid)),
-            proofs: Proofs::new(settings.rate_limit, disruptions as usize),
+            proofs: Proofs::new(settings.rate_limit, options(&settings)),
             chance: chance.fork(),
             broken,
             switch: watch::Sender::new(None),
@@ -133,6 +139,9 @@ impl Simulation {
         };
         let mut folder = Folder::draw(&mut chance, BEGINNING);
         folder.lies = broken == Some(Broken::ShowsAnotherFolder);
+        folder.forges = broken == Some(Broken::ForgesApprovals);
+        folder.unprotected = broken == Some(Broken::ForgetsProtection);
+        universe.proofs.has_policies = folder.has_policies;
         Self { universe: Arc::new(Mutex::new(universe)), folder, now: BEGINNING, settings }
     }
 
@@ -274,8 +283,13 @@ fn no_request_leaves_while_an_operator_has_suspended_everything() {
 }
 
 #[test]
-fn no_window_exceeds_the_disruption_budget_even_across_kills_and_reverts() {
+fn nothing_is_taken_away_beyond_the_budget_that_no_approval_covers_even_across_kills_and_reverts() {
     holds(Rule::Disruptions);
+}
+
+#[test]
+fn nothing_is_ever_taken_away_from_a_protected_account() {
+    holds(Rule::Protected);
 }
 
 #[test]

@@ -13,13 +13,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Comparison;
-use crate::account::printable;
+use crate::account::{AuthMode, printable};
 use crate::cli::{load, note};
 use crate::clock::Clock;
 use crate::compare::{self, Remark, Split};
-use crate::config::{Auth, Disruptions, Folder, Target, UsageError};
+use crate::config::{Disruptions, Folder, Target, UsageError};
 use crate::desired::DesiredState;
-use crate::manifest::{self, Problem, Rules};
+use crate::manifest::{self, Problem, Protection, Rules};
 use crate::plan::plan;
 use crate::source::{self, SourceError};
 
@@ -144,8 +144,10 @@ impl Against {
         disruptions: &Disruptions,
     ) -> anyhow::Result<Comparison> {
         let ledger = self.ledger.0.then(|| super::read_ledger(target)).transpose()?;
-        let head = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
-        let Base { origin, desired: base, problems } = self.read(&folder.desired_state, target.auth)?;
+        let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
+        let head = load::desired(&folder.desired_state, auth, Arc::clone(&protection))?;
+        load::note_oddities(&head);
+        let Base { origin, desired: base, problems } = self.read(&folder.desired_state, auth, protection)?;
         let now = Clock::start().now();
         let applied = compare::as_applied(&base, now);
         let remarks = compare::remarks(&base, &head, now);
@@ -158,17 +160,17 @@ impl Against {
         Ok(comparison)
     }
 
-    fn read(&self, folder: &Path, auth: Auth) -> anyhow::Result<Base> {
+    fn read(&self, folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
         match &self.base_ref {
-            Some(revision) => read_revision(folder, revision, auth),
-            None => read_folder(self.base.as_deref().unwrap_or(folder), auth),
+            Some(revision) => read_revision(folder, revision, auth, protection),
+            None => read_folder(self.base.as_deref().unwrap_or(folder), auth, protection),
         }
     }
 }
 
-fn read_folder(folder: &Path, auth: Auth) -> anyhow::Result<Base> {
-    let desired = match load::batch(folder, auth.into(), None) {
-        Ok(batch) => load::desired(batch),
+fn read_folder(folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
+    let desired = match load::desired(folder, auth, protection) {
+        Ok(desired) => desired,
         Err(error) if matches!(error.downcast_ref(), Some(SourceError::Empty { .. })) => {
             note("the base holds no manifests: everything is new");
             DesiredState::new()
@@ -182,15 +184,15 @@ fn read_folder(folder: &Path, auth: Auth) -> anyhow::Result<Base> {
 /// How many digits of a commit are shown before a path.
 const SHORT: usize = 12;
 
-fn read_revision(folder: &Path, revision: &str, auth: Auth) -> anyhow::Result<Base> {
-    let rules = Rules { auth: auth.into() };
+fn read_revision(folder: &Path, revision: &str, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
+    let rules = Rules { auth, protection: &protection };
     let parse = |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
     let source::Committed { batch, present, commit, tip, head } = source::load_committed(folder, revision, parse)?;
     let short = commit.get(..SHORT).unwrap_or(&commit);
     if !present {
         note(&format!("{short} has no {}: everything is new", printable::path(folder)));
     }
-    let desired = load::desired(batch);
+    let desired = load::declared(batch, protection);
     let within = |problem: Problem| Problem { path: format!("{short}:{}", problem.path).into(), ..problem };
     let problems = load::problems(&desired, folder).into_iter().map(within).collect();
     Ok(Base { origin: Origin::Commit { revision: revision.to_owned(), tip, commit, head }, desired, problems })

@@ -13,7 +13,7 @@ use std::path::Path;
 use super::base::{Branch, Origin};
 use super::document::Summary;
 use super::text::told;
-use super::{Comparison, HELD_ADVICE, Marked};
+use super::{Comparison, Marked};
 use crate::change::Change;
 use crate::cli::count;
 use crate::compare::{Note, Remark, digest};
@@ -44,8 +44,9 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     };
     sections.push(Section::list("**Left alone until it is mended:**", remarks(true)));
     if !comparison.reviewed.held.is_empty() {
-        let verdict = comparison.reviewed.verdict;
-        sections.push(Section::text(format!("**Held by the disruption budget:** {verdict}. {HELD_ADVICE}\n")));
+        // The advice names the manifest that has the say.
+        let (verdict, advice) = (comparison.reviewed.verdict, code(&comparison.budget.advice()));
+        sections.push(Section::text(format!("**Held by the disruption budget:** {verdict}. {advice}\n")));
     }
     sections.push(table(comparison, &own));
     let pending = format!("Also pending, not from this branch: {}", count(others.len(), "change"));
@@ -95,7 +96,9 @@ fn table(comparison: &Comparison, changes: &[Marked<'_>]) -> Section {
     let mut changes = changes.to_vec();
     changes.sort_by_key(|(change, held)| (!change.is_disruption(), *held));
     let row = |(change, held): &Marked<'_>| {
-        let sign = sign(change, *held);
+        let approved =
+            change.approval.as_ref().map_or_else(String::new, |name| format!(", approved by {}", cell(name)));
+        let sign = format!("{}{approved}", sign(change, *held));
         let Change { name, field, from, to, source, .. } = change;
         let when = change.not_before.map_or_else(String::new, |until| format!(" not before {until}"));
         let (name, email) = (cell(name), comparison.email(change).map_or_else(String::new, cell));

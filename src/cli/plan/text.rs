@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use super::base::Branch;
-use super::{Comparison, HELD_ADVICE, Marked, Standing};
+use super::{Comparison, Marked, Standing};
 use crate::account::{Field, printable};
 use crate::change::Change;
 use crate::cli::count;
@@ -64,8 +64,8 @@ fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], oth
         }
     }
     if !comparison.reviewed.held.is_empty() {
-        let verdict = comparison.reviewed.verdict;
-        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {HELD_ADVICE}")?;
+        let (verdict, advice) = (comparison.reviewed.verdict, comparison.budget.advice());
+        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {advice}")?;
     }
     Ok(())
 }
@@ -81,10 +81,11 @@ fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
                 (false, true) => ('+', GRANT, ""),
                 (false, false) => ('-', REVOKE, ""),
             };
+            let approved = change.approval.as_ref().map_or_else(String::new, |name| format!(" (approved by {name})"));
             let when = change.not_before.map_or_else(String::new, |until| format!(" (not before {until})"));
             writeln!(
                 text,
-                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{when}",
+                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{approved}{when}",
                 change.field, change.from, change.to
             )?;
         }

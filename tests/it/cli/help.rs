@@ -67,6 +67,8 @@ fn the_short_help_fits_on_a_screen() {
           --disruption-budget <N|P%|N,P%>  How many accounts may lose something within the window: N, P%
                                            of the managed ones, or the larger of both [default: 10,10%]
           --disruption-window <DURATION>   The window of the disruption budget [default: 1h]
+          --protect <NAME|ACCOUNT-ID>      Accounts from which nothing is ever taken away, whatever the
+                                           manifests say: by id, or by the manifest's name
 
     Output:
       -o, --output <OUTPUT>  How the accounts are printed [default: table] [possible values: table,

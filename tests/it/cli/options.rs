@@ -6,7 +6,7 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 29] = [
+const OPTIONS: [(&str, &str, &str, &str); 33] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
     ("--ledger", "ledger.json", "run apply plan diff status suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
@@ -23,6 +23,7 @@ const OPTIONS: [(&str, &str, &str, &str); 29] = [
     ("--throttle-pause", "15m", SERVICE, "2days"),
     ("--disruption-budget", "10,10%", "run apply plan diff status", "ten"),
     ("--disruption-window", "1h", "run apply plan diff status", "1y"),
+    ("--protect", "", "run apply plan diff status validate", "CEO"),
     ("--debounce", "200ms", "run", "6s"),
     ("--resync-interval", "10m", "run", "often"),
     ("--drift-interval", "off", "run", "5m"),
@@ -41,11 +42,22 @@ const OPTIONS: [(&str, &str, &str, &str); 29] = [
     ("--base", "", "plan", ""),
     ("--base-ref", "", "plan", ""),
     ("--fail-on-unexplained", "", "plan", ""),
+    ("--approval", "", "plan", ""),
+    ("--reason", "", "plan", ""),
+    ("--expires", "24h", "plan", "0s"),
 ];
 
 /// Options that choose what is printed, or what it is compared with, have no variable.
-const WITHOUT_VARIABLE: [&str; 5] =
-    ["--output", "--detailed-exitcode", "--base", "--base-ref", "--fail-on-unexplained"];
+const WITHOUT_VARIABLE: [&str; 8] = [
+    "--output",
+    "--detailed-exitcode",
+    "--base",
+    "--base-ref",
+    "--fail-on-unexplained",
+    "--approval",
+    "--reason",
+    "--expires",
+];
 
 fn variable(option: &str) -> String {
     format!("ZOHO_MAIL_{}", option.trim_start_matches("--").replace('-', "_").to_uppercase())
@@ -139,7 +151,9 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --disruption-budget ten
     error: invalid value 'ten' for '--disruption-budget <N|P%|N,P%>': expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%
     --disruption-window 1y
-    error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 250ms, 30s or 15m, at most 30days
+    error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 15m, 1h or 7days, at most 30days
+    --protect CEO
+    error: invalid value 'CEO' for '--protect <NAME|ACCOUNT-ID>': expected the name of a manifest, or an account's id (digits)
     --debounce 6s
     error: invalid value '6s' for '--debounce <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 5s
     --resync-interval often
@@ -165,6 +179,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
       [possible values: table, wide, json, yaml, name]
 
       tip: a similar value exists: 'yaml'
+    --expires 0s
+    error: invalid value '0s' for '--expires <DURATION>': expected a duration such as 8h, 24h or 7days, at most 365days
     "#);
 }
 

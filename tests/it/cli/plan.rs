@@ -65,7 +65,7 @@ fn a_plan_shows_what_the_budget_holds() {
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
     Plan: 2 PUTs, of which 2 grant and 0 take away; 2 held.
-    Held by the disruption budget: 1 applied in the window + 1 pending, budget 0. If all of them are meant, raise --disruption-budget for one apply; else look for the mistake.
+    Held by the disruption budget: 1 applied in the window + 1 pending, budget 0. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
     --- stderr
     --- exit 3
     ");

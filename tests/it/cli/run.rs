@@ -13,7 +13,7 @@ fn daemon(place: &mut Place) -> (Running, String) {
     started(place, "run --sandbox --listen 127.0.0.1:0")
 }
 
-fn started(place: &Place, arguments: &str) -> (Running, String) {
+pub fn started(place: &Place, arguments: &str) -> (Running, String) {
     let running = place.start(arguments);
     let mut address = None;
     until("the pages are served", || {
@@ -24,7 +24,7 @@ fn started(place: &Place, arguments: &str) -> (Running, String) {
 }
 
 /// The log so far. Its last line may still be on the way.
-fn events(place: &Place) -> Vec<serde_json::Value> {
+pub fn events(place: &Place) -> Vec<serde_json::Value> {
     place
         .read("stderr")
         .split_inclusive('\n')
@@ -33,7 +33,7 @@ fn events(place: &Place) -> Vec<serde_json::Value> {
         .collect()
 }
 
-fn get(address: &str, path: &str) -> (u16, String) {
+pub fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -42,7 +42,7 @@ fn get(address: &str, path: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-fn status(address: &str) -> serde_json::Value {
+pub fn status(address: &str) -> serde_json::Value {
     let (code, body) = get(address, "/status");
     assert_eq!(code, 200, "{body}");
     serde_json::from_str(&body).unwrap()

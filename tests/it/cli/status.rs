@@ -76,7 +76,7 @@ fn every_account_has_the_conditions_that_kstatus_gives_its_case() {
     gone: Ready=False/Orphaned
         its manifest is gone; nothing is PUT for it
     leaver: Ready=False/DisruptionBudgetExceeded Stalled=True/DisruptionBudgetExceeded
-        enabled true -> false: held by the disruption budget (0 applied in the window + 1 pending, budget 0)
+        enabled true -> false: held by the disruption budget (0 applied in the window + 1 pending, budget 0); if it is meant, commit what `plan --approval` prints
     new: Ready=False/Progressing Reconciling=True/Progressing
         enabled (unknown) -> true
     paused: Ready=False/Suspended

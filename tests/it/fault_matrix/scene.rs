@@ -108,7 +108,8 @@ impl Scene {
                  spec: {{accountId: {account}, zuid: {zuid}, {}}}\n",
                 wants.join(", ")
             );
-            let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: self.operation.auth });
+            let parsed =
+                manifest::parse(&path, text.as_bytes(), Rules { auth: self.operation.auth, ..Rules::default() });
             (path, Look::Read(parsed))
         });
         Batch { files: files.into(), root: Root::Ready, full: true, degraded: None }

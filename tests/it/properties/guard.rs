@@ -1,5 +1,5 @@
-//! The disruption budget against a list of everything that was ever taken away. In: disruptions wanted, begun, answered
-//! or never answered, changes of the organization's size, time, and restarts whose clock may stand earlier. Out: the
+//! The disruption budget against a list of everything that was ever taken away. In: disruptions wanted, begun by the
+//! budget or by an approval, answered or never answered, other budgets and windows, changes of the organization's size, time, and restarts whose clock may stand earlier. Out: the
 //! verdict is exactly the list's; so no window ever holds more than the budget, and nothing is held that fits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use zoho_mail_reconciler::account::{AccountId, Field, SourceRef};
-use zoho_mail_reconciler::guard::{Guard, Verdict};
+use zoho_mail_reconciler::guard::{Allowance, Guard, Verdict};
 use zoho_mail_reconciler::ledger::{FieldState, Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -18,6 +18,10 @@ enum Step {
     Want(u64, bool),
     /// Begin the account's disruption if it is wanted and the budget lets it.
     Try(u64),
+    /// Begin it in any case: an approval covers it.
+    Approved(u64),
+    /// Another budget, and another window.
+    Budget(Budget, u64),
     /// The service acknowledged it, provably did not act, or nobody knows.
     Answer(u64, Option<bool>),
     Managed(usize),
@@ -31,6 +35,8 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (account(), prop::bool::weighted(0.8)).prop_map(|(account, pending)| Step::Want(account, pending)),
         8 => account().prop_map(Step::Try),
+        2 => account().prop_map(Step::Approved),
+        1 => (any_budget(), 0..3000_u64).prop_map(|(budget, window)| Step::Budget(budget, window)),
         6 => (account(), any::<Option<bool>>()).prop_map(|(account, answer)| Step::Answer(account, answer)),
         1 => (0..20_usize).prop_map(Step::Managed),
         6 => (0..700_u64).prop_map(Step::Pass),
@@ -67,6 +73,7 @@ fn any_budget() -> impl Strategy<Value = Budget> {
 /// Longer ago than anything is remembered, in milliseconds: a clock that ran ahead by this was set right.
 const MONTHS: u64 = 90 * 24 * 60 * 60 * 1000;
 
+/// The window at first.
 const WINDOW: Duration = Duration::from_millis(1000);
 
 /// How long after it was begun a disruption that nobody hears of may still act.
@@ -82,6 +89,7 @@ struct Model {
     unheard: Vec<(Timestamp, AccountId)>,
     wanted: BTreeSet<AccountId>,
     managed: usize,
+    window: Duration,
 }
 
 impl Model {
@@ -89,7 +97,7 @@ impl Model {
     fn lately(&self, now: Timestamp) -> BTreeSet<AccountId> {
         // Of an account only the latest moment counts: what it lost once more, it has not lost twice.
         let latest: BTreeMap<AccountId, Timestamp> = self.taken.iter().map(|(at, account)| (*account, *at)).collect();
-        latest.into_iter().filter(|(_, at)| *at + WINDOW > now).map(|(account, _)| account).collect()
+        latest.into_iter().filter(|(_, at)| *at + self.window > now).map(|(account, _)| account).collect()
     }
 
     /// The moment that counts of a loss at `at`: what was begun before and never heard of may act later.
@@ -166,7 +174,7 @@ impl Rig {
         self.ledger.forget_before(self.ledger.last_request());
         self.now = self.now.before(Duration::from_millis(back));
         self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
-        self.guard = Guard::new(budget.text().parse().unwrap(), WINDOW, &self.ledger.disruptions);
+        self.guard = Guard::new(budget.text().parse().unwrap(), self.model.window, &self.ledger.disruptions);
         self.model.wanted.iter().for_each(|account| self.guard.set_pending(*account, true));
     }
 }
@@ -175,10 +183,10 @@ proptest! {
     #![proptest_config(config())]
     #[test]
     fn no_window_ever_exceeds_the_disruption_budget_and_nothing_that_fits_is_held(
-        steps in any_steps(), budget in any_budget(),
+        steps in any_steps(), mut budget in any_budget(),
     ) {
         let guard = Guard::new(budget.text().parse().unwrap(), WINDOW, &BTreeMap::new());
-        let model = Model { managed: 6, ..Model::default() };
+        let model = Model { managed: 6, window: WINDOW, ..Model::default() };
         let mut rig = Rig { guard, ledger: Ledger::new(Owner::User), flights: BTreeMap::new(), model, now: ms(1_763_753_731_042) };
         for step in steps {
             match step {
@@ -194,6 +202,16 @@ proptest! {
                         let (limit, fresh) = (budget.limit(rig.model.managed), !lately.contains(&id(account)));
                         prop_assert!(!fresh || rig.model.lately(rig.now).len() <= limit, "{:?}", rig.model.taken);
                     }
+                }
+                Step::Approved(account) => {
+                    if rig.model.wanted.contains(&id(account)) && !rig.flights.contains_key(&id(account)) {
+                        rig.begin(id(account));
+                    }
+                }
+                Step::Budget(other, window) => {
+                    (budget, rig.model.window) = (other, Duration::from_millis(window));
+                    let allowance = Allowance { max: budget.text().parse().unwrap(), window: rig.model.window };
+                    rig.guard.allow(allowance, &rig.ledger.disruptions);
                 }
                 Step::Answer(account, acted) => rig.answer(id(account), acted),
                 Step::Managed(managed) => rig.model.managed = managed,

@@ -32,7 +32,7 @@ fn manifest(layout: &str, account: &str, zuid: &str) -> Parsed {
         "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\n{layout}\nspec:\n  accountId: {account}\n  \
          zuid: {zuid}\n  enabled: true\n  activeSyncEnabled: false\n"
     );
-    parse(&"a.yaml".into(), text.as_bytes(), Rules { auth: AuthMode::Admin })
+    parse(&"a.yaml".into(), text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() })
 }
 
 /// The way a person may write a number in YAML and mean these digits.

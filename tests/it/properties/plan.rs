@@ -2,6 +2,7 @@
 //! an oracle expects that was written from the truth table, without a look at the planner or the desired state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use zoho_mail_reconciler::account::{Field, SourceRef};
@@ -9,7 +10,7 @@ use zoho_mail_reconciler::change::{Change, Known};
 use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::desired::{DesiredState, Look};
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
-use zoho_mail_reconciler::manifest::{Problem, ProblemCode};
+use zoho_mail_reconciler::manifest::{Problem, ProblemCode, Protection};
 use zoho_mail_reconciler::plan::{Plan, plan, plan_account};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -210,5 +211,27 @@ proptest! {
             ledger.apply(applied(account.get(), field, to));
         }
         prop_assert_eq!(plan(&state, &ledger, ms(now)), Plan::default(), "applied, and still planned");
+    }
+
+    #[test]
+    fn nothing_is_ever_planned_that_takes_something_away_from_a_protected_account(
+        edits in any_edits(), knowledge in any_knowledge(), now in 0..4000_u64,
+        protect in prop::collection::vec(prop::sample::select(vec!["1", "2", "ann", "bob"]), 1..3),
+    ) {
+        // The manifests were read before anybody was protected: nothing but the plan stands in the way.
+        let protection: Protection = protect.iter().map(|text| text.parse().unwrap()).collect();
+        let (mut open, mut locked) = (DesiredState::new(), DesiredState::protecting(Arc::new(protection)));
+        for (file, edit) in &edits {
+            open.update(&PATHS[*file].into(), look(PATHS[*file], edit));
+            locked.update(&PATHS[*file].into(), look(PATHS[*file], edit));
+        }
+        let ledger = ledger(&knowledge);
+        let is_protected = |change: &Change| {
+            let id = change.account.to_string();
+            protect.iter().any(|text| *text == id || *text == &*change.name)
+        };
+        let mut allowed = plan(&open, &ledger, ms(now)).changes;
+        allowed.retain(|change| change.to || !is_protected(change));
+        prop_assert_eq!(plan(&locked, &ledger, ms(now)).changes, allowed);
     }
 }

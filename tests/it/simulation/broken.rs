@@ -24,6 +24,10 @@ pub enum Broken {
     LandsTooLate,
     /// The folder shows the process other manifests than it has.
     ShowsAnotherFolder,
+    /// The folder shows the process an approval that nobody wrote.
+    ForgesApprovals,
+    /// The process is not told who is protected.
+    ForgetsProtection,
     /// A restart does not know what was requested before.
     ForgetsRequests,
     /// A restart does not know of the pause it is in.
@@ -51,6 +55,8 @@ const CAUGHT: &[(Broken, Rule)] = &[
     (Broken::ForgetsRequests, Rule::Budget),
     (Broken::ForgetsThePause, Rule::Pause),
     (Broken::ForgetsDisruptions, Rule::Disruptions),
+    (Broken::ForgesApprovals, Rule::Disruptions),
+    (Broken::ForgetsProtection, Rule::Protected),
     (Broken::ForgetsAccounts, Rule::Sum),
     (Broken::ForgetsAccounts, Rule::Economy),
     (Broken::ForgetsAccounts, Rule::IdleRestart),

@@ -2,6 +2,8 @@
 //!
 //! In: chance. Out: batches as the watcher sends them, and what is wanted by all manifests together.
 
+mod policies;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,14 +12,19 @@ use std::time::Duration;
 use zoho_mail_reconciler::account::{AccountId, AuthMode, MailAccountSpec, Zuid};
 use zoho_mail_reconciler::controller::look;
 use zoho_mail_reconciler::desired::{DesiredState, Standing};
-use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
+use zoho_mail_reconciler::manifest::{self, Parsed, Protection, Rules};
 use zoho_mail_reconciler::source::{Batch, Look, ReadProblem, Root};
 use zoho_mail_reconciler::timestamp::Timestamp;
+
+pub use policies::Policies;
 
 /// How many accounts there are.
 pub const ACCOUNTS: u64 = 7;
 
 const FILES: usize = 7;
+
+/// The file of budgets and approvals, if this world has any.
+const POLICIES: usize = 7;
 
 /// The account numbered `n`.
 pub fn account(n: u64) -> AccountId {
@@ -32,6 +39,14 @@ pub fn zuid(n: u64) -> Zuid {
 /// What every account that may be reconciled is wanted to be.
 pub type Wanted = BTreeMap<AccountId, MailAccountSpec>;
 
+/// The account from which the option `--protect` lets nobody take anything away.
+pub const PROTECTED: u64 = 3;
+
+/// The option.
+pub fn protection() -> Arc<Protection> {
+    Arc::new([account(PROTECTED).to_string().parse().unwrap()].into_iter().collect())
+}
+
 /// The files, and what a process that read them all knows.
 pub struct Folder {
     files: BTreeMap<usize, String>,
@@ -44,16 +59,25 @@ pub struct Folder {
     desired: DesiredState,
     /// Whether it shows others than it has.
     pub lies: bool,
+    /// Whether it shows approvals that nobody wrote.
+    pub forges: bool,
+    /// Whether it shows what no protection has looked at.
+    pub unprotected: bool,
+    /// Whether there are budgets and approvals in this world, now and then.
+    pub has_policies: bool,
+    /// What approvals and budgets said before the newest batch, and after it.
+    pub policies: [Policies; 2],
     /// What was wanted before the newest batch, and after it.
     pub wanted: [Wanted; 2],
 }
 
 fn path(file: usize) -> Arc<str> {
-    format!("team/f{file}.yaml").into()
+    if file == POLICIES { "limits.yaml".into() } else { format!("team/f{file}.yaml").into() }
 }
 
 fn parsed(file: usize, text: &str) -> Parsed {
-    manifest::parse(&path(file), text.as_bytes(), Rules { auth: AuthMode::Admin })
+    let protection = protection();
+    manifest::parse(&path(file), text.as_bytes(), Rules { auth: AuthMode::Admin, protection: &protection })
 }
 
 fn flag(chance: &mut fastrand::Rng) -> Option<bool> {
@@ -86,6 +110,9 @@ fn document(chance: &mut fastrand::Rng, file: usize, now: Timestamp) -> String {
         flags => flags,
     };
     let mut text = wanting(n, name, flags);
+    if chance.u8(0..12) == 0 {
+        text = text.replace("spec:", "  annotations: {zoho-mail-reconciler/protect: \"true\"}\nspec:");
+    }
     match chance.u8(0..20) {
         0 => text += "  suspend: true\n",
         1 => {
@@ -115,15 +142,21 @@ impl Folder {
         if chance.bool() {
             files.remove(&chance.usize(0..FILES));
         }
-        let desired = DesiredState::new();
-        let (before, parsed) = (files.clone(), HashMap::new());
-        Self { files, before, parsed, unfinished: None, desired, lies: false, wanted: Default::default() }
+        let has_policies = chance.bool();
+        if has_policies && chance.bool() {
+            files.insert(POLICIES, policies::draw(chance, now));
+        }
+        let desired = DesiredState::protecting(protection());
+        let (before, parsed, unfinished) = (files.clone(), HashMap::new(), None);
+        let (wanted, policies) = Default::default();
+        let (lies, forges, unprotected) = (false, false, false);
+        Self { files, before, parsed, unfinished, desired, lies, forges, unprotected, has_policies, policies, wanted }
     }
 
     /// What a process reads first, or at a resync: everything.
     pub fn read_all(&mut self, fresh: bool) -> Batch<Parsed> {
         if fresh {
-            self.desired = DesiredState::new();
+            self.desired = DesiredState::protecting(protection());
         }
         let files: Vec<usize> = if fresh { self.files.keys().copied().collect() } else { Vec::new() };
         let looks = self.looks(files);
@@ -164,9 +197,12 @@ impl Folder {
     /// One edit. Returns the files it touches, and words for it.
     fn edit_one(&mut self, chance: &mut fastrand::Rng, now: Timestamp) -> (Vec<usize>, String) {
         let file = chance.usize(0..FILES);
+        if self.has_policies && chance.u8(0..3) == 0 {
+            return (vec![POLICIES], self.edit_policies(chance, now).into());
+        }
         if chance.u8(0..4) == 0 {
             std::mem::swap(&mut self.files, &mut self.before);
-            return ((0..FILES).collect(), "reverts the last edit; ".into());
+            return ((0..=POLICIES).collect(), "reverts the last edit; ".into());
         }
         self.before = self.files.clone();
         let what = match chance.u8(0..12) {
@@ -194,7 +230,8 @@ impl Folder {
             4 => {
                 // A script that went wrong: the same edit everywhere.
                 let documents: Vec<_> = (0..FILES).map(|file| (file, document(chance, file, now))).collect();
-                self.files = documents.into_iter().map(|(file, text)| (file, text.replace("true", "false"))).collect();
+                let spoilt = documents.into_iter().map(|(file, text)| (file, text.replace("d: true", "d: false")));
+                self.files.extend(spoilt);
                 return ((0..FILES).collect(), "rewrites everything; ".into());
             }
             _ => {
@@ -205,12 +242,37 @@ impl Folder {
         (vec![file], format!("{what} f{file}; "))
     }
 
+    /// Somebody edits budgets and approvals. Returns words for it.
+    fn edit_policies(&mut self, chance: &mut fastrand::Rng, now: Timestamp) -> &'static str {
+        self.before = self.files.clone();
+        match chance.u8(0..6) {
+            0 => {
+                self.files.remove(&POLICIES);
+                "removes all policies; "
+            }
+            1 => {
+                let text = self.files.entry(POLICIES).or_default();
+                *text += "---\nkind: DisruptionBudget\nspec: [\n";
+                "breaks the policies; "
+            }
+            _ => {
+                self.files.insert(POLICIES, policies::draw(chance, now));
+                "writes policies; "
+            }
+        }
+    }
+
+    /// Somebody commits a manifest of policies, and nothing else.
+    pub fn approve(&mut self, text: String) {
+        self.files.insert(POLICIES, text);
+    }
+
     /// Somebody repairs what is broken.
     pub fn repair(&mut self, chance: &mut fastrand::Rng, now: Timestamp) {
         self.files.extend(self.unfinished.take());
         for (file, text) in &mut self.files {
             if !parsed(*file, text).problems.is_empty() {
-                *text = document(chance, *file, now);
+                *text = if *file == POLICIES { String::new() } else { document(chance, *file, now) };
             }
         }
     }
@@ -234,8 +296,30 @@ impl Folder {
         let now = now.map(|(id, desired)| (id, desired.spec.clone())).collect();
         let [_, before] = std::mem::take(&mut self.wanted);
         self.wanted = [before, now];
-        let files = if self.lies { looks.into_iter().map(distorted).collect() } else { looks };
+        let [_, before] = std::mem::take(&mut self.policies);
+        self.policies = [before, Policies::of(&self.desired)];
+        let mut files = if self.lies { looks.into_iter().map(distorted).collect() } else { looks };
+        if self.unprotected {
+            files.iter_mut().for_each(|(path, found)| self.expose(path, found));
+        }
+        if self.forges && !files.is_empty() {
+            let (path, text) = ("forged.yaml".into(), policies::forged());
+            files.push((path, Look::Read(parsed(POLICIES, &text))));
+        }
         Batch { files, root: Root::Ready, full: false, degraded: None }
+    }
+
+    /// The same look, as it would be if nobody were protected by an option.
+    fn expose(&self, there: &Arc<str>, found: &mut Look<Parsed>) {
+        let text = self.files.iter().find(|(file, _)| path(**file) == *there).map(|(_, text)| text);
+        if let (Look::Read(parsed), Some(text)) = (found, text) {
+            *parsed = manifest::parse(there, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
+        }
+    }
+
+    /// What the file of policies says.
+    pub fn policies_text(&self) -> &str {
+        self.files.get(&POLICIES).map_or("", String::as_str)
     }
 
     /// The manifests are these, and nothing else.

@@ -3,17 +3,19 @@
 //! In: summaries, the world, the durable ledger, the folder. Out: violations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zoho_mail_reconciler::account::Field;
+use zoho_mail_reconciler::change::Change;
 use zoho_mail_reconciler::controller::Mode;
 use zoho_mail_reconciler::desired::Standing;
-use zoho_mail_reconciler::guard::{Guard, review};
+use zoho_mail_reconciler::guard::{Allowance, Guard, approval, review};
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::Summary;
 
 use super::life::Story;
 use super::proofs::{Rule, actual};
-use super::{DISRUPTION_WINDOW, Simulation, Universe, lock, lock_at};
+use super::{Simulation, Universe, lock, lock_at, options};
 
 impl Simulation {
     /// A single pass.
@@ -35,21 +37,33 @@ impl Simulation {
     pub fn converge(&mut self) {
         self.lead(Mode::Run, Story::ToTheEnd);
         let held = self.compare();
-        if held {
-            // Somebody looks, and means all of it.
+        if held.is_empty() {
+            return;
+        }
+        // Somebody looks, and means all of it.
+        if self.folder.has_policies {
+            let month = Duration::from_secs(30 * 24 * 60 * 60);
+            let approval = approval::manifest(&held, "all of it is meant", self.now, self.now + month);
+            self.folder.approve(format!("{}---\n{approval}", self.folder.policies_text()));
+        } else {
             self.settings.disruption_budget = "100%".parse().unwrap();
-            lock(&self.universe).proofs.disruptions_max = usize::MAX;
-            self.lead(Mode::Run, Story::ToTheEnd);
-            self.compare();
+            lock(&self.universe).proofs.options = options(&self.settings);
+        }
+        self.lead(Mode::Run, Story::ToTheEnd);
+        let held = self.compare();
+        if !held.is_empty() {
+            let what = format!("let through, and still held: {held:?}");
+            lock(&self.universe).proofs.violate(Rule::Converges, self.now, what);
         }
     }
 
-    /// Holds the world against what is desired. Says whether the budget holds some of it.
-    fn compare(&self) -> bool {
+    /// Holds the world against what is desired. Returns what the budget holds of it.
+    fn compare(&self) -> Vec<Change> {
         let mut universe = lock_at(&self.universe, self.now);
         let Universe { proofs, world, disk, .. } = &mut *universe;
         let desired = self.folder.desired();
-        let guard = Guard::new(self.settings.disruption_budget, DISRUPTION_WINDOW, &disk.durable.disruptions);
+        let Allowance { max, window } = desired.budget(options(&self.settings)).allowance;
+        let guard = Guard::new(max, window, &disk.durable.disruptions);
         let left = plan(desired, &disk.durable, self.now).changes;
         let left = review(guard, left, desired.managed(), self.now);
         if !left.allowed.is_empty() {
@@ -60,14 +74,14 @@ impl Simulation {
                 continue;
             }
             for field in Field::ALL {
-                let wanted = account.spec.wanted(field);
+                let wanted = account.spec.wanted(field).filter(|wanted| *wanted || !account.protected);
                 let held = left.held.iter().any(|change| (change.account, change.field) == (id, field));
                 if !held && wanted.is_some() && wanted != actual(world, id, field) {
                     proofs.violate(Rule::Converges, self.now, format!("{id} {field} is not {wanted:?}"));
                 }
             }
         }
-        !left.held.is_empty()
+        left.held
     }
 
     /// A restart with nothing to do sends nothing.

@@ -16,6 +16,7 @@ use zoho_mail_reconciler::zoho::{Client, CredentialSource, Principal};
 
 use super::broken::Broken;
 use super::disk::{Crash, Disk, MemoryJournal};
+use super::folder::protection;
 use super::fuse::unless_it_spins;
 use super::outside::Outside;
 use super::proofs::Rule;
@@ -85,6 +86,8 @@ impl Simulation {
         let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings };
         let (controller, reports) =
             Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), clock);
+        let forgets = lock_at(&self.universe, self.now).broken == Some(Broken::ForgetsProtection);
+        let controller = if forgets { controller } else { controller.protecting(protection()) };
         let freeze = match &*lock_at(&self.universe, self.now) {
             universe if universe.broken == Some(Broken::HidesTheSwitch) => watch::channel(None).1,
             universe => universe.switch.subscribe(),

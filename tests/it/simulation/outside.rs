@@ -72,6 +72,7 @@ impl Outside<'_> {
         {
             let mut universe = lock(&self.universe);
             universe.proofs.wanted = self.folder.wanted.clone();
+            universe.proofs.policies = self.folder.policies.clone();
             universe.proofs.note(self.clock.now(), || format!("FOLDER   {what}"));
         }
         self.looks.send(batch).await.expect("the conductor listens while it lives");

@@ -8,13 +8,14 @@ use std::time::Duration;
 use zoho_mail_reconciler::account::{AccountId, Field};
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::freeze::Freeze;
+use zoho_mail_reconciler::guard::Allowance;
 use zoho_mail_reconciler::ledger::{Ledger, Record};
 use zoho_mail_reconciler::sandbox::{Reply, World};
 use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::economy::Economy;
-use super::folder::Wanted;
+use super::folder::{self, Policies, Wanted};
 use super::service::{Put, header};
 use super::{DISRUPTION_WINDOW, THROTTLE_PAUSE};
 
@@ -42,6 +43,7 @@ pub enum Rule {
     Pause,
     Freeze,
     Disruptions,
+    Protected,
     Sum,
     Economy,
     Converges,
@@ -50,7 +52,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OneInFlight,
         Self::IntentFirst,
         Self::Memory,
@@ -60,6 +62,7 @@ impl Rule {
         Self::Pause,
         Self::Freeze,
         Self::Disruptions,
+        Self::Protected,
         Self::Sum,
         Self::Economy,
         Self::Converges,
@@ -80,8 +83,14 @@ pub struct Proofs {
     story: Option<VecDeque<String>>,
     economy: Economy,
     limit: Option<RateLimit>,
-    /// How many accounts may lose something within the window.
-    pub disruptions_max: usize,
+    /// How many accounts may lose something within the window, as the options have it.
+    pub options: Allowance,
+    /// Whether manifests have their say in that.
+    pub has_policies: bool,
+    /// What they said before the newest batch, and after it.
+    pub policies: [Policies; 2],
+    /// Disruptions whose end the process does not know: when they were begun.
+    begun: BTreeMap<AccountId, Timestamp>,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
     disruptions: Vec<(Timestamp, AccountId)>,
@@ -96,7 +105,7 @@ pub struct Proofs {
 }
 
 impl Proofs {
-    pub fn new(limit: Option<RateLimit>, disruptions_max: usize) -> Self {
+    pub fn new(limit: Option<RateLimit>, options: Allowance) -> Self {
         Self {
             violations: Vec::new(),
             wanted: Default::default(),
@@ -105,7 +114,10 @@ impl Proofs {
             story: None,
             economy: Economy::default(),
             limit,
-            disruptions_max,
+            options,
+            has_policies: false,
+            policies: Default::default(),
+            begun: BTreeMap::new(),
             arrivals: Vec::new(),
             tokens: Vec::new(),
             disruptions: Vec::new(),
@@ -145,6 +157,7 @@ impl Proofs {
     /// A process begins: what the one before it did not write down it does not know.
     pub fn begins(&mut self, durable: &Ledger, now: Timestamp) {
         self.in_flight.clear();
+        self.begun.clear();
         self.intents.clear();
         self.token_intents = 0;
         self.economy.died();
@@ -165,6 +178,37 @@ impl Proofs {
                     format!("{account} {field} {to} is intended, and no manifest wants it"),
                 );
             }
+            if !to {
+                self.takes_away(*account, *field, now);
+            }
+        }
+        match record {
+            Record::Intent { account, to: false, .. } => drop(self.begun.insert(*account, now)),
+            Record::Applied { account, .. } | Record::NotApplied { account, .. } => drop(self.begun.remove(account)),
+            _ => {}
+        }
+    }
+
+    /// A disruption is intended: an approval that stands must cover it, or the budget must allow it, in which all
+    /// that was taken away lately counts, approved or not. Nothing is ever taken away from who is protected.
+    fn takes_away(&mut self, account: AccountId, field: Field, now: Timestamp) {
+        let annotated = self.policies.iter().all(|policies| policies.protect(account));
+        if account == folder::account(folder::PROTECTED) || annotated {
+            self.violate(Rule::Protected, now, format!("{account} {field} is taken away, and it is protected"));
+        }
+        let acted = || self.disruptions.iter().map(|(at, account)| (*at, *account));
+        let begun = || self.begun.iter().map(|(account, at)| (*at, *account));
+        let lost = |window| {
+            let lately = acted().chain(begun()).filter(move |(at, _)| *at > now.before(window));
+            lately.map(|(_, account)| account).chain([account]).collect::<BTreeSet<_>>()
+        };
+        let allow = |policies: &Policies| {
+            let (max, window) = policies.allowance(self.options);
+            policies.approve(account, field, now) || lost(window).len() <= max
+        };
+        if !self.policies.iter().any(allow) {
+            let what = format!("{account} {field} is taken away, and neither a budget nor an approval allows it");
+            self.violate(Rule::Disruptions, now, what);
         }
     }
 
@@ -254,8 +298,10 @@ impl Proofs {
         let window = now.before(DISRUPTION_WINDOW);
         let lately = self.disruptions.iter().rev().take_while(|(at, _)| *at > window);
         let accounts: BTreeSet<_> = lately.map(|(_, account)| *account).collect();
-        if accounts.len() > self.disruptions_max {
-            let (lost, max) = (accounts.len(), self.disruptions_max);
+        // Approvals, and budgets that change, are looked at when a disruption is begun.
+        let max = self.options.max.limit(usize::MAX);
+        if !self.has_policies && accounts.len() > max {
+            let lost = accounts.len();
             self.violate(Rule::Disruptions, now, format!("{lost} accounts lost something, {max} may: {accounts:?}"));
         }
     }

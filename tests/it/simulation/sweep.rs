@@ -36,10 +36,11 @@ fn history(seed: u64) -> Simulation {
     simulation.settings.max_concurrency = 2;
     simulation.settings.disruption_budget = "100%".parse().unwrap();
     simulation.folder.write(manifests(false));
+    let options = super::options(&simulation.settings);
     {
         let mut universe = lock(&simulation.universe);
         universe.network = Network::new(20, 0);
-        universe.proofs = Proofs::new(None, usize::MAX);
+        universe.proofs = Proofs::new(None, options);
         let lost = r#"{"faults": [{"operation": "put", "nth": 2, "times": 1, "do": "dropAfterActing"}]}"#;
         universe.world.set_faults(Script::parse(lost.as_bytes()).unwrap());
     }

@@ -158,7 +158,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "each_held_account_is_a_line_in_the_log",
         &[12],
-        &[edit("src/controller/dispatch.rs", "if «self.backlog.held() == 0» { let verdict", "true")],
+        &[edit("src/controller/dispatch.rs", "if «self.backlog.held() == 0» { warn!(", "true")],
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
     ),
     variant(

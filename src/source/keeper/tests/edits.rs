@@ -184,7 +184,9 @@ impl Consumer {
     fn take(&mut self, files: Vec<(Arc<str>, Look<String>)>) {
         for (path, look) in files {
             let parsed = match &look {
-                Look::Read(text) => Look::Read(parse(&path, text.as_bytes(), Rules { auth: AuthMode::User })),
+                Look::Read(text) => {
+                    Look::Read(parse(&path, text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() }))
+                }
                 Look::Gone => Look::Gone,
                 Look::Problem(problem) => Look::Problem(problem.clone()),
             };

@@ -1,0 +1,62 @@
+//! `plan --approval`: the manifest that would let exactly what is held through, to be committed and reviewed.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::super::{Exit, load, note, print};
+use crate::change::Change;
+use crate::clock::Clock;
+use crate::guard::approval::manifest;
+use crate::manifest::{self, Problem};
+
+/// `--approval` and what goes into it.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Approval")]
+pub(super) struct Options {
+    /// Print the DisruptionApproval that lets exactly the held disruptions through, and nothing else
+    ///
+    /// Commit it to the desired state: whoever reviews it decides. Nothing is printed if nothing is held.
+    #[arg(long, requires = "reason", conflicts_with_all = ["output", "detailed_exitcode"])]
+    approval: bool,
+
+    /// Why they are right, in one line; goes into the approval
+    #[arg(long, value_name = "TEXT", requires = "approval", value_parser = reason)]
+    reason: Option<String>,
+
+    /// How long from now on the approval counts
+    #[arg(long, value_name = "DURATION", requires = "approval", default_value = "24h", value_parser = expires)]
+    expires: Duration,
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    if manifest::is_reason(text) { Ok(text.to_owned()) } else { Err("expected one line of text, 1 to 200 characters") }
+}
+
+/// The longest time an approval may count from now on, where this program writes it.
+const EXPIRES_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn expires(text: &str) -> Result<Duration, &'static str> {
+    let duration =
+        humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero() && *duration <= EXPIRES_MAX);
+    duration.ok_or("expected a duration such as 8h, 24h or 7days, at most 365days")
+}
+
+impl Options {
+    /// Whether the approval is asked for, and not the plan.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.approval
+    }
+
+    /// Prints the approval of what is `held`.
+    pub(super) fn print(&self, held: &[Change], problems: &[Problem]) -> anyhow::Result<Exit> {
+        let now = Clock::start().now();
+        let reason = self.reason.as_deref().unwrap_or_default();
+        if held.is_empty() {
+            note("nothing is held, so there is nothing to approve");
+        }
+        print(&manifest(held, reason, now, now + self.expires))?;
+        load::complain_of(problems);
+        Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+    }
+}

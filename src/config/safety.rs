@@ -1,0 +1,67 @@
+//! Options about what may be taken away, and from whom never.
+//!
+//! In: command-line options, each also an environment variable. Out: the budget in force, the guard of a single look,
+//! everybody who is protected.
+//! Invariant: a budget among the manifests overrides these options; nothing overrides `--protect`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::desired::DesiredState;
+use crate::guard::{self, Allowance, DisruptionBudget, Guard, InForce};
+use crate::ledger::Ledger;
+use crate::manifest::{Protected, Protection};
+
+/// What may be taken away.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Safety")]
+pub struct Disruptions {
+    /// How many accounts may lose something within the window: N, P% of the managed ones, or the larger of both
+    ///
+    /// To lose something is to have enabled or activeSyncEnabled set to false. If those pending and those of the window
+    /// together exceed the budget, every pending one is held, and everything else goes on.
+    #[arg(long, value_name = "N|P%|N,P%", env = "ZOHO_MAIL_DISRUPTION_BUDGET", default_value = "10,10%")]
+    pub disruption_budget: DisruptionBudget,
+
+    /// The window of the disruption budget
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = guard::window)]
+    pub disruption_window: Duration,
+
+    /// From whom nothing is ever taken away.
+    #[command(flatten)]
+    pub protect: Protect,
+}
+
+impl Disruptions {
+    /// The budget in force: a `DisruptionBudget` among the manifests overrides the options.
+    pub fn budget(&self, desired: &DesiredState) -> InForce {
+        desired.budget(Allowance { max: self.disruption_budget, window: self.disruption_window })
+    }
+
+    /// A guard with the budget in force, that remembers what the ledger does.
+    pub fn guard(&self, desired: &DesiredState, ledger: &Ledger) -> Guard {
+        let Allowance { max, window } = self.budget(desired).allowance;
+        Guard::new(max, window, &ledger.disruptions)
+    }
+}
+
+/// From whom nothing is ever taken away.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Safety")]
+pub struct Protect {
+    /// Accounts from which nothing is ever taken away, whatever the manifests say: by id, or by the manifest's name
+    ///
+    /// A manifest that says false for one of them is a problem. An id protects whoever renames the manifest; a name, and
+    /// the annotation zoho-mail-reconciler/protect: "true", can be changed by a pull request.
+    #[arg(long, value_name = "NAME|ACCOUNT-ID", env = "ZOHO_MAIL_PROTECT", value_delimiter = ',')]
+    pub protect: Vec<Protected>,
+}
+
+impl Protect {
+    /// Everybody whom the option protects.
+    pub fn protection(&self) -> Arc<Protection> {
+        Arc::new(self.protect.iter().cloned().collect())
+    }
+}

@@ -1,0 +1,36 @@
+//! What is worth a second look, and wrong only perhaps: names that nobody bears.
+//!
+//! In: the desired state of all files. Out: lines for people, already printable.
+//! Invariant: none of it is a problem, for each can come true by an innocent edit elsewhere: the manifest of somebody who
+//! left is removed, and the approval that let them go still names them.
+
+use super::DesiredState;
+use crate::account::AccountId;
+use crate::manifest::Approved;
+use crate::timestamp::Timestamp;
+
+impl DesiredState {
+    /// What is worth a second look at `now`.
+    pub fn notes(&self, now: Timestamp) -> Vec<String> {
+        let declares = |name: &str, id: Option<AccountId>| {
+            self.named(name).next().is_some() || id.is_some_and(|id| self.declarations.view(id).is_some())
+        };
+        let protected = self.protection.strangers(declares);
+        let protected = protected.map(|text| {
+            format!("--protect {text}: no manifest has this name, nor an account this id; an id protects all the same")
+        });
+        let approvals = self.approvals().filter(|(.., approval)| now < approval.expires);
+        let approved = approvals.flat_map(|(name, source, approval)| {
+            let strangers = approval.accounts.iter().filter(|approved| !self.knows(approved));
+            strangers.map(move |Approved { name: account, account: id, .. }| {
+                let id = id.map_or_else(String::new, |id| format!(" with the id {id}"));
+                format!("{source}: the approval {name} names {account}{id}, but no manifest declares that account")
+            })
+        });
+        protected.chain(approved).collect()
+    }
+
+    fn knows(&self, approved: &Approved) -> bool {
+        self.named(&approved.name).any(|id| approved.account.is_none_or(|insists| insists == id))
+    }
+}

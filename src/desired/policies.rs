@@ -1,0 +1,230 @@
+//! Budgets and approvals of all files: which budget counts, and who may lose what whatever it says.
+//!
+//! In: the policies of one file at a time, and what its broken documents claim. Out: the budget in force, and for each
+//! account's name its [`Clause`]s.
+//! Invariants: what cannot be read loosens nothing. A budget that is broken keeps its last good state while the process
+//! lives; if it has none, or if there are two, nobody may lose anything without an approval. An approval that is broken,
+//! gone or not the only one of its name approves nothing. A look costs what its file holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::account::{AccountId, Field, SourceRef};
+use crate::guard::{Allowance, InForce};
+use crate::manifest::{Approval, Approved, Budget, Claim, Place, Policy, PolicySpec, Problem, ProblemCode};
+use crate::timestamp::Timestamp;
+
+/// What one approval lets one account lose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// `metadata.name` of the approval.
+    pub approval: Arc<str>,
+    /// From this moment on it approves nothing.
+    pub expires: Timestamp,
+    approved: Approved,
+}
+
+impl Clause {
+    /// Whether `account`, whose manifest bears the name, may lose `field` at `now`.
+    pub fn covers(&self, account: AccountId, field: Field, now: Timestamp) -> bool {
+        now < self.expires && self.approved.covers(account, field)
+    }
+}
+
+/// A document, as far as its kind does not matter.
+#[derive(Clone, Debug)]
+struct Declared<T> {
+    spec: T,
+    name_at: Place,
+}
+
+/// All policies.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    budgets: BTreeMap<SourceRef, Declared<Budget>>,
+    /// Those of them that are broken now, and kept.
+    last_good: BTreeSet<SourceRef>,
+    /// Files with documents that are budgets, or may be, and never could be read; and how many.
+    unread: BTreeMap<Arc<str>, usize>,
+    /// By name; several documents of one name approve nothing.
+    approvals: BTreeMap<Arc<str>, BTreeMap<SourceRef, Declared<Approval>>>,
+    /// The names of the approvals of each file that has any.
+    files: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// By the name of the account, in the order of the approvals' names.
+    clauses: BTreeMap<Arc<str>, Vec<Clause>>,
+}
+
+impl Policies {
+    /// Takes the newest look at the file `path`. Returns the names of the accounts of which other things are approved now.
+    pub(super) fn update(&mut self, path: &Arc<str>, new: Vec<Policy>, claims: &[Claim]) -> BTreeSet<Arc<str>> {
+        let (mut budgets, mut approvals) = (Vec::new(), Vec::new());
+        for Policy { name, spec, source, name_at } in new {
+            match spec {
+                PolicySpec::Budget(spec) => budgets.push((source, Declared { spec, name_at })),
+                PolicySpec::Approval(spec) => approvals.push((name, source, Declared { spec, name_at })),
+            }
+        }
+        self.update_budgets(path, budgets, claims);
+        let had = self.files.remove(path).unwrap_or_default();
+        if had.is_empty() && approvals.is_empty() {
+            return BTreeSet::new();
+        }
+        let names: BTreeSet<_> = approvals.iter().map(|(name, ..)| Arc::clone(name)).collect();
+        let concerned: BTreeSet<_> = had.union(&names).cloned().collect();
+        let before: Vec<_> = concerned.iter().flat_map(|name| self.withdraw(name)).collect();
+        for name in &had {
+            if let Some(documents) = self.approvals.get_mut(name) {
+                documents.retain(|source, _| source.path != *path);
+            }
+        }
+        for (name, source, declared) in approvals {
+            self.approvals.entry(name).or_default().insert(source, declared);
+        }
+        if !names.is_empty() {
+            self.files.insert(Arc::clone(path), names);
+        }
+        let after: Vec<_> = concerned.iter().flat_map(|name| self.grant(name)).collect();
+        let differ = |these: &[(Arc<str>, Clause)], those: &[(Arc<str>, Clause)]| {
+            these.iter().filter(|clause| !those.contains(clause)).map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>()
+        };
+        differ(&before, &after).into_iter().chain(differ(&after, &before)).collect()
+    }
+
+    fn update_budgets(&mut self, path: &Arc<str>, new: Vec<(SourceRef, Declared<Budget>)>, claims: &[Claim]) {
+        let mut old: Vec<_> = self.budgets.keys().filter(|source| source.path == *path).cloned().collect();
+        self.last_good.retain(|source| source.path != *path);
+        let mut unread = claims.iter().filter(|claim| claim.budget).count();
+        // What is broken now was the budget before, or may have been: the last good state stands in for it.
+        let may_be = claims.iter().any(|claim| claim.budget || claim.kind.is_none());
+        if new.is_empty() && may_be {
+            unread = unread.saturating_sub(old.len());
+            self.last_good.extend(old.drain(..));
+        }
+        for source in &old {
+            self.budgets.remove(source);
+        }
+        self.budgets.extend(new);
+        match unread {
+            0 => self.unread.remove(path),
+            unread => self.unread.insert(Arc::clone(path), unread),
+        };
+    }
+
+    /// Takes away all clauses of the approvals called `name`, with the names of their accounts.
+    fn withdraw(&mut self, name: &Arc<str>) -> Vec<(Arc<str>, Clause)> {
+        let mut taken = Vec::new();
+        let documents = self.approvals.get(name).into_iter().flat_map(BTreeMap::values);
+        for approved in documents.flat_map(|document| &document.spec.accounts) {
+            let Some(clauses) = self.clauses.get_mut(&approved.name) else { continue };
+            taken.extend(
+                clauses.extract_if(.., |clause| clause.approval == *name).map(|c| (c.approved.name.clone(), c)),
+            );
+            if clauses.is_empty() {
+                self.clauses.remove(&approved.name);
+            }
+        }
+        taken
+    }
+
+    /// Makes the approval called `name` count, if it is the only one. Returns its clauses.
+    fn grant(&mut self, name: &Arc<str>) -> Vec<(Arc<str>, Clause)> {
+        let Some(documents) = self.approvals.get(name) else { return Vec::new() };
+        let mut all = documents.values();
+        let (Some(Declared { spec: Approval { reason: _, expires, accounts }, .. }), None) = (all.next(), all.next())
+        else {
+            if documents.is_empty() {
+                self.approvals.remove(name);
+            }
+            return Vec::new();
+        };
+        let clause =
+            |approved: &Approved| Clause { approval: Arc::clone(name), expires: *expires, approved: approved.clone() };
+        let granted: Vec<_> = accounts.iter().map(|approved| (Arc::clone(&approved.name), clause(approved))).collect();
+        for (account, clause) in &granted {
+            let clauses = self.clauses.entry(Arc::clone(account)).or_default();
+            clauses.insert(clauses.partition_point(|other| other.approval < clause.approval), clause.clone());
+        }
+        granted
+    }
+
+    /// What approvals say of the account whose manifest bears `name`.
+    pub(super) fn clauses(&self, name: &str) -> &[Clause] {
+        self.clauses.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The approvals that count, also those that have expired, ordered by name.
+    pub(super) fn approvals(&self) -> impl Iterator<Item = (&Arc<str>, &SourceRef, &Approval)> {
+        self.approvals.iter().filter(|(_, documents)| documents.len() == 1).filter_map(|(name, documents)| {
+            let (source, declared) = documents.first_key_value()?;
+            Some((name, source, &declared.spec))
+        })
+    }
+
+    /// The budget that counts where the options say `options`.
+    pub(super) fn budget(&self, options: Allowance) -> InForce {
+        let unread: usize = self.unread.values().sum();
+        let mut read = self.budgets.iter();
+        let (allowance, manifest, unclear) = match (read.next(), read.next(), self.unread.first_key_value()) {
+            (None, _, None) => (options, None, None),
+            (Some((source, declared)), None, None) => (declared.spec.over(options), Some(source.clone()), None),
+            (first, second, broken) => {
+                let readable = first.into_iter().chain(second).map(|(source, _)| source.to_string());
+                let broken =
+                    broken.map(|(path, _)| format!("{}, which is broken", crate::account::printable::escape(path)));
+                let places: Vec<_> = readable.chain(broken).collect();
+                let number = unread + self.budgets.len();
+                let why = match number {
+                    1 => format!("the only DisruptionBudget is in {}", places.join(" and ")),
+                    _ => format!("there are {number}, in {}", places.join(" and ")),
+                };
+                (Allowance::nothing(options.window), None, Some(why))
+            }
+        };
+        InForce { allowance, manifest, unclear }
+    }
+
+    /// How many [`Self::problems`] there are.
+    pub(super) fn problem_count(&self) -> usize {
+        let crowd = |number: usize| if number > 1 { number } else { 0 };
+        crowd(self.budgets.len() - self.last_good.len())
+            + self.approvals.values().map(|documents| crowd(documents.len())).sum::<usize>()
+    }
+
+    /// What is wrong between documents, ordered by path and place.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let readable = self.budgets.iter().filter(|(source, _)| !self.last_good.contains(source));
+        let budgets: Vec<_> = readable.map(|(source, declared)| (source, declared.name_at)).collect();
+        let mut problems = clash(&budgets, ProblemCode::DuplicateBudget, |other| Problem {
+            expected: "one DisruptionBudget in the folder".into(),
+            found: format!("another one at {other}"),
+            hint: Some("without an approval nobody may lose anything until one of them is removed".into()),
+            ..blank()
+        });
+        for (name, documents) in &self.approvals {
+            let namesakes: Vec<_> = documents.iter().map(|(source, declared)| (source, declared.name_at)).collect();
+            problems.extend(clash(&namesakes, ProblemCode::DuplicateName, |other| Problem {
+                expected: "a name that no other approval has".into(),
+                found: format!("\"{name}\", also the name at {other}"),
+                hint: Some("neither approves anything until one of them is renamed".into()),
+                ..blank()
+            }));
+        }
+        problems.sort_by(|a, b| (&a.path, a.place()).cmp(&(&b.path, b.place())));
+        problems
+    }
+}
+
+fn blank() -> Problem {
+    Problem::of_file(&"".into(), ProblemCode::DuplicateName, "", "", None)
+}
+
+/// The problem of each of `documents`, of which only one may be; `tell` is told the place of another one.
+fn clash(documents: &[(&SourceRef, Place)], code: ProblemCode, tell: impl Fn(String) -> Problem) -> Vec<Problem> {
+    let problem = |(index, (source, place)): (usize, &(&SourceRef, Place))| {
+        let (other, other_at) = documents.get(usize::from(index == 0))?;
+        let (path, field) = (Arc::clone(&source.path), "metadata.name".to_owned());
+        let Place { line, column } = *place;
+        Some(Problem { path, line, column, field, code, ..tell(Problem::location(&other.path, *other_at)) })
+    };
+    documents.iter().enumerate().filter_map(problem).collect()
+}

@@ -1,0 +1,177 @@
+//! The disruption budget: how many accounts may lose something, and within how long.
+//!
+//! In: texts of options and manifests. Out: [`Allowance`], and [`InForce`]: the one that counts, and who says so.
+//! Invariant: the same text means the same in an option and in a manifest.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::account::SourceRef;
+use crate::ledger::DISRUPTION_MEMORY;
+
+/// How many accounts may lose something within the window: a number, a share of the managed ones,
+/// or the larger of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisruptionBudget {
+    count: Option<u32>,
+    percent: Option<u32>,
+}
+
+impl DisruptionBudget {
+    /// The number of accounts it allows among `managed`.
+    pub fn limit(self, managed: usize) -> usize {
+        let count = self.count.map_or(0, |count| count as usize);
+        let share = self.percent.map_or(0, |percent| managed.saturating_mul(percent as usize) / 100);
+        count.max(share)
+    }
+}
+
+/// `10,10%`: a slip in one folder must not reach a whole organization, and everyday leavers must not wait.
+impl Default for DisruptionBudget {
+    fn default() -> Self {
+        Self { count: Some(10), percent: Some(10) }
+    }
+}
+
+/// Why a text is not a disruption budget.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%")]
+pub struct InvalidBudget;
+
+impl FromStr for DisruptionBudget {
+    type Err = InvalidBudget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBudget> {
+        let mut budget = Self { count: None, percent: None };
+        for part in text.split(',').map(str::trim) {
+            let (slot, digits) = match part.strip_suffix('%') {
+                Some(digits) => (&mut budget.percent, digits),
+                None => (&mut budget.count, part),
+            };
+            let value = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
+            if slot.replace(value.ok_or(InvalidBudget)?).is_some() {
+                return Err(InvalidBudget);
+            }
+        }
+        if budget.percent.is_some_and(|percent| percent > 100) { Err(InvalidBudget) } else { Ok(budget) }
+    }
+}
+
+impl fmt::Display for DisruptionBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.count, self.percent) {
+            (Some(count), Some(percent)) => write!(f, "{count},{percent}%"),
+            (None, Some(percent)) => write!(f, "{percent}%"),
+            (count, None) => write!(f, "{}", count.unwrap_or(0)),
+        }
+    }
+}
+
+/// Why a text is not a window.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a duration such as 15m, 1h or 7days, at most 30days")]
+pub struct InvalidWindow;
+
+/// The window of a disruption budget, as humantime writes durations; at most what the ledger remembers.
+///
+/// # Errors
+/// [`InvalidWindow`] for anything else.
+pub fn window(text: &str) -> Result<Duration, InvalidWindow> {
+    humantime::parse_duration(text).ok().filter(|window| *window <= DISRUPTION_MEMORY).ok_or(InvalidWindow)
+}
+
+/// How many accounts may lose something within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Allowance {
+    /// The budget.
+    #[serde(rename = "maxDisruptions", serialize_with = "as_text")]
+    pub max: DisruptionBudget,
+    /// For how long a disruption counts.
+    #[serde(serialize_with = "humane")]
+    pub window: Duration,
+}
+
+impl Allowance {
+    /// Nobody may lose anything: what counts where nobody can tell which budget does.
+    pub const fn nothing(window: Duration) -> Self {
+        Self { max: DisruptionBudget { count: Some(0), percent: None }, window }
+    }
+}
+
+fn as_text<S: Serializer>(budget: &DisruptionBudget, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(budget)
+}
+
+fn humane<S: Serializer>(window: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*window))
+}
+
+/// The budget that counts, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InForce {
+    /// What may be taken away.
+    #[serde(flatten)]
+    pub allowance: Allowance,
+    /// The `DisruptionBudget` that says so; `None`: the options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<SourceRef>,
+    /// Why nothing may be taken away until somebody mends the manifests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unclear: Option<String>,
+}
+
+/// The options' defaults.
+impl Default for InForce {
+    fn default() -> Self {
+        let allowance = Allowance { max: DisruptionBudget::default(), window: Duration::from_secs(60 * 60) };
+        Self { allowance, manifest: None, unclear: None }
+    }
+}
+
+impl InForce {
+    /// What to do about disruptions that are held.
+    pub fn advice(&self) -> String {
+        const APPROVE: &str = "If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it \
+                               reviewed";
+        const ELSE: &str = "else look for the mistake.";
+        match (&self.unclear, &self.manifest) {
+            (Some(why), _) => format!("Nothing may be taken away before it is clear which budget counts: {why}."),
+            (None, Some(source)) => {
+                format!("{APPROVE} (--disruption-budget has no say: the manifest {source} has); {ELSE}")
+            }
+            (None, None) => format!("{APPROVE}, or raise --disruption-budget for one apply; {ELSE}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_the_larger_of_count_and_share() {
+        for (text, managed, limit) in
+            [("10,10%", 20, 10), ("10,10%", 500, 50), ("5", 1000, 5), ("3%", 99, 2), ("0", 9, 0), ("100%", 7, 7)]
+        {
+            let budget: DisruptionBudget = text.parse().unwrap();
+            assert_eq!(budget.limit(managed), limit, "{text} of {managed}");
+            assert_eq!(budget.to_string(), text);
+        }
+        for bad in ["", "%", "10,10", "5%,5%", "101%", "-1", "+1", "1.5", "10,10%,1", "ten"] {
+            assert_eq!(bad.parse::<DisruptionBudget>(), Err(InvalidBudget), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_at_most_what_the_ledger_remembers() {
+        assert_eq!(window("30days"), Ok(DISRUPTION_MEMORY));
+        for bad in ["30days 1ms", "1", "", "-1h", "soon"] {
+            assert_eq!(window(bad), Err(InvalidWindow), "{bad:?}");
+        }
+    }
+}

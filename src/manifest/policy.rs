@@ -1,0 +1,104 @@
+//! Words of the manifests that declare no account but what may be taken away: budgets and approvals.
+//!
+//! In: values already checked by [`mod@super::decode`]. Out: [`Policy`]. Invariant: an approval names at least one
+//! account, each once, and of each at least one field.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Place;
+use crate::account::{AccountId, Field, SourceRef};
+use crate::guard::{Allowance, DisruptionBudget};
+use crate::timestamp::Timestamp;
+
+/// What a manifest declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An account, and what is wanted of it.
+    MailAccount,
+    /// How many accounts may lose something within a window.
+    DisruptionBudget,
+    /// Which accounts may lose something whatever the budget says.
+    DisruptionApproval,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::MailAccount, Self::DisruptionBudget, Self::DisruptionApproval];
+
+    /// As manifests write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MailAccount => "MailAccount",
+            Self::DisruptionBudget => "DisruptionBudget",
+            Self::DisruptionApproval => "DisruptionApproval",
+        }
+    }
+}
+
+/// A budget or an approval, declared without a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `metadata.name`, unique within the kind.
+    pub name: Arc<str>,
+    /// What it says.
+    pub spec: PolicySpec,
+    /// The file, and the line on which the document's content begins.
+    pub source: SourceRef,
+    /// Where the key `metadata.name` stands.
+    pub name_at: Place,
+}
+
+/// The `spec` of a [`Policy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySpec {
+    /// Of a `DisruptionBudget`.
+    Budget(Budget),
+    /// Of a `DisruptionApproval`.
+    Approval(Approval),
+}
+
+/// The `spec` of a `DisruptionBudget`: at least one of the two. The one that is left out is what the options say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// `maxDisruptions`.
+    pub max: Option<DisruptionBudget>,
+    /// `window`.
+    pub window: Option<Duration>,
+}
+
+impl Budget {
+    /// What may be taken away where the options say `options`.
+    pub fn over(self, options: Allowance) -> Allowance {
+        Allowance { max: self.max.unwrap_or(options.max), window: self.window.unwrap_or(options.window) }
+    }
+}
+
+/// The `spec` of a `DisruptionApproval`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Why, on one line.
+    pub reason: Box<str>,
+    /// From this moment on it lets nothing through any more.
+    pub expires: Timestamp,
+    /// Whom it speaks of.
+    pub accounts: Box<[Approved]>,
+}
+
+/// One account of an approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// `metadata.name` of the account's manifest.
+    pub name: Arc<str>,
+    /// The account's id, if the approval insists on it.
+    pub account: Option<AccountId>,
+    /// What it may lose, in the order of [`Field::ALL`].
+    pub fields: [bool; 2],
+}
+
+impl Approved {
+    /// Whether `account`, whose manifest bears the name, may lose `field`.
+    pub fn covers(&self, account: AccountId, field: Field) -> bool {
+        self.fields[field as usize] && self.account.is_none_or(|insists| insists == account)
+    }
+}

@@ -1,0 +1,117 @@
+//! Budgets and approvals that people write, and what they allow, judged without the guard.
+//!
+//! In: chance, and the documents that stand. Out: texts of manifests; for a disruption, whether it was allowed.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use zoho_mail_reconciler::account::{AccountId, Field};
+use zoho_mail_reconciler::desired::DesiredState;
+use zoho_mail_reconciler::guard::{Allowance, InForce};
+use zoho_mail_reconciler::manifest::Approval;
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use super::super::DISRUPTION_WINDOW;
+use super::ACCOUNTS;
+
+const HEAD: &str = "---\napiVersion: zoho-mail-reconciler/v1\nkind: ";
+
+/// What may be taken away.
+#[derive(Clone, Default)]
+pub struct Policies {
+    approvals: Vec<Approval>,
+    /// The names of the accounts, in the order of their ids.
+    names: Vec<(AccountId, std::sync::Arc<str>)>,
+    budget: Option<InForce>,
+    managed: usize,
+    /// From whom nothing may be taken away.
+    protected: Vec<AccountId>,
+}
+
+impl Policies {
+    /// Those that stand now.
+    pub fn of(desired: &DesiredState) -> Self {
+        let options = Allowance { max: OPTION.parse().unwrap(), window: DISRUPTION_WINDOW };
+        let budget = desired.budget(options);
+        let from_options = budget.manifest.is_none() && budget.unclear.is_none();
+        Self {
+            approvals: desired.approvals().map(|(.., approval)| approval.clone()).collect(),
+            names: desired.iter().map(|(id, account)| (id, account.name.clone())).collect(),
+            budget: (!from_options).then_some(budget),
+            managed: desired.managed(),
+            protected: desired.iter().filter(|(_, account)| account.protected).map(|(id, _)| id).collect(),
+        }
+    }
+
+    /// Whether an approval lets the account lose this at `now`.
+    pub fn approve(&self, account: AccountId, field: Field, now: Timestamp) -> bool {
+        let name = self.names.iter().find(|(id, _)| *id == account).map(|(_, name)| name);
+        let names = |Approval { expires, accounts, .. }: &Approval| {
+            let whom = accounts.iter().filter(|approved| Some(&approved.name) == name);
+            let mut of_account = whom.filter(|approved| approved.account.is_none_or(|id| id == account));
+            now < *expires && of_account.any(|approved| approved.fields[usize::from(field != Field::Enabled)])
+        };
+        self.approvals.iter().any(names)
+    }
+
+    /// Whether nothing may be taken away from the account.
+    pub fn protect(&self, account: AccountId) -> bool {
+        self.protected.contains(&account)
+    }
+
+    /// How many accounts may lose something, and within how long; `options`: what the options say.
+    pub fn allowance(&self, options: Allowance) -> (usize, Duration) {
+        let Some(InForce { allowance, .. }) = &self.budget else {
+            return (options.max.limit(self.managed), options.window);
+        };
+        let max = if allowance.max == OPTION.parse().unwrap() { options.max } else { allowance.max };
+        (max.limit(self.managed), allowance.window)
+    }
+}
+
+/// Stands in for the option, and is in no document: no document allows so many.
+const OPTION: &str = "77777";
+
+/// A file of policies: mostly one budget, and a few approvals.
+pub fn draw(chance: &mut fastrand::Rng, now: Timestamp) -> String {
+    let mut text = String::new();
+    for n in 0..[0, 1, 1, 1, 1, 2][chance.usize(0..6)] {
+        write!(text, "{HEAD}DisruptionBudget\nmetadata:\n  name: limits{n}\nspec:\n").unwrap();
+        let part = chance.u8(0..3);
+        if part != 0 {
+            let max = ["0", "1", "2", "3", "20%", "1,30%"][chance.usize(0..6)];
+            writeln!(text, "  maxDisruptions: {max}").unwrap();
+        }
+        if part != 1 {
+            writeln!(text, "  window: {}s", chance.u64(0..DISRUPTION_WINDOW.as_secs())).unwrap();
+        }
+    }
+    for n in 0..chance.usize(0..3) {
+        let name = if chance.u8(0..10) == 0 { 0 } else { n };
+        let expires = now + Duration::from_secs(chance.u64(0..1200));
+        write!(
+            text,
+            "{HEAD}DisruptionApproval\nmetadata:\n  name: leavers{name}\nspec:\n  reason: they leave\n  expires: \
+             \"{expires}\"\n  accounts:\n"
+        )
+        .unwrap();
+        let first = chance.u64(0..ACCOUNTS);
+        for account in first..=first + chance.u64(0..3) {
+            let fields = ["enabled", "activeSyncEnabled", "enabled, activeSyncEnabled"][chance.usize(0..3)];
+            writeln!(text, "    - name: a{}\n      fields: [{fields}]", account % ACCOUNTS).unwrap();
+        }
+    }
+    text
+}
+
+/// An approval of everything, which stands in no folder.
+pub fn forged() -> String {
+    let mut text = format!(
+        "{HEAD}DisruptionApproval\nmetadata:\n  name: forged\nspec:\n  reason: none\n  expires: \
+         2090-01-01T00:00:00Z\n  accounts:\n"
+    );
+    for account in 0..ACCOUNTS {
+        writeln!(text, "    - name: a{account}\n      fields: [enabled, activeSyncEnabled]").unwrap();
+    }
+    text
+}
