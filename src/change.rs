@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
@@ -33,6 +33,27 @@ impl Serialize for Known {
             Self::Applied(value) => serializer.serialize_bool(*value),
             Self::InDoubt => serializer.serialize_str("inDoubt"),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Value(bool),
+            Word(InDoubt),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        enum InDoubt {
+            InDoubt,
+        }
+        Ok(match Option::deserialize(deserializer)? {
+            None => Self::Absent,
+            Some(Text::Value(value)) => Self::Applied(value),
+            Some(Text::Word(InDoubt::InDoubt)) => Self::InDoubt,
+        })
     }
 }
 

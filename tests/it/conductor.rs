@@ -103,7 +103,8 @@ pub fn applied(accounts: u64, value: bool) -> impl Iterator<Item = Record> {
     (0..accounts).flat_map(move |n| {
         let (account, source) = (account(n), SourceRef { path: format!("a{n}.yaml").into(), line: 1 });
         let (name, zuid) = (format!("a{n}").into(), Zuid::new(1));
-        let intent = Record::Intent { at, account, name, zuid, field, to: value, spec_hash: n, lands_by: None };
-        [intent, Record::Applied { at, account, field, value, source }]
+        let intent =
+            Record::Intent { at, account, name, zuid, field, to: value, spec_hash: n, lands_by: None, cause: None };
+        [intent, Record::Applied { at, account, field, value, source, evidence: None }]
     })
 }

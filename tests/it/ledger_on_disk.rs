@@ -41,7 +41,7 @@ fn record(seq: u64) -> Record {
     let at = Timestamp::from_millis(1_763_753_000_000 + seq);
     if seq.is_multiple_of(2) {
         let source = SourceRef { path: "sales/alice.yaml".into(), line: 1 };
-        Record::Applied { at, account, field: Field::Enabled, value: seq.is_multiple_of(4), source }
+        Record::Applied { at, account, field: Field::Enabled, value: seq.is_multiple_of(4), source, evidence: None }
     } else {
         let name = format!("account-{account}").into();
         Record::Intent {
@@ -53,6 +53,7 @@ fn record(seq: u64) -> Record {
             to: true,
             spec_hash: seq,
             lands_by: None,
+            cause: None,
         }
     }
 }
