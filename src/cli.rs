@@ -8,6 +8,7 @@
 mod apply;
 mod diff;
 mod engine;
+mod history;
 mod load;
 mod manual;
 mod plan;
@@ -114,6 +115,9 @@ enum Command {
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
+    /// Show every change that was applied, and who decided it
+    #[command(after_long_help = manual::HISTORY)]
+    History(history::History),
     /// Serve a simulated Zoho Mail API on this machine
     #[command(after_long_help = manual::SANDBOX)]
     Sandbox(sandbox::Sandbox),
@@ -233,6 +237,7 @@ impl Cli {
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
+            Command::History(history) => history.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema => shell::schema(),
             Command::Completions(completions) => completions.run(),

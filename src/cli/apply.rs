@@ -48,10 +48,11 @@ impl Apply {
         let (root, auth) = (folder.desired_state.clone(), target.auth.into());
         let reading = tokio::task::spawn_blocking(move || load::batch(&root, auth, Some(SETTLE)));
         let engine = engine::build(&target, &service, settings).await?;
-        let Engine { controller, reports, clock, inputs, outside, cancel, .. } = engine;
+        let Engine { controller, reports, clock, inputs, outside, acknowledged, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {})?;
-        let batch = reading.await??;
+        let mut batch = reading.await??;
+        tokio::task::block_in_place(|| load::attribute(&mut batch, target.auth.into(), &acknowledged));
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;
         let bar = progress::show(reports.clone(), settings.rate_limit, clock, cancel.clone());

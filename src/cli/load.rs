@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::complain;
-use crate::account::{AuthMode, printable};
-use crate::controller::look;
+use crate::account::{AccountId, AuthMode, Field, printable};
+use crate::change::Known;
+use crate::controller::{look, revision};
 use crate::desired::DesiredState;
-use crate::manifest::{self, Parsed, Problem, Rules};
+use crate::ledger::Ledger;
+use crate::manifest::{self, Document, Parsed, Problem, Rules};
 use crate::source::{self, Batch, Root};
 
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
@@ -24,12 +26,49 @@ pub(super) fn batch(folder: &Path, auth: AuthMode, settle: Option<Duration>) -> 
     Ok(batch)
 }
 
+/// How many revisions of a file that declares several accounts are looked at to tell who changed which: a file that
+/// changes more often between two looks is changed by programs.
+const VERSIONS_MAX: usize = 32;
+
+/// What was acknowledged when the command began: who decided it is known.
+pub(super) struct Acknowledged(Vec<(AccountId, [Known; 2])>);
+
+impl Acknowledged {
+    pub(super) fn of(ledger: &Ledger) -> Self {
+        Self(
+            ledger.accounts.iter().map(|(account, row)| (*account, Field::ALL.map(|field| row.known(field)))).collect(),
+        )
+    }
+
+    pub(super) const fn nothing() -> Self {
+        Self(Vec::new())
+    }
+
+    fn is_all_of(&self, document: &Document) -> bool {
+        let found = self.0.binary_search_by_key(&document.spec.account_id, |(account, _)| *account);
+        let known = found.map_or([Known::Absent; 2], |at| self.0[at].1);
+        let mut fields = Field::ALL.into_iter().zip(known);
+        fields.all(|(field, known)| document.spec.wanted(field).is_none_or(|wanted| known == Known::Applied(wanted)))
+    }
+}
+
+/// Finds out whose work the files are that want anything which is not `acknowledged`.
+pub(super) fn attribute(batch: &mut Batch<Parsed>, auth: AuthMode, acknowledged: &Acknowledged) {
+    let depth = |parsed: &Parsed| match parsed.documents.as_slice() {
+        documents if documents.iter().all(|document| acknowledged.is_all_of(document)) => 0,
+        [_] => 1,
+        _ => VERSIONS_MAX,
+    };
+    batch.attribute(&|path, bytes| manifest::parse(path, bytes, Rules { auth }), &depth);
+}
+
 /// The desired state that a batch declares.
 pub(super) fn desired(batch: Batch<Parsed>) -> DesiredState {
     let mut desired = DesiredState::new();
     for (path, found) in batch.files {
         let found = look(&path, found);
-        desired.update(&path, found);
+        let versions = batch.versions.get(&path).map_or(&[][..], Vec::as_slice);
+        desired.update_from(&path, found, &|document| revision(document, versions));
     }
     desired
 }

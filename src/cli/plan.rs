@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::load::Acknowledged;
 use super::{Exit, count, json, load, print, yaml};
 use crate::change::Change;
 use crate::clock::Clock;
@@ -95,7 +96,9 @@ impl Standing {
 pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruptions) -> anyhow::Result<Comparison> {
     let owner = target.owner()?;
     let ledger = ledger::file::read(&target.ledger_file(), Some(owner))?.unwrap_or_else(|| Ledger::new(owner));
-    let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
+    let mut batch = load::batch(&folder.desired_state, target.auth.into(), None)?;
+    load::attribute(&mut batch, target.auth.into(), &Acknowledged::of(&ledger));
+    let desired = load::desired(batch);
     let now = Clock::start().now();
     let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
     let changes = plan(&desired, &ledger, now).changes;

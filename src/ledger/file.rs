@@ -19,6 +19,7 @@
 
 mod audit;
 mod error;
+mod history;
 mod place;
 mod writer;
 
@@ -30,8 +31,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-pub use self::audit::{History, history};
 pub use self::error::LedgerError;
+pub use self::history::{History, history};
 use self::place::{Place, Seen};
 use self::writer::{Command, Writer};
 use super::audit::Mark;
@@ -94,9 +95,9 @@ impl LedgerFile {
         let found = look(&place, Some(owner))?;
         place.remove_temp()?;
         let journal = mend(&place, &found)?;
-        // What was acknowledged is in the journal: the log can wait for better times.
-        if let Err(error) = audit::catch_up(&place, owner, &found.mark, found.lines()) {
-            tracing::warn!(%error, source = std::error::Error::source(&error), "the audit log could not be brought up to date");
+        // What it lacks is in the journal, and a fold brings it up to date: nobody waits for it.
+        if let Err(error) = audit::survey(&place, owner, &found.mark, found.lines()) {
+            tracing::warn!(%error, source = std::error::Error::source(&error), "the audit log cannot be read");
         }
         let (commands, received) = mpsc::channel();
         let ledger = found.ledger.unwrap_or_else(|| Ledger::new(owner));

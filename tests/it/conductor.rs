@@ -94,7 +94,7 @@ pub fn file(n: u64, enabled: bool) -> (Arc<str>, Look<Parsed>) {
 
 /// Looks that belong together.
 pub fn batch(files: Vec<(Arc<str>, Look<Parsed>)>, full: bool) -> Batch<Parsed> {
-    Batch { files, root: Root::Ready, full, degraded: None }
+    Batch { files, root: Root::Ready, full, degraded: None, origin: Default::default(), versions: Default::default() }
 }
 
 /// The records after which the mailboxes of so many accounts are known to be as `value` says.

@@ -1,7 +1,7 @@
-//! The audit log on disk: brought up to date before a fold, and read beside a running daemon.
+//! The audit log on disk: brought up to date before a fold.
 //!
 //! In: where the log stood when the snapshot was written, and the journal that came since. Out: where it stands now
-//! ([`catch_up`]); or every acknowledged PUT, and whether anybody edited that record ([`history`]).
+//! ([`catch_up`]).
 //!
 //! Until a fold the journal is the truth, and no PUT pays for the log. A fold appends what the journal acknowledges and
 //! the log does not have, syncs it, and only then publishes the snapshot that remembers the log's last hash. So behind
@@ -10,31 +10,64 @@
 //! told about and keeps nobody from working. Absent by design: rotation; an operator moves the file away.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use rustix::process::{Resource, getrlimit};
 use tracing::warn;
 
 use super::place::{Place, open};
-use super::{LedgerError, READ_ATTEMPTS, READ_PAUSE, TORN_KEPT, look_beside};
+use super::{LedgerError, TORN_KEPT};
 use crate::account::printable::path as shown;
 use crate::ledger::audit::{Chain, Entry, Head, LINE_MAX, Mark, is_leftover, line_end, lines, own_hash};
 use crate::ledger::{Owner, journal};
 
-/// Appends what the journal's lines acknowledge and the log does not have, durably. Returns where the log stands, if
-/// there is one.
-pub(super) fn catch_up(place: &Place, owner: Owner, mark: &Mark, journal: &[u8]) -> Result<Option<Mark>, LedgerError> {
+/// What a look at the log found.
+pub(super) struct Survey {
+    /// How much of it the snapshot knows.
+    base: u64,
+    /// What belongs behind that, and where the log stands then.
+    due: (Vec<u8>, Mark),
+    /// What is there.
+    tail: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl Survey {
+    /// Whether what is there is more than a crash left of what is due.
+    fn is_foreign(&self) -> bool {
+        !is_leftover(&self.tail, &self.due.0)
+    }
+}
+
+/// Looks at the log, and says so if it is not as the ledger left it. Writes nothing: until a fold, what it lacks is in the
+/// journal.
+pub(super) fn survey(place: &Place, owner: Owner, mark: &Mark, journal: &[u8]) -> Result<Survey, LedgerError> {
     let entries = journal::entries(journal, mark.seq);
     let mut log = Log::open(place)?;
     let most = lines(&entries, "").0.len() + 2 * LINE_MAX;
     let (base, chain) = log.as_mut().map_or(Ok((0, None)), |log| log.find(owner, mark, most))?;
-    let (bytes, now) = continuation(chain, Head::new(owner, mark, None), &entries);
-    let tail = log.as_mut().map_or(Ok(Vec::new()), |log| log.read(base, bytes.len() as u64 + 1))?;
-    let is_foreign = !is_leftover(&tail, &bytes);
-    if is_foreign || base == 0 && mark.hash().is_some() {
-        tell(place, mark, is_foreign);
+    let is_gone = base == 0 && chain.is_none() && mark.hash().is_some();
+    // What was begun after the snapshot is begun anew, its name included.
+    let (head, chain) = match chain {
+        Some(chain) if base == 0 => (chain.head, None),
+        chain => (Head::new(owner, mark, None), chain),
+    };
+    let due = continuation(chain, head, &entries);
+    let tail = log.as_mut().map_or(Ok(Vec::new()), |log| log.read(base, due.0.len() as u64 + 1))?;
+    let survey = Survey { base, due, tail, entries };
+    if survey.is_foreign() || is_gone {
+        tell(place, mark, survey.is_foreign());
     }
+    Ok(survey)
+}
+
+/// Appends what the journal's lines acknowledge and the log does not have, durably. Returns where the log stands, if
+/// there is one.
+pub(super) fn catch_up(place: &Place, owner: Owner, mark: &Mark, journal: &[u8]) -> Result<Option<Mark>, LedgerError> {
+    let survey = survey(place, owner, mark, journal)?;
+    let is_foreign = survey.is_foreign();
+    let Survey { base, due: (bytes, now), tail, entries } = survey;
     if entries.is_empty() {
         return Ok(mark.hash().map(|_| mark.clone()));
     }
@@ -42,18 +75,18 @@ pub(super) fn catch_up(place: &Place, owner: Owner, mark: &Mark, journal: &[u8])
         let aside = shown(&move_aside(place, mark.seq)?);
         let because = format!("the audit log before this one did not fit the ledger, and was kept as {aside}");
         let (bytes, now) = continuation(None, Head::new(owner, mark, Some(&because)), &entries);
-        append(place, None, &bytes)?;
+        append(place, 0, &bytes)?;
         return Ok(Some(now));
     }
     if !bytes.starts_with(&tail) {
         keep_torn(place, &tail, mark)?;
     }
-    append(place, log.map(|_| base), &bytes)?;
+    append(place, base, &bytes)?;
     Ok(Some(now))
 }
 
 /// What follows in the log behind `chain`, or behind a new `head`; and where the log then stands.
-fn continuation(chain: Option<Chain>, head: Head, entries: &[Entry]) -> (Vec<u8>, Mark) {
+pub(super) fn continuation(chain: Option<Chain>, head: Head, entries: &[Entry]) -> (Vec<u8>, Mark) {
     let (mut bytes, Mark { after, seq, hash }) = match chain {
         Some(chain) => (Vec::new(), chain.mark()),
         None => {
@@ -102,37 +135,38 @@ fn move_aside(place: &Place, seq: u64) -> Result<PathBuf, LedgerError> {
 
 /// Writes `bytes` behind the first `base` bytes of the log, or into a new one, and syncs them. What stood there may
 /// never have reached the disk, and a sync that failed once is not believed the second time: it is written anew.
-fn append(place: &Place, base: Option<u64>, bytes: &[u8]) -> Result<(), LedgerError> {
+fn append(place: &Place, base: u64, bytes: &[u8]) -> Result<(), LedgerError> {
     let path = &place.audit;
     let folder = place.open_folder()?;
-    let mut file = open(path, OpenOptions::new().append(true).create(base.is_none()))?;
-    let at = base.unwrap_or(0);
+    if base == 0 {
+        place.remove_audit()?;
+    }
+    let mut file = open(path, OpenOptions::new().append(true).create(base == 0))?;
     let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
-    if at + bytes.len() as u64 > limit {
+    if base + bytes.len() as u64 > limit {
         return Err(LedgerError::io(path, "write", io::ErrorKind::FileTooLarge.into()));
     }
-    if file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?.len() > at {
-        file.set_len(at).map_err(|source| LedgerError::io(path, "cut", source))?;
+    if file.metadata().map_err(|source| LedgerError::io(path, "look at", source))?.len() > base {
+        file.set_len(base).map_err(|source| LedgerError::io(path, "cut", source))?;
     }
     if let Err(source) = file.write_all(bytes) {
         // What is left of it is a beginning of what comes next.
-        let _ = file.set_len(at);
+        let _ = file.set_len(base);
         return Err(LedgerError::io(path, "write", source));
     }
     file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;
-    // Whoever made it before may not have lived to sync its name.
-    if at == 0 { place.sync_folder(&folder) } else { Ok(()) }
+    if base == 0 { place.sync_folder(&folder) } else { Ok(()) }
 }
 
 /// A log that is read.
-struct Log {
-    path: PathBuf,
-    file: File,
+pub(super) struct Log {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
     len: u64,
 }
 
 impl Log {
-    fn open(place: &Place) -> Result<Option<Self>, LedgerError> {
+    pub(super) fn open(place: &Place) -> Result<Option<Self>, LedgerError> {
         let path = place.audit.clone();
         let file = match open(&path, OpenOptions::new().read(true)) {
             Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -150,7 +184,8 @@ impl Log {
     }
 
     /// The end of the last line that the ledger knows of, and the chain as it stands there. Behind it there are no more
-    /// than `most` bytes; (0, nothing) if it is not there.
+    /// than `most` bytes. 0, if the log was begun after the snapshot was written; then with its head, or with nothing
+    /// if that line is not there.
     fn find(&mut self, owner: Owner, mark: &Mark, most: usize) -> Result<(u64, Option<Chain>), LedgerError> {
         let first = self.read(0, LINE_MAX as u64)?;
         let head = first.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -159,7 +194,7 @@ impl Log {
             return Ok((0, None));
         }
         if chain.head.follows(mark) {
-            return Ok((head.len() as u64, Some(chain)));
+            return Ok((0, Some(chain)));
         }
         let (Some(hash), true) = (mark.hash(), chain.head.after == mark.after) else { return Ok((0, None)) };
         let from = self.len.saturating_sub(most as u64);
@@ -174,171 +209,5 @@ impl Log {
         }
         (chain.seq, chain.hash) = (mark.seq, hash.into());
         Ok((from + end as u64, Some(chain)))
-    }
-}
-
-/// What is known of all that was ever acknowledged.
-#[derive(Debug, Default)]
-pub struct History {
-    /// The PUTs that were asked for, oldest first.
-    pub entries: Vec<Entry>,
-    /// The log's first line, if there is a log.
-    pub head: Option<Head>,
-    /// How many records the log holds.
-    pub logged: usize,
-    /// How many records only the journal holds as yet.
-    pub unfolded: usize,
-    /// Where the ledger's snapshot remembers the log to have stood; nothing if there is no snapshot, or no log yet.
-    pub remembered: Option<Mark>,
-    /// Where the chain stands, the journal's records included.
-    pub last: Option<Mark>,
-    /// The first thing that is not as it was written: which line of the log, and why.
-    pub fault: Option<(usize, String)>,
-}
-
-/// Reads the audit log and what of the journal is not in it yet, without taking the lock; of the entries, those that
-/// are `wanted`. Whatever was edited is told in [`History::fault`], and what cannot have been written is not listed.
-/// Blocks on the disk.
-///
-/// # Errors
-/// If the ledger is refused, or a file cannot be read.
-pub fn history(path: &std::path::Path, wanted: &dyn Fn(&Entry) -> bool) -> Result<History, LedgerError> {
-    let place = Place::resolve(path)?;
-    let mut attempts = 1;
-    loop {
-        let history = read(&place, wanted)?;
-        // A running daemon folded between the reads; or it is the truth, ten times over.
-        if history.fault.is_none() || attempts == READ_ATTEMPTS {
-            return Ok(history);
-        }
-        attempts += 1;
-        std::thread::sleep(READ_PAUSE);
-    }
-}
-
-fn read(place: &Place, wanted: &dyn Fn(&Entry) -> bool) -> Result<History, LedgerError> {
-    // The journal first: what a fold takes out of it is in the log before.
-    let found = look_beside(place, None)?;
-    let mut reading = Reading {
-        history: History {
-            remembered: Some(found.mark.clone()).filter(|mark| mark.hash().is_some()),
-            ..History::default()
-        },
-        owner: found.ledger.as_ref().map(|ledger| ledger.owner),
-        has_reached: false,
-        due: journal::entries(found.lines(), found.mark.seq).into(),
-        mark: found.mark,
-        chain: None,
-        wanted,
-    };
-    if let Some(log) = Log::open(place)? {
-        let mut source = BufReader::with_capacity(LINE_MAX, log.file);
-        for number in 1.. {
-            let mut line = Vec::new();
-            let read = (&mut source).take(LINE_MAX as u64).read_until(b'\n', &mut line);
-            match read.map_err(|source| LedgerError::io(&log.path, "read", source))? {
-                0 => break,
-                _ => reading.line(number, &line),
-            }
-            reading.history.logged = number - 1;
-        }
-    }
-    Ok(reading.end())
-}
-
-/// The log, as far as it is read.
-struct Reading<'a> {
-    history: History,
-    owner: Option<Owner>,
-    mark: Mark,
-    /// Whether the line that the snapshot remembers was there.
-    has_reached: bool,
-    /// What the journal acknowledges and was not in the log yet.
-    due: std::collections::VecDeque<Entry>,
-    chain: Option<Chain>,
-    wanted: &'a dyn Fn(&Entry) -> bool,
-}
-
-impl Reading<'_> {
-    fn fault(&mut self, line: usize, why: &str) {
-        self.history.fault.get_or_insert_with(|| (line, why.to_owned()));
-    }
-
-    fn list(&mut self, entry: Entry) {
-        if (self.wanted)(&entry) {
-            self.history.entries.push(entry);
-        }
-    }
-
-    fn line(&mut self, number: usize, line: &[u8]) {
-        if number == 1 {
-            return self.head(line);
-        }
-        let Some(chain) = &mut self.chain else { return };
-        let (is_behind, before) = (self.has_reached, chain.hash.clone());
-        match chain.follow(line) {
-            // A crash left a part of what the journal holds.
-            Err(_) if is_behind && !self.due.is_empty() && own_hash(line).is_none() => {}
-            Err(why) => {
-                self.fault(number, why);
-                // Moved, but written: an auditor wants to see it.
-                if let Some(entry) = own_hash(line).and_then(|_| serde_json::from_slice(line).ok()) {
-                    self.list(entry);
-                }
-            }
-            Ok(entry) => {
-                if is_behind && self.due.pop_front().is_none_or(|due| due.line(&before).0 != line) {
-                    self.fault(number, "the ledger knows nothing of this record, which nobody but it writes");
-                }
-                self.has_reached |= (self.mark.seq, self.mark.hash()) == (entry.seq, Some(&*self.chain_hash()));
-                self.list(entry);
-            }
-        }
-    }
-
-    fn chain_hash(&self) -> Box<str> {
-        self.chain.as_ref().map(|chain| chain.hash.clone()).unwrap_or_default()
-    }
-
-    fn head(&mut self, line: &[u8]) {
-        match Chain::begin(line) {
-            Err(_) if self.mark.hash().is_none() && !self.due.is_empty() && own_hash(line).is_none() => {}
-            Err(why) => self.fault(1, why),
-            Ok(chain) => {
-                let head = chain.head.clone();
-                if self.owner.is_some_and(|owner| owner != head.zoid) {
-                    self.fault(1, "it is the log of another organization");
-                } else if head.follows(&self.mark) {
-                    self.has_reached = true;
-                } else if head.after != self.mark.after && self.owner.is_some() {
-                    self.fault(
-                        1,
-                        &format!("it begins after record {}, and the ledger remembers {}", head.after, self.mark.after),
-                    );
-                }
-                if let Some(because) = &head.because {
-                    self.fault(1, because);
-                }
-                self.history.head = Some(head);
-                self.chain = Some(chain);
-            }
-        }
-    }
-
-    fn end(mut self) -> History {
-        if !self.has_reached && self.mark.hash().is_some() {
-            let why = format!("record {}, the last one that the ledger saw in it, is not there", self.mark.seq);
-            self.fault(self.history.logged + 1, &why);
-        }
-        self.history.logged =
-            self.history.logged.max(usize::from(self.chain.is_some())) - usize::from(self.chain.is_some());
-        self.history.unfolded = self.due.len();
-        let (after, seq) =
-            self.chain.as_ref().map_or((self.mark.seq, self.mark.seq), |chain| (chain.head.after, chain.seq));
-        let due: Vec<_> = self.due.drain(..).collect();
-        let (_, hash) = lines(&due, &self.chain_hash());
-        self.history.last = Some(Mark { after, seq: due.last().map_or(seq, |entry| entry.seq), hash });
-        due.into_iter().for_each(|entry| self.list(entry));
-        self.history
     }
 }

@@ -200,6 +200,11 @@ impl Place {
         remove(&self.snapshot)
     }
 
+    /// Removes an audit log of which the snapshot knows nothing: its records are in the journal.
+    pub(super) fn remove_audit(&self) -> Result<(), LedgerError> {
+        remove(&self.audit)
+    }
+
     /// Removes the journal. Should a power cut bring it back, it is one the snapshot has already.
     pub(super) fn remove_journal(&self) -> Result<(), LedgerError> {
         remove(&self.journal)

@@ -258,12 +258,21 @@ impl Writer {
     /// Folds; if that cannot be done now, the journal grows on, up to twice its size.
     fn try_fold(&mut self) -> Result<(), LedgerError> {
         match self.fold().and_then(|()| self.empty_journal()) {
-            Err(error) if error.passes() || matches!(error, LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
+            Err(error) if self.is_put_off(&error) => {
                 self.fold_at = (self.journal_len() * 2).max(FOLD_MIN);
                 tracing::warn!(%error, source = std::error::Error::source(&error), "the journal could not be folded");
                 Ok(())
             }
             result => result,
+        }
+    }
+
+    /// Whether a fold that failed so only has to wait: nothing that is durable depends on it.
+    fn is_put_off(&self, error: &LedgerError) -> bool {
+        match error {
+            LedgerError::Io { .. } | LedgerError::ReadOnly { .. } => true,
+            LedgerError::NotAFile { path } => *path == self.place.audit,
+            error => error.passes(),
         }
     }
 

@@ -133,7 +133,14 @@ impl Folder {
     /// The folder cannot be read.
     pub fn unreadable(chance: &mut fastrand::Rng) -> Batch<Parsed> {
         let why = ["it is missing", "it cannot be read", "it is empty"][chance.usize(0..3)];
-        Batch { files: Vec::new(), root: Root::Unknown(why.into()), full: true, degraded: None }
+        Batch {
+            files: Vec::new(),
+            root: Root::Unknown(why.into()),
+            full: true,
+            degraded: None,
+            origin: Default::default(),
+            versions: Default::default(),
+        }
     }
 
     /// Somebody edits, once or a few files at once. Returns the news, and words for it.
@@ -235,7 +242,14 @@ impl Folder {
         let [_, before] = std::mem::take(&mut self.wanted);
         self.wanted = [before, now];
         let files = if self.lies { looks.into_iter().map(distorted).collect() } else { looks };
-        Batch { files, root: Root::Ready, full: false, degraded: None }
+        Batch {
+            files,
+            root: Root::Ready,
+            full: false,
+            degraded: None,
+            origin: Default::default(),
+            versions: Default::default(),
+        }
     }
 
     /// The manifests are these, and nothing else.
