@@ -121,9 +121,9 @@ pub struct Ledger {
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
         let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, pause, audit: _ } = self;
-        (*owner, *serial, *pause) == (other.owner, other.serial, other.pause)
-            && (requests, token_requests) == (&other.requests, &other.token_requests)
-            && (disruptions, strays, accounts) == (&other.disruptions, &other.strays, &other.accounts)
+        (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
+            && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
+            && *accounts == other.accounts
     }
 }
 
@@ -188,8 +188,7 @@ impl Ledger {
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source, evidence } => {
-                let revision = evidence.map(|evidence| Arc::clone(&evidence.revision.id));
-                self.acknowledged(at, (account, field), value, (source, revision));
+                self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
                 if !value {
                     self.disrupted(account, at);
                 }

@@ -300,8 +300,9 @@ fn every_file_is_for_its_owner_only() {
     fs::OpenOptions::new().append(true).open(journal_of(&path)).unwrap().write_all(b"{\"seq\":3,").unwrap();
     let mut opened = open(&path);
     (0..2).for_each(|_| opened.append(2));
-    let files = ["ledger.json", "ledger.json.audit", "ledger.json.journal", "ledger.json.journal.torn-2"];
-    assert_eq!(names(folder.path()), files);
+    assert_eq!(names(folder.path()), ["ledger.json", "ledger.json.journal", "ledger.json.journal.torn-2"]);
+    opened.file.close().unwrap();
+    assert_eq!(names(folder.path()), ["ledger.json", "ledger.json.audit", "ledger.json.journal.torn-2"]);
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o7777, 0o600, "{:?}", entry.file_name());

@@ -127,6 +127,7 @@ fn no_put_pays_for_the_log_and_each_fold_appends_to_it() {
     assert!(!audit_of(&path).exists());
     check_history(&path, 4);
     opened.file.fold();
+    super::super::process::wait_for("the fold", || fs::read(journal_of(&path)).unwrap().is_empty().then_some(()));
     opened.append(2);
     assert_eq!(lines_of(&path).len(), 3, "the head, and two acknowledgements");
     check_history(&path, 6);
