@@ -6,12 +6,12 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 26] = [
+const OPTIONS: [(&str, &str, &str, &str); 29] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
-    ("--ledger", "ledger.json", "run apply plan diff status", ""),
+    ("--ledger", "ledger.json", "run apply plan diff status history", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
     ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply plan diff status", "perhaps"),
+    ("--sandbox", "", "run apply plan diff status history", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -28,15 +28,18 @@ const OPTIONS: [(&str, &str, &str, &str); 26] = [
     ("--drift-interval", "off", "run", "5m"),
     ("--listen", "127.0.0.1:8686", "run", "8686"),
     ("--shutdown-grace", "25s", "run", "25"),
-    ("--log-format", "", "run apply plan diff validate status sandbox schema completions man", "xml"),
-    ("--log-level", "info", "run apply plan diff validate status sandbox schema completions man", "inof"),
-    ("--output", "text", "plan validate", "xml"),
+    ("--log-format", "", "run apply plan diff validate status history sandbox schema completions man", "xml"),
+    ("--log-level", "info", "run apply plan diff validate status history sandbox schema completions man", "inof"),
+    ("--output", "text", "plan validate history", "xml"),
     ("--output", "table", "status", "xml"),
     ("--detailed-exitcode", "", "plan", ""),
+    ("--since", "", "history", ""),
+    ("--limit", "", "history", ""),
+    ("--verify", "", "history", ""),
 ];
 
 /// Options that choose what is printed have no variable.
-const WITHOUT_VARIABLE: [&str; 2] = ["--output", "--detailed-exitcode"];
+const WITHOUT_VARIABLE: [&str; 5] = ["--output", "--detailed-exitcode", "--since", "--limit", "--verify"];
 
 fn variable(option: &str) -> String {
     format!("ZOHO_MAIL_{}", option.trim_start_matches("--").replace('-', "_").to_uppercase())

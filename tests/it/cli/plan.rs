@@ -90,7 +90,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "activeSyncEnabled",
           "from": false,
           "to": true,
-          "source": "sales/alice.yaml:1"
+          "source": "sales/alice.yaml:1",
+          "revision": "unknown"
         },
         {
           "account": "2560636000000008003",
@@ -99,7 +100,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "enabled",
           "from": null,
           "to": true,
-          "source": "bob.yaml:1"
+          "source": "bob.yaml:1",
+          "revision": "unknown"
         }
       ],
       "held": [
@@ -110,7 +112,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "enabled",
           "from": true,
           "to": false,
-          "source": "sales/alice.yaml:1"
+          "source": "sales/alice.yaml:1",
+          "revision": "unknown"
         },
         {
           "account": "2560636000000008007",
@@ -119,7 +122,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "enabled",
           "from": true,
           "to": false,
-          "source": "frank.yaml:1"
+          "source": "frank.yaml:1",
+          "revision": "unknown"
         }
       ],
       "verdict": {
@@ -226,7 +230,7 @@ fn what_an_earlier_put_may_undo_is_planned_for_when_it_cannot_any_more() {
 
     Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held.
     NAME    READY   STATUS    AGE   ACCOUNT               ENABLED    ACTIVESYNC   REVISION   MESSAGE
-    alice   False   InDoubt   0s    2560636000000008002   in doubt   -            -          enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
+    alice   False   InDoubt   0s    2560636000000008002   in doubt   -            unknown    enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
     ");
 }
 
