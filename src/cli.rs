@@ -17,6 +17,7 @@ mod run;
 mod sandbox;
 mod shell;
 mod status;
+mod suspend;
 mod validate;
 
 use std::ffi::OsString;
@@ -118,6 +119,12 @@ enum Command {
     /// Show every change that was applied, and who decided it
     #[command(after_long_help = manual::HISTORY)]
     History(history::History),
+    /// Suspend everything: nothing is sent until resume, or until a moment
+    #[command(after_long_help = manual::SUSPEND)]
+    Suspend(suspend::Suspend),
+    /// Lift a suspension: what is pending is sent
+    #[command(after_long_help = manual::RESUME)]
+    Resume(suspend::Resume),
     /// Serve a simulated Zoho Mail API on this machine
     #[command(after_long_help = manual::SANDBOX)]
     Sandbox(sandbox::Sandbox),
@@ -238,6 +245,8 @@ impl Cli {
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
             Command::History(history) => history.run(),
+            Command::Suspend(suspend) => suspend.run(),
+            Command::Resume(resume) => resume.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema => shell::schema(),
             Command::Completions(completions) => completions.run(),

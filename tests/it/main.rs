@@ -8,6 +8,7 @@ mod cost;
 mod crash;
 mod deploy;
 mod fault_matrix;
+mod gitops;
 mod history;
 mod hostile_yaml;
 mod invariants;

@@ -212,7 +212,7 @@ impl<'r> Walk<'r> {
             |name: &str, is_tree: bool| if is_tree { folders.contains_key(name) } else { files.contains_key(name) };
         let (old, new) = (self.entries(old, &is_asked)?, self.entries(new, &is_asked)?);
         for (name, at) in &files {
-            let (old, new) = (old.get(&(*name).to_owned()), new.get(&(*name).to_owned()));
+            let (old, new) = (old.get(*name), new.get(*name));
             if old != new {
                 found.extend(at.iter().map(|at| (*at, new.copied())));
             }
