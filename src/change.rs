@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
@@ -48,6 +48,27 @@ impl JsonSchema for Known {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"enum": [null, true, false, "inDoubt"]})
+    }
+}
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Value(bool),
+            Word(InDoubt),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        enum InDoubt {
+            InDoubt,
+        }
+        Ok(match Option::deserialize(deserializer)? {
+            None => Self::Absent,
+            Some(Text::Value(value)) => Self::Applied(value),
+            Some(Text::Word(InDoubt::InDoubt)) => Self::InDoubt,
+        })
     }
 }
 

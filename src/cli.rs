@@ -8,6 +8,7 @@
 mod apply;
 mod diff;
 mod engine;
+mod history;
 mod load;
 mod manual;
 mod plan;
@@ -117,6 +118,9 @@ enum Command {
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
+    /// Show every change that was applied, and who decided it
+    #[command(after_long_help = manual::HISTORY)]
+    History(history::History),
     /// Suspend everything: nothing is sent until resume, or until a moment
     #[command(after_long_help = manual::SUSPEND)]
     Suspend(suspend::Suspend),
@@ -242,6 +246,7 @@ impl Cli {
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
+            Command::History(history) => history.run(),
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),
             Command::Sandbox(sandbox) => sandbox.run(),

@@ -40,7 +40,7 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             Field::Enabled => &mut row.enabled,
             Field::ActiveSyncEnabled => &mut row.active_sync_enabled,
         };
-        *slot = Some(FieldState::Applied { value: change.to, applied_at: now, source: change.source });
+        *slot = Some(FieldState::Applied { value: change.to, applied_at: now, source: change.source, revision: None });
     }
     ledger
 }

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use self::backlog::Backlog;
-pub use self::intake::look;
+pub use self::intake::{look, revision};
 use self::tokens::Tokens;
 use crate::account::AccountId;
 use crate::change::Change;

@@ -144,6 +144,17 @@ impl DesiredState {
     /// approved of it. That includes accounts of other files that became or ceased to be duplicates. A
     /// mere change of line, or of which document is named as the other duplicate, returns nothing.
     pub fn update(&mut self, path: &Arc<str>, look: Look) -> BTreeSet<AccountId> {
+        self.update_from(path, look, &|_| Arc::default())
+    }
+
+    /// [`Self::update`], where `revision` tells at which revision a document became what it is. A document that says
+    /// what it said before keeps the one it had.
+    pub fn update_from(
+        &mut self,
+        path: &Arc<str>,
+        look: Look,
+        revision: &dyn Fn(&Document) -> Arc<Revision>,
+    ) -> BTreeSet<AccountId> {
         let Parsed { documents, policies, problems, claims } = match look {
             Look::Parsed(parsed) => parsed,
             Look::Gone => Parsed::default(),
@@ -167,9 +178,11 @@ impl DesiredState {
             .collect();
 
         let approved = self.policies.update(path, policies, &claims);
+        let revisions: Vec<_> =
+            documents.iter().map(|new| known_revision(&old, new).unwrap_or_else(|| revision(new))).collect();
         let kept = kept(old, &documents, &claims);
-        let current =
-            documents.into_iter().map(|document| Declared { document, revision: Arc::default(), last_good: false });
+        let current = documents.into_iter().zip(revisions);
+        let current = current.map(|(document, revision)| Declared { document, revision, last_good: false });
         let ids: Vec<AccountId> = kept.into_iter().chain(current).map(|new| self.declarations.insert(new)).collect();
         self.remember(path, &ids, problems);
 
@@ -264,6 +277,15 @@ impl DesiredState {
         };
         Some(Digest { name: Arc::clone(name), path: Arc::clone(&source.path), spec_hash, standing, protected })
     }
+}
+
+/// The revision of the document that said the same in this file before.
+fn known_revision(old: &[Declared], new: &Document) -> Option<Arc<Revision>> {
+    let same = |old: &&Declared| {
+        (old.document.spec.account_id, old.document.spec_hash) == (new.spec.account_id, new.spec_hash)
+            && old.document.name == new.name
+    };
+    old.iter().find(same).map(|old| Arc::clone(&old.revision)).filter(|revision| **revision != Revision::default())
 }
 
 /// Those of a file's `old` declarations whose documents are broken now, as its `claims` tell.

@@ -7,6 +7,7 @@
 //! journal's records to the snapshot gives the same value as living through them; everything
 //! remembered is bounded. Absent by design: files (see [`mod@file`]) and the clock.
 
+pub mod audit;
 mod fault;
 pub mod file;
 pub mod journal;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::fault::Fault;
-pub use self::record::{ImposedPause, Record};
+pub use self::record::{Cause, Evidence, ImposedPause, Record};
 pub use self::row::{FieldState, Row};
 pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
 use crate::account::{AccountId, Field, SourceRef, Zoid, Zuid};
@@ -94,7 +95,7 @@ impl<'de> Deserialize<'de> for Owner {
 }
 
 /// The last applied state of every account, and what a restart must not forget.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Ledger {
     /// Whose accounts these are.
     pub owner: Owner,
@@ -112,7 +113,21 @@ pub struct Ledger {
     pub strays: Strays,
     /// The pause in force when the program last heard from the service.
     pub pause: Option<ImposedPause>,
+    /// Where the audit log stood when the snapshot was written; `None` before there was one.
+    pub audit: Option<audit::Mark>,
 }
+
+/// Two ledgers are equal that know the same: where the audit log stands is a matter of the files beside them.
+impl PartialEq for Ledger {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, pause, audit: _ } = self;
+        (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
+            && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
+            && *accounts == other.accounts
+    }
+}
+
+impl Eq for Ledger {}
 
 impl Ledger {
     /// A ledger that knows nothing yet.
@@ -126,6 +141,7 @@ impl Ledger {
             disruptions: BTreeMap::new(),
             strays: Strays::new(),
             pause: None,
+            audit: None,
         }
     }
 
@@ -159,7 +175,7 @@ impl Ledger {
     pub fn apply(&mut self, record: Record) {
         self.serial += 1;
         match record {
-            Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by } => {
+            Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by, cause: _ } => {
                 let lands_by = lands_by.unwrap_or(at + LANDING_UNSAID);
                 let state = FieldState::InDoubt { since: at, to: Some(to), lands_by };
                 let row = self.observe(account, name, zuid, spec_hash);
@@ -171,8 +187,8 @@ impl Ledger {
                 }
                 remember(&mut self.requests, at);
             }
-            Record::Applied { at, account, field, value, source } => {
-                self.acknowledged(at, (account, field), value, source);
+            Record::Applied { at, account, field, value, source, evidence } => {
+                self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
                 if !value {
                     self.disrupted(account, at);
                 }
@@ -203,7 +219,13 @@ impl Ledger {
     }
 
     /// The answer tells when the PUT acted only roughly: what may land later is what may land after it was begun.
-    fn acknowledged(&mut self, at: Timestamp, (account, field): (AccountId, Field), value: bool, source: SourceRef) {
+    fn acknowledged(
+        &mut self,
+        at: Timestamp,
+        (account, field): (AccountId, Field),
+        value: bool,
+        (source, revision): (SourceRef, Option<Arc<str>>),
+    ) {
         let Some(row) = self.accounts.get_mut(&account) else { return };
         let began = match row.field(field) {
             Some(FieldState::InDoubt { since, .. }) => *since,
@@ -211,8 +233,8 @@ impl Ledger {
         };
         self.strays.land(account, field, began);
         *row.field_mut(field) = Some(match self.strays.until(account, field, !value) {
-            None => FieldState::Applied { value, applied_at: at, source },
-            Some(until) => FieldState::Unsettled { value, applied_at: at, source, until },
+            None => FieldState::Applied { value, applied_at: at, source, revision },
+            Some(until) => FieldState::Unsettled { value, applied_at: at, source, revision, until },
         });
     }
 
@@ -302,7 +324,14 @@ mod tests {
         assert!(ledger.disruptions.is_empty());
         for later in [7, 9] {
             ledger.apply(intent(1, field, false));
-            ledger.apply(Record::Applied { at: at(later), account: account(1), field, value: false, source: source() });
+            ledger.apply(Record::Applied {
+                at: at(later),
+                account: account(1),
+                field,
+                value: false,
+                source: source(),
+                evidence: None,
+            });
         }
         assert_eq!(ledger.disruptions, BTreeMap::from([(account(1), at(9))]));
     }

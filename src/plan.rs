@@ -173,9 +173,10 @@ mod tests {
                 to: true,
                 spec_hash: 1,
                 lands_by: None,
+                cause: None,
             });
             if let Applied(value) = known {
-                ledger.apply(Record::Applied { at: NOW, account, field, value, source });
+                ledger.apply(Record::Applied { at: NOW, account, field, value, source, evidence: None });
             }
         }
         ledger
@@ -210,7 +211,7 @@ mod tests {
         let mut ledger = ledger([(E, InDoubt), (A, Absent)]);
         let row = ledger.accounts.get_mut(&id()).unwrap();
         let source = SourceRef { path: "alice.yaml".into(), line: 1 };
-        row.enabled = Some(FieldState::Unsettled { value: true, applied_at: NOW, source, until });
+        row.enabled = Some(FieldState::Unsettled { value: true, applied_at: NOW, source, revision: None, until });
         let moment =
             |enabled, now| planned(&spec(Some(enabled), None), Standing::Current, Some(row), now).changes[0].not_before;
         assert_eq!(moment(true, NOW), Some(until));

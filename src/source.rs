@@ -13,10 +13,12 @@
 //!
 //! The parts, in the order of the data: `events` (hints) and `debounce` (when), `git` (not now), `keeper` (what next)
 //! with its `task`; `list` (which paths), `look` (one path) with `settle` (is it at rest?), all through
-//! `beneath` (the only way to a file); `index` (what is known, what is news); `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
+//! `beneath` (the only way to a file); `index` (what is known, what is news); `provenance` (whose work it is);
+//! `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
 //!
 //! Deliberately absent: YAML; this room only counts bytes. Linux only: openat2 and inotify.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use keeper::Keeper;
 pub use problem::{ReadProblem, SourceError};
+pub use provenance::{Origin, Version};
 
 mod beneath;
 mod commit;
@@ -41,6 +44,7 @@ mod load;
 mod look;
 mod parallel;
 mod problem;
+mod provenance;
 mod settle;
 mod task;
 
@@ -102,6 +106,10 @@ pub struct Batch<T> {
     pub full: bool,
     /// Why events may be missing, in which case the folder is scanned every [`Watch::poll`].
     pub degraded: Option<String>,
+    /// Where it was read.
+    pub origin: Origin,
+    /// The revisions of those files that [`Self::attribute`] was told to ask about, newest first.
+    pub versions: BTreeMap<Arc<str>, Vec<Version<T>>>,
 }
 
 /// What is made of a file: its path and its bytes. Called on several threads at once.

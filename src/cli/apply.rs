@@ -52,11 +52,14 @@ impl Apply {
         let reading = tokio::task::spawn_blocking(move || {
             load::batch(&root, Rules { auth, protection: &protected }, Some(SETTLE))
         });
-        let engine = engine::build(&target, &service, settings, protection).await?;
-        let Engine { controller, reports, clock, inputs, outside, cancel, .. } = engine;
+        let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
+        let Engine { controller, reports, clock, inputs, outside, acknowledged, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {})?;
-        let batch = reading.await??;
+        let mut batch = reading.await??;
+        tokio::task::block_in_place(|| {
+            load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
+        });
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;
         let bar = progress::show(reports.clone(), settings.rate_limit, clock, cancel.clone());

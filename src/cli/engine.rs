@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::load::Acknowledged;
 use crate::account::Field;
 use crate::change::Known;
 use crate::clock::Clock;
@@ -59,6 +60,8 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) inputs: Inputs,
     pub(super) outside: Outside,
+    /// What the ledger knew when it was opened.
+    pub(super) acknowledged: Acknowledged,
     /// Ends the embedded sandbox, if there is one.
     pub(super) cancel: CancellationToken,
 }
@@ -103,6 +106,7 @@ pub(super) async fn build(
     let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
     let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
+    let acknowledged = Acknowledged::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
     Ok(Engine {
@@ -111,6 +115,7 @@ pub(super) async fn build(
         metrics,
         clock,
         inputs: Inputs { looks, committed, stops, queries, freeze: switch::watch(path, cancel.clone()) },
+        acknowledged,
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
     })

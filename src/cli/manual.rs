@@ -51,6 +51,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
         "\
   desired-state/           manifests, *.yaml and *.yml, at any depth
   ledger.json              what was applied; ledger.json.journal and ledger.json.lock beside it
+  ledger.json.audit        each change that was applied and who decided it, for `history`
   ledger.json.suspended    suspends everything while it is there; see `suspend --help`
   ledger.sandbox.json      the same of --sandbox",
     ),
@@ -175,6 +176,24 @@ ACTIVESYNC show what was acknowledged, - where nothing ever was.
 Reads the ledger and the manifests, also while the daemon runs. Exit codes: 0
 shown, 1 an account named here does not exist or it failed, 5 the ledger is
 refused, 64 usage.";
+
+pub(super) const HISTORY: &str = "\
+Examples:
+  zoho-mail-reconciler history bob --since 2026-03-01
+  zoho-mail-reconciler history --since 90days -o jsonl | jq 'select(.to == false)'
+  zoho-mail-reconciler history --verify
+
+Says of each change when it was applied, from what to what, which line of which
+manifest wanted it, of which revision, by whom, the approval that let it
+through, and the service's answer. Reads the audit log beside the ledger and
+what the ledger's journal adds to it, also while the daemon runs.
+
+--verify follows the chain of hashes from the first line to the last, and
+compares it with what the ledger remembers. Keep its last line elsewhere: who
+may write the ledger's folder could make all of it anew.
+
+Exit codes: 0 shown, 1 somebody edited the log (told with the line) or it
+failed, 5 the ledger is refused, 64 usage.";
 
 pub(super) const SANDBOX: &str = "\
 Examples:

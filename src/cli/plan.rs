@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::load::Acknowledged;
 use super::{Exit, json, load, note, print, yaml};
 use crate::change::Change;
 use crate::clock::Clock;
@@ -99,7 +100,10 @@ impl Standing {
 /// Reads the folder and the ledger, and plans.
 pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruptions) -> anyhow::Result<Comparison> {
     let ledger = read_ledger(target)?;
-    let desired = load::desired(&folder.desired_state, target.auth.into(), disruptions.protect.protection())?;
+    let desired = {
+        let acknowledged = Acknowledged::of(&ledger);
+        load::desired(&folder.desired_state, target.auth.into(), disruptions.protect.protection(), Some(&acknowledged))?
+    };
     load::note_oddities(&desired);
     Ok(Comparison::new(desired, ledger, folder, disruptions, Clock::start().now()))
 }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
 use super::Exit;
 use super::engine::{self, Engine};
-use crate::account::printable;
+use super::load::{self, Acknowledged};
+use crate::account::{AuthMode, printable};
 use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
 use crate::controller::Mode;
-use crate::manifest::{self, Rules};
+use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
+use crate::source::Batch;
 use crate::{admin, service, shutdown, source};
 
 /// `run`.
@@ -43,7 +45,7 @@ impl Run {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
         };
-        let Engine { controller, reports, metrics, clock, inputs, outside, cancel } =
+        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, cancel } =
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let resync = Arc::new(Notify::new());
         let (read_again, watched) = (Arc::clone(&resync), reports.clone());
@@ -66,15 +68,40 @@ impl Run {
             source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
         info!(version = env!("CARGO_PKG_VERSION"), folder = %printable::path(&folder.desired_state),
             ledger = %printable::path(&target.ledger_file()), target = %target.owner()?, "started");
+        let (looks_out, looks) = mpsc::channel(1);
+        let protected = Arc::clone(&protection);
         let parse =
-            move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, Rules { auth, protection: &protection });
-        let watcher =
-            source::watch(folder.desired_state, watch, Arc::new(parse), outside.looks, resync, cancel.clone());
+            move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, Rules { auth, protection: &protected });
+        let watcher = source::watch(folder.desired_state, watch, Arc::new(parse), looks_out, resync, cancel.clone());
+        tokio::spawn(attribute(looks, outside.looks, (auth, protection), acknowledged));
         let ended = controller.run(inputs).await;
         cancel.cancel();
         engine::close(ended)?;
         drop(watcher);
         info!("stopped");
         Ok(Exit::Done)
+    }
+}
+
+/// Passes each look on once it is known whose work it is. Of the first one, what was acknowledged before is nobody's
+/// question; whatever changes later is news.
+async fn attribute(
+    mut looks: mpsc::Receiver<Batch<Parsed>>,
+    out: mpsc::Sender<Batch<Parsed>>,
+    (auth, protection): (AuthMode, Arc<Protection>),
+    mut acknowledged: Acknowledged,
+) {
+    while let Some(mut batch) = looks.recv().await {
+        let is_first_full = batch.full && !batch.files.is_empty();
+        let protection = Arc::clone(&protection);
+        let attributed = tokio::task::spawn_blocking(move || {
+            load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged);
+            (batch, acknowledged)
+        });
+        let Ok((batch, known)) = attributed.await else { return };
+        acknowledged = if is_first_full { Acknowledged::nothing() } else { known };
+        if out.send(batch).await.is_err() {
+            return;
+        }
     }
 }

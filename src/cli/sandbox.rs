@@ -89,7 +89,7 @@ impl Sandbox {
             if !folder.is_dir() {
                 bail!("--accounts {}: expected a folder of manifests", printable::path(folder));
             }
-            let desired = load::desired(folder, AuthMode::User, Arc::default())?;
+            let desired = load::desired(folder, AuthMode::User, Arc::default(), None)?;
             let problems = load::problems(&desired, folder);
             load::complain_of(&problems);
             if !problems.is_empty() {

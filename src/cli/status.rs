@@ -13,7 +13,7 @@ use crate::freeze::Freeze;
 use crate::guard::review;
 use crate::ledger::{self, FieldState, Ledger, Owner};
 use crate::plan::plan;
-use crate::status::{Item, MailAccountList, Standstill, approvals, list};
+use crate::status::{Item, LastApplied, MailAccountList, Standstill, approvals, list};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -75,7 +75,7 @@ impl Status {
         // Whose an absent ledger is does not matter: it is empty.
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let protection = disruptions.protect.protection();
-        let desired = load::desired(&folder.desired_state, target.auth.into(), protection)?;
+        let desired = load::desired(&folder.desired_state, target.auth.into(), protection, None)?;
         let now = Clock::start().now();
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
         let mut all = accounts(&desired, &ledger, &disruptions, freeze.as_ref(), now);
@@ -168,10 +168,24 @@ fn row(item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
         let applied = &item.status.last_applied;
         let message = printable::escape(&ready.message);
         let account = item.spec.account_id.to_string();
-        // The revision is where a manifest came from in Git; until it is read, its place is empty.
-        cells.extend([account, field(&applied.enabled), field(&applied.active_sync_enabled), "-".into(), message]);
+        let revision = revision(applied);
+        cells.extend([account, field(&applied.enabled), field(&applied.active_sync_enabled), revision, message]);
     }
     cells
+}
+
+/// The revision of what was acknowledged last: the later of the two fields.
+fn revision(applied: &LastApplied) -> String {
+    let states = [&applied.enabled, &applied.active_sync_enabled].into_iter().flatten();
+    let dated = states.filter_map(|state| match state {
+        FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => Some((applied_at, state)),
+        FieldState::InDoubt { .. } => None,
+    });
+    let last = dated.max_by_key(|(at, _)| **at);
+    last.map_or_else(
+        || "-".into(),
+        |(_, state)| state.revision().map_or_else(|| "unknown".into(), |revision| printable::escape(revision)),
+    )
 }
 
 /// As kubectl writes ages: two units at most.

@@ -14,7 +14,7 @@ use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure};
 use crate::guard::Verdict;
-use crate::ledger::{LANDING, Record};
+use crate::ledger::{Cause, LANDING, Record};
 use crate::plan::plan_account;
 use crate::report::{HEARTBEAT, Waiting};
 use crate::throttle::{Admission, Wait};
@@ -167,6 +167,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             to: change.to,
             spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
             lands_by: Some(now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING),
+            cause: Some(Box::new(Cause { source: change.source.clone(), revision: change.revision.id.clone() })),
         });
         self.next_commit.puts.push(account);
         self.flights.insert(account, Flight { change, prior, disruption, began: now, token: None });

@@ -16,10 +16,11 @@ use crate::change::Change;
 use crate::desired::{self, DesiredAccount};
 use crate::guard::Allowance;
 use crate::ledger::{Record, Row};
-use crate::manifest::{Parsed, Problem, ProblemCode};
+use crate::manifest::{Document, Parsed, Problem, ProblemCode};
 use crate::plan::{AccountPlan, plan_account};
 use crate::queue::Urgency;
-use crate::source::{Batch, Look, ReadProblem, Root};
+use crate::revision::Revision;
+use crate::source::{Batch, Look, ReadProblem, Root, Version};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
 
@@ -35,6 +36,19 @@ pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
     }
 }
 
+/// The revision at which a document came to say what it says: the oldest of its file's last `versions` since when it
+/// has said the same.
+pub fn revision(document: &Document, versions: &[Version<Parsed>]) -> Arc<Revision> {
+    let same = |old: &Document| (old.spec.account_id, old.spec_hash) == (document.spec.account_id, document.spec_hash);
+    let says_it = |version: &&Version<Parsed>| match &version.content {
+        Some(content) => content.documents.iter().any(same),
+        // What was before is not known.
+        None => true,
+    };
+    let found = versions.iter().take_while(says_it).last();
+    found.map(|version| Arc::clone(&version.revision)).unwrap_or_default()
+}
+
 fn unreadable(path: &Arc<str>, problem: &ReadProblem) -> Problem {
     let (expected, found, hint) = problem.parts();
     Problem::of_file(path, ProblemCode::Unreadable, &expected, &found, Some(hint))
@@ -47,9 +61,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (files, mut problems_met) = (batch.files.len(), 0);
         for (path, found) in batch.files {
             let found = look(&path, found);
+            let versions = batch.versions.get(&path).map_or(&[][..], Vec::as_slice);
             problems_met += log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
             // Not `append`: that rebuilds the whole set for each file.
-            touched.extend(self.desired.update(&path, found));
+            touched.extend(self.desired.update_from(&path, found, &|document| revision(document, versions)));
         }
         if problems_met > PROBLEMS_LOGGED {
             warn!(more = problems_met - PROBLEMS_LOGGED, "more problems in manifests; see `validate`");

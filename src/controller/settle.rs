@@ -15,7 +15,7 @@ use super::{APPLY_ATTEMPTS, APPLY_PROBES, Controller, Flight, Journal, Mode};
 use crate::account::{AccountId, Field};
 use crate::change::{Change, Failure, Outcome, PauseCause};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
-use crate::ledger::Record;
+use crate::ledger::{Evidence, Record};
 use crate::plan::plan_account;
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Operation, TokenAnswer, TokenOutcome, Transport};
@@ -42,7 +42,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
         self.totals.count(&answer.outcome);
         match answer.outcome {
-            Outcome::Applied => self.applied(flight, now),
+            // It counts as acknowledged only if the service's own words say so, too.
+            Outcome::Applied => self.applied(flight, format!("HTTP {} success", answer.code).into(), now),
             Outcome::Retry(failure) => {
                 self.not_applied(&flight);
                 self.back_off(&flight.change, &failure, now);
@@ -59,14 +60,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
-    fn applied(&mut self, flight: Flight, now: Timestamp) {
-        let Change { account, name, field, to, source, approval, .. } = flight.change;
-        let approval = approval.as_deref();
-        info!(%account, %name, %field, value = to, %source, approval, "applied");
+    fn applied(&mut self, flight: Flight, answer: Box<str>, now: Timestamp) {
+        let Change { account, name, field, from, to, source, revision, approval, .. } = flight.change;
+        info!(%account, %name, %field, value = to, %source, %revision, approval = approval.as_deref(), "applied");
         if approval.is_some() {
             self.metrics.disruption_approved();
         }
-        self.record(Record::Applied { at: now, account, field, value: to, source });
+        let evidence = Some(Box::new(Evidence { name, from, revision, approval, answer }));
+        self.record(Record::Applied { at: now, account, field, value: to, source, evidence });
         let state = self.ledger.accounts.get(&account).and_then(|row| row.field(field));
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {
             info!(%account, %field, %until, "an earlier PUT of the other value may still take effect; sent once more then");
@@ -137,7 +138,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn back_off(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
         let attempts = self.queue.failures(change.account) + 1;
         warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, attempts, reason = %failure.reason, why = %failure.message, "not applied; retrying");
+            source = %change.source, revision = %change.revision, attempts, reason = %failure.reason, why = %failure.message, "not applied; retrying");
         self.tell(change, ConditionType::Reconciling, failure, now);
         if self.settings.mode == Mode::Apply && attempts >= APPLY_ATTEMPTS {
             self.backlog.stall(change.account, Stalled::ALL);
@@ -150,7 +151,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn rejected(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
         warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, reason = %failure.reason, why = %failure.message,
+            source = %change.source, revision = %change.revision, reason = %failure.reason, why = %failure.message,
             "rejected; waiting for a change of the manifest or the resync");
         self.tell(change, ConditionType::Stalled, failure, now);
         let attempted = self.ledger.accounts.get(&change.account).map(|row| row.spec_hash);

@@ -17,7 +17,9 @@
 //! (folds are as rare as they are large), and neither does the memory of a fold. Absent by design:
 //! the controller's value, which is not shared with the writer, and any wall clock.
 
+mod audit;
 mod error;
+mod history;
 mod place;
 mod writer;
 
@@ -30,8 +32,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::error::LedgerError;
+pub use self::history::{History, history};
 use self::place::{Place, Seen};
 use self::writer::{Command, Writer};
+use super::audit::Mark;
 use super::{Ledger, Owner, Record, journal, snapshot};
 
 /// How often the files are looked at before a reader gives up on catching them between two folds.
@@ -91,6 +95,10 @@ impl LedgerFile {
         let found = look(&place, Some(owner))?;
         place.remove_temp()?;
         let journal = mend(&place, &found)?;
+        // What it lacks is in the journal, and a fold brings it up to date: nobody waits for it.
+        if let Err(error) = audit::survey(&place, owner, &found.mark, found.lines()) {
+            tracing::warn!(%error, source = std::error::Error::source(&error), "the audit log cannot be read");
+        }
         let (commands, received) = mpsc::channel();
         let ledger = found.ledger.unwrap_or_else(|| Ledger::new(owner));
         let writer = Writer::new(place.clone(), owner, ledger.serial, journal, found.snapshot_len, committed);
@@ -155,16 +163,20 @@ impl Drop for LedgerFile {
 /// Reads a ledger that may be in use: takes no lock, writes nothing, and sees it as it was after
 /// some whole number of records. `None` if there is none yet. Blocks on the disk.
 pub fn read(path: &Path, expected: Option<Owner>) -> Result<Option<Ledger>, LedgerError> {
-    let place = Place::resolve(path)?;
+    Ok(look_beside(&Place::resolve(path)?, expected)?.ledger)
+}
+
+/// [`look`], beside a daemon that may be folding.
+fn look_beside(place: &Place, expected: Option<Owner>) -> Result<Found, LedgerError> {
     let mut attempts = 1;
     loop {
-        match look(&place, expected) {
+        match look(place, expected) {
             // A running daemon folded between the two reads; or it is the truth, ten times over.
             Err(LedgerError::Damaged { .. } | LedgerError::Disturbed { .. }) if attempts < READ_ATTEMPTS => {
                 attempts += 1;
                 std::thread::sleep(READ_PAUSE);
             }
-            found => return found.map(|found| found.ledger),
+            found => return found,
         }
     }
 }
@@ -175,6 +187,21 @@ struct Found {
     snapshot_len: Option<u64>,
     journal: Vec<u8>,
     good_len: usize,
+    /// Where the audit log stood when the snapshot was written.
+    mark: Mark,
+}
+
+impl Found {
+    /// The journal's whole lines.
+    fn lines(&self) -> &[u8] {
+        &self.journal[..self.good_len]
+    }
+}
+
+/// Where the audit log stood when this snapshot was written.
+fn mark_of(snapshot: Option<&Ledger>) -> Mark {
+    let remembered = snapshot.and_then(|ledger| ledger.audit.clone());
+    remembered.unwrap_or_else(|| Mark::fresh(snapshot.map_or(0, |ledger| ledger.serial)))
 }
 
 /// Reads snapshot and journal. The journal is emptied after the snapshot is replaced: if the
@@ -192,11 +219,12 @@ fn look(place: &Place, expected: Option<Owner>) -> Result<Found, LedgerError> {
         let what = "it was replaced while it was read".to_owned();
         return Err(LedgerError::Disturbed { path: place.snapshot.clone(), what });
     }
+    let mark = mark_of(ledger.as_ref());
     let Some(journal) = journal else {
-        return Ok(Found { ledger, snapshot_len, journal: Vec::new(), good_len: 0 });
+        return Ok(Found { ledger, snapshot_len, journal: Vec::new(), good_len: 0, mark });
     };
     let (ledger, good_len) = replay(place, &journal, ledger, expected)?;
-    Ok(Found { ledger: Some(ledger), snapshot_len, journal, good_len })
+    Ok(Found { ledger: Some(ledger), snapshot_len, journal, good_len, mark })
 }
 
 fn parse(place: &Place, seen: &Seen<'_>, expected: Option<Owner>) -> Result<Ledger, LedgerError> {
@@ -246,7 +274,7 @@ fn mend(place: &Place, found: &Found) -> Result<Option<(File, u64)>, LedgerError
     let tail = &found.journal[found.good_len..];
     if !tail.is_empty() {
         let serial = found.ledger.as_ref().map_or(0, |ledger| ledger.serial);
-        match place.keep_torn(tail, serial, TORN_KEPT) {
+        match place.keep_torn("journal", tail, serial, TORN_KEPT) {
             Ok(copy) => tracing::warn!(
                 journal = %place.journal.display(), bytes = tail.len(), serial, copy = %copy.display(),
                 "a crash tore off the journal's end, none of which was acknowledged: it was cut"
@@ -259,6 +287,6 @@ fn mend(place: &Place, found: &Found) -> Result<Option<(File, u64)>, LedgerError
             Err(error) => return Err(error),
         }
     }
-    place.rewrite_journal(&found.journal[..found.good_len])?;
+    place.rewrite_journal(found.lines())?;
     Ok(Some((file, found.good_len as u64)))
 }

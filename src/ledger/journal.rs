@@ -165,6 +165,16 @@ pub(super) fn accounts(bytes: &[u8]) -> BTreeSet<AccountId> {
     lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok()?.record.account()).collect()
 }
 
+/// What the audit log says of a journal's whole lines, from record `after` on.
+pub(super) fn entries(bytes: &[u8], after: u64) -> Vec<super::audit::Entry> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').skip(1).filter(|line| is_whole(line));
+    let entries = lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+    entries
+        .filter(|entry| entry.seq > after)
+        .filter_map(|entry| super::audit::Entry::of(entry.seq, entry.record))
+        .collect()
+}
+
 /// Applies one entry unless the snapshot has it; returns its number.
 fn live_through(entry: Entry, number: usize, last: Option<u64>, ledger: &mut Ledger) -> Result<u64, Fault> {
     let gapless = match last {

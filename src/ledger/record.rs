@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::row::{FieldState, hex};
 use crate::account::{AccountId, Field, SourceRef, Zuid};
+use crate::change::Known;
 use crate::condition::{Condition, Reason};
+use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
 /// A pause that the service imposed on everybody.
@@ -22,6 +24,33 @@ pub struct ImposedPause {
     pub until: Timestamp,
     /// Why.
     pub reason: Reason,
+}
+
+/// What wants a PUT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// The manifest.
+    pub source: SourceRef,
+    /// The revision at which it came to want it.
+    pub revision: Arc<str>,
+}
+
+/// What an auditor asks of a PUT that was acknowledged: who decided it, why it was let through, what the service said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The manifest's name.
+    pub name: Arc<str>,
+    /// What was known of the field before the PUT.
+    pub from: Known,
+    /// The revision at which the manifest came to want it, its author and its subject.
+    #[serde(flatten)]
+    pub revision: Arc<Revision>,
+    /// The `DisruptionApproval` that let it through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Arc<str>>,
+    /// The service's answer: `HTTP 200 success`.
+    pub answer: Box<str>,
 }
 
 /// One thing that happened. The journal is a sequence of these.
@@ -49,6 +78,9 @@ pub enum Record {
         /// Until when it may take effect, should its end stay unknown. Left out: for [`super::LANDING_UNSAID`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lands_by: Option<Timestamp>,
+        /// What wants it; left out by versions that did not write it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Box<Cause>>,
     },
     /// The service acknowledged a PUT.
     Applied {
@@ -62,6 +94,9 @@ pub enum Record {
         value: bool,
         /// The manifest that wanted it.
         source: SourceRef,
+        /// Who decided it, and what was answered; left out by versions that did not write it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
     },
     /// The service provably did not act: the field is what it was before the intent.
     NotApplied {

@@ -26,6 +26,8 @@ pub enum FieldState {
         applied_at: Timestamp,
         /// The manifest that wanted it.
         source: SourceRef,
+        /// The revision at which it came to want it; `None` in a file from before this was written down.
+        revision: Option<Arc<str>>,
     },
     /// A PUT was begun and its end is not known.
     InDoubt {
@@ -45,12 +47,22 @@ pub enum FieldState {
         applied_at: Timestamp,
         /// The manifest that wanted it.
         source: SourceRef,
+        /// The revision at which it came to want it; `None` in a file from before this was written down.
+        revision: Option<Arc<str>>,
         /// Until when the earlier PUT may take effect.
         until: Timestamp,
     },
 }
 
 impl FieldState {
+    /// The revision at which the manifest came to want what was acknowledged, if that was written down.
+    pub const fn revision(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Applied { revision, .. } | Self::Unsettled { revision, .. } => revision.as_ref(),
+            Self::InDoubt { .. } => None,
+        }
+    }
+
     /// Until when nothing can settle the field, though `wanted` was acknowledged: an earlier PUT is still out.
     pub fn unsettled_until(&self, wanted: bool) -> Option<Timestamp> {
         match self {
@@ -71,6 +83,8 @@ struct FieldStateJson {
     applied_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<SourceRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_doubt: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +102,7 @@ const BLANK: FieldStateJson = FieldStateJson {
     value: None,
     applied_at: None,
     source: None,
+    revision: None,
     in_doubt: false,
     since: None,
     to: None,
@@ -98,16 +113,17 @@ const BLANK: FieldStateJson = FieldStateJson {
 impl From<FieldState> for FieldStateJson {
     fn from(state: FieldState) -> Self {
         match state {
-            FieldState::Applied { value, applied_at, source } => {
-                Self { value: Some(value), applied_at: Some(applied_at), source: Some(source), ..BLANK }
+            FieldState::Applied { value, applied_at, source, revision } => {
+                Self { value: Some(value), applied_at: Some(applied_at), source: Some(source), revision, ..BLANK }
             }
             FieldState::InDoubt { since, to, lands_by } => {
                 Self { in_doubt: true, since: Some(since), to, lands_by: Some(lands_by), ..BLANK }
             }
-            FieldState::Unsettled { value, applied_at, source, until } => Self {
+            FieldState::Unsettled { value, applied_at, source, revision, until } => Self {
                 value: Some(value),
                 applied_at: Some(applied_at),
                 source: Some(source),
+                revision,
                 in_doubt: true,
                 until: Some(until),
                 ..BLANK
@@ -120,16 +136,16 @@ impl TryFrom<FieldStateJson> for FieldState {
     type Error = &'static str;
 
     fn try_from(json: FieldStateJson) -> Result<Self, Self::Error> {
-        let FieldStateJson { value, applied_at, source, in_doubt, since, to, lands_by, until } = json;
+        let FieldStateJson { value, applied_at, source, revision, in_doubt, since, to, lands_by, until } = json;
         match (in_doubt, (value, applied_at, source), (since, to, lands_by), until) {
-            (true, (None, None, None), (Some(since), to, lands_by), None) => {
+            (true, (None, None, None), (Some(since), to, lands_by), None) if revision.is_none() => {
                 Ok(Self::InDoubt { since, to, lands_by: lands_by.unwrap_or(since + LANDING_UNSAID) })
             }
             (false, (Some(value), Some(applied_at), Some(source)), (None, None, None), None) => {
-                Ok(Self::Applied { value, applied_at, source })
+                Ok(Self::Applied { value, applied_at, source, revision })
             }
             (true, (Some(value), Some(applied_at), Some(source)), (None, None, None), Some(until)) => {
-                Ok(Self::Unsettled { value, applied_at, source, until })
+                Ok(Self::Unsettled { value, applied_at, source, revision, until })
             }
             _ => Err(
                 "expected value, appliedAt and source, or inDoubt and since, or value, appliedAt, source, inDoubt and until",

@@ -1,10 +1,14 @@
 //! Ledgers and records for this room's tests: any, and a few well-known ones.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
-use super::{FieldState, ImposedPause, Ledger, Owner, Record};
+use super::{Evidence, FieldState, ImposedPause, Ledger, Owner, Record};
 use crate::account::{AccountId, Field, MAX_ID, SourceRef, Zoid, Zuid};
+use crate::change::Known;
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
 pub(super) fn owner() -> Owner {
@@ -33,11 +37,12 @@ pub(super) fn intent(n: u64, field: Field, to: bool) -> Record {
         to,
         spec_hash: 0xfeed,
         lands_by: None,
+        cause: None,
     }
 }
 
 pub(super) fn applied(n: u64, field: Field, value: bool) -> Record {
-    Record::Applied { at: at(n + 1), account: account(n), field, value, source: source() }
+    Record::Applied { at: at(n + 1), account: account(n), field, value, source: source(), evidence: None }
 }
 
 /// Both lines of a journaled PUT, for accounts 1, 2, 3, …
@@ -66,16 +71,29 @@ fn any_source() -> impl Strategy<Value = SourceRef> {
     (".{0,12}", any::<u32>()).prop_map(|(path, line)| SourceRef { path: path.into(), line })
 }
 
+fn any_revision() -> impl Strategy<Value = Option<Arc<str>>> {
+    proptest::option::of(".{0,12}".prop_map(Into::into))
+}
+
+fn any_evidence() -> impl Strategy<Value = Box<Evidence>> {
+    let from = prop_oneof![Just(Known::Absent), Just(Known::InDoubt), any::<bool>().prop_map(Known::Applied)];
+    let texts = (".{0,8}", ".{0,12}", proptest::option::of(".{0,8}"), proptest::option::of(".{0,8}"), ".{0,8}");
+    (from, texts).prop_map(|(from, (name, id, author, approval, answer))| {
+        let subject = author.as_ref().map(|author| author.chars().rev().collect::<String>().into());
+        let revision = Revision { id: id.into(), author: author.map(Into::into), subject };
+        let (name, answer) = (name.into(), answer.into());
+        Box::new(Evidence { name, from, revision: revision.into(), approval: approval.map(Into::into), answer })
+    })
+}
+
 fn any_field() -> impl Strategy<Value = Field> {
     prop_oneof![Just(Field::Enabled), Just(Field::ActiveSyncEnabled)]
 }
 
 fn any_state() -> impl Strategy<Value = FieldState> {
     prop_oneof![
-        (any::<bool>(), any_time(), any_source()).prop_map(|(value, applied_at, source)| FieldState::Applied {
-            value,
-            applied_at,
-            source
+        (any::<bool>(), any_time(), any_source(), any_revision()).prop_map(|(value, applied_at, source, revision)| {
+            FieldState::Applied { value, applied_at, source, revision }
         }),
         (any_time(), any::<Option<bool>>(), any_time()).prop_map(|(since, to, lands_by)| FieldState::InDoubt {
             since,
@@ -83,7 +101,7 @@ fn any_state() -> impl Strategy<Value = FieldState> {
             lands_by
         }),
         (any::<bool>(), any_time(), any_source(), any_time()).prop_map(|(value, applied_at, source, until)| {
-            FieldState::Unsettled { value, applied_at, source, until }
+            FieldState::Unsettled { value, applied_at, source, revision: None, until }
         }),
     ]
 }
@@ -105,11 +123,12 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
     prop_oneof![
         4 => (any_time(), any_account(), ".{0,8}", zuid(), any_field(), any::<(bool, u64)>(), proptest::option::of(any_time()))
             .prop_map(|(at, account, name, zuid, field, (to, spec_hash), lands_by)| {
-                Record::Intent { at, account, name: name.into(), zuid, field, to, spec_hash, lands_by }
+                Record::Intent { at, account, name: name.into(), zuid, field, to, spec_hash, lands_by, cause: None }
             }),
-        4 => (any_time(), any_account(), any_field(), any::<bool>(), any_source()).prop_map(
-            |(at, account, field, value, source)| Record::Applied { at, account, field, value, source }
-        ),
+        4 => (any_time(), any_account(), any_field(), any::<bool>(), any_source(), proptest::option::of(any_evidence()))
+            .prop_map(|(at, account, field, value, source, evidence)| {
+                Record::Applied { at, account, field, value, source, evidence }
+            }),
         2 => (any_account(), any_field(), proptest::option::of(any_state()), proptest::option::of(any_time())).prop_map(
             |(account, field, restore, disruption)| Record::NotApplied { account, field, restore, disruption }
         ),

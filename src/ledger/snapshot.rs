@@ -12,7 +12,7 @@ pub(super) mod lines;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::audit::Mark;
 use super::fault::{API_VERSION, Fault, judge_header};
 use super::{FieldState, ImposedPause, Ledger, Owner, REQUEST_MEMORY_MAX, Row, Strays};
 use crate::account::AccountId;
@@ -62,6 +63,8 @@ struct Document<'a> {
     strays: Strays,
     #[serde(default)]
     pause: Option<ImposedPause>,
+    #[serde(default)]
+    audit: Option<Mark>,
     #[serde(default, borrow)]
     crc32: Option<Cow<'a, str>>,
 }
@@ -98,6 +101,7 @@ impl Document<'_> {
             disruptions: self.disruptions,
             strays: self.strays,
             pause: self.pause,
+            audit: self.audit,
         })
     }
 }
@@ -172,9 +176,9 @@ impl<'de> Visitor<'de> for AccountsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut rows: Vec<(AccountId, Row)> = Vec::new();
-        let mut path: Arc<str> = Arc::default();
+        let mut texts = Texts::default();
         while let Some((account, mut row)) = map.next_entry::<AccountId, Row>()? {
-            share_path(&mut row, &mut path);
+            texts.share(&mut row);
             rows.push((account, row));
         }
         rows.sort_by_key(|(account, _)| *account);
@@ -185,14 +189,33 @@ impl<'de> Visitor<'de> for AccountsVisitor {
     }
 }
 
-/// Both fields of an account, and neighbours, mostly name one manifest: keep its path once.
-fn share_path(row: &mut Row, last: &mut Arc<str>) {
-    for state in [&mut row.enabled, &mut row.active_sync_enabled] {
-        if let Some(FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. }) = state {
-            if source.path == *last {
-                source.path = Arc::clone(last);
+/// Texts that many rows share are kept once.
+#[derive(Default)]
+struct Texts {
+    /// Both fields of an account, and neighbours, mostly name one manifest.
+    path: Arc<str>,
+    /// One commit changes many accounts, and they need not be neighbours.
+    revisions: BTreeSet<Arc<str>>,
+}
+
+impl Texts {
+    fn share(&mut self, row: &mut Row) {
+        for state in [&mut row.enabled, &mut row.active_sync_enabled] {
+            let Some(FieldState::Applied { source, revision, .. } | FieldState::Unsettled { source, revision, .. }) =
+                state
+            else {
+                continue;
+            };
+            if source.path == self.path {
+                source.path = Arc::clone(&self.path);
             } else {
-                *last = Arc::clone(&source.path);
+                self.path = Arc::clone(&source.path);
+            }
+            if let Some(revision) = revision {
+                match self.revisions.get(&**revision) {
+                    Some(known) => *revision = Arc::clone(known),
+                    None => drop(self.revisions.insert(Arc::clone(revision))),
+                }
             }
         }
     }
@@ -244,7 +267,8 @@ impl<'a, W: Write> Out<'a, W> {
     }
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
-        let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, pause } = ledger;
+        let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, pause, audit } =
+            ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -264,6 +288,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if let Some(pause) = pause {
             self.key("pause", pause)?;
+            self.line.push(b',');
+        }
+        if let Some(audit) = audit {
+            self.key("audit", audit)?;
             self.line.push(b',');
         }
         self.line.push(b'\n');

@@ -112,11 +112,12 @@ mod tests {
             to,
             spec_hash: 1,
             lands_by: Some(at(seconds + 100)),
+            cause: None,
         }
     }
 
     fn applied(seconds: u64, value: bool) -> Record {
-        Record::Applied { at: at(seconds), account: account(1), field: FIELD, value, source: source() }
+        Record::Applied { at: at(seconds), account: account(1), field: FIELD, value, source: source(), evidence: None }
     }
 
     fn not_applied(restore: Option<FieldState>) -> Record {

@@ -11,6 +11,7 @@
 mod error;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use gix::ObjectId;
 pub use error::CommitError;
 use tree::{Fault, Files, Found, Store};
 
-use super::{Batch, Root};
+use super::{Batch, Origin, Root};
 
 /// Memory for objects that are read more than once, in bytes: the commits between a branch and its base.
 const OBJECT_CACHE: usize = 16 << 20;
@@ -62,7 +63,14 @@ pub fn load_committed<T>(
     let tree = tree.map_err(|error| CommitError::Missing { shallow, why: error.to_string() })?;
     let found = read(&store, tree, &within).map_err(|fault| fault.told(root, shallow))?;
     let (files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
-    let batch = Batch { files, root: Root::Ready, full: true, degraded: None };
+    let batch = Batch {
+        files,
+        root: Root::Ready,
+        full: true,
+        degraded: None,
+        origin: Origin::default(),
+        versions: BTreeMap::new(),
+    };
     Ok(Committed { batch, present, commit: base.to_string(), tip: tip.to_string(), head: head.to_string() })
 }
 

@@ -54,7 +54,8 @@ enum What {
 /// What there is to tell.
 #[derive(Debug)]
 pub(super) enum News<T> {
-    Files(Vec<(Arc<str>, Look<T>)>),
+    /// The files, and the fingerprint of what was read of each.
+    Files(Vec<(Arc<str>, Look<T>)>, Vec<u64>),
     /// Everything that was known is gone. That is no news but a doubt: nothing is forgotten.
     AllGone,
 }
@@ -65,7 +66,7 @@ pub(super) struct Index<T> {
     known: BTreeMap<Arc<str>, Known>,
     unsettled: BTreeMap<Arc<str>, Unsettled>,
     gone: BTreeSet<Arc<str>>,
-    untold: BTreeMap<Arc<str>, Look<T>>,
+    untold: BTreeMap<Arc<str>, (Look<T>, u64)>,
     /// Since when there has been something to tell.
     held_since: Option<Instant>,
     links: BTreeSet<Arc<str>>,
@@ -153,9 +154,10 @@ impl<T: Send> Index<T> {
         let mut files = std::mem::take(&mut self.untold);
         for path in std::mem::take(&mut self.gone) {
             self.known.remove(&path);
-            files.insert(path, Look::Gone);
+            files.insert(path, (Look::Gone, 0));
         }
-        News::Files(files.into_iter().collect())
+        let (files, hashes) = files.into_iter().map(|(path, (look, hash))| ((path, look), hash)).unzip();
+        News::Files(files, hashes)
     }
 
     /// Whether every file whose content is known is gone. Problems that are left, a mount's `lost+found` say, are no
@@ -185,9 +187,10 @@ impl<T: Send> Index<T> {
                 self.known.insert(Arc::clone(path), Known::Content(print));
             }
             Sight::Read(print, value) => {
+                let hash = print.hash;
                 self.settle(path);
                 self.known.insert(Arc::clone(path), Known::Content(print));
-                self.tell(path, Look::Read(value), eyes.since);
+                self.tell(path, (Look::Read(value), hash), eyes.since);
             }
             Sight::Bad(problem) => {
                 self.settle(path);
@@ -266,12 +269,12 @@ impl<T: Send> Index<T> {
             Some(Known::Problem(known)) if **known == problem => {}
             _ => {
                 self.known.insert(Arc::clone(path), Known::Problem(Box::new(problem.clone())));
-                self.tell(path, Look::Problem(problem), since);
+                self.tell(path, (Look::Problem(problem), 0), since);
             }
         }
     }
 
-    fn tell(&mut self, path: &Arc<str>, look: Look<T>, since: Instant) {
+    fn tell(&mut self, path: &Arc<str>, look: (Look<T>, u64), since: Instant) {
         self.untold.insert(Arc::clone(path), look);
         self.held_since.get_or_insert(since);
     }

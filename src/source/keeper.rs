@@ -6,7 +6,7 @@
 //! Deliberately absent: waiting ([`Keeper::next_due`] says until when; the parent's `task` waits), and a log of what a
 //! batch says: whoever takes it has one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use super::list::{ListError, Walk};
 use super::look::Eyes;
 use super::problem::SourceError;
 use super::settle::{Moment, Rule};
-use super::{Batch, Parse, ROOT_CHECK, Root, Watch};
+use super::{Batch, Origin, Parse, ROOT_CHECK, Root, Watch};
 
 /// An open root and its watcher.
 #[derive(Debug)]
@@ -316,9 +316,9 @@ impl<T: Send> Keeper<T> {
     fn tell(&mut self, now: Instant) -> Option<Batch<T>> {
         let changed = self.told.root != self.state || self.told.degraded != self.degraded;
         let wanted = changed || self.owed.is_some();
-        let files = match &self.state {
+        let (files, hashes) = match &self.state {
             None => return None,
-            Some(Root::Unknown(_)) if wanted => Vec::new(),
+            Some(Root::Unknown(_)) if wanted => (Vec::new(), Vec::new()),
             Some(Root::Unknown(_)) => return None,
             Some(Root::Ready) => {
                 // What is on its way, or not at rest, belongs with what there is.
@@ -329,10 +329,10 @@ impl<T: Send> Keeper<T> {
                     return None;
                 }
                 match self.index.take_news() {
-                    News::Files(files) => files,
+                    News::Files(files, hashes) => (files, hashes),
                     News::AllGone => {
                         self.doubt(&SourceError::Empty { root: self.root.clone() }, now);
-                        Vec::new()
+                        (Vec::new(), Vec::new())
                     }
                 }
             }
@@ -340,7 +340,9 @@ impl<T: Send> Keeper<T> {
         let root = self.state.clone()?;
         self.told = Told { root: Some(root.clone()), degraded: self.degraded.clone() };
         let full = self.owed.take().is_some();
-        Some(Batch { files, root, full, degraded: self.degraded.clone() })
+        let folder = self.folder.as_ref().filter(|_| !files.is_empty());
+        let origin = folder.map(|folder| Origin::of(&folder.beneath.real, hashes)).unwrap_or_default();
+        Some(Batch { files, root, full, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
     }
 }
 

@@ -5,7 +5,7 @@
 //! again, for at most twice that, and then named as a problem.
 //! Deliberately absent: a watcher.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::list::{Kind, ListError, Target, Walk};
 use super::look::{Eyes, Sight};
 use super::problem::{ReadProblem, SourceError};
 use super::settle::{Moment, Rule};
-use super::{Batch, DEBOUNCE_MAX, Look, Root};
+use super::{Batch, DEBOUNCE_MAX, Look, Origin, Root};
 
 /// Reads every manifest file beneath `root`, on all cores, in the order of their paths.
 ///
@@ -39,10 +39,10 @@ pub fn load<T: Send>(
             Err(SourceError::NotAFolder { .. }) => return load_file(root, &parse),
             opened => opened?,
         };
-        let files = load_folder(root, &beneath, settle, &parse)?;
+        let (files, hashes) = load_folder(root, &beneath, settle, &parse)?;
         // A link that was flipped meanwhile: what was read may have been on its way out.
         if beneath.presence(root) == Presence::Same {
-            return batch(root, files);
+            return batch(root, files, Origin::of(&beneath.real, hashes));
         }
     }
     Err(SourceError::Unlistable { root: root.to_owned(), why: "it is replaced again and again".to_owned() })
@@ -50,11 +50,11 @@ pub fn load<T: Send>(
 
 type Files<T> = Vec<(Arc<str>, Look<T>)>;
 
-fn batch<T>(root: &Path, files: Files<T>) -> Result<Batch<T>, SourceError> {
+fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, SourceError> {
     if files.is_empty() {
         return Err(SourceError::Empty { root: root.to_owned() });
     }
-    Ok(Batch { files, root: Root::Ready, full: true, degraded: None })
+    Ok(Batch { files, root: Root::Ready, full: true, degraded: None, origin, versions: BTreeMap::new() })
 }
 
 fn load_folder<T: Send>(
@@ -62,7 +62,7 @@ fn load_folder<T: Send>(
     beneath: &Beneath,
     settle: Option<Duration>,
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
-) -> Result<Files<T>, SourceError> {
+) -> Result<(Files<T>, Vec<u64>), SourceError> {
     let settle = settle.map(|settle| settle.min(DEBOUNCE_MAX));
     let rule = settle.map(|settle| Rule { settle, own_clock: !beneath.remote });
     let mut gate = Gate::default();
@@ -92,8 +92,11 @@ fn load_folder<T: Send>(
         }
     }
     match index.take_news() {
-        News::Files(files) => Ok(files.into_iter().filter(|(_, look)| !matches!(look, Look::Gone)).collect()),
-        News::AllGone => Ok(Vec::new()),
+        News::Files(files, hashes) => {
+            let both = files.into_iter().zip(hashes);
+            Ok(both.filter(|((_, look), _)| !matches!(look, Look::Gone)).unzip())
+        }
+        News::AllGone => Ok(Default::default()),
     }
 }
 
@@ -138,5 +141,5 @@ fn load_file<T>(path: &Path, parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync)) -> 
         // Nothing was known, and whatever is there is believed: neither can be.
         Sight::Same | Sight::Touched(_) | Sight::Fresh(..) | Sight::Missing => return Err(missing()),
     };
-    batch(path, vec![(target.path, look)])
+    batch(path, vec![(target.path, look)], Origin::default())
 }

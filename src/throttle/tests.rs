@@ -36,6 +36,7 @@ fn record(account: u64, at: Timestamp) -> Record {
         to: true,
         spec_hash: 0,
         lands_by: None,
+        cause: None,
     }
 }
 

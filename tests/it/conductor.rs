@@ -94,7 +94,7 @@ pub fn file(n: u64, enabled: bool) -> (Arc<str>, Look<Parsed>) {
 
 /// Looks that belong together.
 pub fn batch(files: Vec<(Arc<str>, Look<Parsed>)>, full: bool) -> Batch<Parsed> {
-    Batch { files, root: Root::Ready, full, degraded: None }
+    Batch { files, root: Root::Ready, full, degraded: None, origin: Default::default(), versions: Default::default() }
 }
 
 /// The records after which the mailboxes of so many accounts are known to be as `value` says.
@@ -103,7 +103,8 @@ pub fn applied(accounts: u64, value: bool) -> impl Iterator<Item = Record> {
     (0..accounts).flat_map(move |n| {
         let (account, source) = (account(n), SourceRef { path: format!("a{n}.yaml").into(), line: 1 });
         let (name, zuid) = (format!("a{n}").into(), Zuid::new(1));
-        let intent = Record::Intent { at, account, name, zuid, field, to: value, spec_hash: n, lands_by: None };
-        [intent, Record::Applied { at, account, field, value, source }]
+        let intent =
+            Record::Intent { at, account, name, zuid, field, to: value, spec_hash: n, lands_by: None, cause: None };
+        [intent, Record::Applied { at, account, field, value, source, evidence: None }]
     })
 }

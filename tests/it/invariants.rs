@@ -59,7 +59,14 @@ fn manifests(count: u64) -> Batch<Parsed> {
         let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
         (path, Look::Read(parsed))
     });
-    Batch { files: files.collect(), root: Root::Ready, full: true, degraded: None }
+    Batch {
+        files: files.collect(),
+        root: Root::Ready,
+        full: true,
+        degraded: None,
+        origin: Default::default(),
+        versions: Default::default(),
+    }
 }
 
 /// One pass over what the watcher saw, with this ledger and this service. A watcher that saw nothing has died.

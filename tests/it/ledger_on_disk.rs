@@ -1,5 +1,6 @@
 //! The ledger on a real disk: what it promises between processes, after a crash, and without room.
 
+mod audit;
 mod crashes;
 mod errnos;
 mod no_room;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use zoho_mail_reconciler::account::{AccountId, Field, SourceRef, Zoid};
-use zoho_mail_reconciler::ledger::file::{Committed, LedgerError, LedgerFile, read};
+use zoho_mail_reconciler::ledger::file::{Committed, LedgerError, LedgerFile, history, read};
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -41,7 +42,7 @@ fn record(seq: u64) -> Record {
     let at = Timestamp::from_millis(1_763_753_000_000 + seq);
     if seq.is_multiple_of(2) {
         let source = SourceRef { path: "sales/alice.yaml".into(), line: 1 };
-        Record::Applied { at, account, field: Field::Enabled, value: seq.is_multiple_of(4), source }
+        Record::Applied { at, account, field: Field::Enabled, value: seq.is_multiple_of(4), source, evidence: None }
     } else {
         let name = format!("account-{account}").into();
         Record::Intent {
@@ -53,6 +54,7 @@ fn record(seq: u64) -> Record {
             to: true,
             spec_hash: seq,
             lands_by: None,
+            cause: None,
         }
     }
 }
@@ -66,6 +68,26 @@ fn lived_through(serial: u64) -> Ledger {
     let mut ledger = Ledger::new(owner());
     records(1, serial).into_iter().for_each(|record| ledger.apply(record));
     ledger
+}
+
+/// What a clean stop leaves.
+const WHOLE_BY_ITSELF: [&str; 2] = ["ledger.json", "ledger.json.audit"];
+
+/// What is wrong with the history of a ledger that lived through the first `serial` records: it tells of each
+/// acknowledgement once, in order, and of nothing else.
+fn history_fault(path: &Path, serial: u64) -> Option<String> {
+    let history = match history(path, &|_| true) {
+        Ok(history) => history,
+        Err(error) => return Some(error.to_string()),
+    };
+    let told: Vec<_> = history.entries.iter().map(|entry| entry.seq).collect();
+    let expected: Vec<_> = (2..=serial).step_by(2).collect();
+    let faulty = history.fault.is_some() || told != expected;
+    faulty.then(|| format!("of {serial} records the history tells {told:?}, with the fault {:?}", history.fault))
+}
+
+fn check_history(path: &Path, serial: u64) {
+    assert_eq!(history_fault(path, serial), None);
 }
 
 /// An open ledger and what its writer says.
@@ -177,7 +199,7 @@ fn what_was_durable_is_there_after_a_clean_stop_in_one_whole_file() {
     opened.append(4);
     assert_eq!(names(folder.path()), ["ledger.json", "ledger.json.journal"]);
     opened.file.close().unwrap();
-    assert_eq!(names(folder.path()), ["ledger.json"]);
+    assert_eq!(names(folder.path()), WHOLE_BY_ITSELF);
     assert_eq!(read(&path, None).unwrap(), Some(lived_through(7)));
     assert_eq!(open(&path).ledger, lived_through(7));
 }
@@ -229,7 +251,7 @@ fn a_journal_is_folded_by_itself_and_the_ledger_goes_on() {
     assert!(snapshot["serial"].as_u64().unwrap() >= 4000, "{}", snapshot["serial"]);
     assert_eq!(read(&path, None).unwrap(), Some(lived_through(10_001)));
     opened.file.close().unwrap();
-    assert_eq!(names(folder.path()), ["ledger.json"]);
+    assert_eq!(names(folder.path()), WHOLE_BY_ITSELF);
     assert_eq!(open(&path).ledger, lived_through(10_001));
 }
 
@@ -248,6 +270,14 @@ fn a_reader_beside_a_running_writer_sees_some_whole_number_of_records() {
                 assert!(ledger.serial >= last, "went back from {last} to {}", ledger.serial);
                 last = ledger.serial;
                 assert_eq!(ledger, lived_through(last));
+                let told = history(path, &|_| true).unwrap();
+                assert_eq!(told.fault, None);
+                let seqs: Vec<_> = told.entries.iter().map(|entry| entry.seq).collect();
+                assert!(
+                    seqs.len() as u64 >= last / 2
+                        && seqs.iter().eq((2..).step_by(2).take(seqs.len()).collect::<Vec<_>>().iter()),
+                    "{seqs:?}"
+                );
                 reads += 1;
             }
             reads
@@ -271,6 +301,8 @@ fn every_file_is_for_its_owner_only() {
     let mut opened = open(&path);
     (0..2).for_each(|_| opened.append(2));
     assert_eq!(names(folder.path()), ["ledger.json", "ledger.json.journal", "ledger.json.journal.torn-2"]);
+    opened.file.close().unwrap();
+    assert_eq!(names(folder.path()), ["ledger.json", "ledger.json.audit", "ledger.json.journal.torn-2"]);
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o7777, 0o600, "{:?}", entry.file_name());

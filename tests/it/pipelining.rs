@@ -93,7 +93,14 @@ fn manifests() -> Batch<Parsed> {
         let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
         (path, Look::Read(parsed))
     });
-    Batch { files: files.collect(), root: Root::Ready, full: true, degraded: None }
+    Batch {
+        files: files.collect(),
+        root: Root::Ready,
+        full: true,
+        degraded: None,
+        origin: Default::default(),
+        versions: Default::default(),
+    }
 }
 
 /// What one pass came to.

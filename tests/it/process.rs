@@ -136,7 +136,8 @@ impl Rig {
 
     /// `program` with strace beside it, for calls on the ledger's files.
     pub fn traced(&self, program: &Command, option: &str) -> Command {
-        self.traced_on(&["ledger.json", "ledger.json.journal", "ledger.json.lock", "ledger.json.tmp"], program, option)
+        let names = ["", ".audit", ".journal", ".lock", ".tmp"].map(|suffix| format!("ledger.json{suffix}"));
+        self.traced_on(&names.each_ref().map(String::as_str), program, option)
     }
 
     /// The same for calls on these of them. The process is the program itself: it can be told and killed.

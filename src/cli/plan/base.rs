@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::Comparison;
 use crate::account::{AuthMode, printable};
-use crate::cli::{load, note};
+use crate::cli::load::{self, Acknowledged};
+use crate::cli::note;
 use crate::clock::Clock;
 use crate::compare::{self, Remark, Split};
 use crate::config::{Disruptions, Folder, Target, UsageError};
@@ -145,11 +146,13 @@ impl Against {
     ) -> anyhow::Result<Comparison> {
         let ledger = self.ledger.0.then(|| super::read_ledger(target)).transpose()?;
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
-        let head = load::desired(&folder.desired_state, auth, Arc::clone(&protection))?;
-        load::note_oddities(&head);
-        let Base { origin, desired: base, problems } = self.read(&folder.desired_state, auth, protection)?;
+        let Base { origin, desired: base, problems } =
+            self.read(&folder.desired_state, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
         let applied = compare::as_applied(&base, now);
+        let acknowledged = Acknowledged::of(ledger.as_ref().unwrap_or(&applied));
+        let head = load::desired(&folder.desired_state, auth, protection, Some(&acknowledged))?;
+        load::note_oddities(&head);
         let remarks = compare::remarks(&base, &head, now);
         let branch = plan(&head, &applied, now).changes;
         let with_ledger = ledger.is_some();
@@ -169,7 +172,7 @@ impl Against {
 }
 
 fn read_folder(folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
-    let desired = match load::desired(folder, auth, protection) {
+    let desired = match load::desired(folder, auth, protection, None) {
         Ok(desired) => desired,
         Err(error) if matches!(error.downcast_ref(), Some(SourceError::Empty { .. })) => {
             note("the base holds no manifests: everything is new");

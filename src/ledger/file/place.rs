@@ -35,6 +35,7 @@ const MODE: u32 = 0o600;
 pub(super) struct Place {
     pub(super) snapshot: PathBuf,
     pub(super) journal: PathBuf,
+    pub(super) audit: PathBuf,
     pub(super) folder: PathBuf,
     lock: PathBuf,
     temp_name: OsString,
@@ -87,6 +88,7 @@ impl Place {
         Ok(Self {
             snapshot: folder.join(name),
             journal: folder.join(beside(".journal")),
+            audit: folder.join(beside(".audit")),
             lock: folder.join(beside(".lock")),
             temp_name: beside(".tmp"),
             name: name.to_owned(),
@@ -150,12 +152,12 @@ impl Place {
     }
 
     /// Opens the folder before names in it change: it must not fail between a change and its sync.
-    fn open_folder(&self) -> Result<File, LedgerError> {
+    pub(super) fn open_folder(&self) -> Result<File, LedgerError> {
         File::open(&self.folder).map_err(|source| LedgerError::io(&self.folder, "open", source))
     }
 
     /// Makes names in the folder durable: made, renamed, removed.
-    fn sync_folder(&self, folder: &File) -> Result<(), LedgerError> {
+    pub(super) fn sync_folder(&self, folder: &File) -> Result<(), LedgerError> {
         folder.sync_all().map_err(|source| LedgerError::not_durable(&self.folder, source))
     }
 
@@ -198,15 +200,21 @@ impl Place {
         remove(&self.snapshot)
     }
 
+    /// Removes an audit log of which the snapshot knows nothing: its records are in the journal.
+    pub(super) fn remove_audit(&self) -> Result<(), LedgerError> {
+        remove(&self.audit)
+    }
+
     /// Removes the journal. Should a power cut bring it back, it is one the snapshot has already.
     pub(super) fn remove_journal(&self) -> Result<(), LedgerError> {
         remove(&self.journal)
     }
 
-    /// Keeps a torn tail beside the journal, under the serial it would have followed, and the newest `keep` of them.
-    pub(super) fn keep_torn(&self, tail: &[u8], serial: u64, keep: usize) -> Result<PathBuf, LedgerError> {
+    /// Keeps a torn tail beside `of` (the journal, or the audit log), under the serial it would have followed, and the
+    /// newest `keep` of them.
+    pub(super) fn keep_torn(&self, of: &str, tail: &[u8], serial: u64, keep: usize) -> Result<PathBuf, LedgerError> {
         let mut prefix = self.name.clone();
-        prefix.push(".journal.torn-");
+        prefix.push(format!(".{of}.torn-"));
         let copy = |serial: u64| {
             let mut name = prefix.clone();
             name.push(serial.to_string());
@@ -243,7 +251,7 @@ fn number_after(prefix: &OsStr, name: &OsStr) -> Option<u64> {
 }
 
 /// Opens a regular file, never through a link, and never waiting for the other end of a pipe.
-fn open(path: &Path, options: &mut OpenOptions) -> Result<File, LedgerError> {
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, LedgerError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let not_a_file = || LedgerError::NotAFile { path: path.to_owned() };
     let file = match options.mode(MODE).custom_flags(flags.bits().cast_signed()).open(path) {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::place::{Place, Seen, size_limit};
-use super::{Committed, LedgerError, look, replay};
+use super::{Committed, LedgerError, audit, look, mark_of, replay};
 use crate::ledger::{Ledger, Owner, Record, journal, snapshot};
 
 /// The smallest journal that is worth a fold, in bytes: some 2,000 PUTs.
@@ -258,12 +258,21 @@ impl Writer {
     /// Folds; if that cannot be done now, the journal grows on, up to twice its size.
     fn try_fold(&mut self) -> Result<(), LedgerError> {
         match self.fold().and_then(|()| self.empty_journal()) {
-            Err(error) if error.passes() || matches!(error, LedgerError::Io { .. } | LedgerError::ReadOnly { .. }) => {
+            Err(error) if self.is_put_off(&error) => {
                 self.fold_at = (self.journal_len() * 2).max(FOLD_MIN);
                 tracing::warn!(%error, source = std::error::Error::source(&error), "the journal could not be folded");
                 Ok(())
             }
             result => result,
+        }
+    }
+
+    /// Whether a fold that failed so only has to wait: nothing that is durable depends on it.
+    fn is_put_off(&self, error: &LedgerError) -> bool {
+        match error {
+            LedgerError::Io { .. } | LedgerError::ReadOnly { .. } => true,
+            LedgerError::NotAFile { path } => *path == self.place.audit,
+            error => error.passes(),
         }
     }
 
@@ -275,8 +284,9 @@ impl Writer {
         let len = match self.fold_rows()? {
             Some(len) => len,
             None => {
-                let found = look(&self.place, Some(self.owner))?;
-                let ledger = self.as_lived_through(found.ledger)?;
+                let mut found = look(&self.place, Some(self.owner))?;
+                let mut ledger = self.as_lived_through(found.ledger.take())?;
+                ledger.audit = audit::catch_up(&self.place, self.owner, &found.mark, found.lines())?;
                 self.place.write_snapshot(|out| snapshot::write(&ledger, out))?
             }
         };
@@ -301,9 +311,12 @@ impl Writer {
         let journal = Seen::open(&self.place.journal)?.map(|seen| seen.bytes()).transpose()?.unwrap_or_default();
         let named = journal::accounts(&journal);
         let Some(part) = seen.ledger(Some(&named))? else { return Ok(None) };
-        let (part, ..) = replay(&self.place, &journal, Some(part), Some(self.owner))?;
+        let mark = mark_of(Some(&part));
+        let (part, good_len) = replay(&self.place, &journal, Some(part), Some(self.owner))?;
+        let mut part = self.as_lived_through(Some(part))?;
+        // First the log, then the snapshot that has it: what neither has is still in the journal.
+        part.audit = audit::catch_up(&self.place, self.owner, &mark, &journal[..good_len])?;
         drop(journal);
-        let part = self.as_lived_through(Some(part))?;
         self.place.write_snapshot(|out| snapshot::lines::merge(seen.reader()?, &part, out)).map(Some)
     }
 

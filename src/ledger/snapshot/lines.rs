@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use super::{Document, Out, SUM_KEY, share_path, sum_line};
+use super::{Document, Out, SUM_KEY, Texts, sum_line};
 use crate::account::AccountId;
 use crate::ledger::{Ledger, Row};
 
@@ -25,13 +25,13 @@ const ROW: &[u8] = b"  \"";
 /// Reads a document, with the rows of the `wanted` accounts or of all.
 pub(in crate::ledger) fn read(source: impl Read, wanted: Option<&BTreeSet<AccountId>>) -> io::Result<Option<Ledger>> {
     let mut rows: Vec<(AccountId, Row)> = Vec::new();
-    let mut path = std::sync::Arc::default();
+    let mut texts = Texts::default();
     let mut all_parsed = true;
     let frame = scan(source, |account, json| {
         if wanted.is_none_or(|wanted| wanted.contains(&account)) {
             match serde_json::from_slice(json) {
                 Ok(mut row) => {
-                    share_path(&mut row, &mut path);
+                    texts.share(&mut row);
                     rows.push((account, row));
                 }
                 Err(_) => all_parsed = false,

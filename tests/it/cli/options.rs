@@ -6,12 +6,12 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 33] = [
+const OPTIONS: [(&str, &str, &str, &str); 36] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
-    ("--ledger", "ledger.json", "run apply plan diff status suspend resume", ""),
+    ("--ledger", "ledger.json", "run apply plan diff status history suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
     ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply plan diff status suspend resume", "perhaps"),
+    ("--sandbox", "", "run apply plan diff status history suspend resume", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -29,14 +29,19 @@ const OPTIONS: [(&str, &str, &str, &str); 33] = [
     ("--drift-interval", "off", "run", "5m"),
     ("--listen", "127.0.0.1:8686", "run", "8686"),
     ("--shutdown-grace", "25s", "run", "25"),
-    ("--log-format", "", "run apply plan diff validate status suspend resume sandbox schema completions man", "xml"),
+    (
+        "--log-format",
+        "",
+        "run apply plan diff validate status history suspend resume sandbox schema completions man",
+        "xml",
+    ),
     (
         "--log-level",
         "info",
-        "run apply plan diff validate status suspend resume sandbox schema completions man",
+        "run apply plan diff validate status history suspend resume sandbox schema completions man",
         "inof",
     ),
-    ("--output", "text", "plan validate", "xml"),
+    ("--output", "text", "plan validate history", "xml"),
     ("--output", "table", "status", "xml"),
     ("--detailed-exitcode", "", "plan", ""),
     ("--base", "", "plan", ""),
@@ -45,10 +50,13 @@ const OPTIONS: [(&str, &str, &str, &str); 33] = [
     ("--approval", "", "plan", ""),
     ("--reason", "", "plan", ""),
     ("--expires", "24h", "plan", "0s"),
+    ("--since", "", "history", ""),
+    ("--limit", "", "history", ""),
+    ("--verify", "", "history", ""),
 ];
 
 /// Options that choose what is printed, or what it is compared with, have no variable.
-const WITHOUT_VARIABLE: [&str; 8] = [
+const WITHOUT_VARIABLE: [&str; 11] = [
     "--output",
     "--detailed-exitcode",
     "--base",
@@ -57,6 +65,9 @@ const WITHOUT_VARIABLE: [&str; 8] = [
     "--approval",
     "--reason",
     "--expires",
+    "--since",
+    "--limit",
+    "--verify",
 ];
 
 fn variable(option: &str) -> String {

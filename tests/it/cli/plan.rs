@@ -243,7 +243,7 @@ fn what_an_earlier_put_may_undo_is_planned_for_when_it_cannot_any_more() {
 
     Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held.
     NAME    READY   STATUS    AGE   ACCOUNT               ENABLED    ACTIVESYNC   REVISION   MESSAGE
-    alice   False   InDoubt   0s    2560636000000008002   in doubt   -            -          enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
+    alice   False   InDoubt   0s    2560636000000008002   in doubt   -            unknown    enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
     ");
 }
 

@@ -134,8 +134,8 @@ fn a_start_is_told_line_by_line() {
     TIME  INFO started version=0.1.0 folder=desired-state ledger=ledger.sandbox.json target=sandbox
     TIME  INFO manifests read files=1 accounts=1 problems=0 pending=1
     TIME  INFO access token granted expires_in=1h
-    TIME  INFO applied account=2560636000000008002 name=alice field=enabled value=true source=sales/alice.yaml:1
-    TIME  INFO applied account=2560636000000008002 name=alice field=activeSyncEnabled value=false source=sales/alice.yaml:1
+    TIME  INFO applied account=2560636000000008002 name=alice field=enabled value=true source=sales/alice.yaml:1 revision=unknown
+    TIME  INFO applied account=2560636000000008002 name=alice field=activeSyncEnabled value=false source=sales/alice.yaml:1 revision=unknown
     TIME  INFO everything is applied; nothing is pending accounts=1
     TIME  INFO stopping: finishing what is in flight in_flight=0 grace=25s
     TIME  INFO stopped

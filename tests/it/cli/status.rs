@@ -106,7 +106,7 @@ fn columns_are_kubectls() {
     std::fs::rename(place.path().join("bob"), place.path().join("desired-state/bob.yaml")).unwrap();
     insta::assert_snapshot!(place.ok("status --sandbox -o wide"), @"
     NAME    READY   STATUS                    AGE   ACCOUNT               ENABLED   ACTIVESYNC   REVISION   MESSAGE
-    alice   True    ReconciliationSucceeded   0s    2560636000000008002   true      false        -          everything the manifest wants has been acknowledged
+    alice   True    ReconciliationSucceeded   0s    2560636000000008002   true      false        unknown    everything the manifest wants has been acknowledged
     bob     False   Progressing               0s    2560636000000008003   -         -            -          enabled (unknown) -> true
     ");
     assert_eq!(place.ok("status --sandbox -o name"), "alice\nbob\n");
@@ -141,12 +141,14 @@ fn the_documents_are_mail_account_lists() {
               "enabled": {
                 "value": true,
                 "appliedAt": "TIME",
-                "source": "sales/alice.yaml:1"
+                "source": "sales/alice.yaml:1",
+                "revision": "unknown"
               },
               "activeSyncEnabled": {
                 "value": false,
                 "appliedAt": "TIME",
-                "source": "sales/alice.yaml:1"
+                "source": "sales/alice.yaml:1",
+                "revision": "unknown"
               }
             },
             "conditions": [

@@ -112,7 +112,14 @@ impl Scene {
                 manifest::parse(&path, text.as_bytes(), Rules { auth: self.operation.auth, ..Rules::default() });
             (path, Look::Read(parsed))
         });
-        Batch { files: files.into(), root: Root::Ready, full: true, degraded: None }
+        Batch {
+            files: files.into(),
+            root: Root::Ready,
+            full: true,
+            degraded: None,
+            origin: Default::default(),
+            versions: Default::default(),
+        }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {

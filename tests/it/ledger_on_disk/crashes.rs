@@ -73,7 +73,7 @@ impl Child {
     pub fn run(&self, option: &str) -> bool {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-y", "-qq", "-o"]).arg(&self.log).args(["-e", option, "-P"]).arg(self.folder.path());
-        for name in ["ledger.json", "ledger.json.journal", "ledger.json.lock", "ledger.json.tmp"] {
+        for name in ["", ".audit", ".journal", ".lock", ".tmp"].map(|suffix| format!("ledger.json{suffix}")) {
             strace.arg("-P").arg(self.folder.path().join(name));
         }
         strace.arg("--").arg(std::env::current_exe().unwrap()).args(["--exact", SCRIPT, "--test-threads=1"]);
@@ -94,15 +94,18 @@ impl Child {
         let durable =
             self.said().iter().rev().find_map(|line| line.strip_prefix("durable ")?.parse().ok()).unwrap_or(0);
         let found = read(&self.path(), Some(owner())).unwrap_or_else(|error| panic!("{after}: {error}"));
+        assert_eq!(history_fault(&self.path(), found.as_ref().map_or(0, |ledger| ledger.serial)), None, "{after}");
         let mut opened = open(&self.path());
         assert_eq!(opened.ledger, found.unwrap_or_else(|| Ledger::new(owner())), "{after}");
         assert!(opened.ledger.serial >= durable, "{after}: {durable} was durable, {} is there", opened.ledger.serial);
         assert_eq!(opened.ledger, lived_through(opened.ledger.serial), "{after}");
+        check_history(&self.path(), opened.ledger.serial);
         opened.append(2);
         let ledger = opened.ledger;
         opened.file.close().unwrap();
+        check_history(&self.path(), ledger.serial);
         let rest = names(self.folder.path()).into_iter().filter(|name| name != "said" && !name.contains("torn-"));
-        assert_eq!(rest.collect::<Vec<_>>(), ["ledger.json"], "{after}");
+        assert_eq!(rest.collect::<Vec<_>>(), WHOLE_BY_ITSELF, "{after}");
         assert_eq!(open(&self.path()).ledger, ledger, "{after}");
     }
 }
@@ -185,9 +188,15 @@ fn a_write_without_room_is_tried_again_and_a_fold_without_room_is_put_off() {
 #[test]
 fn a_file_size_limit_does_not_end_the_process() {
     let folder = TempDir::new().unwrap();
-    let script = format!("ulimit -f 2; exec \"$0\" --exact {SCRIPT} --test-threads=1");
+    // The log of all of it fits, and the journal does not.
+    let script = format!("ulimit -f 3; exec \"$0\" --exact {SCRIPT} --test-threads=1");
     let mut limited = Command::new("bash");
-    limited.arg("-c").arg(script).arg(std::env::current_exe().unwrap()).env(CHILD, folder.path());
+    limited
+        .arg("-c")
+        .arg(script)
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, folder.path())
+        .env(GROUPS, "8,9,1,1");
     let output = limited.output().unwrap();
     let said = fs::read_to_string(folder.path().join("said")).unwrap();
     assert!(said.contains("stopped no_room\nresumed\n"), "{said}");

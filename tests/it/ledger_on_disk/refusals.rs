@@ -132,7 +132,7 @@ fn an_edit_on_purpose_is_read_and_folded_into_a_whole_file_again() {
     opened.append(1);
     let ledger = opened.ledger;
     opened.file.close().unwrap();
-    assert_eq!(names(folder.path()), ["ledger.json"]);
+    assert_eq!(names(folder.path()), WHOLE_BY_ITSELF);
     assert!(fs::read_to_string(&path).unwrap().contains("\n \"crc32\":"));
     assert_eq!(read(&path, None).unwrap(), Some(ledger));
 }

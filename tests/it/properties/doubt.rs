@@ -93,7 +93,7 @@ impl Rig {
         let disruption = self.ledger.disruptions.get(&account).copied();
         let (at, lands) = (self.now, self.now + Duration::from_secs(200));
         let (spec_hash, lands_by) = (0, Some(lands));
-        self.ledger.apply(Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by });
+        self.ledger.apply(Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by, cause: None });
         match end {
             End::Acknowledged | End::Lost(Fate::Acted) | End::Killed(Fate::Acted) => {
                 self.world.insert((account, field), to);
@@ -106,7 +106,7 @@ impl Rig {
         self.pass(self.now + Duration::from_millis(1));
         match end {
             End::Acknowledged => {
-                self.ledger.apply(Record::Applied { at: self.now, account, field, value: to, source });
+                self.ledger.apply(Record::Applied { at: self.now, account, field, value: to, source, evidence: None });
             }
             End::Refused => self.ledger.apply(Record::NotApplied { account, field, restore: prior, disruption }),
             End::Lost(_) => {}

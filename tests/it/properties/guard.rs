@@ -144,7 +144,10 @@ impl Rig {
         self.flights.insert(account, Flight { began: self.now, prior, disruption });
         let (at, name, zuid, spec_hash) = (self.now, "x".into(), None, 0);
         let lands_by = Some(at + LATENESS);
-        self.record(account, Record::Intent { at, account, name, zuid, field: FIELD, to: false, spec_hash, lands_by });
+        self.record(
+            account,
+            Record::Intent { at, account, name, zuid, field: FIELD, to: false, spec_hash, lands_by, cause: None },
+        );
         self.model.taken.push((self.model.moment(at + LATENESS, account), account));
     }
 
@@ -155,7 +158,10 @@ impl Rig {
             None => self.model.unheard.push((began + LATENESS, account)),
             Some(true) => {
                 let source = SourceRef { path: "x.yaml".into(), line: 1 };
-                self.record(account, Record::Applied { at: self.now, account, field: FIELD, value: false, source });
+                self.record(
+                    account,
+                    Record::Applied { at: self.now, account, field: FIELD, value: false, source, evidence: None },
+                );
                 // What can have landed before this one was begun has.
                 self.model.unheard.retain(|(lands, other)| *other != account || *lands > began);
                 self.model.taken[last].0 = self.model.moment(self.now, account);

@@ -87,7 +87,7 @@ proptest! {
             let printed = serde_json::to_value(&change).unwrap();
             prop_assert_eq!(&printed["account"], &Value::String(account.to_string()));
             let (at, name, field, to) = (ms(1), change.name, change.field, change.to);
-            ledger.apply(Record::Intent { at, account: change.account, name, zuid: change.zuid, field, to, spec_hash: 1, lands_by: None });
+            ledger.apply(Record::Intent { at, account: change.account, name, zuid: change.zuid, field, to, spec_hash: 1, lands_by: None, cause: None });
         }
         let text = String::from_utf8(ledger.to_bytes()).unwrap();
         let row = format!("\n  \"{account}\":{{\"name\":\"a\",\"zuid\":\"{zuid}\",");

@@ -60,6 +60,7 @@ proptest! {
             let record = match step {
                 Step::Put(account, to) => Some(Record::Intent {
                     at: now, account: id(account), name: "x".into(), zuid: None, field: Field::Enabled, to, spec_hash: 0, lands_by: None,
+                    cause: None,
                 }),
                 Step::Token => Some(Record::TokenRequest { at: now }),
                 Step::Pass(time) => {

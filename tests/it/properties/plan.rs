@@ -80,12 +80,13 @@ fn intent(account: u64, field: Field, to: bool) -> Record {
         to,
         spec_hash: 0,
         lands_by: Some(ms(1)),
+        cause: None,
     }
 }
 
 fn applied(account: u64, field: Field, value: bool) -> Record {
     let source = SourceRef { path: "x.yaml".into(), line: 1 };
-    Record::Applied { at: ms(2), account: id(account), field, value, source }
+    Record::Applied { at: ms(2), account: id(account), field, value, source, evidence: None }
 }
 
 fn ledger(knowledge: &Knowledge) -> Ledger {

@@ -139,6 +139,7 @@ impl Rig {
                     to: true,
                     spec_hash: 0,
                     lands_by: None,
+                    cause: None,
                 });
             }
             Kind::Token => {

@@ -166,7 +166,14 @@ impl Folder {
     /// The folder cannot be read.
     pub fn unreadable(chance: &mut fastrand::Rng) -> Batch<Parsed> {
         let why = ["it is missing", "it cannot be read", "it is empty"][chance.usize(0..3)];
-        Batch { files: Vec::new(), root: Root::Unknown(why.into()), full: true, degraded: None }
+        Batch {
+            files: Vec::new(),
+            root: Root::Unknown(why.into()),
+            full: true,
+            degraded: None,
+            origin: Default::default(),
+            versions: Default::default(),
+        }
     }
 
     /// Somebody edits, once or a few files at once. Returns the news, and words for it.
@@ -306,7 +313,14 @@ impl Folder {
             let (path, text) = ("forged.yaml".into(), policies::forged());
             files.push((path, Look::Read(parsed(POLICIES, &text))));
         }
-        Batch { files, root: Root::Ready, full: false, degraded: None }
+        Batch {
+            files,
+            root: Root::Ready,
+            full: false,
+            degraded: None,
+            origin: Default::default(),
+            versions: Default::default(),
+        }
     }
 
     /// The same look, as it would be if nobody were protected by an option.

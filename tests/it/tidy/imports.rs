@@ -142,6 +142,7 @@ fn each_library_at_the_edge_has_one_room_that_knows_it() {
         ("clap::", &["cli", "config", "zoho/data_center", "telemetry"]),
         ("anyhow::", &["cli", "main"]),
         ("sd_notify::", &["service"]),
+        ("gix::", &["source/provenance"]),
         ("std::env::", &["cli", "main"]),
     ];
     let mut broken = Vec::new();
@@ -172,7 +173,7 @@ fn the_sandbox_is_an_independent_reading_of_the_documentation() {
 
 #[test]
 fn plan_diff_validate_and_status_cannot_write() {
-    let reading = ["cli/plan", "cli/diff", "cli/validate", "cli/status", "cli/load"];
+    let reading = ["cli/plan", "cli/diff", "cli/validate", "cli/status", "cli/history", "cli/load"];
     let writes =
         ["Client", "Transport", "engine", "Controller", "LedgerFile", "reqwest", "std::net", "tokio::net", "fs::write"];
     let mut broken = Vec::new();

@@ -94,7 +94,7 @@ fn revisions_that_come_before_the_last_is_at_rest_are_never_mixed() {
         std::os::unix::fs::symlink(format!(".{n}"), root.join(".next")).unwrap();
         fs::rename(root.join(".next"), root.join("current")).unwrap();
     };
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     let mut live_through = |told: Vec<Batch<String>>| {
         for batch in told {
             seen.extend(batch.files);
