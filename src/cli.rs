@@ -276,10 +276,15 @@ fn note(text: &str) {
 }
 
 fn tell(kind: &str, text: &str) {
+    say(&format!("{kind}: {text}"));
+}
+
+/// Prints a line to standard error.
+fn say(text: &str) {
     use std::io::Write;
     let mut err = anstream::stderr().lock();
     // If whoever would read it is gone, there is nobody to tell.
-    let _ = writeln!(err, "{kind}: {}", printable::escape(text));
+    let _ = writeln!(err, "{}", printable::escape(text));
 }
 
 /// `1 account`, `2 accounts`.

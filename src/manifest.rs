@@ -33,7 +33,7 @@ use crate::account::{AccountId, AuthMode, MailAccountSpec, SourceRef};
 use chunk::{Chunk, Refusal, chunks};
 use decode::{Verdict, decode};
 
-pub use explain::explain;
+pub use explain::{end_column, explain};
 pub use problem::{Place, Problem, ProblemCode};
 pub use schema::json_schema;
 pub use yaml::{NotYaml, to_yaml};

@@ -38,12 +38,14 @@ mod keeper;
 mod list;
 mod load;
 mod look;
+mod near;
 mod parallel;
 mod problem;
 mod settle;
 mod task;
 
 pub use load::load;
+pub use near::near_misses;
 
 /// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. The README promises it.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;

@@ -128,11 +128,19 @@ pub(super) const VALIDATE: &str = "\
 Examples:
   zoho-mail-reconciler validate
   zoho-mail-reconciler validate sales/ former/bob.yaml
-  zoho-mail-reconciler validate -o name     # file:line:column: problem, as compilers write it
+  zoho-mail-reconciler validate -o name       # file:line:column: problem, as compilers write it
+  zoho-mail-reconciler validate -o github     # in a workflow: annotations of the pull request
+  zoho-mail-reconciler validate -o gitlab > gl-code-quality-report.json
+  zoho-mail-reconciler validate -o sarif > validate.sarif
 
-A name or accountId that two of the given files share is a problem of both.
-Needs no ledger, no credentials and no network. Exit codes: 0 no problems, 1
-problems, 64 usage.";
+Ends with how complete it was: 412 of 412 files read, 0 skipped. Where a document
+is printed, that line goes to standard error. A name or accountId that two of the
+given files share is a problem of both; a path that is not there, or a folder
+without manifests, is one as well.
+
+Paths are relative to GITHUB_WORKSPACE or CI_PROJECT_DIR in the forms for GitHub,
+GitLab and SARIF, if these are set. Needs no ledger, no credentials and no network.
+Exit codes: 0 no problems, 1 problems, 64 usage.";
 
 pub(super) const STATUS: &str = "\
 Examples:

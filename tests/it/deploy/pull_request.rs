@@ -73,7 +73,7 @@ fn exactly_what_the_pull_request_changes_is_planned() {
     let planned = branches.plan();
     assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
     insta::assert_snapshot!(planned.out, @"
-    12 accounts, no problems
+    12 of 12 files read, 0 skipped; 12 accounts, no problems
     # user-7 (7), 7.yaml:1
       - enabled           true -> false
 
