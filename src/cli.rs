@@ -119,7 +119,7 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     /// Print the JSON Schema of the manifests, for editors and pipelines
     #[command(after_long_help = manual::SCHEMA)]
-    Schema,
+    Schema(shell::Schema),
     /// Print a completion script for a shell
     #[command(after_long_help = manual::COMPLETIONS)]
     Completions(shell::Completions),
@@ -234,7 +234,7 @@ impl Cli {
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
-            Command::Schema => shell::schema(),
+            Command::Schema(schema) => schema.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man => shell::man(),
         }

@@ -35,7 +35,7 @@ use decode::{Verdict, decode};
 
 pub use explain::{end_column, explain};
 pub use problem::{Place, Problem, ProblemCode};
-pub use schema::json_schema;
+pub use schema::{SCHEMA_KINDS, json_schema, json_schema_of};
 pub use yaml::{NotYaml, to_yaml};
 
 /// The largest file that is read, in bytes (the interface promises 4 MiB): some 16,000 accounts.

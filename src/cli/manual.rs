@@ -173,9 +173,14 @@ resetAfterActing, expireToken, badGateway, redirect, answer.";
 
 pub(super) const SCHEMA: &str = "\
 Example:
-  zoho-mail-reconciler schema > mailaccount.schema.json
-and in a manifest, for editors that speak to yaml-language-server:
-  # yaml-language-server: $schema=../mailaccount.schema.json";
+  zoho-mail-reconciler schema > desired-state/.schema.json
+and at the top of a manifest, for editors that speak to yaml-language-server:
+  # yaml-language-server: $schema=.schema.json
+
+A name that begins with a dot is not read as a manifest. Pipelines check one kind
+at a time with --kind, or all of them:
+  check-jsonschema --schemafile desired-state/.schema.json desired-state/alice.yaml
+What depends on several files, or on options, is for `validate`.";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

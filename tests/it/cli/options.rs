@@ -66,7 +66,7 @@ fn every_option_has_its_default_its_variable_and_its_commands() {
 fn no_command_has_a_shared_option_beyond_the_promised_table() {
     let mut command = zoho_mail_reconciler::cli::command();
     command.build();
-    let own = ["--accounts", "--request-limit", "--lock", "--faults", "--help", "--version"];
+    let own = ["--accounts", "--request-limit", "--lock", "--faults", "--kind", "--help", "--version"];
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let name = subcommand.get_name();
         for argument in subcommand.get_arguments().filter_map(clap::Arg::get_long) {
