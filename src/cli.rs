@@ -16,6 +16,7 @@ mod run;
 mod sandbox;
 mod shell;
 mod status;
+mod suspend;
 mod validate;
 
 use std::ffi::OsString;
@@ -114,6 +115,12 @@ enum Command {
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
+    /// Suspend everything: nothing is sent until resume, or until a moment
+    #[command(after_long_help = manual::SUSPEND)]
+    Suspend(suspend::Suspend),
+    /// Lift a suspension: what is pending is sent
+    #[command(after_long_help = manual::RESUME)]
+    Resume(suspend::Resume),
     /// Serve a simulated Zoho Mail API on this machine
     #[command(after_long_help = manual::SANDBOX)]
     Sandbox(sandbox::Sandbox),
@@ -233,6 +240,8 @@ impl Cli {
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
+            Command::Suspend(suspend) => suspend.run(),
+            Command::Resume(resume) => resume.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completions(completions) => completions.run(),

@@ -64,6 +64,26 @@ pub struct Target {
     pub sandbox: bool,
 }
 
+/// Where the ledger is, for commands that need to know no more of the target.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub struct LedgerPlace {
+    /// File that remembers what was applied; what this command reads or writes lies beside it
+    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
+    ledger: PathBuf,
+
+    /// The ledger is the embedded sandbox's: ledger.sandbox.json beside ledger.json
+    #[arg(long, env = "ZOHO_MAIL_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
+    sandbox: bool,
+}
+
+impl LedgerPlace {
+    /// The ledger's file.
+    pub fn file(&self) -> PathBuf {
+        if self.sandbox { sandbox_ledger(&self.ledger) } else { self.ledger.clone() }
+    }
+}
+
 /// `--auth`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Auth {
@@ -153,6 +173,11 @@ fn window(text: &str) -> Result<Duration, String> {
 /// A duration of at least a millisecond and at most a day.
 pub fn positive(text: &str) -> Result<Duration, String> {
     bounded(text, Duration::from_millis(1), Duration::from_secs(24 * 60 * 60), "at least 1ms and at most 24h")
+}
+
+/// A duration of at least a millisecond and at most a year.
+pub fn positive_long(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_millis(1), Duration::from_secs(366 * 24 * 60 * 60), "at least 1ms and at most 366days")
 }
 
 fn bounded(text: &str, least: Duration, most: Duration, range: &str) -> Result<Duration, String> {

@@ -8,11 +8,12 @@
 //! back to the queue, and the ledger feeds the plan.
 //!
 //! The rooms inside: [`intake`] (looks become queued accounts), [`dispatch`] (queued accounts
-//! become intents), [`launch`] (intents become durable, then PUTs), [`settle`] (answers become records), [`backlog`]
+//! become intents), [`launch`] (intents become durable, then PUTs), [`settle`] (answers become records), [`halt`] (what stops it, for good or for a while), [`backlog`]
 //! (what is pending, held and stalled), [`tokens`] (one access token for everybody), [`mod@report`].
 
 pub mod backlog;
 mod dispatch;
+mod halt;
 mod intake;
 mod launch;
 mod report;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use self::backlog::Backlog;
 pub use self::intake::look;
@@ -33,6 +34,7 @@ use crate::account::AccountId;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::desired::DesiredState;
+use crate::freeze::Freeze;
 use crate::guard::{DisruptionBudget, Guard};
 use crate::ledger::file::{Committed, LedgerError, LedgerFile};
 use crate::ledger::{FieldState, Ledger, Record};
@@ -104,6 +106,7 @@ enum Event {
     },
     Token(TokenAnswer),
     Stop,
+    Frozen(Option<Freeze>),
     Query(oneshot::Sender<MailAccountList>),
     Tick,
 }
@@ -117,6 +120,8 @@ pub struct Inputs {
     pub committed: mpsc::UnboundedReceiver<Committed>,
     /// Orders to finish what is in flight and end.
     pub stops: mpsc::Receiver<Stop>,
+    /// The switch that suspends everything.
+    pub freeze: watch::Receiver<Option<Freeze>>,
     /// Who wants to know the status of every account.
     pub queries: mpsc::Receiver<oneshot::Sender<MailAccountList>>,
 }
@@ -168,6 +173,8 @@ pub struct Controller<T: Transport, J: Journal> {
     throttle: Throttle,
     tokens: Tokens,
     backlog: Backlog,
+    /// The freeze, which may be over.
+    frozen: Option<Freeze>,
     flights: BTreeMap<AccountId, Flight>,
     commits: BTreeMap<u64, Commit>,
     /// What waits for the records that are not written yet.
@@ -244,6 +251,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             },
             desired: DesiredState::new(),
             queue: WorkQueue::default(),
+            frozen: None,
             flights: BTreeMap::new(),
             commits: BTreeMap::new(),
             next_commit: Commit::default(),
@@ -274,6 +282,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// Turns until the end: a signal, the end of the one pass, or a ledger that cannot be trusted.
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
+        let freeze = inputs.freeze.borrow_and_update().clone();
+        self.switched(freeze);
         let result = loop {
             let event = self.next(&mut inputs).await;
             let mut turn = self.handle(event);
@@ -302,6 +312,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             biased;
             // What comes seldom comes first: a bulk change must not drown an order to stop.
             Some(Stop) = inputs.stops.recv() => Event::Stop,
+            Ok(()) = inputs.freeze.changed() => Event::Frozen(inputs.freeze.borrow_and_update().clone()),
             batch = inputs.looks.recv() => batch.map_or(Event::WatcherGone, Event::Looked),
             committed = inputs.committed.recv() => committed.map_or(Event::WriterGone, Event::Committed),
             Some(event) = self.answers.recv() => event,
@@ -325,6 +336,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Event::Answered { account, answer } => self.settle(account, answer),
             Event::Token(answer) => self.token_answered(answer),
             Event::Stop => self.stop(),
+            Event::Frozen(freeze) => self.switched(freeze),
             Event::Query(reply) => {
                 // Nobody is left to answer if the asker hung up.
                 let _ = reply.send(self.accounts());
@@ -361,30 +373,5 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
         }
         Ok(())
-    }
-
-    fn stop(&mut self) {
-        if self.stop_by.is_none() {
-            let now = self.clock.now();
-            let grace = humantime::format_duration(self.settings.shutdown_grace);
-            info!(in_flight = self.flights.len(), %grace, "stopping: finishing what is in flight");
-            self.stop_by = Some(now + self.settings.shutdown_grace);
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        let idle = self.flights.is_empty();
-        if let Some(deadline) = self.stop_by {
-            let late = self.clock.now() >= deadline;
-            if late && !idle {
-                warn!(in_flight = self.flights.len(), "the grace period is over; what was sent stays in doubt");
-            }
-            return idle || late;
-        }
-        let report = self.report.borrow();
-        // Where the disk is full, intents wait for room; a single pass does not wait with them.
-        let none_left = self.flights.values().all(|flight| flight.token.is_none());
-        let stuck = report.gave_up.is_some() && idle || report.ledger_error.is_some() && none_left;
-        self.settings.mode == Mode::Apply && report.loaded && (stuck || idle && self.queue.depth() == 0)
     }
 }

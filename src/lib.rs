@@ -84,6 +84,7 @@ pub mod ledger;
 pub mod zoho;
 pub mod status;
 pub mod report;
+pub mod freeze;
 pub mod controller;
 
 pub mod admin;
@@ -94,4 +95,5 @@ pub mod metrics;
 pub mod sandbox;
 pub mod service;
 pub mod shutdown;
+pub mod switch;
 pub mod telemetry;

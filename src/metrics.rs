@@ -58,6 +58,7 @@ pub struct Metrics {
     watch_degraded: Gauge,
     pending_changes: Family<Labels<2>, Gauge>,
     disruptions_held: Gauge,
+    suspended: Gauge,
     ledger_commit: Histogram,
     ledger_failures: Counter,
     oldest_unapplied: SecondsGauge,
@@ -156,6 +157,12 @@ impl Metrics {
                 "Accounts whose disruptions the budget holds",
                 Gauge::default(),
             ),
+            suspended: register(
+                r,
+                "suspended",
+                "1 while an operator has suspended everything, else 0",
+                Gauge::default(),
+            ),
             ledger_commit: register(
                 r,
                 "ledger_commit_duration_seconds",
@@ -240,6 +247,7 @@ impl Metrics {
         self.manifest_problems.set(gauge(report.problems));
         self.watch_degraded.set(i64::from(report.degraded.is_some()));
         self.disruptions_held.set(gauge(report.held));
+        self.suspended.set(i64::from(report.suspended.is_some()));
         for (condition, count) in report.conditions() {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));
         }

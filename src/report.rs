@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::account::{Field, printable};
 use crate::change::{Change, Outcome};
+use crate::freeze::Freeze;
 use crate::guard::Verdict;
 use crate::ledger::ImposedPause;
 use crate::throttle::Wait;
@@ -117,6 +118,8 @@ pub struct Report {
     pub ledger_error: Option<String>,
     /// Why the credentials do not work.
     pub credentials_refused: Option<String>,
+    /// The freeze in force.
+    pub suspended: Option<Freeze>,
     /// Why a single pass ended early.
     pub gave_up: Option<String>,
     /// When the loop last turned.
@@ -204,7 +207,7 @@ pub struct Summary {
     pub planned: usize,
     /// PUTs the service acknowledged.
     pub applied: usize,
-    /// PUTs the disruption budget held.
+    /// PUTs the disruption budget held, or a freeze.
     pub held: Vec<Unapplied>,
     /// PUTs that were rejected, or given up.
     pub failed: Vec<Unapplied>,

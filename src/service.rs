@@ -71,5 +71,6 @@ pub async fn reload(mut reports: watch::Receiver<Report>) {
 fn line(report: &Report) -> String {
     let Report { managed, pending, held, stalled, .. } = report;
     let counts = format!("{managed} accounts, {pending} pending, {held} held, {stalled} stalled");
-    report.not_ready().map_or_else(|| counts.clone(), |why| format!("{counts}; {why}"))
+    let told = report.not_ready().or_else(|| report.suspended.as_ref().map(ToString::to_string));
+    told.map_or_else(|| counts.clone(), |why| format!("{counts}; {why}"))
 }

@@ -15,6 +15,7 @@ use crate::account::{AccountId, Field, Zuid, printable};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, DesiredState, Standing};
+use crate::freeze::Freeze;
 use crate::guard::Verdict;
 use crate::ledger::{FieldState, ImposedPause, Ledger, Row};
 use crate::plan::{AccountPlan, plan_account};
@@ -156,6 +157,11 @@ impl Standstill {
     /// The credentials were refused, in the service's words.
     pub fn refused(why: &str) -> Self {
         Self(Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why))
+    }
+
+    /// An operator suspended everything.
+    pub fn suspended(freeze: &Freeze) -> Self {
+        Self(Trouble::new(None, Reason::Suspended, format!("all reconciling is {freeze}")))
     }
 
     /// The ledger cannot be written.

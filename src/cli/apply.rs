@@ -93,7 +93,7 @@ fn text(summary: &Summary) -> String {
     if let Some(why) = gave_up {
         let _ = writeln!(text, "Gave up: {why}.");
     }
-    if !held.is_empty() {
+    if disruptions.exceeded() {
         let _ = writeln!(text, "Held by the disruption budget: {disruptions}. {HELD_ADVICE}");
     }
     let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());

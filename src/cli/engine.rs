@@ -24,6 +24,7 @@ use crate::sandbox::{self, Account, World};
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::MailAccountList;
+use crate::switch;
 use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport};
 
 /// How many looks at the folder, signals and questions may wait for the conductor.
@@ -104,7 +105,7 @@ pub(super) async fn build(target: &Target, service: &Service, settings: Settings
         reports,
         metrics,
         clock,
-        inputs: Inputs { looks, committed, stops, queries },
+        inputs: Inputs { looks, committed, stops, queries, freeze: switch::watch(path, cancel.clone()) },
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
     })

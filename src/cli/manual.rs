@@ -51,6 +51,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
         "\
   desired-state/           manifests, *.yaml and *.yml, at any depth
   ledger.json              what was applied; ledger.json.journal and ledger.json.lock beside it
+  ledger.json.suspended    suspends everything while it is there; see `suspend --help`
   ledger.sandbox.json      the same of --sandbox",
     ),
     (
@@ -116,6 +117,23 @@ sent, and its end is not known.
 Exit codes: 0 planned, 1 a manifest is broken (the plan of the others is
 printed) or it failed, 2 and 3 only with --detailed-exitcode, 5 the ledger is
 refused, 64 usage.";
+
+pub(super) const SUSPEND: &str = "\
+Examples:
+  zoho-mail-reconciler suspend --reason 'mail migration, ticket 815' --for 4h
+  kubectl exec deploy/zoho-mail-reconciler -- zoho-mail-reconciler suspend
+
+Makes the file ledger.json.suspended beside the ledger, and that is all: an empty
+file made by hand does the same. It outlasts restarts. What is asked of the
+service meanwhile is planned, and sent when the suspension ends. `apply` ends
+with 3 while it lasts. One account alone is suspended by its manifest.";
+
+pub(super) const RESUME: &str = "\
+Examples:
+  zoho-mail-reconciler resume && zoho-mail-reconciler plan
+
+Removes the file ledger.json.suspended beside the ledger. A daemon that runs
+notices within a second, and goes on with what is wanted then.";
 
 pub(super) const DIFF: &str = "\
 Example:

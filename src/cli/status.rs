@@ -9,10 +9,12 @@ use crate::clock::Clock;
 use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
 use crate::desired::DesiredState;
+use crate::freeze::Freeze;
 use crate::guard::{Guard, review};
 use crate::ledger::{self, FieldState, Ledger, Owner};
 use crate::plan::plan;
 use crate::status::{Item, MailAccountList, Standstill, list};
+use crate::switch;
 use crate::timestamp::Timestamp;
 
 /// `status`.
@@ -74,7 +76,8 @@ impl Status {
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
         let now = Clock::start().now();
-        let mut all = accounts(&desired, &ledger, &disruptions, now);
+        let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
+        let mut all = accounts(&desired, &ledger, &disruptions, freeze.as_ref(), now);
         let missing: Vec<_> =
             names.iter().filter(|name| !all.items.iter().any(|item| *item.metadata.name == ***name)).collect();
         if !names.is_empty() {
@@ -112,12 +115,19 @@ impl Status {
 }
 
 /// Every account's status, as the daemon would tell it with these options.
-fn accounts(desired: &DesiredState, ledger: &Ledger, disruptions: &Disruptions, now: Timestamp) -> MailAccountList {
+fn accounts(
+    desired: &DesiredState,
+    ledger: &Ledger,
+    disruptions: &Disruptions,
+    freeze: Option<&Freeze>,
+    now: Timestamp,
+) -> MailAccountList {
     let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
     let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
-    let pause = ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
-    list(desired, ledger, |_| held, pause.as_ref(), now)
+    let pause = || ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
+    let standstill = freeze.map(Standstill::suspended).or_else(pause);
+    list(desired, ledger, |_| held, standstill.as_ref(), now)
 }
 
 fn table(list: &MailAccountList, wide: bool, now: Timestamp) -> String {

@@ -30,6 +30,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub(super) fn dispatch(&mut self) {
         let now = self.clock.now();
         self.waiting = None;
+        if self.frozen.as_ref().is_some_and(|freeze| freeze.is_over(now)) {
+            self.switched(None);
+        }
         self.release_held(now);
         while let Some(account) = self.next_account(now) {
             let Some(change) = self.next_change(account, now) else { continue };
@@ -47,6 +50,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let report = self.report.borrow();
         let halted = self.stop_by.is_some() || report.ledger_error.is_some() || report.gave_up.is_some();
         drop(report);
+        let halted = halted || self.freeze(now).is_some();
         if halted || self.flights.len() >= self.intents_max() {
             return None;
         }
@@ -171,7 +175,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     /// The record of a token request is durable: the request leaves, if it may still.
     pub(super) fn fetch_token(&mut self, begun: Timestamp) {
         let now = self.clock.now();
-        let late = now.since(begun) > INTENT_AGE_MAX || self.throttle.pause(now).is_some() || self.stop_by.is_some();
+        let late = now.since(begun) > INTENT_AGE_MAX || self.throttle.pause(now).is_some();
+        let late = late || self.stop_by.is_some() || self.freeze(now).is_some();
         let Some(credentials) = self.tokens.credentials().filter(|_| !late) else {
             self.throttle.cancel_token();
             return self.tokens.cancel();
@@ -189,7 +194,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let now = self.clock.now();
         let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
         let waiting = self.waiting.map(|waiting| waiting.until);
-        let due = [self.queue.next_due(), waiting, held, self.backlog.next_wake(), self.stop_by, self.write_by()];
+        let thaw = self.frozen.as_ref().and_then(|freeze| freeze.until);
+        let due = [self.queue.next_due(), waiting, held, thaw, self.backlog.next_wake(), self.stop_by, self.write_by()];
         let next = due.into_iter().flatten().min();
         next.map_or(HEARTBEAT, |next| next.since(now).min(HEARTBEAT))
     }

@@ -41,7 +41,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             return;
         }
         let now = self.clock.now();
-        let stays = self.stop_by.is_some() || !self.throttle.may_leave(now, now);
+        let stays = self.stop_by.is_some() || self.freeze(now).is_some() || !self.throttle.may_leave(now, now);
         let mut sent = self.sent();
         while let Some(account) = self.durable.pop_front_if(|_| stays || sent < self.settings.max_concurrency) {
             if stays {

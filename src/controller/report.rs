@@ -43,6 +43,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             report.oldest_pending = self.backlog.oldest();
             report.waiting = self.waiting;
             report.pause = pause;
+            report.suspended.clone_from(&self.frozen);
             report.disruptions = disruptions;
             report.totals = self.totals;
             report.planned = self.planned.len();
@@ -65,6 +66,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             gave_up: self.report.borrow().gave_up.clone(),
             ..Summary::default()
         };
+        let frozen = self.freeze(now).is_some();
         for change in std::mem::take(&mut self.planned) {
             let known = self.ledger.known(change.account, change.field);
             if known == Known::Applied(change.to) {
@@ -77,6 +79,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             match known {
                 _ if held => summary.held.push(unapplied),
                 Known::InDoubt => summary.in_doubt.push(unapplied),
+                _ if frozen => summary.held.push(unapplied),
                 Known::Absent | Known::Applied(_) => summary.failed.push(unapplied),
             }
         }
@@ -114,6 +117,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn standstill(&self, now: Timestamp) -> Option<Standstill> {
         if let Some(error) = &self.report.borrow().ledger_error {
             return Some(Standstill::unrecorded(error));
+        }
+        if let Some(freeze) = self.freeze(now) {
+            return Some(Standstill::suspended(freeze));
         }
         if let Some(failure) = self.tokens.refusal() {
             return Some(Standstill::refused(&failure.message));

@@ -212,13 +212,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
-    /// The daemon waits; a single pass ends, with everything that is left counted as failed.
-    pub(super) fn give_up_if_one_pass(&mut self, why: &str) {
-        if self.settings.mode == Mode::Apply {
-            self.report.send_modify(|report| report.gave_up = Some(why.to_owned()));
-        }
-    }
-
     pub(super) fn token_answered(&mut self, answer: TokenAnswer) {
         let now = self.clock.now();
         self.throttle.end_token(now);

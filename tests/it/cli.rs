@@ -13,6 +13,7 @@ mod plan;
 mod run;
 mod sandbox;
 mod status;
+mod suspend;
 mod validate;
 
 use std::fs::Permissions;

@@ -77,7 +77,7 @@ pub fn build<J: Journal>(
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);
     let outside = Outside { looks: looks_out, reports, _stops: stops_out, _queries: queries_out };
-    (controller, Inputs { looks, committed, stops, queries }, outside)
+    (controller, Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1 }, outside)
 }
 
 /// A look at the manifest of the account numbered `n`.

@@ -93,8 +93,10 @@ async fn pass<T: Transport, J: Journal>(
         Some(batch) => watcher.iter().for_each(|watcher| watcher.try_send(batch.clone()).unwrap()),
         None => watcher = None,
     }
-    let ended =
-        tokio::time::timeout(Duration::from_secs(60), controller.run(Inputs { looks, committed, stops, queries }));
+    let ended = tokio::time::timeout(
+        Duration::from_secs(60),
+        controller.run(Inputs { looks, committed, stops, queries, freeze: tokio::sync::watch::channel(None).1 }),
+    );
     let ended = ended.await.expect("it ends");
     drop(watcher);
     ended

@@ -8,6 +8,7 @@ mod cost;
 mod crash;
 mod deploy;
 mod fault_matrix;
+mod gitops;
 mod hostile_yaml;
 mod invariants;
 mod ledger_on_disk;

@@ -26,7 +26,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use zoho_mail_reconciler::controller::{Mode, Settings};
+use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::ledger::Owner;
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox::{self, Account, World};
@@ -64,6 +66,8 @@ struct Universe {
     proofs: Proofs,
     /// What is wrong with this world, on purpose.
     broken: Option<Broken>,
+    /// The switch that suspends everything: it outlasts any process.
+    switch: watch::Sender<Option<Freeze>>,
     /// How long the next process lives.
     fuse: Arc<Fuse>,
     /// What becomes of requests under way when their sender dies, where that is not up to chance.
@@ -122,6 +126,7 @@ impl Simulation {
             proofs: Proofs::new(settings.rate_limit, disruptions as usize),
             chance: chance.fork(),
             broken,
+            switch: watch::Sender::new(None),
             fuse: Fuse::new(None),
             fate: None,
             crash: None,
@@ -261,6 +266,11 @@ fn no_window_exceeds_the_request_budget_even_across_kills() {
 #[test]
 fn no_request_leaves_during_a_pause_that_the_service_imposed() {
     holds(Rule::Pause);
+}
+
+#[test]
+fn no_request_leaves_while_an_operator_has_suspended_everything() {
+    holds(Rule::Freeze);
 }
 
 #[test]

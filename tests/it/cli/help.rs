@@ -20,6 +20,8 @@ fn the_short_help_fits_on_a_screen() {
       diff         Show what apply would change, as unified text; sends nothing
       validate     Check manifests, and show every problem under the line it is on
       status       Show each account's conditions, from the ledger
+      suspend      Suspend everything: nothing is sent until resume, or until a moment
+      resume       Lift a suspension: what is pending is sent
       sandbox      Serve a simulated Zoho Mail API on this machine
       schema       Print the JSON Schema of the manifests, for editors and pipelines
       completions  Print a completion script for a shell
@@ -92,7 +94,9 @@ fn help_shows_no_value_of_a_variable() {
 #[test]
 fn every_command_has_a_long_help_with_exit_codes_or_examples() {
     let place = Place::new();
-    for command in ["run", "apply", "plan", "diff", "validate", "status", "sandbox", "schema", "completions"] {
+    for command in
+        ["run", "apply", "plan", "diff", "validate", "status", "suspend", "resume", "sandbox", "schema", "completions"]
+    {
         let help = place.ok(&format!("{command} --help"));
         assert!(help.contains("Example"), "{command}: {help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: {help}");

@@ -8,10 +8,10 @@ const SERVICE: &str = "run apply";
 /// The promised table: option, default, commands, a bad value.
 const OPTIONS: [(&str, &str, &str, &str); 26] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
-    ("--ledger", "ledger.json", "run apply plan diff status", ""),
+    ("--ledger", "ledger.json", "run apply plan diff status suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
     ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply plan diff status", "perhaps"),
+    ("--sandbox", "", "run apply plan diff status suspend resume", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -28,8 +28,13 @@ const OPTIONS: [(&str, &str, &str, &str); 26] = [
     ("--drift-interval", "off", "run", "5m"),
     ("--listen", "127.0.0.1:8686", "run", "8686"),
     ("--shutdown-grace", "25s", "run", "25"),
-    ("--log-format", "", "run apply plan diff validate status sandbox schema completions man", "xml"),
-    ("--log-level", "info", "run apply plan diff validate status sandbox schema completions man", "inof"),
+    ("--log-format", "", "run apply plan diff validate status suspend resume sandbox schema completions man", "xml"),
+    (
+        "--log-level",
+        "info",
+        "run apply plan diff validate status suspend resume sandbox schema completions man",
+        "inof",
+    ),
     ("--output", "text", "plan validate", "xml"),
     ("--output", "table", "status", "xml"),
     ("--detailed-exitcode", "", "plan", ""),
@@ -66,7 +71,18 @@ fn every_option_has_its_default_its_variable_and_its_commands() {
 fn no_command_has_a_shared_option_beyond_the_promised_table() {
     let mut command = zoho_mail_reconciler::cli::command();
     command.build();
-    let own = ["--accounts", "--request-limit", "--lock", "--faults", "--kind", "--help", "--version"];
+    let own = [
+        "--accounts",
+        "--request-limit",
+        "--lock",
+        "--faults",
+        "--kind",
+        "--reason",
+        "--for",
+        "--until",
+        "--help",
+        "--version",
+    ];
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let name = subcommand.get_name();
         for argument in subcommand.get_arguments().filter_map(clap::Arg::get_long) {

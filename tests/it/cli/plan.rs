@@ -90,7 +90,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "activeSyncEnabled",
           "from": false,
           "to": true,
-          "source": "sales/alice.yaml:1"
+          "source": "sales/alice.yaml:1",
+          "revision": "unknown"
         },
         {
           "account": "2560636000000008003",
@@ -99,7 +100,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "enabled",
           "from": null,
           "to": true,
-          "source": "bob.yaml:1"
+          "source": "bob.yaml:1",
+          "revision": "unknown"
         }
       ],
       "held": [
@@ -110,7 +112,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "enabled",
           "from": true,
           "to": false,
-          "source": "sales/alice.yaml:1"
+          "source": "sales/alice.yaml:1",
+          "revision": "unknown"
         },
         {
           "account": "2560636000000008007",
@@ -119,7 +122,8 @@ fn a_plan_as_a_document_has_all_of_it() {
           "field": "enabled",
           "from": true,
           "to": false,
-          "source": "frank.yaml:1"
+          "source": "frank.yaml:1",
+          "revision": "unknown"
         }
       ],
       "verdict": {

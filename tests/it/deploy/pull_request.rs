@@ -1,132 +1,182 @@
-//! The script that plans a pull request judges it as the daemon would.
+//! The steps of the GitHub workflow, run as a runner runs them: on a real clone, against a server that keeps comments.
+//!
+//! In: the scripts in the workflow itself. Out: what a reviewer sees.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 
+use axum::extract::{Path as Parts, Query, State};
+use axum::routing::{get, patch};
+use axum::{Router, body::Bytes};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
-/// A base branch with 12 enabled accounts, and a pull request that is equal to it.
-struct Branches(TempDir);
+use super::text;
+use crate::gitops::Repository;
 
-impl Branches {
-    fn new() -> Self {
-        let branches = Self(TempDir::new().unwrap());
-        for branch in ["base", "head"] {
-            fs::create_dir(branches.path(branch)).unwrap();
-            (1..=12).for_each(|id| branches.declare(branch, id, true));
-        }
-        branches
+/// The script of one step of the workflow.
+fn script(job: &str, step: &str) -> String {
+    let workflow: serde_yaml::Value = serde_yaml::from_str(&text("ci/github/pull-request.yaml")).unwrap();
+    let steps = workflow["jobs"][job]["steps"].as_sequence().unwrap();
+    let found = steps.iter().find(|found| found["name"] == step).unwrap_or_else(|| panic!("no step {step}"));
+    found["run"].as_str().unwrap().to_owned()
+}
+
+/// Runs a step as `shell: bash` does.
+fn run(job: &str, step: &str, folder: &Path, environment: &[(&str, String)]) -> Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut bash = Command::new("bash");
+    bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script(job, step)]).current_dir(folder);
+    bash.env_clear().env("PATH", path).env("GITHUB_STEP_SUMMARY", folder.join("summary.md"));
+    bash.envs(environment.iter().map(|(name, value)| (name, value)));
+    bash.output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A base branch that moved on since the pull request began, and the runner's clone of the merge of both.
+struct Merged {
+    _origin: Repository,
+    clone: TempDir,
+}
+
+impl Merged {
+    fn of(change: impl FnOnce(&Repository)) -> Self {
+        let origin = Repository::new();
+        (1..=12).for_each(|n| origin.account(n, "enabled: true"));
+        origin.commit("everybody");
+        origin.git(&["checkout", "-q", "-b", "change"]);
+        change(&origin);
+        origin.commit("the pull request");
+        origin.git(&["checkout", "-q", "main"]);
+        origin.account(20, "enabled: true");
+        origin.commit("somebody else's, merged meanwhile");
+        origin.git(&["checkout", "-q", "-b", "merged"]);
+        origin.git(&["merge", "-q", "--no-ff", "-m", "the merge GitHub makes", "change"]);
+        let clone = TempDir::new().unwrap();
+        let from = format!("file://{}", origin.path().display());
+        origin.git(&["clone", "-q", "--depth", "2", "--branch", "merged", &from, clone.path().to_str().unwrap()]);
+        Self { _origin: origin, clone }
     }
 
-    fn path(&self, branch: &str) -> PathBuf {
-        self.0.path().join(branch)
+    fn step(&self, step: &str) -> Output {
+        run("plan", step, self.clone.path(), &[])
     }
 
-    fn declare(&self, branch: &str, id: u64, enabled: bool) {
-        let manifest = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: user-{id}}}\n\
-             spec: {{accountId: {id}, zuid: {id}, enabled: {enabled}}}\n"
-        );
-        fs::write(self.path(branch).join(format!("{id}.yaml")), manifest).unwrap();
-    }
-
-    fn plan(&self) -> Planned {
-        let binary = Path::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"));
-        let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
-        let script = super::folder().join("ci/plan-pull-request");
-        let output = Command::new("sh")
-            .arg(script)
-            .args([self.path("base"), self.path("head")])
-            .env("PATH", path)
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
-        Planned::from(output)
-    }
-}
-
-struct Planned {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Planned {
-    fn from(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    fn comment(&self) -> String {
+        fs::read_to_string(self.clone.path().join("plan/comment.md")).unwrap()
     }
 }
 
 #[test]
-fn a_pull_request_that_changes_nothing_plans_nothing() {
-    let planned = Branches::new().plan();
-    assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    assert!(planned.out.contains("No changes: "), "{}", planned.out);
+fn the_comment_shows_what_the_pull_request_changes_and_not_what_others_merged() {
+    let merged = Merged::of(|origin| origin.account(7, "enabled: false"));
+    let validated = merged.step("Validate");
+    assert!(validated.status.success(), "{}", said(&validated));
+    let planned = merged.step("Plan");
+    assert!(planned.status.success(), "{}", said(&planned));
+    let comment = merged.comment();
+    assert!(comment.starts_with("<!-- zoho-mail-reconciler plan -->"), "{comment}");
+    assert!(comment.contains("user-7") && !comment.contains("user-20"), "{comment}");
+    assert_eq!(fs::read_to_string(merged.clone.path().join("summary.md")).unwrap(), comment);
 }
 
 #[test]
-fn exactly_what_the_pull_request_changes_is_planned() {
-    let branches = Branches::new();
-    branches.declare("head", 7, false);
-    let planned = branches.plan();
-    assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(planned.out, @"
-    12 of 12 files read, 0 skipped; 12 accounts, no problems
-    # user-7 (7), 7.yaml:1
-      - enabled           true -> false
-
-    Plan: 1 PUT, of which 0 grant and 1 take away; 0 held.
-    ");
+fn a_pull_request_that_would_be_held_is_shown_and_may_be_merged() {
+    let merged = Merged::of(|origin| (1..=12).for_each(|n| origin.account(n, "enabled: false")));
+    let planned = merged.step("Plan");
+    assert!(planned.status.success(), "{}", said(&planned));
+    assert!(said(&planned).contains("::warning title=Held::"), "{}", said(&planned));
+    assert!(merged.comment().contains("12"), "{}", merged.comment());
 }
 
 #[test]
-fn a_pull_request_beyond_the_disruption_budget_fails_with_3() {
-    let branches = Branches::new();
-    (1..=12).for_each(|id| branches.declare("head", id, false));
-    let planned = branches.plan();
-    assert_eq!(planned.code, Some(3), "{}", planned.err);
-    assert!(planned.out.contains("12 held"), "{}", planned.out);
+fn a_broken_manifest_is_annotated_on_its_line_and_fails_the_check() {
+    let merged = Merged::of(|origin| origin.account(7, "enabled: perhaps"));
+    let validated = merged.step("Validate");
+    assert_eq!(validated.status.code(), Some(1));
+    assert!(said(&validated).contains("::error file=desired-state/user-7.yaml,line="), "{}", said(&validated));
+    assert_eq!(merged.step("Plan").status.code(), Some(1), "the check fails, the rest is shown");
+    assert!(merged.comment().contains("desired-state/user-7.yaml") || merged.comment().contains("user-7.yaml"));
 }
 
-#[test]
-fn accounts_that_are_disabled_on_the_base_branch_use_up_no_budget() {
-    let branches = Branches::new();
-    for id in 1..=12 {
-        branches.declare("base", id, false);
-        branches.declare("head", id, false);
+type Comments = Arc<Mutex<BTreeMap<u64, Value>>>;
+
+/// As much of GitHub's API as the workflow uses.
+fn serve(comments: Comments) -> (Runtime, String) {
+    let list = |State(comments): State<Comments>, Query(query): Query<BTreeMap<String, usize>>| async move {
+        let (page, size) = (query["page"], query["per_page"]);
+        let all = comments.lock().unwrap();
+        let some: Vec<_> = all.values().skip((page - 1) * size).take(size).cloned().collect();
+        serde_json::to_string(&some).unwrap()
+    };
+    let write = |comments: &Comments, id: u64, body: &Bytes| {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        let comment = json!({"id": id, "user": {"type": "Bot"}, "body": body["body"]});
+        comments.lock().unwrap().insert(id, comment.clone());
+        comment.to_string()
+    };
+    let make = move |State(comments): State<Comments>, body: Bytes| async move {
+        let id = comments.lock().unwrap().len() as u64 + 1;
+        write(&comments, id, &body)
+    };
+    let change = move |State(comments): State<Comments>, Parts(id): Parts<u64>, body: Bytes| async move {
+        write(&comments, id, &body)
+    };
+    let router = Router::new()
+        .route("/repos/example/mail/issues/42/comments", get(list).post(make))
+        .route("/repos/example/mail/issues/comments/{id}", patch(change))
+        .with_state(comments);
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    (runtime, url)
+}
+
+fn has_tools() -> bool {
+    let has = |tool: &&str| Command::new(tool).arg("--version").output().is_ok();
+    let all = ["bash", "curl", "jq"].iter().all(has);
+    if !all {
+        eprintln!("the comment of the workflow: SKIPPED, for bash, curl or jq is missing");
     }
-    branches.declare("base", 1, true);
-    let planned = branches.plan();
-    assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    assert!(planned.out.contains("1 take away; 0 held"), "{}", planned.out);
+    all
 }
 
 #[test]
-fn a_broken_manifest_fails_with_1_and_is_shown() {
-    let branches = Branches::new();
-    fs::write(branches.path("head").join("7.yaml"), "kind: [").unwrap();
-    let planned = branches.plan();
-    assert_eq!(planned.code, Some(1));
-    assert!(planned.out.contains("7.yaml"), "{}", planned.out);
-}
-
-#[test]
-fn a_broken_base_branch_is_said_and_does_not_stop_the_pull_request_that_mends_it() {
-    let branches = Branches::new();
-    fs::write(branches.path("base").join("7.yaml"), "kind: [").unwrap();
-    let planned = branches.plan();
-    assert_eq!(planned.code, Some(0), "{}", planned.err);
-    assert!(planned.err.contains("The base branch is not sound"), "{}", planned.err);
-    assert!(planned.out.contains("# user-7 (7)") && planned.out.contains("1 grant"), "{}", planned.out);
-}
-
-#[test]
-fn a_first_pull_request_without_a_base_plans_everything() {
-    let branches = Branches::new();
-    fs::remove_dir_all(branches.path("base")).unwrap();
-    let planned = branches.plan();
-    assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
-    assert!(planned.out.contains("12 grant"), "{}", planned.out);
+fn there_is_one_comment_and_the_next_push_changes_it() {
+    if !has_tools() {
+        return;
+    }
+    let marker = "<!-- zoho-mail-reconciler plan -->";
+    // More than a page of other people's, one of whom repeats the marker.
+    let others = (1..=150).map(|id| (id, json!({"id": id, "user": {"type": "User"}, "body": marker})));
+    let comments: Comments = Arc::new(Mutex::new(others.collect()));
+    let (_runtime, url) = serve(Arc::clone(&comments));
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("plan")).unwrap();
+    let file: PathBuf = folder.path().join("plan/comment.md");
+    let environment = [
+        ("GITHUB_API_URL", url),
+        ("GITHUB_REPOSITORY", "example/mail".to_owned()),
+        ("TOKEN", "token".to_owned()),
+        ("NUMBER", "42".to_owned()),
+    ];
+    for plan in ["3 PUTs: \"quoted\", `code`\n| a | b |\n", "no changes\n"] {
+        let text = format!("{marker}\n{plan}");
+        fs::write(&file, &text).unwrap();
+        let output = run("comment", "Comment", folder.path(), &environment);
+        assert!(output.status.success(), "{}", said(&output));
+        let comments = comments.lock().unwrap();
+        assert_eq!(comments.len(), 151, "one comment of ours");
+        assert_eq!(comments[&151]["body"], text);
+    }
 }

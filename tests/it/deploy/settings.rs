@@ -212,7 +212,7 @@ fn the_versions_in_deploy_are_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     let image = container("kubernetes/base/deployment.yaml")["image"].clone();
     assert_eq!(image.as_str().unwrap().rsplit(':').next(), Some(version));
-    assert!(text("ci/gitlab-ci.yaml").contains(&format!("zoho-mail-reconciler-ci:{version}\n")));
+    assert!(text("ci/gitlab/gitlab-ci.yaml").contains(&format!("zoho-mail-reconciler-ci:{version}\n")));
     let rust = env!("CARGO_PKG_RUST_VERSION");
     assert!(text("container/Containerfile").contains(&format!("library/rust:{rust}-")));
 }

@@ -183,7 +183,13 @@ impl Scene {
         let (stops_out, stops) = mpsc::channel(1);
         let (queries_out, queries) = mpsc::channel(1);
         looks_out.send(self.manifests()).await.unwrap();
-        let running = tokio::spawn(controller.run(Inputs { looks, committed, stops, queries }));
+        let running = tokio::spawn(controller.run(Inputs {
+            looks,
+            committed,
+            stops,
+            queries,
+            freeze: tokio::sync::watch::channel(None).1,
+        }));
         Process { running, clock, metrics, reports, looks: looks_out, stops: stops_out, queries: queries_out }
     }
 

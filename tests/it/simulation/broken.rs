@@ -34,6 +34,8 @@ pub enum Broken {
     ForgetsAccounts,
     /// No PUT of one account ever arrives.
     IsDeafToOne,
+    /// The process does not see the switch that suspends everything.
+    HidesTheSwitch,
     /// The journal talks all the time.
     Chatters,
 }
@@ -53,6 +55,7 @@ const CAUGHT: &[(Broken, Rule)] = &[
     (Broken::ForgetsAccounts, Rule::Economy),
     (Broken::ForgetsAccounts, Rule::IdleRestart),
     (Broken::IsDeafToOne, Rule::Converges),
+    (Broken::HidesTheSwitch, Rule::Freeze),
     (Broken::Chatters, Rule::Alive),
 ];
 

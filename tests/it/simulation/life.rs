@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use zoho_mail_reconciler::clock::Clock;
 use zoho_mail_reconciler::controller::{Controller, Inputs, Mode};
 use zoho_mail_reconciler::metrics::Metrics;
@@ -14,6 +14,7 @@ use zoho_mail_reconciler::sandbox;
 use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{Client, CredentialSource, Principal};
 
+use super::broken::Broken;
 use super::disk::{Crash, Disk, MemoryJournal};
 use super::fuse::unless_it_spins;
 use super::outside::Outside;
@@ -84,7 +85,11 @@ impl Simulation {
         let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings };
         let (controller, reports) =
             Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), clock);
-        let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1 };
+        let freeze = match &*lock_at(&self.universe, self.now) {
+            universe if universe.broken == Some(Broken::HidesTheSwitch) => watch::channel(None).1,
+            universe => universe.switch.subscribe(),
+        };
+        let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1, freeze };
         let universe = Arc::clone(&self.universe);
         let folder = &mut self.folder;
         let (looks, stops, queries) = (looks.0, stops.0, queries.0);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::sandbox::{Budget, LockForm, Script};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -48,6 +49,14 @@ fn fault(chance: &mut fastrand::Rng) -> Value {
 }
 
 impl Universe {
+    /// The switch that suspends everything is set, or lifted.
+    pub fn switched(&mut self, freeze: Option<Freeze>, now: Timestamp) {
+        self.proofs
+            .note(now, || freeze.as_ref().map_or_else(|| "RESUME".into(), |freeze| format!("SWITCH   {freeze}")));
+        self.proofs.frozen = freeze.clone().map(|freeze| (now, freeze));
+        self.switch.send_replace(freeze);
+    }
+
     /// Something goes wrong. Returns words for it.
     pub fn go_wrong(&mut self, now: Timestamp) -> String {
         match self.chance.u8(0..10) {
@@ -98,6 +107,7 @@ impl Simulation {
     /// From now on nothing goes wrong any more.
     pub fn all_is_well(&mut self) {
         let mut universe = lock(&self.universe);
+        universe.switched(None, self.now);
         universe.world.set_faults(Script::default());
         universe.network.unreachable_until = Timestamp::default();
         universe.network.slowness = 50;

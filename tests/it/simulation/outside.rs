@@ -10,6 +10,7 @@ use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::clock::Clock;
 use zoho_mail_reconciler::condition::ConditionStatus;
 use zoho_mail_reconciler::controller::Mode;
+use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::manifest::Parsed;
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::Report;
@@ -82,7 +83,7 @@ impl Outside<'_> {
             let (pause, what) = {
                 let chance = &mut lock(&self.universe).chance;
                 let upto = [20, 1_000, 10_000, 60_000, 300_000][chance.usize(0..5)];
-                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..16))
+                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..17))
             };
             sleep(pause).await;
             match what {
@@ -104,6 +105,7 @@ impl Outside<'_> {
                 9 if lock(&self.universe).chance.bool() => self.ask().await,
                 9 => self.stop().await,
                 10 => return,
+                11 => self.switch(),
                 _ => {
                     let (mut universe, now) = (lock(&self.universe), self.clock.now());
                     let words = universe.go_wrong(now);
@@ -115,6 +117,14 @@ impl Outside<'_> {
             // Long enough for whoever waits out a pause; what still goes on then is killed.
             sleep(PATIENCE).await;
         }
+    }
+
+    /// An operator sets the switch, for a while or until it is lifted, or lifts it.
+    fn switch(&self) {
+        let (universe, now) = (&mut *lock(&self.universe), self.clock.now());
+        let until = universe.chance.bool().then(|| now + Duration::from_millis(universe.chance.u64(1..120_000)));
+        let freeze = (universe.chance.u8(0..3) > 0).then(|| Freeze { until, ..Freeze::default() });
+        universe.switched(freeze, now);
     }
 
     /// Somebody looks at `/status`: what is ready there is so in the world.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use zoho_mail_reconciler::account::{AccountId, Field};
 use zoho_mail_reconciler::change::Known;
+use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::ledger::{Ledger, Record};
 use zoho_mail_reconciler::sandbox::{Reply, World};
 use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
@@ -39,6 +40,7 @@ pub enum Rule {
     Wanted,
     Budget,
     Pause,
+    Freeze,
     Disruptions,
     Sum,
     Economy,
@@ -48,7 +50,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OneInFlight,
         Self::IntentFirst,
         Self::Memory,
@@ -56,6 +58,7 @@ impl Rule {
         Self::Wanted,
         Self::Budget,
         Self::Pause,
+        Self::Freeze,
         Self::Disruptions,
         Self::Sum,
         Self::Economy,
@@ -88,6 +91,8 @@ pub struct Proofs {
     token_intents: usize,
     /// The pause the service told the process of: when, and until when.
     told: Option<(Timestamp, Timestamp)>,
+    /// The freeze that an operator set, and when.
+    pub frozen: Option<(Timestamp, Freeze)>,
 }
 
 impl Proofs {
@@ -108,6 +113,7 @@ impl Proofs {
             intents: BTreeMap::new(),
             token_intents: 0,
             told: None,
+            frozen: None,
         }
     }
 
@@ -193,6 +199,11 @@ impl Proofs {
     /// A request leaves the process.
     pub fn departs(&mut self, put: Option<Put>, durable: &Ledger, now: Timestamp) {
         self.departed += 1;
+        if let Some((since, freeze)) =
+            self.frozen.clone().filter(|(since, freeze)| *since < now && !freeze.is_over(now))
+        {
+            self.violate(Rule::Freeze, now, format!("{put:?} leaves, and since {since} everything is {freeze}"));
+        }
         if let Some((_, until)) = self.told.filter(|(told, until)| *told < now && now < *until) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves during a pause until {until}"));
         }

@@ -1,0 +1,86 @@
+//! `suspend` and `resume`: the switch for freezes. They send nothing and change no ledger.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{Exit, print};
+use crate::account::printable;
+use crate::clock::Clock;
+use crate::config::{LedgerPlace, positive_long};
+use crate::freeze::{Freeze, NOTICED, TEXT_MAX};
+use crate::switch;
+use crate::timestamp::Timestamp;
+
+/// `suspend`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Suspend {
+    #[command(flatten)]
+    place: LedgerPlace,
+
+    /// Why, in a line, for whoever looks at the status
+    #[arg(long, value_name = "TEXT", value_parser = reason, help_heading = "Suspension")]
+    reason: Option<Box<str>>,
+
+    /// Ends by itself after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_long, help_heading = "Suspension")]
+    duration: Option<Duration>,
+
+    /// Ends by itself at this moment, RFC 3339 in UTC: 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "MOMENT", conflicts_with = "duration", help_heading = "Suspension")]
+    until: Option<Timestamp>,
+}
+
+/// `resume`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Resume {
+    #[command(flatten)]
+    place: LedgerPlace,
+}
+
+fn reason(text: &str) -> Result<Box<str>, String> {
+    let one_line = !text.contains(['\r', '\n']) && !text.trim().is_empty() && text.chars().count() <= TEXT_MAX;
+    if one_line { Ok(text.into()) } else { Err(format!("expected one line of at most {TEXT_MAX} characters")) }
+}
+
+/// Who asks, as far as the environment tells: behind `sudo` it is not root that is meant.
+fn user() -> Option<Box<str>> {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    name.filter(|name| !name.is_empty()).map(|name| printable::cut(&name, TEXT_MAX).into())
+}
+
+impl Suspend {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let Self { place, reason, duration, until } = self;
+        let (ledger, now) = (place.file(), Clock::start().now());
+        let until = until.or_else(|| duration.map(|duration| now + duration));
+        let freeze = Freeze { since: Some(now), until, reason, by: user() };
+        if freeze.is_over(now) {
+            return Err(crate::config::UsageError("--until is in the past".into()).into());
+        }
+        let file = switch::path(&ledger);
+        switch::set(&ledger, &freeze).with_context(|| format!("{}: cannot be written", printable::path(&file)))?;
+        let within = humantime::format_duration(NOTICED);
+        print(&format!(
+            "{freeze}\n\nNothing is sent while this lasts; what is under way ends. A daemon that runs notices within \
+             {within}.\nThe folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume\n"
+        ))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Resume {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let ledger = self.place.file();
+        let file = printable::path(&switch::path(&ledger));
+        let before = switch::read(&ledger).ok().flatten();
+        let lifted = switch::lift(&ledger).with_context(|| format!("{file}: cannot be removed"))?;
+        print(&match (lifted, before) {
+            (true, Some(freeze)) => format!("resumed; it was {freeze}\n"),
+            (true, None) => "resumed\n".to_owned(),
+            (false, _) => format!("not suspended: there is no {file}\n"),
+        })?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,143 @@
+//! The switch that suspends everything: a file beside the ledger, there or not.
+//!
+//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes.
+//! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
+//! memory) changes nothing; the file is complete under its name or not there at all, also after a power cut.
+//! Deliberately absent: events. The file is looked at every [`NOTICED`], which works on any file system.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::freeze::{Freeze, NOTICED};
+
+/// The most of the file that is read, in bytes: many times what [`set`] writes.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Everybody may read it, above all the daemon, whoever set it: there is no secret in it.
+const MODE: u32 = 0o644;
+
+/// The file beside `ledger`: `ledger.json.suspended`.
+pub fn path(ledger: &Path) -> PathBuf {
+    let mut name = ledger.as_os_str().to_owned();
+    name.push(".suspended");
+    name.into()
+}
+
+/// The freeze in force beside `ledger`, if there is one. One whose time is over is none. Blocks on the disk.
+///
+/// # Errors
+///
+/// If this process is short of something, so that nothing can be told.
+pub fn read(ledger: &Path) -> io::Result<Option<Freeze>> {
+    let mut options = File::options();
+    // A named pipe in the file's place must not hang whoever looks at it.
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let mut bytes = Vec::new();
+    let read = options.open(path(ledger)).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(Some(Freeze::from_bytes(&bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(error) => Ok(Some(Freeze::unclear(&format!("its file cannot be read: {error}")))),
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR].contains(&Errno::from_io_error(error).unwrap_or(Errno::IO))
+}
+
+/// Sets the switch beside `ledger`, also if it is set already. Blocks on the disk.
+///
+/// # Errors
+///
+/// If the folder does not exist, or cannot be written.
+pub fn set(ledger: &Path, freeze: &Freeze) -> io::Result<()> {
+    let path = path(ledger);
+    let mut new = tempfile::NamedTempFile::new_in(folder(&path))?;
+    new.write_all(&freeze.to_bytes())?;
+    new.as_file().set_permissions(Permissions::from_mode(MODE))?;
+    new.as_file().sync_all()?;
+    new.persist(&path)?;
+    File::open(folder(&path))?.sync_all()
+}
+
+/// Lifts the switch beside `ledger`. Says whether it was set. Blocks on the disk.
+///
+/// # Errors
+///
+/// If the file is there and cannot be removed.
+pub fn lift(ledger: &Path) -> io::Result<bool> {
+    let path = path(ledger);
+    match fs::remove_file(&path) {
+        Ok(()) => File::open(folder(&path))?.sync_all().map(|()| true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Tells of every change of the switch beside `ledger` until `cancel`. What it is now has been told when this returns.
+/// Must be called within a tokio runtime.
+pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> watch::Receiver<Option<Freeze>> {
+    let first = read(&ledger).unwrap_or_else(|error| Some(Freeze::unclear(&error.to_string())));
+    let (told, receiver) = watch::channel(first);
+    tokio::spawn(async move {
+        while cancel.run_until_cancelled(tokio::time::sleep(NOTICED)).await.is_some() {
+            let path = ledger.clone();
+            let Ok(Ok(now)) = tokio::task::spawn_blocking(move || read(&path)).await else { continue };
+            told.send_if_modified(|before| {
+                let news = *before != now;
+                *before = now;
+                news
+            });
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_is_set_once_and_lifted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("ledger.json");
+        assert_eq!(read(&ledger).unwrap(), None);
+        for reason in ["first", "second"] {
+            let freeze = Freeze { reason: Some(reason.into()), ..Freeze::default() };
+            set(&ledger, &freeze).unwrap();
+            assert_eq!(read(&ledger).unwrap(), Some(freeze));
+        }
+        let mode = fs::metadata(path(&ledger)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, MODE, "set by root, read by the daemon's user");
+        assert!(lift(&ledger).unwrap());
+        assert!(!lift(&ledger).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_freezes() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("ledger.json");
+        fs::create_dir(path(&ledger)).unwrap();
+        let freeze = read(&ledger).unwrap().unwrap();
+        assert!(freeze.to_string().contains("its file cannot be read"), "{freeze}");
+        fs::remove_dir(path(&ledger)).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path(&ledger), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(read(&ledger).unwrap().is_some(), "a pipe that nobody writes to does not hang");
+        fs::remove_file(path(&ledger)).unwrap();
+        fs::write(path(&ledger), "").unwrap();
+        assert_eq!(read(&ledger).unwrap(), Some(Freeze::default()), "touch is enough");
+    }
+}

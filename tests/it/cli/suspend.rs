@@ -1,0 +1,122 @@
+//! `suspend` and `resume`: the switch for freezes, as operators throw it.
+
+use std::fs;
+use std::time::Duration;
+
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use super::{Place, Service, until};
+
+fn frozen() -> (Place, Service) {
+    let (mut place, service) = (Place::with_alice(), Service::start());
+    service.serve(&mut place);
+    place.set("USER", "eve");
+    (place, service)
+}
+
+/// What a command says, with its moments masked.
+fn said(place: &Place, arguments: &[&str]) -> String {
+    let mut command = place.command("");
+    command.args(arguments);
+    place.ran(assert_cmd::Command::from_std(command)).all()
+}
+
+#[test]
+fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
+    let (place, service) = frozen();
+    insta::assert_snapshot!(said(&place, &["suspend", "--reason", "mail migration"]), @"
+    suspended since TIME by eve: mail migration
+
+    Nothing is sent while this lasts; what is under way ends. A daemon that runs notices within 1s.
+    The folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume
+    --- stderr
+    --- exit 0
+    ");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "the folder, and the switch");
+    insta::assert_snapshot!(place.run("apply").all(), @"
+    Held:
+      alice (2560636000000008002): enabled (unknown) -> true, sales/alice.yaml:1
+      alice (2560636000000008002): activeSyncEnabled (unknown) -> false, sales/alice.yaml:1
+        not attempted: the pass gave up
+
+    Gave up: all reconciling is suspended since TIME by eve: mail migration.
+    2 planned = 0 applied + 2 held + 0 failed + 0 in doubt
+    --- stderr
+    --- exit 3
+    ");
+    assert_eq!(service.requests(), 0, "not even a token");
+    let wide = place.ok("status -o wide");
+    assert!(wide.contains("alice   False   Suspended"), "{wide}");
+    assert!(wide.contains("all reconciling is suspended since TIME by eve: mail migration"), "{wide}");
+    let lifted = format!("{}{}", place.ok("resume"), place.ok("resume"));
+    insta::assert_snapshot!(lifted, @"
+    resumed; it was suspended since TIME by eve: mail migration
+    not suspended: there is no ledger.json.suspended
+    ");
+    insta::assert_snapshot!(place.run("apply").all(), @"
+    2 planned = 2 applied + 0 held + 0 failed + 0 in doubt
+    --- stderr
+    --- exit 0
+    ");
+    assert_eq!(service.requests(), 3);
+}
+
+#[test]
+fn a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resumed() {
+    let (mut place, service) = frozen();
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    let mut daemon = place.start("run --listen off");
+    until("alice is applied", || service.requests() == 3);
+    place.ok("suspend --for 8h");
+    until("the daemon has noticed", || place.read("stderr").contains("all reconciling is suspended"));
+    place.account("bob", 3, "enabled: true");
+    until("bob's manifest is seen", || place.ok("status --log-level off").contains("bob"));
+    daemon.child.kill().unwrap();
+    daemon.ended();
+    let _again = place.start("run --listen off");
+    until("the daemon knows of bob", || place.read("stderr").contains("manifests read"));
+    assert_eq!(service.requests(), 3, "nothing left since");
+    assert!(place.read("stderr").contains("all reconciling is suspended"));
+    place.ok("resume --log-level off");
+    until("bob is applied", || place.ok("plan --log-level off").starts_with("No changes"));
+    assert!(place.read("stderr").contains("resumed: what is pending is sent"));
+}
+
+#[test]
+fn a_suspension_ends_by_itself_at_its_moment() {
+    let (place, service) = frozen();
+    let moment = Timestamp::from(std::time::SystemTime::now()) + Duration::from_secs(3);
+    place.ok(&format!("suspend --until {moment}"));
+    let _daemon = place.start("run --listen off");
+    until("alice is applied", || service.requests() == 3);
+    assert!(Timestamp::from(std::time::SystemTime::now()) >= moment);
+    assert!(place.path().join("ledger.json.suspended").exists(), "the file may stay");
+    assert!(place.ok("status").contains("ReconciliationSucceeded"));
+}
+
+#[test]
+fn an_empty_file_made_by_hand_suspends_as_well() {
+    let (place, service) = frozen();
+    place.write("ledger.json.suspended", "");
+    let ran = place.run("apply");
+    assert_eq!((ran.code, service.requests()), (3, 0), "{}", ran.all());
+}
+
+#[test]
+fn what_cannot_be_a_suspension_is_refused_before_anything_is_written() {
+    let place = Place::new();
+    for (arguments, told) in [
+        (&["suspend", "--reason", "two\nlines"][..], "one line"),
+        (&["suspend", "--for", "0s"], "at least 1ms"),
+        (&["suspend", "--for", "1h", "--until", "2027-01-01T00:00:00Z"], "cannot be used with"),
+        (&["suspend", "--until", "1999-01-01T00:00:00Z"], "in the past"),
+        (&["suspend", "--until", "tomorrow"], "invalid value"),
+    ] {
+        let said = said(&place, arguments);
+        assert!(said.contains(told) && said.ends_with("--- exit 64"), "{arguments:?}: {said}");
+    }
+    let nowhere = place.run("suspend --ledger nowhere/ledger.json");
+    assert_eq!(nowhere.code, 1);
+    assert!(nowhere.err.contains("nowhere/ledger.json.suspended: cannot be written"), "{}", nowhere.err);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "the folder of manifests alone");
+}
