@@ -252,11 +252,16 @@ impl Cli {
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.
 fn print(text: &str) -> anyhow::Result<()> {
+    put(text).map(drop)
+}
+
+/// Prints to standard output. Whether anybody still reads it.
+fn put(text: &str) -> anyhow::Result<bool> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| anyhow::Error::new(error).context("standard output")),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true).map_err(|error| anyhow::Error::new(error).context("standard output")),
     }
 }
 

@@ -18,6 +18,7 @@ mod decode;
 mod explain;
 mod fingerprint;
 mod judge;
+mod labels;
 mod marks;
 mod node;
 mod plain;
@@ -34,8 +35,10 @@ use chunk::{Chunk, Refusal, chunks};
 use decode::{Verdict, decode};
 
 pub use explain::{end_column, explain};
+pub use labels::{Labels, labels};
 pub use problem::{Place, Problem, ProblemCode};
 pub use schema::{SCHEMA_KINDS, json_schema, json_schema_of};
+pub(crate) use value::{is_label, is_qualified_name};
 pub use yaml::{NotYaml, to_yaml};
 
 /// The largest file that is read, in bytes (the interface promises 4 MiB): some 16,000 accounts.

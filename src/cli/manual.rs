@@ -163,16 +163,20 @@ Exit codes: 0 no problems, 1 problems, 64 usage.";
 pub(super) const STATUS: &str = "\
 Examples:
   zoho-mail-reconciler status
-  zoho-mail-reconciler status -o wide alice bob
+  zoho-mail-reconciler status -o wide alice bob@example.com
+  zoho-mail-reconciler status -l team=sales,region!=eu --condition Ready=False
+  zoho-mail-reconciler status --reason DisruptionBudgetExceeded -o name
+  zoho-mail-reconciler status --watch
   zoho-mail-reconciler status -o json | jq '.items[] | select(.status.conditions[0].status != \"True\")'
 
 READY is True when the service acknowledged all that the manifest wants.
 STATUS is the reason. AGE is the time since that became so. ENABLED and
-ACTIVESYNC show what was acknowledged, - where nothing ever was.
+ACTIVESYNC show what was acknowledged, - where nothing ever was. A condition
+that is not listed does not hold: Stalled=False is most accounts.
 
 Reads the ledger and the manifests, also while the daemon runs. Exit codes: 0
-shown, 1 an account named here does not exist or it failed, 5 the ledger is
-refused, 64 usage.";
+shown (and if no account matches), 1 an account named here does not exist or it
+failed, 5 the ledger is refused, 64 usage.";
 
 pub(super) const SANDBOX: &str = "\
 Examples:

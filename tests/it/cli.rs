@@ -4,6 +4,7 @@
 //! the folder) is masked before it is compared.
 
 mod apply;
+mod colours;
 mod credentials;
 mod help;
 mod ledgers;

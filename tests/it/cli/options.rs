@@ -6,7 +6,7 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 26] = [
+const OPTIONS: [(&str, &str, &str, &str); 32] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
     ("--ledger", "ledger.json", "run apply plan diff status suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
@@ -38,10 +38,25 @@ const OPTIONS: [(&str, &str, &str, &str); 26] = [
     ("--output", "text", "plan validate", "xml"),
     ("--output", "table", "status", "xml"),
     ("--detailed-exitcode", "", "plan", ""),
+    ("--selector", "", "status", "=sales"),
+    ("--condition", "", "status", "Readi"),
+    ("--reason", "", "status", "Nope"),
+    ("--watch", "", "status", ""),
+    ("--no-headers", "", "status", ""),
+    ("--sort-by", "name", "status", "size"),
 ];
 
-/// Options that choose what is printed have no variable.
-const WITHOUT_VARIABLE: [&str; 2] = ["--output", "--detailed-exitcode"];
+/// Options that choose what is printed, and how, have no variable.
+const WITHOUT_VARIABLE: [&str; 8] = [
+    "--output",
+    "--detailed-exitcode",
+    "--selector",
+    "--condition",
+    "--reason",
+    "--watch",
+    "--no-headers",
+    "--sort-by",
+];
 
 fn variable(option: &str) -> String {
     format!("ZOHO_MAIL_{}", option.trim_start_matches("--").replace('-', "_").to_uppercase())
@@ -171,6 +186,15 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
       [possible values: table, wide, json, yaml, name]
 
       tip: a similar value exists: 'yaml'
+    --selector =sales
+    error: invalid value '=sales' for '--selector <SELECTOR>': found '=', expected: !, identifier, or 'end of string'
+    --condition Readi
+    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling or Stalled, alone or with =True or =False
+    --reason Nope
+    error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `Orphaned`, `LedgerUnavailable`
+    --sort-by size
+    error: invalid value 'size' for '--sort-by <ORDER>'
+      [possible values: name, age, status]
     "#);
 }
 
