@@ -65,8 +65,20 @@ pub fn all() -> Vec<Variant> {
 }
 
 /// The rules of the simulation, each of which must catch bugs of its own.
-pub const RULES: &[&str] =
-    &[ONE_IN_FLIGHT, INTENT_FIRST, TRUTH, WANTED, BUDGET, PAUSE, DISRUPTIONS, SUM, CONVERGES, IDLE_RESTART, ALIVE];
+pub const RULES: &[&str] = &[
+    ONE_IN_FLIGHT,
+    INTENT_FIRST,
+    TRUTH,
+    WANTED,
+    BUDGET,
+    PAUSE,
+    FREEZE,
+    DISRUPTIONS,
+    SUM,
+    CONVERGES,
+    IDLE_RESTART,
+    ALIVE,
+];
 
 const ONE_IN_FLIGHT: &str = "simulation::at_most_one_request_is_in_flight_per_account";
 const INTENT_FIRST: &str = "simulation::an_intent_is_durable_before_its_put_leaves";
@@ -74,6 +86,7 @@ const TRUTH: &str = "simulation::the_ledger_never_claims_what_the_service_has_no
 const WANTED: &str = "simulation::nothing_is_put_that_no_manifest_wants_whatever_cannot_be_read";
 const BUDGET: &str = "simulation::no_window_exceeds_the_request_budget_even_across_kills";
 const PAUSE: &str = "simulation::no_request_leaves_during_a_pause_that_the_service_imposed";
+const FREEZE: &str = "simulation::no_request_leaves_while_an_operator_has_suspended_everything";
 const DISRUPTIONS: &str = "simulation::no_window_exceeds_the_disruption_budget_even_across_kills_and_reverts";
 const SUM: &str = "simulation::planned_is_applied_and_held_and_failed_and_in_doubt";
 const CONVERGES: &str = "simulation::in_the_end_the_world_is_as_desired_whatever_happened";

@@ -130,12 +130,13 @@ pub const BUGS: &[Variant] = &[
             "if self.stop_by.is_some() || self.report.borrow().ledger_error.is_some() { None } else { self.queue.peek(now) }",
         )],
         &[ALIVE],
-    ),
+    )
+    .rare(),
     variant(
         "each_turn_of_a_stop_begins_the_grace_anew",
         &[12],
         &[edit(
-            "src/controller.rs",
+            "src/controller/halt.rs",
             "let late = «self.clock.now() >= deadline»;",
             "false && self.clock.now() >= deadline",
         )],

@@ -62,6 +62,24 @@ pub const BUGS: &[Variant] = &[
         &[INTENT_FIRST, "lib::ledger::tests::a_field_is_in_doubt_from_its_intent_until_its_end_is_known"],
     ),
     variant(
+        "a_restart_forgets_what_is_in_doubt",
+        &[5],
+        &[edit(
+            "src/ledger/file.rs",
+            "let ledger = «found.ledger.unwrap_or_else(|| Ledger::new(owner))»;",
+            "{
+                let mut ledger = found.ledger.unwrap_or_else(|| Ledger::new(owner));
+                for row in ledger.accounts.values_mut() {
+                    if let Some(super::FieldState::InDoubt { .. }) = row.enabled {
+                        row.enabled = None;
+                    }
+                }
+                ledger
+            }",
+        )],
+        &["crash::whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"],
+    ),
+    variant(
         "what_did_not_happen_stays_in_doubt",
         &[3],
         &[edit("src/ledger.rs", "«*row.field_mut(field) = restore;»", "let _ = (row, restore);")],
@@ -86,7 +104,8 @@ pub const BUGS: &[Variant] = &[
             "row.observed_generation = row.observed_generation.saturating_add(1); row.enabled = None;",
         )],
         &[IDLE_RESTART],
-    ),
+    )
+    .rare(),
     variant(
         "checksums_of_the_journal_are_not_compared",
         &[2],

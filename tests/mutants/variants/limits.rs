@@ -45,6 +45,25 @@ pub const BUGS: &[Variant] = &[
         &[BUDGET],
     ),
     variant(
+        "a_freeze_counts_only_from_the_next_start",
+        &[6],
+        &[edit("src/controller.rs", "Event::Frozen(freeze) => «self.switched(freeze)»,", "drop(freeze)")],
+        &[FREEZE, "cli::suspend::a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resumed"],
+    ),
+    variant(
+        "a_freeze_stops_what_is_new_and_not_what_is_a_token",
+        &[6],
+        &[
+            edit("src/controller/dispatch.rs", "let halted = «halted || self.freeze(now).is_some()»;", "halted"),
+            edit(
+                "src/controller/dispatch.rs",
+                "let late = «late || self.stop_by.is_some() || self.freeze(now).is_some()»;",
+                "late || self.stop_by.is_some()",
+            ),
+        ],
+        &[FREEZE],
+    ),
+    variant(
         "a_pause_is_not_written_down",
         &[6],
         &[edit("src/controller/settle.rs", "self.record(Record::Pause { pause: Some(pause) });", "")],
@@ -78,13 +97,14 @@ pub const BUGS: &[Variant] = &[
         &[
             edit(
                 "src/controller/launch.rs",
-                "let stays = «self.stop_by.is_some() || !self.throttle.may_leave(now, now)»;",
+                "let stays = «self.stop_by.is_some() || self.freeze(now).is_some() || !self.throttle.may_leave(now, now)»;",
                 "self.stop_by.is_some()",
             ),
             edit("src/controller/launch.rs", "INTENT_AGE_MAX && «self.throttle.may_leave(flight.began, now)»;", "true"),
         ],
         &[PAUSE],
-    ),
+    )
+    .rare(),
     variant(
         "tokens_are_asked_for_without_a_limit",
         &[6, 12],

@@ -4,16 +4,6 @@ use super::*;
 
 pub const BUGS: &[Variant] = &[
     variant(
-        "what_is_in_doubt_counts_as_done",
-        &[5],
-        &[edit(
-            "src/plan.rs",
-            "(«from != Known::Applied(to)»).then(",
-            "from == Known::Absent || from == Known::Applied(!to)",
-        )],
-        &["crash::whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"],
-    ),
-    variant(
         "an_orphan_is_disabled",
         &[4],
         &[edit(
