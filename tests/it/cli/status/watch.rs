@@ -119,15 +119,15 @@ fn what_cannot_be_read_for_a_while_is_said_once_and_takes_nothing_away() {
 fn a_reader_that_went_away_ends_it_and_an_unknown_name_does_not_begin_it() {
     let place = Place::with_alice();
     let mut command = place.command("status --watch");
-    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
+    let mut running = Running { child: command.stdout(std::process::Stdio::piped()).spawn().unwrap() };
+    drop(running.child.stdout.take());
     let mut number = 3;
     until("it ends when it has something to tell", || {
         place.account(&format!("new{number}"), number, "enabled: true");
         number += 1;
-        child.try_wait().unwrap().is_some()
+        running.child.try_wait().unwrap().is_some()
     });
-    assert!(child.wait().unwrap().success());
+    assert_eq!(running.ended(), 0);
     let ran = place.run("status --watch nobody");
     assert_eq!((ran.code, &*ran.out), (1, ""), "{}", ran.all());
 }
