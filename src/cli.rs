@@ -34,6 +34,8 @@ use crate::ledger::file::LedgerError;
 use crate::manifest;
 use crate::telemetry::{self, LogFormat};
 
+pub use plan::plan_schema;
+
 /// How a command ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

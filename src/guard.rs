@@ -12,6 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::AccountId;
@@ -77,7 +78,7 @@ impl fmt::Display for DisruptionBudget {
 }
 
 /// Whether the pending disruptions may go, with the sum that decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// Accounts that lost something within the window, or may have.
@@ -191,7 +192,7 @@ impl Guard {
 }
 
 /// A plan, sorted into what may go and what is held.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reviewed {
     /// Changes that may go.
     pub allowed: Vec<Change>,

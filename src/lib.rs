@@ -79,6 +79,7 @@ pub mod desired;
 pub mod queue;
 pub mod plan;
 pub mod guard;
+pub mod compare;
 pub mod throttle;
 pub mod ledger;
 pub mod zoho;

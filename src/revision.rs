@@ -5,10 +5,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The state of a folder that a manifest was read from. Displays as its `id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Revision {
     /// `main@sha1:<40 digits>` in a Git work tree; `unknown` where nothing tells.
     #[serde(rename = "revision")]

@@ -13,7 +13,7 @@
 //!
 //! The parts, in the order of the data: `events` (hints) and `debounce` (when), `git` (not now), `keeper` (what next)
 //! with its `task`; `list` (which paths), `look` (one path) with `settle` (is it at rest?), all through
-//! `beneath` (the only way to a file); `index` (what is known, what is news); `parallel`, `problem`.
+//! `beneath` (the only way to a file); `index` (what is known, what is news); `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
 //!
 //! Deliberately absent: YAML; this room only counts bytes. Linux only: openat2 and inotify.
 
@@ -30,6 +30,7 @@ use keeper::Keeper;
 pub use problem::{ReadProblem, SourceError};
 
 mod beneath;
+mod commit;
 mod debounce;
 mod events;
 mod git;
@@ -44,6 +45,7 @@ mod problem;
 mod settle;
 mod task;
 
+pub use commit::{CommitError, Committed, load_committed};
 pub use load::load;
 pub use near::near_misses;
 

@@ -10,6 +10,7 @@ use std::ops::Add;
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment, in milliseconds since the Unix epoch. Prints and serialises as RFC 3339 UTC.
@@ -72,6 +73,20 @@ impl FromStr for Timestamp {
     /// RFC 3339 UTC, with or without a fraction.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         humantime::parse_rfc3339(text).map(Self::from)
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
     }
 }
 

@@ -109,13 +109,23 @@ Examples:
   zoho-mail-reconciler plan
   zoho-mail-reconciler plan -o json | jq '.held[].name'
   zoho-mail-reconciler plan --detailed-exitcode     # 0 nothing to do, 2 changes, 3 held ones
+  zoho-mail-reconciler plan --base-ref origin/main -o markdown > comment.md
+  zoho-mail-reconciler plan --base ../main/desired-state --ledger ledger.json --fail-on-unexplained
 
 Needs no credentials and no network. + grants, - takes away, ! is held by the
 disruption budget. (unknown) was never set by this program; (in doubt) was
 sent, and its end is not known.
 
+With a base the plan is what the branch changes: from all that the base wants to
+all that the branch wants. Neither a ledger nor --zoid is needed, and what others
+have merged since does not show. An account whose manifest goes away is named,
+and nothing is PUT for it. If the ledger is given as well, the plan is that of
+apply, and changes that the branch does not explain are listed apart.
+The digest is the same exactly if the PUTs are.
+
 Exit codes: 0 planned, 1 a manifest is broken (the plan of the others is
-printed) or it failed, 2 and 3 only with --detailed-exitcode, 5 the ledger is
+printed), something is unexplained with --fail-on-unexplained, or it failed,
+2 and 3 only with --detailed-exitcode, 5 the ledger is
 refused, 64 usage.";
 
 pub(super) const SUSPEND: &str = "\

@@ -1,13 +1,16 @@
-//! `plan`: what `apply` would do. Sends nothing; it never names the client that writes.
+//! `plan`: what `apply` would do, or what a branch changes. Sends nothing; it never names the client that writes.
+
+mod base;
+mod document;
+mod markdown;
+mod text;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::sync::Arc;
 
-use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use super::{Exit, count, json, load, print, yaml};
+use super::{Exit, json, load, note, print, yaml};
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::condition::Reason;
@@ -17,12 +20,15 @@ use crate::guard::{Guard, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
 use crate::plan::{plan, plan_account};
-use crate::status::API_VERSION;
 use crate::timestamp::Timestamp;
+
+pub use document::plan_schema;
 
 /// `plan`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Plan {
+    #[command(flatten)]
+    base: base::Against,
     #[command(flatten)]
     folder: Folder,
     #[command(flatten)]
@@ -47,17 +53,8 @@ enum Output {
     Yaml,
     /// Names of the accounts with changes, one a line
     Name,
-}
-
-/// The plan as a document.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(flatten)]
-    reviewed: &'a Reviewed,
-    problems: &'a [Problem],
+    /// For a comment under a pull request: at most 65,535 bytes, its first line a marker to find it by
+    Markdown,
 }
 
 /// What is desired, what is known, and what follows: shared by `plan` and `diff`.
@@ -65,7 +62,10 @@ pub(super) struct Comparison {
     pub(super) ledger: Ledger,
     pub(super) reviewed: Reviewed,
     pub(super) problems: Vec<Problem>,
+    desired: DesiredState,
     standing: Standing,
+    /// What the plan is compared with, if that is not the ledger alone.
+    branch: Option<base::Branch>,
 }
 
 /// How many accounts are planned for, and how many are left alone.
@@ -93,34 +93,75 @@ impl Standing {
 
 /// Reads the folder and the ledger, and plans.
 pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruptions) -> anyhow::Result<Comparison> {
-    let owner = target.owner()?;
-    let ledger = ledger::file::read(&target.ledger_file(), Some(owner))?.unwrap_or_else(|| Ledger::new(owner));
+    let ledger = read_ledger(target)?;
     let desired = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
-    let now = Clock::start().now();
-    let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
-    let changes = plan(&desired, &ledger, now).changes;
-    let reviewed = review(guard, changes, desired.managed(), now);
-    let problems = load::problems(&desired, &folder.desired_state);
-    let standing = Standing::count(&desired, &ledger, now);
-    Ok(Comparison { ledger, reviewed, problems, standing })
+    Ok(Comparison::new(desired, ledger, folder, disruptions, Clock::start().now()))
+}
+
+fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
+    let owner = target.owner()?;
+    Ok(ledger::file::read(&target.ledger_file(), Some(owner))?.unwrap_or_else(|| Ledger::new(owner)))
+}
+
+/// A change, and whether it is held.
+type Marked<'c> = (&'c Change, bool);
+
+impl Comparison {
+    fn new(desired: DesiredState, ledger: Ledger, folder: &Folder, disruptions: &Disruptions, now: Timestamp) -> Self {
+        let guard = Guard::new(disruptions.disruption_budget, disruptions.disruption_window, &ledger.disruptions);
+        let changes = plan(&desired, &ledger, now).changes;
+        let reviewed = review(guard, changes, desired.managed(), now);
+        let problems = load::problems(&desired, &folder.desired_state);
+        let standing = Standing::count(&desired, &ledger, now);
+        Self { ledger, reviewed, problems, desired, standing, branch: None }
+    }
+
+    /// Every change, by account; within one, what may go comes in its order and before what is held.
+    fn changes(&self) -> Vec<Marked<'_>> {
+        let Reviewed { allowed, held, verdict: _ } = &self.reviewed;
+        let mut changes: Vec<_> = allowed.iter().map(|c| (c, false)).chain(held.iter().map(|c| (c, true))).collect();
+        changes.sort_by_key(|(change, _)| change.account);
+        changes
+    }
+
+    /// The changes that are the branch's doing, or all if there is nothing to tell them by; and the others.
+    fn split(&self) -> (Vec<Marked<'_>>, Vec<Marked<'_>>) {
+        self.changes().into_iter().partition(|(change, _)| self.is_explained(change))
+    }
+
+    fn is_explained(&self, change: &Change) -> bool {
+        self.branch.as_ref().is_none_or(|branch| !branch.split.unexplained.contains(&(change.account, change.field)))
+    }
+
+    fn email(&self, change: &Change) -> Option<&str> {
+        self.desired.get(change.account)?.spec.email.as_deref()
+    }
 }
 
 impl Plan {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let comparison = compare(&self.folder, &self.target, &self.disruptions)?;
-        let Comparison { reviewed, problems, .. } = &comparison;
-        let document = Document { api_version: API_VERSION, kind: "Plan", reviewed, problems };
-        match self.output {
-            Output::Text => print(&text(&comparison))?,
-            Output::Json => print(&json(&document)?)?,
-            Output::Yaml => print(&yaml(&document)?)?,
-            Output::Name => print(&names(reviewed))?,
+        let comparison = if self.base.has_base()? {
+            self.base.compare(&self.folder, &self.target, &self.disruptions)?
+        } else {
+            compare(&self.folder, &self.target, &self.disruptions)?
+        };
+        print(&match self.output {
+            Output::Text => text::text(&comparison),
+            Output::Markdown => markdown::markdown(&comparison, &self.folder.desired_state),
+            Output::Json => json(&document::document(&comparison, &self.folder.desired_state))?,
+            Output::Yaml => yaml(&document::document(&comparison, &self.folder.desired_state))?,
+            Output::Name => names(&comparison),
+        })?;
+        if let Some(branch) = &comparison.branch {
+            branch.base_problems.iter().for_each(|problem| note(&format!("in the base: {problem}")));
         }
-        load::complain_of(problems);
-        if !problems.is_empty() {
+        load::complain_of(&comparison.problems);
+        let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
+        if !comparison.problems.is_empty() || self.base.refuses(unexplained) {
             return Ok(Exit::Failed);
         }
-        Ok(match (self.detailed_exitcode, reviewed.held.is_empty(), reviewed.allowed.is_empty()) {
+        let Reviewed { allowed, held, verdict: _ } = &comparison.reviewed;
+        Ok(match (self.detailed_exitcode, held.is_empty(), allowed.is_empty()) {
             (true, false, _) => Exit::Held,
             (true, true, false) => Exit::Changes,
             _ => Exit::Done,
@@ -128,79 +169,12 @@ impl Plan {
     }
 }
 
-const GRANT: Style = AnsiColor::Green.on_default();
-const REVOKE: Style = AnsiColor::Red.on_default();
-const HELD: Style = AnsiColor::Yellow.on_default();
-
-fn names(reviewed: &Reviewed) -> String {
-    let changes = reviewed.allowed.iter().chain(&reviewed.held);
-    let names: BTreeSet<_> = changes.map(|change| &change.name).collect();
+fn names(comparison: &Comparison) -> String {
+    let (own, _) = comparison.split();
+    let names: BTreeSet<&Arc<str>> = own.iter().map(|(change, _)| &change.name).collect();
     names.into_iter().map(|name| format!("{name}\n")).collect()
-}
-
-/// The plan for people, in terraform's manner.
-fn text(comparison: &Comparison) -> String {
-    let Comparison { reviewed: Reviewed { allowed, held, verdict }, standing, .. } = comparison;
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_accounts(&mut text, allowed, held).and_then(|()| write_left_alone(&mut text, standing));
-    if allowed.is_empty() && held.is_empty() {
-        let accounts = count(standing.planned, "account");
-        text.push_str(&match standing.planned {
-            0 => "No changes.\n".to_owned(),
-            _ => format!("No changes: all that is wanted of {accounts} has been acknowledged.\n"),
-        });
-        return text;
-    }
-    let (revoke, grant): (Vec<_>, Vec<_>) = allowed.iter().partition(|change| change.is_disruption());
-    let (puts, grant, revoke, kept) = (count(allowed.len(), "PUT"), grant.len(), revoke.len(), held.len());
-    let _ = writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {kept} held.");
-    if !held.is_empty() {
-        let _ = writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {HELD_ADVICE}");
-    }
-    text
 }
 
 /// What to do about held disruptions.
 pub(super) const HELD_ADVICE: &str =
     "If all of them are meant, raise --disruption-budget for one apply; else look for the mistake.";
-
-fn write_accounts(text: &mut String, allowed: &[Change], held: &[Change]) -> std::fmt::Result {
-    let mut changes: Vec<_> = allowed.iter().map(|c| (c, false)).chain(held.iter().map(|c| (c, true))).collect();
-    // Stable: within an account, what may go comes in its order and before what is held.
-    changes.sort_by_key(|(change, _)| change.account);
-    for account in changes.chunk_by(|(a, _), (b, _)| a.account == b.account) {
-        if let Some((Change { name, account, source, .. }, _)) = account.first() {
-            writeln!(text, "# {name} ({account}), {source}")?;
-        }
-        for (change, held) in account {
-            let (sign, style, note) = match (held, change.to) {
-                (true, _) => ('!', HELD, " (held)"),
-                (false, true) => ('+', GRANT, ""),
-                (false, false) => ('-', REVOKE, ""),
-            };
-            let when = change.not_before.map_or_else(String::new, |until| format!(" (not before {until})"));
-            writeln!(
-                text,
-                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{when}",
-                change.field, change.from, change.to
-            )?;
-        }
-        writeln!(text)?;
-    }
-    Ok(())
-}
-
-fn write_left_alone(text: &mut String, standing: &Standing) -> std::fmt::Result {
-    let Standing { planned: _, suspended, duplicate, orphaned } = standing;
-    for (number, why) in [
-        (suspended, "suspended by a manifest"),
-        (duplicate, "declared twice, or under a name that is"),
-        (orphaned, "in the ledger without a readable manifest"),
-    ] {
-        if *number > 0 {
-            writeln!(text, "Left alone: {} {why}.", count(*number, "account"))?;
-        }
-    }
-    Ok(())
-}

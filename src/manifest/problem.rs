@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 #[cfg(test)]
 use serde::Deserialize;
 use serde::Serialize;
@@ -38,7 +39,7 @@ impl fmt::Display for Place {
 }
 
 /// What kind of problem it is. Closed: reports for machines are keyed by these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemCode {
@@ -151,7 +152,7 @@ impl fmt::Display for ProblemCode {
 }
 
 /// One thing that is wrong. Displays as one line: `path:line:column: field: expected …, found … (hint)`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// The file, relative to the desired-state folder.

@@ -34,6 +34,8 @@ pub enum ReadProblem {
     Dangling,
     /// A folder below more than [`MAX_DEPTH`] others.
     TooDeep,
+    /// A submodule, in a commit: its files are in another repository.
+    Submodule,
     /// Changed at every look.
     BeingWritten,
     /// A name that is no text.
@@ -70,6 +72,11 @@ impl ReadProblem {
             Self::TooDeep => {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
             }
+            Self::Submodule => (
+                "a folder of this repository",
+                "a submodule, whose files are in another one",
+                "compare two checkouts with --base",
+            ),
             Self::BeingWritten => ("a file at rest", "one being written again and again", "let its writer finish"),
             Self::NotAFile { found } => ("a regular file", found, "remove it from the folder"),
             Self::LeadsOutside => (
@@ -97,6 +104,7 @@ impl ReadProblem {
             Self::Loop => "loop",
             Self::Dangling => "dangling",
             Self::TooDeep => "too_deep",
+            Self::Submodule => "submodule",
             Self::BeingWritten => "being_written",
             Self::NameNotUtf8 => "name_not_utf8",
             Self::Unreadable { .. } => "unreadable",
@@ -229,6 +237,7 @@ mod tests {
             ReadProblem::Loop,
             ReadProblem::Dangling,
             ReadProblem::TooDeep,
+            ReadProblem::Submodule,
             ReadProblem::BeingWritten,
             ReadProblem::NameNotUtf8,
             ReadProblem::of_file(Errno::ACCESS),
@@ -242,6 +251,7 @@ mod tests {
         loop: expected a file or a folder, found symbolic links in a circle: remove the link
         dangling: expected a file or a folder, found a symbolic link to nothing: restore its target, or remove the link
         too_deep: expected at most 64 folders inside one another, found more: move this one up
+        submodule: expected a folder of this repository, found a submodule, whose files are in another one: compare two checkouts with --base
         being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
         unreadable: expected a readable file, found Permission denied (os error 13): check its permissions and the disk

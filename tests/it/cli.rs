@@ -4,13 +4,17 @@
 //! the folder) is masked before it is compared.
 
 mod apply;
+mod base;
 mod colours;
+mod comment;
 mod credentials;
 mod help;
 mod ledgers;
 mod logs;
 mod options;
 mod plan;
+mod plan_document;
+mod revisions;
 mod run;
 mod sandbox;
 mod status;

@@ -6,7 +6,7 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 32] = [
+const OPTIONS: [(&str, &str, &str, &str); 35] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
     ("--ledger", "ledger.json", "run apply plan diff status suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
@@ -38,6 +38,9 @@ const OPTIONS: [(&str, &str, &str, &str); 32] = [
     ("--output", "text", "plan validate", "xml"),
     ("--output", "table", "status", "xml"),
     ("--detailed-exitcode", "", "plan", ""),
+    ("--base", "", "plan", ""),
+    ("--base-ref", "", "plan", ""),
+    ("--fail-on-unexplained", "", "plan", ""),
     ("--selector", "", "status", "=sales"),
     ("--condition", "", "status", "Readi"),
     ("--reason", "", "status", "Nope"),
@@ -46,10 +49,13 @@ const OPTIONS: [(&str, &str, &str, &str); 32] = [
     ("--sort-by", "name", "status", "size"),
 ];
 
-/// Options that choose what is printed, and how, have no variable.
-const WITHOUT_VARIABLE: [&str; 8] = [
+/// Options that choose what is printed, or what it is compared with, have no variable.
+const WITHOUT_VARIABLE: [&str; 11] = [
     "--output",
     "--detailed-exitcode",
+    "--base",
+    "--base-ref",
+    "--fail-on-unexplained",
     "--selector",
     "--condition",
     "--reason",
@@ -178,7 +184,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value "inof" for '--log-level <FILTER>': expected off, error, warn, info, debug or trace, or a filter by module such as info,zoho_mail_reconciler::source=debug
     --output xml
     error: invalid value 'xml' for '--output <OUTPUT>'
-      [possible values: text, json, yaml, name]
+      [possible values: text, json, yaml, name, markdown]
 
       tip: a similar value exists: 'yaml'
     --output xml

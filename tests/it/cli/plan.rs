@@ -82,6 +82,19 @@ fn a_plan_as_a_document_has_all_of_it() {
     {
       "apiVersion": "zoho-mail-reconciler/v1",
       "kind": "Plan",
+      "head": {
+        "folder": "desired-state"
+      },
+      "summary": {
+        "puts": 2,
+        "takeAway": 0,
+        "grant": 2,
+        "held": 2,
+        "noLongerManaged": 0,
+        "unexplained": 0,
+        "problems": 4
+      },
+      "digest": "sha256:903d0aca195dabab49e538660e866ba85f7b362eb3f38d30713341da50902b38",
       "allowed": [
         {
           "account": "2560636000000008002",

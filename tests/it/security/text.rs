@@ -48,6 +48,7 @@ fn harmless(what: &str, output: &str) {
 /// A place that sees what a terminal would be sent, although no terminal is there.
 fn place() -> Place {
     let mut place = Place::new();
+    std::fs::create_dir(place.path().join("empty")).unwrap();
     place.set("CLICOLOR_FORCE", "1").set("ZOHO_MAIL_LOG_LEVEL", "trace").set("ZOHO_MAIL_ZOID", "12345678");
     place
 }
@@ -60,7 +61,7 @@ fn all(place: &Place, arguments: &str) -> Ran {
 }
 
 /// Every output of every command that tells of manifests or the ledger.
-const READING: [&str; 17] = [
+const READING: [&str; 21] = [
     "validate",
     "validate -o json",
     "validate -o name",
@@ -70,6 +71,10 @@ const READING: [&str; 17] = [
     "plan -o json",
     "plan -o yaml",
     "plan -o name",
+    "plan -o markdown",
+    "plan --base empty",
+    "plan --base empty -o markdown",
+    "plan --base empty -o json",
     "diff",
     "status",
     "status -o wide",

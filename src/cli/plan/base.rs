@@ -1,0 +1,197 @@
+//! `plan --base` and `--base-ref`: what a branch changes, without the ledger or with it.
+//!
+//! In: two folders, or a folder and a revision of it; perhaps the ledger. Out: a comparison that knows the [`Branch`].
+//! Invariants: without a ledger that was asked for, none is read and no organization is needed; what is wrong with the
+//! base is told apart and fails nothing. Deliberately absent: how anything is compared, see [`crate::compare`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Comparison;
+use crate::account::printable;
+use crate::cli::{load, note};
+use crate::clock::Clock;
+use crate::compare::{self, Remark, Split};
+use crate::config::{Auth, Disruptions, Folder, Target, UsageError};
+use crate::desired::DesiredState;
+use crate::manifest::{self, Problem, Rules};
+use crate::plan::plan;
+use crate::source::{self, SourceError};
+
+/// What the plan is compared with.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Base")]
+pub(super) struct Against {
+    /// Plan from what this folder wants, offline: what the branch changes. The ledger is read only if it is given
+    ///
+    /// Another checkout's folder. An empty one stands for "nothing was managed". Only changes between the two are
+    /// planned; with --ledger (or ZOHO_MAIL_LEDGER) the plan is apply's, and changes that the branch does not explain
+    /// are listed apart.
+    #[arg(long, value_name = "DIR", conflicts_with = "base_ref")]
+    base: Option<PathBuf>,
+
+    /// The same with the folder as a Git revision has it, read without a checkout: where this branch left REV
+    ///
+    /// What `git rev-parse` takes: origin/main, a commit, HEAD~3. Compared is with the merge base of REV and HEAD, as
+    /// `git diff REV...HEAD` does, so that what others merged into REV since does not look reverted. Needs that
+    /// history: with actions/checkout, fetch-depth: 0. A folder that is not there stands for "nothing was managed".
+    #[arg(long, value_name = "REV")]
+    base_ref: Option<String>,
+
+    /// Exit with 1 if the ledger's plan has changes that the branch does not explain; needs a base and --ledger
+    #[arg(long)]
+    fail_on_unexplained: bool,
+
+    #[command(flatten)]
+    ledger: LedgerGiven,
+}
+
+/// Whether `--ledger` or its variable was given, and not only its default.
+#[derive(Clone, Copy, Debug)]
+struct LedgerGiven(bool);
+
+impl FromArgMatches for LedgerGiven {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(matches.value_source("ledger").is_some_and(|source| source != ValueSource::DefaultValue)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// No argument of its own: it only looks at another one.
+impl Args for LedgerGiven {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
+
+/// What the plan is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", untagged)]
+pub(super) enum Origin {
+    /// A folder.
+    Folder {
+        /// As given.
+        folder: String,
+    },
+    /// A commit.
+    #[serde(rename_all = "camelCase")]
+    Commit {
+        /// The revision as given.
+        revision: String,
+        /// The commit it names: 40 digits.
+        tip: String,
+        /// The commit that was compared with: the merge base of `tip` and HEAD.
+        commit: String,
+        /// HEAD's commit. The manifests are the work tree's, edited or not.
+        head: String,
+    },
+}
+
+/// What is known of a branch besides its plan.
+pub(super) struct Branch {
+    pub(super) origin: Origin,
+    pub(super) remarks: Vec<Remark>,
+    pub(super) base_problems: Vec<Problem>,
+    pub(super) split: Split,
+    /// Whether the plan is from the ledger, and not from the base.
+    pub(super) with_ledger: bool,
+}
+
+/// A base, read.
+struct Base {
+    origin: Origin,
+    desired: DesiredState,
+    problems: Vec<Problem>,
+}
+
+impl Against {
+    /// Whether there is a base at all.
+    ///
+    /// # Errors
+    /// If options are missing that others need.
+    pub(super) fn has_base(&self) -> Result<bool, UsageError> {
+        let has_base = self.base.is_some() || self.base_ref.is_some();
+        if self.fail_on_unexplained && !(has_base && self.ledger.0) {
+            let text = "--fail-on-unexplained needs a base and the ledger: add --base DIR or --base-ref REV, and --ledger FILE";
+            return Err(UsageError(text.into()));
+        }
+        Ok(has_base)
+    }
+
+    /// Whether that many unexplained changes are a failure.
+    pub(super) const fn refuses(&self, unexplained: usize) -> bool {
+        self.fail_on_unexplained && unexplained > 0
+    }
+
+    /// Reads both folders, and the ledger if it was given, and plans.
+    pub(super) fn compare(
+        &self,
+        folder: &Folder,
+        target: &Target,
+        disruptions: &Disruptions,
+    ) -> anyhow::Result<Comparison> {
+        let ledger = self.ledger.0.then(|| super::read_ledger(target)).transpose()?;
+        let head = load::desired(load::batch(&folder.desired_state, target.auth.into(), None)?);
+        let Base { origin, desired: base, problems } = self.read(&folder.desired_state, target.auth)?;
+        let now = Clock::start().now();
+        let applied = compare::as_applied(&base, now);
+        let remarks = compare::remarks(&base, &head, now);
+        let branch = plan(&head, &applied, now).changes;
+        let with_ledger = ledger.is_some();
+        let mut comparison = Comparison::new(head, ledger.unwrap_or(applied), folder, disruptions, now);
+        let all = comparison.reviewed.allowed.iter().chain(&comparison.reviewed.held);
+        let split = compare::split(all, branch);
+        comparison.branch = Some(Branch { origin, remarks, base_problems: problems, split, with_ledger });
+        Ok(comparison)
+    }
+
+    fn read(&self, folder: &Path, auth: Auth) -> anyhow::Result<Base> {
+        match &self.base_ref {
+            Some(revision) => read_revision(folder, revision, auth),
+            None => read_folder(self.base.as_deref().unwrap_or(folder), auth),
+        }
+    }
+}
+
+fn read_folder(folder: &Path, auth: Auth) -> anyhow::Result<Base> {
+    let desired = match load::batch(folder, auth.into(), None) {
+        Ok(batch) => load::desired(batch),
+        Err(error) if matches!(error.downcast_ref(), Some(SourceError::Empty { .. })) => {
+            note("the base holds no manifests: everything is new");
+            DesiredState::new()
+        }
+        Err(error) => return Err(error.context("the base")),
+    };
+    let problems = load::problems(&desired, folder);
+    Ok(Base { origin: Origin::Folder { folder: folder.to_string_lossy().into_owned() }, desired, problems })
+}
+
+/// How many digits of a commit are shown before a path.
+const SHORT: usize = 12;
+
+fn read_revision(folder: &Path, revision: &str, auth: Auth) -> anyhow::Result<Base> {
+    let rules = Rules { auth: auth.into() };
+    let parse = |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
+    let source::Committed { batch, present, commit, tip, head } = source::load_committed(folder, revision, parse)?;
+    let short = commit.get(..SHORT).unwrap_or(&commit);
+    if !present {
+        note(&format!("{short} has no {}: everything is new", printable::path(folder)));
+    }
+    let desired = load::desired(batch);
+    let within = |problem: Problem| Problem { path: format!("{short}:{}", problem.path).into(), ..problem };
+    let problems = load::problems(&desired, folder).into_iter().map(within).collect();
+    Ok(Base { origin: Origin::Commit { revision: revision.to_owned(), tip, commit, head }, desired, problems })
+}

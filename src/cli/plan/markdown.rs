@@ -1,0 +1,156 @@
+//! The plan as a comment under a pull request, in GitHub's and GitLab's dialect of Markdown.
+//!
+//! In: a comparison. Out: a marker to find the comment by, the sum, what is held and why, one table with disruptions
+//! first, and folded lists of the rest.
+//! Invariants: never more than [`COMMENT_MAX`] bytes, and whatever is left out is counted; a grant is shown only if every
+//! disruption is; the text of strangers is code, in which nobody is mentioned, and nothing links, formats or hides.
+
+mod code;
+mod paper;
+
+use std::path::Path;
+
+use super::base::{Branch, Origin};
+use super::document::Summary;
+use super::text::told;
+use super::{Comparison, HELD_ADVICE, Marked};
+use crate::change::Change;
+use crate::cli::count;
+use crate::compare::{Note, Remark, digest};
+use crate::manifest::Problem;
+use code::{cell, code};
+use paper::{Section, fill};
+
+/// The longest comment, in bytes. GitHub's limit is 65,536 characters, and no text has fewer bytes than characters.
+const COMMENT_MAX: usize = 65_535;
+
+/// The first line: invisible, and the same in every version, so that the one comment can be found again.
+const MARKER: &str = "<!-- zoho-mail-reconciler plan -->\n";
+
+/// How many digits of a commit are shown.
+const SHORT: usize = 12;
+
+/// The whole comment.
+pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
+    let (own, others) = comparison.split();
+    let branch = comparison.branch.as_ref();
+    let summary = Summary::of(comparison);
+    let origin = branch.map(|branch| &branch.origin);
+    let mut sections = vec![Section::text(head(&summary, origin, folder, comparison))];
+    sections.push(problems("in the manifests; nothing is sent for what is wrong", &comparison.problems));
+    let remarks = |unfolded: bool| {
+        let remarks = branch.iter().flat_map(move |branch| &branch.remarks);
+        remarks.filter(move |remark| is_held(remark) == unfolded).map(remark).collect::<Vec<_>>()
+    };
+    sections.push(Section::list("**Left alone until it is mended:**", remarks(true)));
+    if !comparison.reviewed.held.is_empty() {
+        let verdict = comparison.reviewed.verdict;
+        sections.push(Section::text(format!("**Held by the disruption budget:** {verdict}. {HELD_ADVICE}\n")));
+    }
+    sections.push(table(comparison, &own));
+    let pending = format!("Also pending, not from this branch: {}", count(others.len(), "change"));
+    sections.push(Section::folded(&pending, others.iter().map(pending_row).collect()));
+    let remarks = remarks(false);
+    let without = format!("Changes without a PUT: {}", remarks.len());
+    sections.push(Section::folded(&without, remarks));
+    if let Some(branch) = branch {
+        sections.extend(rest(branch));
+    }
+    fill(MARKER, sections, COMMENT_MAX)
+}
+
+/// The sum, and what is compared.
+fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &Comparison) -> String {
+    let Summary { puts, take_away, grant, held, no_longer_managed, unexplained, problems: _ } = *summary;
+    let mut sum = if puts + held == 0 {
+        "No changes".to_owned()
+    } else {
+        let takes = if take_away == 1 { "takes" } else { "take" };
+        let grants = if grant == 1 { "grants" } else { "grant" };
+        format!("{}: {take_away} {takes} away, {grant} {grants}; {held} held", count(puts, "PUT"))
+    };
+    if no_longer_managed > 0 {
+        sum.push_str(&format!("; {} no longer managed", count(no_longer_managed, "account")));
+    }
+    if unexplained > 0 {
+        sum.push_str(&format!("; {unexplained} pending that are not from this branch"));
+    }
+    let folder = code(&folder.to_string_lossy());
+    let compared = match origin {
+        None => format!("What apply would do for {folder}."),
+        Some(Origin::Folder { folder: base }) => format!("From {} to {folder}.", code(base)),
+        Some(Origin::Commit { revision, commit, .. }) => {
+            let short = code(commit.get(..SHORT).unwrap_or(commit));
+            format!("From {folder} where this branch left {} ({short}).", code(revision))
+        }
+    };
+    if puts + held + no_longer_managed + unexplained == 0 {
+        return format!("**{sum}.** {compared}\n");
+    }
+    format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(&digest(&comparison.reviewed)))
+}
+
+/// The table of changes: what takes away, what is held, what grants.
+fn table(comparison: &Comparison, changes: &[Marked<'_>]) -> Section {
+    let mut changes = changes.to_vec();
+    changes.sort_by_key(|(change, held)| (!change.is_disruption(), *held));
+    let row = |(change, held): &Marked<'_>| {
+        let sign = sign(change, *held);
+        let Change { name, field, from, to, source, .. } = change;
+        let when = change.not_before.map_or_else(String::new, |until| format!(" not before {until}"));
+        let (name, email) = (cell(name), comparison.email(change).map_or_else(String::new, cell));
+        let place = cell(&code::place(&source.path, source.line));
+        format!("| {sign} | {name} | {email} | {field} | {from} | {to}{when} | {place} |\n")
+    };
+    Section::table(
+        "| | account | e-mail | field | from | to | declared at |\n|-|-|-|-|-|-|-|\n",
+        changes.iter().map(row).collect(),
+    )
+}
+
+const fn sign(change: &Change, held: bool) -> &'static str {
+    match (held, change.is_disruption()) {
+        (true, _) => "! held",
+        (false, true) => "- takes away",
+        (false, false) => "+ grants",
+    }
+}
+
+fn pending_row((change, held): &Marked<'_>) -> String {
+    let Change { name, field, from, to, source, .. } = change;
+    let (name, place) = (code(name), code(&code::place(&source.path, source.line)));
+    format!("- {}: {name} {field} {from} → {to}, {place}\n", sign(change, *held))
+}
+
+/// Whether a remark says that nothing is PUT for an account until a mistake is mended.
+const fn is_held(remark: &Remark) -> bool {
+    matches!(remark.note, Note::Broken | Note::Duplicate { .. })
+}
+
+fn remark(remark: &Remark) -> String {
+    let (label, detail) = told(remark);
+    let (name, place) = (code(&remark.name), code(&code::place(&remark.source.path, remark.source.line)));
+    let detail = detail.map_or_else(String::new, |detail| format!(", {}", code(&detail)));
+    format!("- {label}: {name}, {place}{detail}\n")
+}
+
+fn problems(what: &str, problems: &[Problem]) -> Section {
+    let rows = problems.iter().map(|problem| format!("- {}\n", code(&problem.to_string())));
+    Section::list(&format!("**{} {what}:**", count(problems.len(), "problem")), rows.collect())
+}
+
+/// What nobody has to read.
+fn rest(branch: &Branch) -> [Section; 2] {
+    let settled = branch
+        .split
+        .settled
+        .iter()
+        .map(|Change { name, field, to, .. }| format!("- {} {field} is {to} already\n", code(name)));
+    let problems = branch.base_problems.iter().map(|problem| format!("- {}\n", code(&problem.to_string())));
+    let settled_sum = format!("Changes that need no PUT any more: {}", branch.split.settled.len());
+    let problems_sum = format!("Problems of the base, not of this branch: {}", branch.base_problems.len());
+    [Section::folded(&settled_sum, settled.collect()), Section::folded(&problems_sum, problems.collect())]
+}
+
+#[cfg(test)]
+mod tests;

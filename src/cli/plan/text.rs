@@ -1,0 +1,153 @@
+//! The plan for people, in terraform's manner.
+//!
+//! In: a comparison. Out: text for a terminal: first each account's changes, then what is left alone, then the sum.
+//! Invariant: nothing that strangers wrote steers the terminal.
+
+use std::fmt::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+use super::base::Branch;
+use super::{Comparison, HELD_ADVICE, Marked, Standing};
+use crate::account::{Field, printable};
+use crate::change::Change;
+use crate::cli::count;
+use crate::compare::{Note, Remark, digest};
+
+const GRANT: Style = AnsiColor::Green.on_default();
+const REVOKE: Style = AnsiColor::Red.on_default();
+const HELD: Style = AnsiColor::Yellow.on_default();
+
+/// The whole text.
+pub(super) fn text(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut text, comparison);
+    text
+}
+
+fn write(text: &mut String, comparison: &Comparison) -> fmt::Result {
+    let (own, others) = comparison.split();
+    write_accounts(text, &own)?;
+    if !others.is_empty() {
+        writeln!(text, "Also pending, not from this branch:\n")?;
+        write_accounts(text, &others)?;
+    }
+    if let Some(branch) = &comparison.branch {
+        write_branch(text, branch)?;
+    }
+    write_left_alone(text, comparison)?;
+    write_sum(text, comparison, &own, others.len())?;
+    if comparison.branch.is_some() {
+        writeln!(text, "Digest: {}", digest(&comparison.reviewed))?;
+    }
+    Ok(())
+}
+
+fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], others: usize) -> fmt::Result {
+    let held = own.iter().filter(|(_, held)| *held).count();
+    let also = match others {
+        0 => String::new(),
+        others => format!(" {} more pending, not from this branch.", count(others, "change")),
+    };
+    match (own.len(), &comparison.branch, comparison.standing.planned) {
+        (0, Some(_), _) => writeln!(text, "No changes: nothing is PUT for what this branch changes.{also}")?,
+        (0, None, 0) => writeln!(text, "No changes.")?,
+        (0, None, planned) => {
+            writeln!(text, "No changes: all that is wanted of {} has been acknowledged.", count(planned, "account"))?;
+        }
+        (all, ..) => {
+            let revoke = own.iter().filter(|(change, held)| !held && change.is_disruption()).count();
+            let (puts, grant) = (all - held, all - held - revoke);
+            let puts = count(puts, "PUT");
+            writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {held} held.{also}")?;
+        }
+    }
+    if !comparison.reviewed.held.is_empty() {
+        let verdict = comparison.reviewed.verdict;
+        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {HELD_ADVICE}")?;
+    }
+    Ok(())
+}
+
+fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
+    for account in changes.chunk_by(|(a, _), (b, _)| a.account == b.account) {
+        if let Some((Change { name, account, source, .. }, _)) = account.first() {
+            writeln!(text, "# {name} ({account}), {source}")?;
+        }
+        for (change, held) in account {
+            let (sign, style, note) = match (held, change.to) {
+                (true, _) => ('!', HELD, " (held)"),
+                (false, true) => ('+', GRANT, ""),
+                (false, false) => ('-', REVOKE, ""),
+            };
+            let when = change.not_before.map_or_else(String::new, |until| format!(" (not before {until})"));
+            writeln!(
+                text,
+                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{when}",
+                change.field, change.from, change.to
+            )?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+fn write_branch(text: &mut String, branch: &Branch) -> fmt::Result {
+    for remark in &branch.remarks {
+        let Remark { account, name, source, note: _ } = remark;
+        let (label, detail) = told(remark);
+        let detail = detail.map_or_else(String::new, |detail| format!(": {}", printable::escape(&detail)));
+        writeln!(text, "{label}: {name} ({account}), {source}{detail}")?;
+    }
+    for Change { account, name, field, to, .. } in &branch.split.settled {
+        writeln!(text, "Needs no PUT: {name} ({account}): {field} is {to} already")?;
+    }
+    match branch.base_problems.len() {
+        0 => Ok(()),
+        problems => {
+            writeln!(text, "The base has {}; what it leaves unknown is planned anew.", count(problems, "problem"))
+        }
+    }
+}
+
+/// A remark for people: what it is, and what there is to say about it, which strangers may have written.
+pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
+    let fields = |fields: &[Field]| fields.iter().map(|field| field.as_str()).collect::<Vec<_>>().join(", ");
+    match &remark.note {
+        Note::Broken => ("Broken, left alone", None),
+        Note::Duplicate { other } => ("Declared twice, left alone", Some(format!("see {}:{}", other.path, other.line))),
+        Note::NoLongerManaged { fields: managed } => ("No longer managed, nothing is PUT", Some(fields(managed))),
+        Note::FieldsNoLongerManaged { fields: dropped } => {
+            ("No longer managed in part, nothing is PUT", Some(fields(dropped)))
+        }
+        Note::Suspended { reason, until } => {
+            let until = until.map(|until| format!("until {until}"));
+            let parts: Vec<String> = reason.as_deref().map(str::to_owned).into_iter().chain(until).collect();
+            ("Suspended", (!parts.is_empty()).then(|| parts.join(", ")))
+        }
+        Note::Resumed => ("Not suspended any more", None),
+        Note::UserChanged { from, to } => {
+            let id = |id: &Option<crate::account::Zuid>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            ("Another user, no PUT by itself", Some(format!("zuid {} -> {}", id(from), id(to))))
+        }
+        Note::Renamed { from } => ("Renamed", Some(format!("was {from}"))),
+        Note::Moved { from } => ("Moved", Some(format!("was {}:{}", from.path, from.line))),
+    }
+}
+
+fn write_left_alone(text: &mut String, comparison: &Comparison) -> fmt::Result {
+    let Standing { planned: _, suspended, duplicate, orphaned } = &comparison.standing;
+    // Without a ledger these are the accounts that the branch no longer manages, each named above.
+    let orphaned = if comparison.branch.as_ref().is_none_or(|branch| branch.with_ledger) { *orphaned } else { 0 };
+    for (number, why) in [
+        (*suspended, "suspended by a manifest"),
+        (*duplicate, "declared twice, or under a name that is"),
+        (orphaned, "in the ledger without a readable manifest"),
+    ] {
+        if number > 0 {
+            writeln!(text, "Left alone: {} {why}.", count(number, "account"))?;
+        }
+    }
+    Ok(())
+}

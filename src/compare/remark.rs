@@ -1,0 +1,149 @@
+//! What a branch changes without a PUT: who is no longer managed, held, suspended, or called otherwise.
+//!
+//! In: the desired states of a base and of a branch. Out: [`Remark`]s, ordered by account.
+//! Invariant: whatever of an account differs between the two and matters to its plan is either a change or a remark.
+//! Deliberately absent: labels, annotations and addresses, which decide nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::account::{AccountId, Field, SourceRef, Zuid};
+use crate::desired::{DesiredAccount, DesiredState, Standing};
+use crate::manifest::ProblemCode;
+use crate::timestamp::Timestamp;
+
+/// Something that a branch changes about an account, although nothing is PUT for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Remark {
+    /// The account on the service.
+    pub account: AccountId,
+    /// The manifest's name: the branch's, or the base's where the branch has none.
+    pub name: Arc<str>,
+    /// The manifest's place, likewise.
+    pub source: SourceRef,
+    /// What changes.
+    #[serde(flatten)]
+    pub note: Note,
+}
+
+/// What changes about an account without a PUT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "note", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Note {
+    /// Its manifest has problems now: it keeps its last good state while the daemon lives.
+    Broken,
+    /// Another manifest declares it as well, or has its name: it is held.
+    Duplicate {
+        /// The other manifest.
+        other: SourceRef,
+    },
+    /// No manifest declares it any more: it stays as it is on the service.
+    NoLongerManaged {
+        /// What the base managed of it.
+        fields: Vec<Field>,
+    },
+    /// Its manifest leaves a field out now: it stays as it is on the service.
+    FieldsNoLongerManaged {
+        /// The fields.
+        fields: Vec<Field>,
+    },
+    /// It is suspended now: nothing is PUT for it.
+    Suspended {
+        /// The manifest's `suspendReason`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Box<str>>,
+        /// The manifest's `suspendUntil`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// It is not suspended any more.
+    Resumed,
+    /// The user that its next PUT names is another one.
+    UserChanged {
+        /// The base's `zuid`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<Zuid>,
+        /// The branch's `zuid`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<Zuid>,
+    },
+    /// Its manifest has another name.
+    Renamed {
+        /// The base's name.
+        from: Arc<str>,
+    },
+    /// Its manifest is in another file.
+    Moved {
+        /// The base's place.
+        from: SourceRef,
+    },
+}
+
+/// Everything that differs between `base` and `head` at `now` besides what is PUT.
+pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<Remark> {
+    let broken: BTreeSet<Arc<str>> =
+        head.problems().filter(|problem| !is_clash(problem.code)).map(|problem| Arc::clone(&problem.path)).collect();
+    let accounts: BTreeSet<AccountId> = base.iter().chain(head.iter()).map(|(id, _)| id).collect();
+    let mut remarks = Vec::new();
+    for account in accounts {
+        let (before, after) = (base.get(account), head.get(account));
+        let Some(DesiredAccount { name, source, .. }) = after.or(before) else { continue };
+        let notes = match (before, after) {
+            (Some(before), None) if broken.contains(&before.source.path) => vec![Note::Broken],
+            (Some(before), None) => vec![Note::NoLongerManaged { fields: managed(&before) }],
+            (before, Some(after)) => notes(before, &after, now),
+            (None, None) => Vec::new(),
+        };
+        let remark = |note| Remark { account, name: Arc::clone(name), source: source.clone(), note };
+        remarks.extend(notes.into_iter().map(remark));
+    }
+    remarks
+}
+
+/// Whether a problem is between two manifests, each of which can be read.
+const fn is_clash(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::DuplicateAccount | ProblemCode::DuplicateName)
+}
+
+fn managed(account: &DesiredAccount<'_>) -> Vec<Field> {
+    Field::ALL.into_iter().filter(|field| account.spec.wanted(*field).is_some()).collect()
+}
+
+fn notes(before: Option<DesiredAccount<'_>>, after: &DesiredAccount<'_>, now: Timestamp) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let is_duplicate = |account: &DesiredAccount<'_>| matches!(account.standing, Standing::Duplicate { .. });
+    if let Standing::Duplicate { other } = after.standing
+        && !before.is_some_and(|before| is_duplicate(&before))
+    {
+        notes.push(Note::Duplicate { other: other.clone() });
+    }
+    let was_suspended = before.is_some_and(|before| before.spec.is_suspended(now));
+    match (was_suspended, after.spec.is_suspended(now)) {
+        (false, true) => {
+            let suspend = after.spec.suspend.as_deref();
+            let (reason, until) = suspend.map_or((None, None), |suspend| (suspend.reason.clone(), suspend.until));
+            notes.push(Note::Suspended { reason, until });
+        }
+        (true, false) => notes.push(Note::Resumed),
+        _ => {}
+    }
+    let Some(before) = before else { return notes };
+    let dropped: Vec<_> = managed(&before).into_iter().filter(|field| after.spec.wanted(*field).is_none()).collect();
+    if !dropped.is_empty() {
+        notes.push(Note::FieldsNoLongerManaged { fields: dropped });
+    }
+    if before.spec.zuid != after.spec.zuid {
+        notes.push(Note::UserChanged { from: before.spec.zuid, to: after.spec.zuid });
+    }
+    if before.name != after.name {
+        notes.push(Note::Renamed { from: Arc::clone(before.name) });
+    }
+    if before.source.path != after.source.path {
+        notes.push(Note::Moved { from: before.source.clone() });
+    }
+    notes
+}

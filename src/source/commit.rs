@@ -1,0 +1,113 @@
+//! The folder as a Git revision has it, read from the object store: no checkout, no git process.
+//!
+//! In: the folder, and a revision as `git rev-parse` takes it. Out: a [`Committed`] folder, whose batch is what
+//! [`super::load()`] would give of a checkout of that commit.
+//! Invariants: what is read is the merge base of the revision and HEAD, as in `git diff REV...HEAD`, so that what
+//! others merged meanwhile is not taken for something this branch reverts; nothing is written; what a shallow clone
+//! lacks is an error, never "no such file"; a folder that the commit does not have is no error, for that is certain.
+//! Deliberately absent: submodules' files, which another repository keeps; filters (LFS, line ends), which a checkout
+//! applies and manifests do without.
+
+mod error;
+mod tree;
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use gix::ObjectId;
+
+pub use error::CommitError;
+use tree::{Fault, Files, Found, Store};
+
+use super::{Batch, Root};
+
+/// Memory for objects that are read more than once, in bytes: the commits between a branch and its base.
+const OBJECT_CACHE: usize = 16 << 20;
+
+/// The folder as a commit has it.
+#[derive(Debug)]
+pub struct Committed<T> {
+    /// Everything in it; no files if the commit has no such folder.
+    pub batch: Batch<T>,
+    /// Whether the commit has the folder at all.
+    pub present: bool,
+    /// The commit that was read: the merge base of `tip` and `head`. 40 digits, as the other two.
+    pub commit: String,
+    /// The commit that the revision names.
+    pub tip: String,
+    /// What is checked out.
+    pub head: String,
+}
+
+/// Reads the manifest files that lay beneath `root` where the branch that is checked out left `revision`.
+///
+/// `root` must be in a work tree; if it is a file, it alone is read. Blocks.
+///
+/// # Errors
+/// [`CommitError`] if there is no repository, no such revision, no common history, or an object is missing.
+pub fn load_committed<T>(
+    root: &Path,
+    revision: &str,
+    parse: impl Fn(&Arc<str>, &[u8]) -> T,
+) -> Result<Committed<T>, CommitError> {
+    let (repository, within) = locate(root)?;
+    let shallow = repository.is_shallow().unwrap_or(false);
+    let of = |why| CommitError::revision(revision, shallow, why);
+    let tip = commit_of(&repository, revision).map_err(of)?;
+    let head = commit_of(&repository, "HEAD").map_err(|why| CommitError::revision("HEAD", shallow, why))?;
+    let base = repository.merge_base(tip, head).map_err(|error| of(error.to_string()))?;
+    let base = base.ok_or_else(|| CommitError::NoCommonHistory { revision: revision.to_owned(), shallow })?.detach();
+    let tree = repository.find_commit(base).and_then(|commit| commit.tree_id().map(gix::Id::detach));
+    let store = Store::new(&repository, parse);
+    let tree = tree.map_err(|error| CommitError::Missing { shallow, why: error.to_string() })?;
+    let found = read(&store, tree, &within).map_err(|fault| fault.told(root, shallow))?;
+    let (files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
+    let batch = Batch { files, root: Root::Ready, full: true, degraded: None };
+    Ok(Committed { batch, present, commit: base.to_string(), tip: tip.to_string(), head: head.to_string() })
+}
+
+/// The repository that `root` is in, and the way from the top of its work tree to `root`, links as they are.
+fn locate(root: &Path) -> Result<(gix::Repository, PathBuf), CommitError> {
+    let none = |why: String| CommitError::NoRepository { root: root.to_owned(), why };
+    let real = root.canonicalize().map_err(|error| none(error.to_string()))?;
+    let folder = if real.is_dir() { &*real } else { real.parent().unwrap_or(&real) };
+    // No configuration but the repository's own: who runs this, and where, changes nothing.
+    let options = gix::open::Options::isolated();
+    let mut repository = gix::discover_opts(folder, gix::discover::upwards::Options::default(), options)
+        .map_err(|error| none(error.to_string()))?;
+    repository.object_cache_size_if_unset(OBJECT_CACHE);
+    let top = repository.workdir().and_then(|top| top.canonicalize().ok());
+    let top = top.filter(|top| real.starts_with(top)).ok_or_else(|| none("it is in no work tree".to_owned()))?;
+    let given = std::path::absolute(root).map_err(|error| none(error.to_string()))?;
+    let within = within(&top, &given).unwrap_or_else(|| real.strip_prefix(&top).unwrap_or(&real).to_owned());
+    Ok((repository, within))
+}
+
+/// What of `given` is inside the work tree at `top`, unresolved: a link in there may have led elsewhere in the commit.
+fn within(top: &Path, given: &Path) -> Option<PathBuf> {
+    let components: Vec<Component<'_>> = given.components().collect();
+    (1..=components.len()).find_map(|length| {
+        let (outer, inner) = components.split_at(length);
+        let outer = outer.iter().collect::<PathBuf>().canonicalize().ok()?;
+        Some(outer.strip_prefix(top).ok()?.join(inner.iter().collect::<PathBuf>()))
+    })
+}
+
+fn commit_of(repository: &gix::Repository, revision: &str) -> Result<ObjectId, String> {
+    let id = repository.rev_parse_single(revision).map_err(|error| error.to_string())?;
+    let commit = id.object().and_then(|object| object.peel_to_commit());
+    commit.map(|commit| commit.id).map_err(|error| error.to_string())
+}
+
+/// The files at `path` in the tree `top`; `None` if there is nothing at all.
+fn read<T, P: Fn(&Arc<str>, &[u8]) -> T>(
+    store: &Store<'_, P>,
+    top: ObjectId,
+    path: &Path,
+) -> Result<Option<Files<T>>, Fault> {
+    Ok(match store.find(top, path)? {
+        Found::Nothing => None,
+        Found::File(name, id) => Some(vec![(Arc::clone(&name), store.file(&name, id)?)]),
+        Found::Folder(folder) => Some(store.walk(&folder)?),
+    })
+}
