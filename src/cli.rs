@@ -132,7 +132,7 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     /// Print the JSON Schema of the manifests, for editors and pipelines
     #[command(after_long_help = manual::SCHEMA)]
-    Schema,
+    Schema(shell::Schema),
     /// Print a completion script for a shell
     #[command(after_long_help = manual::COMPLETIONS)]
     Completions(shell::Completions),
@@ -250,7 +250,7 @@ impl Cli {
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
-            Command::Schema => shell::schema(),
+            Command::Schema(schema) => schema.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man => shell::man(),
         }
@@ -259,11 +259,16 @@ impl Cli {
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.
 fn print(text: &str) -> anyhow::Result<()> {
+    put(text).map(drop)
+}
+
+/// Prints to standard output. Whether anybody still reads it.
+fn put(text: &str) -> anyhow::Result<bool> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| anyhow::Error::new(error).context("standard output")),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true).map_err(|error| anyhow::Error::new(error).context("standard output")),
     }
 }
 
@@ -292,10 +297,15 @@ fn note(text: &str) {
 }
 
 fn tell(kind: &str, text: &str) {
+    say(&format!("{kind}: {text}"));
+}
+
+/// Prints a line to standard error.
+fn say(text: &str) {
     use std::io::Write;
     let mut err = anstream::stderr().lock();
     // If whoever would read it is gone, there is nobody to tell.
-    let _ = writeln!(err, "{kind}: {}", printable::escape(text));
+    let _ = writeln!(err, "{}", printable::escape(text));
 }
 
 /// `1 account`, `2 accounts`.

@@ -18,6 +18,7 @@ mod decode;
 mod explain;
 mod fingerprint;
 mod judge;
+mod labels;
 mod marks;
 mod node;
 mod plain;
@@ -35,12 +36,14 @@ use crate::account::{AccountId, AuthMode, MailAccountSpec, SourceRef};
 use chunk::{Chunk, Refusal, chunks};
 use decode::{Content, Verdict, decode};
 
-pub use explain::explain;
+pub use explain::{end_column, explain};
+pub use labels::{Labels, labels};
 pub use policy::{Approval, Approved, Budget, Kind, Policy, PolicySpec};
 pub use problem::{Place, Problem, ProblemCode};
 pub use protection::{InvalidProtected, Lock, PROTECT, Protected, Protection};
-pub use schema::json_schema;
+pub use schema::{SCHEMA_KINDS, json_schema, json_schema_of};
 pub use value::is_reason;
+pub(crate) use value::{is_label, is_qualified_name};
 pub use yaml::{NotYaml, to_yaml};
 
 /// The largest file that is read, in bytes (the interface promises 4 MiB): some 16,000 accounts.

@@ -42,6 +42,7 @@ mod keeper;
 mod list;
 mod load;
 mod look;
+mod near;
 mod parallel;
 mod problem;
 mod provenance;
@@ -50,6 +51,7 @@ mod task;
 
 pub use commit::{CommitError, Committed, load_committed};
 pub use load::load;
+pub use near::near_misses;
 
 /// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. The README promises it.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;

@@ -7,6 +7,7 @@
 //! conditions: kstatus. `AGE` is the time since the last transition.
 
 mod approvals;
+pub mod selector;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::desired::{DesiredAccount, DesiredState, Standing};
 use crate::freeze::Freeze;
 use crate::guard::Verdict;
 use crate::ledger::{FieldState, ImposedPause, Ledger, Row};
+use crate::manifest::Labels;
 use crate::plan::{AccountPlan, plan_account};
 use crate::timestamp::Timestamp;
 
@@ -75,6 +77,9 @@ pub struct Metadata {
     pub name: Arc<str>,
     /// How many versions of the spec there have been; 0 if there is none now.
     pub generation: u64,
+    /// The manifest's labels, where somebody asked for them: the daemon keeps none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Arc<Labels>>,
 }
 
 /// What the manifest declares. Ids are strings, so that `jq` keeps all their digits.
@@ -225,6 +230,7 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
         metadata: Metadata {
             name: desired.map(|d| d.name).or(row.map(|r| &r.name)).map_or_else(|| "".into(), Arc::clone),
             generation: generation(desired, row),
+            labels: None,
         },
         spec: spec(account, desired, row, now),
         status: Status {

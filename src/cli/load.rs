@@ -19,7 +19,16 @@ use crate::source::{self, Batch, Root};
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
 /// for it may be half-written.
 pub(super) fn batch(folder: &Path, rules: Rules<'_>, settle: Option<Duration>) -> anyhow::Result<Batch<Parsed>> {
-    let batch = source::load(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))?;
+    read(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))
+}
+
+/// The same of whatever `parse` makes of a file.
+pub(super) fn read<T: Send>(
+    folder: &Path,
+    settle: Option<Duration>,
+    parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
+) -> anyhow::Result<Batch<T>> {
+    let batch = source::load(folder, settle, parse)?;
     if let Root::Unknown(why) = &batch.root {
         bail!("the desired state in {} is unknown: {why}", printable::path(folder));
     }

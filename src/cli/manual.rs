@@ -157,25 +157,37 @@ pub(super) const VALIDATE: &str = "\
 Examples:
   zoho-mail-reconciler validate
   zoho-mail-reconciler validate sales/ former/bob.yaml
-  zoho-mail-reconciler validate -o name     # file:line:column: problem, as compilers write it
+  zoho-mail-reconciler validate -o name       # file:line:column: problem, as compilers write it
+  zoho-mail-reconciler validate -o github     # in a workflow: annotations of the pull request
+  zoho-mail-reconciler validate -o gitlab > gl-code-quality-report.json
+  zoho-mail-reconciler validate -o sarif > validate.sarif
 
-A name or accountId that two of the given files share is a problem of both.
-Needs no ledger, no credentials and no network. Exit codes: 0 no problems, 1
-problems, 64 usage.";
+Ends with how complete it was: 412 of 412 files read, 0 skipped. Where a document
+is printed, that line goes to standard error. A name or accountId that two of the
+given files share is a problem of both; a path that is not there, or a folder
+without manifests, is one as well.
+
+Paths are relative to GITHUB_WORKSPACE or CI_PROJECT_DIR in the forms for GitHub,
+GitLab and SARIF, if these are set. Needs no ledger, no credentials and no network.
+Exit codes: 0 no problems, 1 problems, 64 usage.";
 
 pub(super) const STATUS: &str = "\
 Examples:
   zoho-mail-reconciler status
-  zoho-mail-reconciler status -o wide alice bob
+  zoho-mail-reconciler status -o wide alice bob@example.com
+  zoho-mail-reconciler status -l team=sales,region!=eu --condition Ready=False
+  zoho-mail-reconciler status --reason DisruptionBudgetExceeded -o name
+  zoho-mail-reconciler status --watch
   zoho-mail-reconciler status -o json | jq '.items[] | select(.status.conditions[0].status != \"True\")'
 
 READY is True when the service acknowledged all that the manifest wants.
 STATUS is the reason. AGE is the time since that became so. ENABLED and
-ACTIVESYNC show what was acknowledged, - where nothing ever was.
+ACTIVESYNC show what was acknowledged, - where nothing ever was. A condition
+that is not listed does not hold: Stalled=False is most accounts.
 
 Reads the ledger and the manifests, also while the daemon runs. Exit codes: 0
-shown, 1 an account named here does not exist or it failed, 5 the ledger is
-refused, 64 usage.";
+shown (and if no account matches), 1 an account named here does not exist or it
+failed, 5 the ledger is refused, 64 usage.";
 
 pub(super) const HISTORY: &str = "\
 Examples:
@@ -212,9 +224,14 @@ resetAfterActing, expireToken, badGateway, redirect, answer.";
 
 pub(super) const SCHEMA: &str = "\
 Example:
-  zoho-mail-reconciler schema > mailaccount.schema.json
-and in a manifest, for editors that speak to yaml-language-server:
-  # yaml-language-server: $schema=../mailaccount.schema.json";
+  zoho-mail-reconciler schema > desired-state/.schema.json
+and at the top of a manifest, for editors that speak to yaml-language-server:
+  # yaml-language-server: $schema=.schema.json
+
+A name that begins with a dot is not read as a manifest. Pipelines check one kind
+at a time with --kind, or all of them:
+  check-jsonschema --schemafile desired-state/.schema.json desired-state/alice.yaml
+What depends on several files, or on options, is for `validate`.";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

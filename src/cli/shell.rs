@@ -1,6 +1,7 @@
 //! `schema`, `completions` and `man`: the command line and the manifests, described for other tools.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 use super::{Exit, command, manual, print};
@@ -90,7 +91,17 @@ fn verbatim(text: &str) -> String {
 }
 
 /// `schema`.
-pub(super) fn schema() -> anyhow::Result<Exit> {
-    print(&format!("{:#}\n", manifest::json_schema()))?;
-    Ok(Exit::Done)
+#[derive(Clone, Debug, Args)]
+pub(super) struct Schema {
+    /// Only the schema of this kind of manifest, as a document of its own
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(manifest::SCHEMA_KINDS), help_heading = "Output")]
+    kind: Option<String>,
+}
+
+impl Schema {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let schema = self.kind.map_or_else(|| Some(manifest::json_schema()), |kind| manifest::json_schema_of(&kind));
+        print(&format!("{:#}\n", schema.unwrap_or_default()))?;
+        Ok(Exit::Done)
+    }
 }

@@ -1,37 +1,61 @@
 //! `status`: each account's conditions, from the ledger. Sends nothing.
+//!
+//! In: the folder, the ledger, and which accounts are meant. Out: a table, a document or names; with `--watch` what
+//! changes of them, too. Invariant: what is shown is what the daemon would tell with the same options.
+
+mod filter;
+mod folder;
+mod table;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use comfy_table::{ColumnConstraint, Table, presets};
 
-use super::{Exit, complain, count, json, load, note, print, yaml};
-use crate::account::printable;
+use super::{Exit, complain, count, json, load, note, print, say, yaml};
+use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
-use crate::condition::ConditionStatus;
 use crate::config::{Disruptions, Folder};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::review;
-use crate::ledger::{self, FieldState, Ledger, Owner};
+use crate::ledger::{self, Ledger, Owner};
+use crate::manifest::Protection;
 use crate::plan::plan;
-use crate::status::{Item, LastApplied, MailAccountList, Standstill, approvals, list};
+use crate::status::{Item, MailAccountList, Standstill, approvals, list};
 use crate::switch;
 use crate::timestamp::Timestamp;
+use filter::Filter;
+use folder::Manifests;
+use table::{Columns, SortBy};
 
 /// `status`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Status {
-    /// Accounts to show, by manifest name; all of them if none is given
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    sources: Sources,
+    #[command(flatten)]
+    shape: Shape,
+    /// Go on with a line for each account whose row changes, until Ctrl-C
+    ///
+    /// Reads the folder and the ledger again every second, also while the daemon runs. An account that is not meant any
+    /// more, or is gone, is shown once more. With -o json an account is one line, with -o yaml one document.
+    #[arg(short, long, help_heading = "Output")]
+    watch: bool,
+}
+
+/// Where all that is shown comes from.
+#[derive(Clone, Debug, Args)]
+struct Sources {
     #[command(flatten)]
     folder: Folder,
     #[command(flatten)]
     target: StatusTarget,
     #[command(flatten)]
     disruptions: Disruptions,
-    /// How the accounts are printed
-    #[arg(short, long, value_enum, default_value = "table", help_heading = "Output")]
-    output: Output,
 }
 
 /// The ledger alone: whose it is does not matter for looking at it.
@@ -40,7 +64,7 @@ pub(super) struct Status {
 struct StatusTarget {
     /// File that remembers what was applied; a journal lies beside it while the daemon runs
     #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
-    ledger: std::path::PathBuf,
+    ledger: PathBuf,
 
     /// As whom the service is addressed; decides whether a manifest needs a zuid
     #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
@@ -49,6 +73,21 @@ struct StatusTarget {
     /// Show what was applied to the embedded sandbox: ledger.sandbox.json beside ledger.json
     #[arg(long, env = "ZOHO_MAIL_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     sandbox: bool,
+}
+
+/// How accounts are printed.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct Shape {
+    /// How the accounts are printed
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+    /// Leave the headers of the columns out
+    #[arg(long)]
+    no_headers: bool,
+    /// In which order they are printed
+    #[arg(long, value_enum, value_name = "ORDER", default_value = "name")]
+    sort_by: SortBy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,53 +104,109 @@ enum Output {
     Name,
 }
 
-/// How much of a name that is no account's is repeated, in characters: as much as a name may have (RFC 1123).
-const NAME_MAX: usize = 253;
+/// Where accounts are shown, and in what form.
+struct Screen {
+    shape: Shape,
+    columns: Columns,
+    with_labels: bool,
+}
 
 impl Status {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let Self { names, folder, target, disruptions, output } = self;
-        let file = if target.sandbox { crate::config::sandbox_ledger(&target.ledger) } else { target.ledger };
-        // Whose an absent ledger is does not matter: it is empty.
-        let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
-        let protection = disruptions.protect.protection();
-        let desired = load::desired(&folder.desired_state, target.auth.into(), protection, None)?;
+        let Self { filter, sources, shape, watch } = self;
+        let mut screen = Screen::new(shape, filter.needs_labels());
+        let mut manifests = Manifests::protecting(sources.protection());
+        let parse = sources.parse(screen.with_labels);
+        manifests.take(load::read(&sources.folder.desired_state, None, parse)?);
         let now = Clock::start().now();
-        let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
-        let mut all = accounts(&desired, &ledger, &disruptions, freeze.as_ref(), now);
-        let missing: Vec<_> =
-            names.iter().filter(|name| !all.items.iter().any(|item| *item.metadata.name == ***name)).collect();
-        if !names.is_empty() {
-            all.items.retain(|item| names.iter().any(|name| *name == *item.metadata.name));
+        let mut all = sources.accounts(&manifests, now)?;
+        let missing = filter.missing(&all.items);
+        shape.sort_by.sort(&mut all.items);
+        load::note_oddities(&manifests.desired);
+        sources.note_problems(&manifests.desired);
+        if watch && missing.is_empty() {
+            drop(manifests);
+            return watch::go_on(&filter, &sources, screen, all);
         }
-        let none_found = !names.is_empty() && all.items.is_empty();
-        match output {
-            // What is missing is said below.
-            Output::Table | Output::Wide if none_found => {}
-            Output::Table => print(&table(&all, false, now))?,
-            Output::Wide => print(&table(&all, true, now))?,
-            Output::Json => print(&json(&all)?)?,
-            Output::Yaml => print(&yaml(&all)?)?,
-            Output::Name => print(
-                &all.items
-                    .iter()
-                    .map(|item| format!("{}\n", printable::escape(&item.metadata.name)))
-                    .collect::<String>(),
-            )?,
+        let declared = all.items.len();
+        all.items.retain(|item| filter.keeps(item));
+        print(&match shape.output {
+            Output::Json => json(&all)?,
+            Output::Yaml => yaml(&all)?,
+            _ if declared == 0 && missing.is_empty() => NOBODY.to_owned(),
+            _ => screen.lines(&all.items, now)?,
+        })?;
+        if all.items.is_empty() && declared > 0 && missing.is_empty() {
+            say("No accounts match.");
         }
+        missing.iter().for_each(|complaint| complain(complaint));
+        Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
+    }
+}
+
+const NOBODY: &str = "No accounts: no readable manifest declares one, and the ledger knows none.\n";
+
+impl Screen {
+    fn new(shape: Shape, needs_labels: bool) -> Self {
+        let is_document = matches!(shape.output, Output::Json | Output::Yaml);
+        let columns = Columns::new(shape.output == Output::Wide, !shape.no_headers);
+        Self { shape, columns, with_labels: needs_labels || is_document }
+    }
+
+    /// Accounts one by one, each on a line or in a document of its own.
+    fn lines(&mut self, items: &[Item], now: Timestamp) -> anyhow::Result<String> {
+        let one = |item: &Item| match self.shape.output {
+            Output::Json => Ok(format!("{}\n", printable::document(&serde_json::to_string(item)?, Notation::Json))),
+            Output::Yaml => Ok(format!("---\n{}", yaml(item)?)),
+            _ => Ok(format!("{}\n", printable::escape(&item.metadata.name))),
+        };
+        if matches!(self.shape.output, Output::Table | Output::Wide) {
+            return Ok(self.columns.render(items.iter().map(|item| self.columns.row(item, now)).collect()));
+        }
+        items.iter().map(one).collect()
+    }
+
+    /// What of an account only changes when something happened to it.
+    fn lasting(&self, item: &Item, now: Timestamp) -> anyhow::Result<Vec<String>> {
+        if !matches!(self.shape.output, Output::Json | Output::Yaml) {
+            return Ok(self.columns.lasting(item, now));
+        }
+        let mut item = item.clone();
+        // Of what never happened, the time is always now.
+        item.status.conditions.iter_mut().for_each(|condition| condition.last_transition_time = Timestamp::default());
+        Ok(vec![serde_json::to_string(&item)?])
+    }
+}
+
+impl Sources {
+    fn protection(&self) -> Arc<Protection> {
+        self.disruptions.protect.protection()
+    }
+
+    fn parse(&self, with_labels: bool) -> impl Fn(&Arc<str>, &[u8]) -> folder::Read + Send + Sync + 'static {
+        folder::parse(self.target.auth.into(), self.protection(), with_labels)
+    }
+
+    fn note_problems(&self, desired: &DesiredState) {
         let problems = desired.problem_count();
         if problems > 0 {
-            note(&format!(
-                "{} in manifests; see `validate {}`",
-                count(problems, "problem"),
-                printable::path(&folder.desired_state)
-            ));
+            let folder = printable::path(&self.folder.desired_state);
+            note(&format!("{} in manifests; see `validate {folder}`", count(problems, "problem")));
         }
-        for name in &missing {
-            let name = printable::cut(name, NAME_MAX);
-            complain(&format!("no account is called {name:?}, neither in the manifests nor in the ledger"));
+    }
+
+    /// Every account as it is now, with its labels where the manifests were read with them.
+    fn accounts(&self, manifests: &Manifests, now: Timestamp) -> anyhow::Result<MailAccountList> {
+        let target = &self.target;
+        let file = if target.sandbox { crate::config::sandbox_ledger(&target.ledger) } else { target.ledger.clone() };
+        // Whose an absent ledger is does not matter: it is empty.
+        let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
+        let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
+        let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, freeze.as_ref(), now);
+        for item in &mut all.items {
+            item.metadata.labels = manifests.labels(item.spec.account_id);
         }
-        Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
+        Ok(all)
     }
 }
 
@@ -130,71 +225,4 @@ fn accounts(
     let standstill = freeze.map(Standstill::suspended).or_else(pause);
     let list = list(desired, ledger, |_| held, standstill.as_ref(), now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }
-}
-
-fn table(list: &MailAccountList, wide: bool, now: Timestamp) -> String {
-    if list.items.is_empty() {
-        return "No accounts: no readable manifest declares one, and the ledger knows none.\n".into();
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    let mut header = vec!["NAME", "READY", "STATUS", "AGE"];
-    if wide {
-        header.extend(["ACCOUNT", "ENABLED", "ACTIVESYNC", "REVISION", "MESSAGE"]);
-    }
-    table.set_header(header);
-    for item in &list.items {
-        table.add_row(row(item, wide, now));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 3));
-        column.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    format!("{}\n", lines.join("\n"))
-}
-
-fn row(item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
-    let Some(ready) = item.status.conditions.first() else { return Vec::new() };
-    let is_ready = if ready.status == ConditionStatus::True { "True" } else { "False" };
-    let age = age(now.since(ready.last_transition_time));
-    let mut cells = vec![printable::escape(&item.metadata.name), is_ready.into(), ready.reason.to_string(), age];
-    if wide {
-        let field = |state: &Option<FieldState>| match state {
-            None => "-".to_owned(),
-            Some(FieldState::Applied { value, .. }) => value.to_string(),
-            Some(FieldState::InDoubt { .. } | FieldState::Unsettled { .. }) => "in doubt".into(),
-        };
-        let applied = &item.status.last_applied;
-        let message = printable::escape(&ready.message);
-        let account = item.spec.account_id.to_string();
-        let revision = revision(applied);
-        cells.extend([account, field(&applied.enabled), field(&applied.active_sync_enabled), revision, message]);
-    }
-    cells
-}
-
-/// The revision of what was acknowledged last: the later of the two fields.
-fn revision(applied: &LastApplied) -> String {
-    let states = [&applied.enabled, &applied.active_sync_enabled].into_iter().flatten();
-    let dated = states.filter_map(|state| match state {
-        FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => Some((applied_at, state)),
-        FieldState::InDoubt { .. } => None,
-    });
-    let last = dated.max_by_key(|(at, _)| **at);
-    last.map_or_else(
-        || "-".into(),
-        |(_, state)| state.revision().map_or_else(|| "unknown".into(), |revision| printable::escape(revision)),
-    )
-}
-
-/// As kubectl writes ages: two units at most.
-fn age(age: std::time::Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }

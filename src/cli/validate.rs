@@ -1,21 +1,26 @@
-//! `validate`: checks manifests, and shows every problem under the line it is on.
+//! `validate`: checks manifests, and tells every problem to people, editors and pipelines.
+//!
+//! In: folders and files. Out: [`Checked`], printed in one of several forms, each of which says how complete the look
+//! was. Invariants: documents for machines are the only text on standard output, and the summary then goes to
+//! standard error; a path that cannot be read is a problem like any other, in every form.
 
-use std::collections::BTreeMap;
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+mod document;
+mod github;
+mod gitlab;
+mod look;
+mod place;
+mod sarif;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, count, json, load, print};
-use crate::account::printable;
+use super::{Exit, count, json, note, print, say};
 use crate::config::{Auth, Protect};
-use crate::controller::look;
-use crate::desired::DesiredState;
-use crate::manifest::{self, Problem, Rules, explain};
-use crate::source::{self, Look};
-use crate::status::API_VERSION;
+use crate::manifest::{Problem, explain};
+use place::Repository;
 
 /// `validate`.
 #[derive(Clone, Debug, Args)]
@@ -44,85 +49,96 @@ enum Output {
     Json,
     /// One line each: file:line:column: problem
     Name,
+    /// One line each, and annotations of a pull request for a GitHub workflow
+    Github,
+    /// A GitLab code quality report
+    Gitlab,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
 }
 
+/// How many near misses are told on standard error; a document lists them all.
+const NEAR_MISSES_TOLD: usize = 10;
+
+/// What a look at all the paths found.
+struct Checked {
+    problems: Vec<Finding>,
+    files: Files,
+    /// How many accounts at least one readable document declares.
+    accounts: usize,
+    /// What is worth a second look, and no problem.
+    notes: Vec<String>,
+}
+
+/// A problem, and what only its file's text tells of it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    accounts: usize,
-    problems: &'a [Problem],
+struct Finding {
+    #[serde(flatten)]
+    problem: Problem,
+    /// The column behind what is wrong, 1-based, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_column: Option<u32>,
+    #[serde(skip)]
+    text: Option<Arc<str>>,
 }
 
-/// The texts of files that have problems, to be shown with them.
-type Texts = BTreeMap<Arc<str>, String>;
+/// How complete the look was.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Files {
+    /// Paths whose names say that they are manifests, or that were given.
+    found: usize,
+    /// Those whose text was read, whatever was in it.
+    read: usize,
+    /// Those that could not be read, or may not be. Each is a problem, too.
+    skipped: usize,
+    /// Files that look as if they were meant to be read, and are not.
+    near_misses: Vec<Arc<str>>,
+}
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let protection = self.protect.protection();
-        let rules = Rules { auth: self.auth.into(), protection: &protection };
-        let (mut desired, mut texts) = (DesiredState::protecting(Arc::clone(&protection)), Texts::new());
-        for path in &self.paths {
-            read(path, rules, &mut desired, &mut texts)?;
+        let checked = look::at(&self.paths, self.auth.into(), self.protect.protection());
+        checked.notes.iter().for_each(|text| note(text));
+        let summary = summary(&checked);
+        let near_misses = &checked.files.near_misses;
+        for path in near_misses.iter().take(NEAR_MISSES_TOLD) {
+            note(&format!("{path} is not read: its name ends in neither .yaml nor .yml"));
         }
-        load::note_oddities(&desired);
-        let problems: Vec<_> = desired.problems().map(std::borrow::Cow::into_owned).collect();
-        let text = match self.output {
-            Output::Json => {
-                let accounts = desired.managed();
-                let document = Document { api_version: API_VERSION, kind: "Validation", accounts, problems: &problems };
-                json(&document)?
+        if let Some(more @ 1..) = near_misses.len().checked_sub(NEAR_MISSES_TOLD) {
+            note(&format!("{more} more such names; see -o json"));
+        }
+        let repository = |variables: &[&str]| Repository::of_pipeline(variables);
+        match self.output {
+            Output::Text => print(&format!("{}{summary}\n", text(&checked)))?,
+            Output::Github => print(&github::render(&checked, &repository(&["GITHUB_WORKSPACE"]), &summary))?,
+            machine => {
+                print(&match machine {
+                    Output::Json => json(&document::document(&checked))?,
+                    Output::Gitlab => json(&gitlab::report(&checked, &repository(&["CI_PROJECT_DIR"])))?,
+                    Output::Sarif => {
+                        json(&sarif::log(&checked, &repository(&["GITHUB_WORKSPACE", "CI_PROJECT_DIR"]), sarif::HOME))?
+                    }
+                    _ => checked.problems.iter().map(|finding| format!("{}\n", finding.problem)).collect(),
+                })?;
+                say(&summary);
             }
-            Output::Name => problems.iter().map(|problem| format!("{problem}\n")).collect(),
-            Output::Text => text(&desired, &problems, &texts),
-        };
-        print(&text)?;
-        Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+        }
+        Ok(if checked.problems.is_empty() { Exit::Done } else { Exit::Failed })
     }
 }
 
-/// Reads one folder, or one file. Paths are shown as given, so that an editor or a pipeline finds them.
-fn read(given: &Path, rules: Rules<'_>, desired: &mut DesiredState, texts: &mut Texts) -> anyhow::Result<()> {
-    if !given.exists() {
-        anyhow::bail!("there is no file or folder {}: check the path", printable::path(given));
-    }
-    let folder = if given.is_dir() { Some(given) } else { given.parent() };
-    let shown = |path: &str| load::shown_path(folder.unwrap_or(given), path);
-    let batch = source::load(given, None, |path, bytes| {
-        let parsed = manifest::parse(&shown(path), bytes, rules);
-        let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned());
-        (parsed, text)
-    })?;
-    if let source::Root::Unknown(why) = &batch.root {
-        anyhow::bail!("{}: {why}", printable::path(given));
-    }
-    for (path, found) in batch.files {
-        let path = shown(&path);
-        let found = match found {
-            Look::Read((parsed, text)) => {
-                texts.extend(text.map(|text| (Arc::clone(&path), text)));
-                Look::Read(parsed)
-            }
-            Look::Gone => Look::Gone,
-            Look::Problem(problem) => Look::Problem(problem),
-        };
-        desired.update(&path, look(&path, found));
-    }
-    Ok(())
+/// `412 of 412 files read, 0 skipped; 409 accounts, no problems`
+fn summary(Checked { problems, files, accounts, notes: _ }: &Checked) -> String {
+    let Files { found, read, skipped, near_misses: _ } = files;
+    let problems = if problems.is_empty() { "no problems".to_owned() } else { count(problems.len(), "problem") };
+    format!("{read} of {} read, {skipped} skipped; {}, {problems}", count(*found, "file"), count(*accounts, "account"))
 }
 
-fn text(desired: &DesiredState, problems: &[Problem], texts: &Texts) -> String {
-    let colour = std::io::stdout().is_terminal();
-    let explained = |problem: &Problem| {
-        let text = texts.get(&problem.path).map(String::as_str);
-        format!("{}\n\n", explain(problem, text, colour).trim_end())
-    };
-    let mut text: String = problems.iter().map(explained).collect();
-    let accounts = count(desired.managed(), "account");
-    text.push_str(&match problems.len() {
-        0 => format!("{accounts}, no problems\n"),
-        number => format!("{accounts}, {}\n", count(number, "problem")),
-    });
-    text
+/// Each problem under its line. In colour: where the terminal does not want it, printing leaves it out.
+fn text(checked: &Checked) -> String {
+    let explained =
+        |Finding { problem, text, .. }: &Finding| format!("{}\n\n", explain(problem, text.as_deref(), true).trim_end());
+    checked.problems.iter().map(explained).collect()
 }

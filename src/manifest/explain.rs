@@ -17,11 +17,22 @@ const BEFORE: usize = 60;
 /// Characters of the line shown from what is wrong on.
 const AFTER: usize = 80;
 
+/// The column behind what is wrong, in characters of its line in `text`; `None` where nothing stands.
+pub fn end_column(problem: &Problem, text: &str) -> Option<u32> {
+    let line = line(text, problem.line as usize)?;
+    let length = token_length(line.chars().skip(problem.column as usize - 1));
+    u32::try_from(length).ok().filter(|length| *length > 0).map(|length| problem.column.saturating_add(length))
+}
+
+fn line(text: &str, number: usize) -> Option<&str> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(number.checked_sub(1)?)
+}
+
 /// Draws `problem` with its line out of `text`, the newest text of its file. `color`: with ANSI colours.
 pub fn explain(problem: &Problem, text: Option<&str>, color: bool) -> String {
     let path = printable_path(&problem.path);
     let line_number = problem.line as usize;
-    let line = text.and_then(|text| text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(line_number - 1));
+    let line = text.and_then(|text| line(text, line_number));
     let title = Level::ERROR.primary_title(problem.message()).id(problem.code.as_str());
     let origin = Origin::path(path.clone()).line(line_number).char_column(problem.column as usize);
     let mut group = match line {

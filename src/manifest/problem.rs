@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
+#[cfg(test)]
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::account::printable::push_escaped;
@@ -38,6 +40,7 @@ impl fmt::Display for Place {
 
 /// What kind of problem it is. Closed: reports for machines are keyed by these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[cfg_attr(test, derive(Deserialize))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemCode {
     /// The file could not be read, or may not be (a link that leads outside the folder).
@@ -79,6 +82,54 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
+    /// Every code, each at the place of its number.
+    pub const ALL: [Self; 18] = [
+        Self::Unreadable,
+        Self::TooLarge,
+        Self::NotUtf8,
+        Self::ForbiddenCharacter,
+        Self::Syntax,
+        Self::TooComplex,
+        Self::UnsupportedSyntax,
+        Self::UnsupportedKind,
+        Self::UnknownKey,
+        Self::DuplicateKey,
+        Self::MissingKey,
+        Self::WrongType,
+        Self::InvalidValue,
+        Self::DuplicateAccount,
+        Self::DuplicateName,
+        Self::DuplicateBudget,
+        Self::Protected,
+        Self::TooManyProblems,
+    ];
+
+    /// What a problem of this kind is, in a sentence for whoever meets the code in a report.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Unreadable => "The file or folder could not be read, or may not be.",
+            Self::TooLarge => "The file, one of its documents, or their number is over a limit.",
+            Self::NotUtf8 => "The file is not UTF-8.",
+            Self::ForbiddenCharacter => {
+                "The file holds a character that YAML forbids, or that only some parsers accept."
+            }
+            Self::Syntax => "The text is not YAML.",
+            Self::TooComplex => "The YAML is nested or repeated beyond any use a manifest has for it.",
+            Self::UnsupportedSyntax => "Manifests do without this YAML feature: a tag, a directive, a merge key.",
+            Self::UnsupportedKind => "The document is of another program, or of another version of this one.",
+            Self::UnknownKey => "The key means nothing here.",
+            Self::DuplicateKey => "The key stands twice in one mapping.",
+            Self::MissingKey => "A key that must be there is not.",
+            Self::WrongType => "The value is of the wrong type.",
+            Self::InvalidValue => "The value is of the right type, but not allowed.",
+            Self::DuplicateAccount => "Two documents declare one account; nothing is sent for either.",
+            Self::DuplicateName => "Two documents have one name; nothing is sent for either.",
+            Self::DuplicateBudget => "Two documents set the disruption budget; nothing is taken away from anybody.",
+            Self::Protected => "The document takes something away from an account that is protected.",
+            Self::TooManyProblems => "The file has more problems than are listed.",
+        }
+    }
+
     /// The code in reports and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -158,7 +209,13 @@ impl Problem {
         Place { line: self.line, column: self.column }
     }
 
-    /// The problem without its path and place: `field: expected …, found …`.
+    /// The problem without its path and place, in one line: `field: expected …, found … (hint)`.
+    pub fn sentence(&self) -> String {
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+        format!("{}{hint}", self.message())
+    }
+
+    /// The problem without its path, place and hint: `field: expected …, found …`.
     pub(super) fn message(&self) -> String {
         let colon = if self.field.is_empty() { "" } else { ": " };
         format!("{}{colon}expected {}, found {}", self.field, self.expected, self.found)
@@ -167,11 +224,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", printable_path(&self.path), self.place(), self.message())?;
-        match &self.hint {
-            Some(hint) => write!(f, " ({hint})"),
-            None => Ok(()),
-        }
+        write!(f, "{}:{}: {}", printable_path(&self.path), self.place(), self.sentence())
     }
 }
 
@@ -217,8 +270,17 @@ mod tests {
     }
 
     #[test]
-    fn a_code_serialises_as_it_prints() {
-        let json = serde_json::to_string(&ProblemCode::NotUtf8).unwrap();
-        assert_eq!(json.trim_matches('"'), ProblemCode::NotUtf8.as_str());
+    fn a_code_serialises_as_it_prints_and_all_of_them_are_known() {
+        let mut codes: Vec<&str> = Vec::new();
+        for (number, code) in ProblemCode::ALL.into_iter().enumerate() {
+            let json = serde_json::to_string(&code).unwrap();
+            assert_eq!(json.trim_matches('"'), code.as_str());
+            assert_eq!(number, code as usize, "{code}");
+            codes.push(code.as_str());
+        }
+        // serde's own list of the variants, in the words of its error.
+        let listed = serde_json::from_str::<ProblemCode>("\"?\"").unwrap_err().to_string();
+        let listed = listed.split('`').skip(3).step_by(2).collect::<Vec<_>>();
+        assert_eq!(codes, listed);
     }
 }

@@ -1,6 +1,6 @@
-//! JSON Schema of a manifest, so that editors complete keys and mark mistakes while one types.
+//! JSON Schema of the manifests, so that editors complete keys and mark mistakes while one types.
 //!
-//! In: nothing. Out: a schema (draft 2020-12) whose descriptions are the doc comments here.
+//! In: nothing, or a kind. Out: a schema (draft 2020-12) whose descriptions are the doc comments here.
 //! Invariants: every manifest that [`super::parse`] accepts is valid; what is wrong in its shape
 //! is not. Absent by design: what a schema cannot see (duplicate keys, two documents with one
 //! account) or what depends on options (`zuid` is required with `--auth admin` only).
@@ -8,33 +8,71 @@
 // These types describe manifests to schemars; the rules that build accounts are in `decode`.
 #![expect(dead_code, reason = "never built, only described")]
 
+mod account;
+mod disruption;
+
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use serde_json::{Map, Value, json};
+
+use account::MailAccount;
+use disruption::{DisruptionApproval, DisruptionBudget};
 
 /// Lower-case DNS-1123 subdomain.
-const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
-/// The JSON Schema of a `MailAccount`, as a document of its own.
+/// The dialect. The words of it that are used here are known to yaml-language-server as well.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The kinds of manifests that have a schema.
+pub const SCHEMA_KINDS: [&str; 3] = ["MailAccount", "DisruptionBudget", "DisruptionApproval"];
+
+/// The schema of every manifest: which kind it is decides by which rules it is judged, so that an editor speaks of
+/// that kind alone.
 pub fn json_schema() -> Value {
-    schema_for!(MailAccount).to_value()
+    let branches = SCHEMA_KINDS.map(|kind| {
+        json!({
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"$ref": format!("#/$defs/{kind}")},
+        })
+    });
+    json!({
+        "$schema": DIALECT,
+        "$id": id("manifest"),
+        "title": "Manifest of zoho-mail-reconciler",
+        "description": "One document of a desired-state folder: an account, a disruption budget, or an approval.",
+        "type": "object",
+        "required": ["apiVersion", "kind"],
+        "properties": {
+            "apiVersion": {"description": "Version of the manifest's format.", "const": super::API_VERSION},
+            "kind": {"description": "What the manifest declares.", "enum": SCHEMA_KINDS},
+        },
+        "allOf": branches,
+        "$defs": definitions(),
+    })
 }
 
-/// One mail account, and what is wanted of it.
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct MailAccount {
-    /// Version of the manifest's format.
-    #[schemars(extend("const" = super::API_VERSION))]
-    api_version: String,
-    /// What the manifest declares.
-    #[schemars(extend("const" = super::KIND))]
-    kind: String,
-    /// How people and programs call the manifest.
-    metadata: Metadata,
-    /// What is wanted of the account.
-    spec: Spec,
+/// The schema of one of the [`SCHEMA_KINDS`] alone, as a document of its own.
+pub fn json_schema_of(kind: &str) -> Option<Value> {
+    let mut schema = definitions().remove(kind)?;
+    let head = [("$schema", DIALECT.to_owned()), ("$id", id(kind)), ("title", kind.to_owned())];
+    schema.as_object_mut()?.extend(head.map(|(key, value)| (key.to_owned(), value.into())));
+    Some(schema)
+}
+
+/// A name, not an address: the schema is what the program prints, and lies nowhere.
+fn id(what: &str) -> String {
+    format!("urn:zoho-mail-reconciler:v1:{what}")
+}
+
+/// The schema of each kind.
+fn definitions() -> Map<String, Value> {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    generator.subschema_for::<MailAccount>();
+    generator.subschema_for::<DisruptionBudget>();
+    generator.subschema_for::<DisruptionApproval>();
+    generator.take_definitions(true)
 }
 
 /// How people and programs call the manifest.
@@ -43,54 +81,33 @@ struct MailAccount {
 #[schemars(inline, transform = without_defaults)]
 struct Metadata {
     /// Name of the manifest, unique in the folder: lower-case letters, digits, '-' and '.'.
-    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     name: String,
-    /// Short texts to sort manifests by; not sent anywhere.
+    /// Short texts to sort manifests by, for `status --selector`; not sent anywhere.
     #[schemars(extend("propertyNames" = qualified_name()))]
     #[serde(default)]
     labels: BTreeMap<String, Label>,
-    /// Notes; not sent anywhere.
-    #[schemars(extend("propertyNames" = qualified_name()))]
+    /// Notes; not sent anywhere. One of them has a meaning: `zoho-mail-reconciler/protect`.
+    #[schemars(extend("propertyNames" = annotation_name(), "properties" = protect()))]
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
 
-/// What is wanted of the account.
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(
-    inline,
-    transform = without_defaults,
-    extend("anyOf" = [{"required": ["enabled"]}, {"required": ["activeSyncEnabled"]}]),
-    extend("dependentSchemas" = suspended())
-)]
-struct Spec {
-    /// The account's id in Zoho Mail (accountId), plain or in quotes.
-    account_id: Id,
-    /// The user's id in Zoho (zuid), plain or in quotes. Required with --auth admin.
-    #[serde(default)]
-    zuid: Id,
-    /// The account's address, for people.
-    #[schemars(length(min = 3, max = 254), regex(pattern = r"^[^@\s]+@[^@\s]+$"))]
-    #[serde(default)]
-    email: String,
-    /// Whether the mailbox is enabled. Leave it out to leave it unmanaged.
-    #[serde(default)]
-    enabled: bool,
-    /// Whether ActiveSync is enabled. Leave it out to leave it unmanaged.
-    #[serde(default)]
-    active_sync_enabled: bool,
-    /// Whether reconciling pauses: while true, nothing is sent for this account.
-    #[serde(default)]
-    suspend: bool,
-    /// Why it is suspended: one line, for people.
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^\r\n]*\S[^\r\n]*$"))]
-    #[serde(default)]
-    suspend_reason: String,
-    /// From when on it is reconciled again: RFC 3339, UTC, like 2027-01-31T08:00:00Z.
-    #[schemars(extend("format" = "date-time"), regex(pattern = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?Z?$"))]
-    #[serde(default)]
-    suspend_until: String,
+/// One line of text with something on it.
+fn one_line(schema: &mut Schema) {
+    extend(schema, json!({"minLength": 1, "maxLength": 200, "pattern": r"^[^\r\n]*\S[^\r\n]*$"}));
+}
+
+/// A moment in UTC.
+fn moment(schema: &mut Schema) {
+    let pattern = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?Z?$";
+    extend(schema, json!({"format": "date-time", "pattern": pattern}));
+}
+
+fn extend(schema: &mut Schema, with: Value) {
+    if let Value::Object(with) = with {
+        schema.ensure_object().extend(with);
+    }
 }
 
 /// Keys that may be left out have a Rust default, but no default for users: absent is not managed.
@@ -100,29 +117,6 @@ fn without_defaults(schema: &mut Schema) {
         if let Some(property) = property.as_object_mut() {
             property.remove("default");
         }
-    }
-}
-
-/// Digits, 1 to 9223372036854775807.
-#[derive(Default)]
-struct Id;
-
-impl JsonSchema for Id {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Id".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "oneOf": [
-                {"type": "integer", "minimum": 1, "maximum": crate::account::MAX_ID},
-                {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
-            ]
-        })
     }
 }
 
@@ -144,11 +138,16 @@ impl JsonSchema for Label {
 }
 
 fn qualified_name() -> Value {
-    serde_json::json!({"pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"})
+    json!({"pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"})
 }
 
-/// `suspendReason` and `suspendUntil` stand only beside `suspend: true`.
-fn suspended() -> Value {
-    let beside = serde_json::json!({"required": ["suspend"], "properties": {"suspend": {"const": true}}});
-    serde_json::json!({"suspendReason": beside, "suspendUntil": beside})
+/// Keys that begin with the program's own name have a meaning, or are a mistake.
+fn annotation_name() -> Value {
+    let own = json!({"not": {"pattern": "^zoho-mail-reconciler/"}});
+    json!({"allOf": [qualified_name(), {"anyOf": [own, {"const": "zoho-mail-reconciler/protect"}]}]})
+}
+
+fn protect() -> Value {
+    let description = "Whether the account is protected: \"true\" keeps it from ever being disabled. In quotes.";
+    json!({"zoho-mail-reconciler/protect": {"description": description, "enum": ["true", "false"]}})
 }

@@ -195,7 +195,7 @@ pub fn is_reason(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= MAX_REASON && !text.chars().any(is_deceptive)
 }
 
-fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     text.len() <= MAX_LABEL
         && edge(text.bytes().next())
@@ -203,7 +203,7 @@ fn is_label(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
-fn is_qualified_name(text: &str) -> bool {
+pub(crate) fn is_qualified_name(text: &str) -> bool {
     match text.split_once('/') {
         Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
         None => is_label(text),

@@ -174,6 +174,24 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What was expected of a path that was named, what was found, and what to do about it.
+    pub fn parts(&self) -> (String, String, &'static str) {
+        let (expected, found, hint): (&str, &str, _) = match self {
+            Self::Missing { .. } => ("a file or a folder", "nothing", "check the path"),
+            Self::NotAFolder { .. } => ("a folder", "something else", "name the folder that holds the manifests"),
+            Self::Unlistable { why, .. } => ("a folder that can be listed", why, "check its permissions and the disk"),
+            Self::Empty { .. } => (
+                ".yaml or .yml files",
+                "none",
+                "an empty folder is never taken for \"no accounts\": check the path, the mount and the checkout",
+            ),
+            Self::TooMany { .. } => {
+                return (format!("at most {MAX_ENTRIES} files and folders"), "more".into(), "split it");
+            }
+        };
+        (expected.into(), found.into(), hint)
+    }
+
     /// A stable name for metrics and tests.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -6,8 +6,8 @@
 //! simulated service lives here, a third party to both. What is compared is measured in turns, so
 //! that a busy machine slows down both alike.
 //!
-//! For each size, in this order: a folder is made, everything in it is applied to a fresh ledger (`converge`), started
-//! again with nothing to do (`cold`), then watched while single files are edited (`edit`).
+//! For each size, in this order: a folder is made and checked (`validate`), everything in it is applied to a fresh ledger
+//! (`converge`), started again with nothing to do (`cold`), then watched while single files are edited (`edit`).
 //! Deliberately absent: statistics beyond the median, and a memory of earlier runs.
 
 mod child;
@@ -17,6 +17,7 @@ mod edit;
 mod folder;
 mod service;
 mod table;
+mod validate;
 
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ fn main() -> anyhow::Result<()> {
 
 /// What one size came to.
 struct Measured {
+    validated: Duration,
     cold: cold::Cold,
     edit: edit::Edit,
     convergence: Vec<converge::Convergence>,
@@ -70,6 +72,8 @@ fn measure(size: u64, service: &Service, scratch: &std::path::Path, base: u64) -
     let home = scratch.join(size.to_string());
     let folder = Folder::generate(home.join("desired-state"), size)?;
     let ledger = home.join("ledger.json");
+    eprintln!("{size} accounts: validating everything");
+    let validated = validate::measure(&folder)?;
     let mut convergence = Vec::new();
     for concurrency in [4, 16] {
         eprintln!("{size} accounts: applying everything, {concurrency} in flight");
@@ -83,7 +87,7 @@ fn measure(size: u64, service: &Service, scratch: &std::path::Path, base: u64) -
     let busiest = convergence.iter().map(|convergence| convergence.peak).max().unwrap_or_default();
     let memory = [an_account(edit.peak_idle), an_account(busiest)];
     std::fs::remove_dir_all(home)?;
-    Ok(Measured { cold, edit, convergence, memory })
+    Ok(Measured { validated, cold, edit, convergence, memory })
 }
 
 fn render(sizes: &[u64], results: &[Measured]) -> Table {
@@ -93,6 +97,7 @@ fn render(sizes: &[u64], results: &[Measured]) -> Table {
         text,
         reached: results.iter().map(reached).collect(),
     };
+    table.row("Checking every file (`validate`)", each(&|r| table::millis(r.validated)), None);
     table.row("Cold start, nothing to do (`apply`)", each(&|r| table::millis(r.cold.ours)), None);
     table.row("Bare loop that reads the same files", each(&|r| table::millis(r.cold.bare)), None);
     table.row(

@@ -6,6 +6,7 @@
 mod apply;
 mod approval;
 mod base;
+mod colours;
 mod comment;
 mod credentials;
 mod help;

@@ -48,10 +48,18 @@ fn the_short_help_fits_on_a_screen() {
     Usage: zoho-mail-reconciler status [OPTIONS] [NAME]...
 
     Arguments:
-      [NAME]...  Accounts to show, by manifest name; all of them if none is given
+      [NAME]...  Accounts to show, by name, accountId or e-mail address; all of them if none is given
 
     Options:
       -h, --help  Print help (see more with '--help')
+
+    Filter:
+      -l, --selector <SELECTOR>        Only accounts with these labels, as kubectl selects:
+                                       team=sales,region!=eu
+          --condition <TYPE[=STATUS]>  Only accounts of this condition: Ready=False, or Stalled for
+                                       Stalled=True; all, if several
+          --reason <REASON>            Only accounts with this reason, such as DisruptionBudgetExceeded;
+                                       any, if several
 
     Desired state:
           --desired-state <DIR>  Folder of YAML manifests: the desired state [default: desired-state]
@@ -74,6 +82,10 @@ fn the_short_help_fits_on_a_screen() {
     Output:
       -o, --output <OUTPUT>  How the accounts are printed [default: table] [possible values: table,
                              wide, json, yaml, name]
+          --no-headers       Leave the headers of the columns out
+          --sort-by <ORDER>  In which order they are printed [default: name] [possible values: name,
+                             age, status]
+      -w, --watch            Go on with a line for each account whose row changes, until Ctrl-C
 
     Logging:
           --log-format <LOG_FORMAT>  How logs are written to standard error [default: text on a

@@ -6,7 +6,7 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 36] = [
+const OPTIONS: [(&str, &str, &str, &str); 42] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
     ("--ledger", "ledger.json", "run apply plan diff status history suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
@@ -53,10 +53,16 @@ const OPTIONS: [(&str, &str, &str, &str); 36] = [
     ("--since", "", "history", ""),
     ("--limit", "", "history", ""),
     ("--verify", "", "history", ""),
+    ("--selector", "", "status", "=sales"),
+    ("--condition", "", "status", "Readi"),
+    ("--reason", "", "status", "Nope"),
+    ("--watch", "", "status", ""),
+    ("--no-headers", "", "status", ""),
+    ("--sort-by", "name", "status", "size"),
 ];
 
 /// Options that choose what is printed, or what it is compared with, have no variable.
-const WITHOUT_VARIABLE: [&str; 11] = [
+const WITHOUT_VARIABLE: [&str; 16] = [
     "--output",
     "--detailed-exitcode",
     "--base",
@@ -68,6 +74,11 @@ const WITHOUT_VARIABLE: [&str; 11] = [
     "--since",
     "--limit",
     "--verify",
+    "--selector",
+    "--condition",
+    "--watch",
+    "--no-headers",
+    "--sort-by",
 ];
 
 fn variable(option: &str) -> String {
@@ -98,8 +109,18 @@ fn every_option_has_its_default_its_variable_and_its_commands() {
 fn no_command_has_a_shared_option_beyond_the_promised_table() {
     let mut command = zoho_mail_reconciler::cli::command();
     command.build();
-    let own =
-        ["--accounts", "--request-limit", "--lock", "--faults", "--reason", "--for", "--until", "--help", "--version"];
+    let own = [
+        "--accounts",
+        "--request-limit",
+        "--lock",
+        "--faults",
+        "--kind",
+        "--reason",
+        "--for",
+        "--until",
+        "--help",
+        "--version",
+    ];
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let name = subcommand.get_name();
         for argument in subcommand.get_arguments().filter_map(clap::Arg::get_long) {
@@ -192,6 +213,15 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
       tip: a similar value exists: 'yaml'
     --expires 0s
     error: invalid value '0s' for '--expires <DURATION>': expected a duration such as 8h, 24h or 7days, at most 365days
+    --selector =sales
+    error: invalid value '=sales' for '--selector <SELECTOR>': found '=', expected: !, identifier, or 'end of string'
+    --condition Readi
+    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling or Stalled, alone or with =True or =False
+    --reason Nope
+    error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `Orphaned`, `LedgerUnavailable`
+    --sort-by size
+    error: invalid value 'size' for '--sort-by <ORDER>'
+      [possible values: name, age, status]
     "#);
 }
 

@@ -1,5 +1,8 @@
 //! `status`: conditions, columns and documents.
 
+mod select;
+mod watch;
+
 use std::fmt::Write as _;
 
 use super::{Place, Service, id};

@@ -1,5 +1,7 @@
 //! `validate`: folders, files, and what is neither.
 
+mod pipelines;
+
 use super::Place;
 
 fn broken() -> Place {
@@ -28,12 +30,12 @@ fn problems_are_shown_under_the_line_they_are_on() {
       |
       = help: did you mean activeSyncEnabled?
 
-    1 account, 2 problems
+    2 of 2 files read, 0 skipped; 1 account, 2 problems
     --- stderr
     --- exit 1
     "#);
     std::fs::remove_file(place.path().join("desired-state/bob.yaml")).unwrap();
-    assert_eq!(place.ok("validate"), "1 account, no problems\n");
+    assert_eq!(place.ok("validate"), "1 of 1 file read, 0 skipped; 1 account, no problems\n");
 }
 
 #[test]
@@ -43,12 +45,19 @@ fn problems_as_compilers_write_them_and_as_a_document() {
     desired-state/bob.yaml:8:12: spec.enabled: expected true or false, found the string "yes" (if it is meant to be true, write true)
     desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
     --- stderr
+    2 of 2 files read, 0 skipped; 1 account, 2 problems
     --- exit 1
     "#);
     insta::assert_snapshot!(place.run("validate -o json").all(), @r#"
     {
       "apiVersion": "zoho-mail-reconciler/v1",
       "kind": "Validation",
+      "files": {
+        "found": 2,
+        "read": 2,
+        "skipped": 0,
+        "nearMisses": []
+      },
       "accounts": 1,
       "problems": [
         {
@@ -59,7 +68,8 @@ fn problems_as_compilers_write_them_and_as_a_document() {
           "code": "wrong-type",
           "expected": "true or false",
           "found": "the string \"yes\"",
-          "hint": "if it is meant to be true, write true"
+          "hint": "if it is meant to be true, write true",
+          "endColumn": 15
         },
         {
           "path": "desired-state/bob.yaml",
@@ -69,11 +79,13 @@ fn problems_as_compilers_write_them_and_as_a_document() {
           "code": "unknown-key",
           "expected": "one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil",
           "found": "the unknown key \"activeSync\"",
-          "hint": "did you mean activeSyncEnabled?"
+          "hint": "did you mean activeSyncEnabled?",
+          "endColumn": 13
         }
       ]
     }
     --- stderr
+    2 of 2 files read, 0 skipped; 1 account, 2 problems
     --- exit 1
     "#);
 }
@@ -87,12 +99,14 @@ fn folders_and_files_can_be_mixed_and_paths_are_shown_as_given() {
     desired-state/former/twice.yaml:4:3: metadata.name: expected a name that no other document has, found "alice", also the name at desired-state/sales/alice.yaml:4:3 (nothing is sent for their accounts until one of them is renamed)
     desired-state/sales/alice.yaml:4:3: metadata.name: expected a name that no other document has, found "alice", also the name at desired-state/former/twice.yaml:4:3 (nothing is sent for their accounts until one of them is renamed)
     --- stderr
+    2 of 2 files read, 0 skipped; 2 accounts, 2 problems
     --- exit 1
     "#);
     let absolute = place.path().join("desired-state/bob.yaml");
     let ran = place.run(&format!("validate -o name {}", absolute.display()));
     assert!(ran.out.starts_with("DIR/desired-state/bob.yaml:8:12: "), "{}", ran.out);
-    assert_eq!(place.ok("validate desired-state/sales desired-state/sales/alice.yaml"), "1 account, no problems\n");
+    let twice = place.ok("validate desired-state/sales desired-state/sales/alice.yaml");
+    assert_eq!(twice, "1 of 1 file read, 0 skipped; 1 account, no problems\n");
 }
 
 #[test]
@@ -110,23 +124,21 @@ fn what_is_no_manifest_is_told_and_never_waited_for_nor_shown() {
     desired-state/fifo.yaml:1:1: expected a regular file, found a FIFO (remove it from the folder)
     desired-state/link.yaml:1:1: expected something inside the folder, found a symbolic link that leads outside (put the file itself here, or a relative link that stays inside)
     --- stderr
+    2 of 4 files read, 2 skipped; 1 account, 4 problems
     --- exit 1
     "#);
     assert!(!place.run("validate").all().contains("hunter2"));
     let ran = place.run("validate desired-state/fifo.yaml");
     assert_eq!(ran.code, 1, "{}", ran.all());
-    let ran = place.run("validate nowhere");
-    insta::assert_snapshot!(ran.all(), @"
+    insta::assert_snapshot!(place.run("validate nowhere").all(), @"
+    error[unreadable]: expected a file or a folder, found nothing
+    --> nowhere:1:1
+     = help: check the path
+
+    0 of 0 files read, 0 skipped; 0 accounts, 1 problem
     --- stderr
-    error: there is no file or folder nowhere: check the path
     --- exit 1
     ");
-    std::fs::create_dir(place.path().join("empty")).unwrap();
-    insta::assert_snapshot!(place.run("validate empty").all(), @r#"
-    --- stderr
-    error: expected .yaml or .yml files in "empty", found none: an empty folder is never taken for "no accounts"; check the path, the mount and the checkout
-    --- exit 1
-    "#);
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn links_that_stay_and_hard_links_are_files_like_others() {
     fs::rename(folder.join("sales/alice.yaml"), place.path().join("alice")).unwrap();
     fs::hard_link(place.path().join("alice"), folder.join(".hidden")).unwrap();
     symlink("../.hidden", folder.join("sales/alice.yaml")).unwrap();
-    assert_eq!(place.ok("validate"), "1 account, no problems\n");
+    assert_eq!(place.ok("validate"), "1 of 1 file read, 0 skipped; 1 account, no problems\n");
 }
 
 #[test]

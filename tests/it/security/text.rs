@@ -61,10 +61,12 @@ fn all(place: &Place, arguments: &str) -> Ran {
 }
 
 /// Every output of every command that tells of manifests or the ledger.
-const READING: [&str; 19] = [
+const READING: [&str; 21] = [
     "validate",
     "validate -o json",
     "validate -o name",
+    "validate -o gitlab",
+    "validate -o sarif",
     "plan",
     "plan -o json",
     "plan -o yaml",
@@ -116,7 +118,7 @@ fn names_of_files_and_folders_steer_nothing() {
     std::fs::write(place.path().join("desired-state").join(raw), "").unwrap();
     assert!(outputs(&place) > 10);
     // Without a folder before it, a name begins the line.
-    for output in ["text", "json", "name"] {
+    for output in ["text", "json", "name", "gitlab", "sarif"] {
         let mut here = place.command(&format!("validate -o {output} ."));
         here.current_dir(place.path().join("desired-state"));
         harmless(output, &place.ran(assert_cmd::Command::from_std(here)).all());
