@@ -120,9 +120,16 @@ fn field(state: &Option<FieldState>) -> String {
     }
 }
 
-/// The revision is where a manifest came from in Git; until it is read, its place is empty.
-fn revision(_: &Item) -> String {
-    "-".to_owned()
+/// The revision of what was acknowledged last: the later of the two fields.
+fn revision(item: &Item) -> String {
+    let applied = &item.status.last_applied;
+    let states = [&applied.enabled, &applied.active_sync_enabled].into_iter().flatten();
+    let dated = states.filter_map(|state| match state {
+        FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => Some((applied_at, state)),
+        FieldState::InDoubt { .. } => None,
+    });
+    let Some((_, last)) = dated.max_by_key(|(at, _)| **at) else { return "-".to_owned() };
+    last.revision().map_or_else(|| "unknown".to_owned(), |revision| printable::escape(revision))
 }
 
 /// As kubectl writes ages: two units at most.

@@ -1,13 +1,15 @@
 //! What a `MailAccount` may say.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::super::protection::PROTECT;
 use super::{Metadata, moment, one_line, without_defaults};
 
 /// One mail account, and what is wanted of it.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("if" = is_protected()), extend("then" = loses_nothing()))]
 pub(super) struct MailAccount {
     /// Version of the manifest's format.
     #[schemars(extend("const" = crate::manifest::API_VERSION))]
@@ -86,4 +88,16 @@ impl JsonSchema for Id {
 fn suspended() -> Value {
     let beside = serde_json::json!({"required": ["suspend"], "properties": {"suspend": {"const": true}}});
     serde_json::json!({"suspendReason": beside, "suspendUntil": beside})
+}
+
+/// The annotation protects the account.
+fn is_protected() -> Value {
+    let annotations = json!({"required": [PROTECT], "properties": {PROTECT: {"const": "true"}}});
+    let metadata = json!({"required": ["annotations"], "properties": {"annotations": annotations}});
+    json!({"required": ["metadata"], "properties": {"metadata": metadata}})
+}
+
+/// Nothing is taken away.
+fn loses_nothing() -> Value {
+    json!({"properties": {"spec": {"properties": {"enabled": {"const": true}, "activeSyncEnabled": {"const": true}}}}})
 }

@@ -59,6 +59,7 @@ fn problems_as_compilers_write_them_and_as_a_document() {
         "nearMisses": []
       },
       "accounts": 1,
+      "notes": [],
       "problems": [
         {
           "path": "desired-state/bob.yaml",

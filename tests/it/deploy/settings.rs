@@ -11,7 +11,7 @@ use zoho_mail_reconciler::cli::{self, Exit};
 use super::{recipes, text, words};
 
 /// Options of other programs that the recipes call.
-const FOREIGN: [&str; 15] = [
+const FOREIGN: [&str; 17] = [
     "--build",
     "--credential",
     "--daemon",
@@ -23,7 +23,9 @@ const FOREIGN: [&str; 15] = [
     "--mount",
     "--now",
     "--release",
+    "--retry",
     "--bin",
+    "--data",
     "--server-side",
     "--ssh-key-file",
     "--target",
