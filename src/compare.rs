@@ -1,13 +1,14 @@
 //! What a branch changes: the difference between what its base wants and what it wants itself.
 //!
 //! In: the desired states of a base and of a branch; a plan that knows the ledger, and one that knows the base. Out: the
-//! base as a ledger, [`Remark`]s on what changes without a PUT, a [`Split`] of what the branch explains, a digest.
+//! base as a ledger, [`Remark`]s and [`Safety`] remarks on what changes without a PUT, a [`Split`] of what the branch explains, a digest.
 //! Invariants: the base stands for a service that has all that the base asks for, and nothing else; an account that the
 //! base suspends or declares twice is unknown, for nobody can tell whether it was PUT; what is said of an account does
 //! not depend on any other. Absent by design: budgets (see [`crate::guard`]), files, and how it is printed.
 
 mod digest;
 mod remark;
+mod safety;
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ use crate::timestamp::Timestamp;
 
 pub use digest::digest;
 pub use remark::{Note, Remark, remarks};
+pub use safety::{Safety, safety};
 
 /// The ledger that a daemon would keep at `now` if all that `base` asks for had just been applied.
 ///

@@ -22,6 +22,7 @@ use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
 use crate::plan::{plan, plan_account};
+use crate::switch;
 use crate::timestamp::Timestamp;
 
 pub use document::plan_schema;
@@ -105,7 +106,11 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
         load::desired(&folder.desired_state, target.auth.into(), disruptions.protect.protection(), Some(&acknowledged))?
     };
     load::note_oddities(&desired);
-    Ok(Comparison::new(desired, ledger, folder, disruptions, Clock::start().now()))
+    let now = Clock::start().now();
+    if let Some(freeze) = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now)) {
+        note(&format!("all reconciling is {freeze}; none of this is sent before it is resumed"));
+    }
+    Ok(Comparison::new(desired, ledger, folder, disruptions, now))
 }
 
 fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {

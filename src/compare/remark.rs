@@ -2,7 +2,7 @@
 //!
 //! In: the desired states of a base and of a branch. Out: [`Remark`]s, ordered by account.
 //! Invariant: whatever of an account differs between the two and matters to its plan is either a change or a remark.
-//! Deliberately absent: labels, annotations and addresses, which decide nothing.
+//! Deliberately absent: labels and addresses, which decide nothing, and all annotations but the one that protects.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,6 +62,10 @@ pub enum Note {
     },
     /// It is not suspended any more.
     Resumed,
+    /// Its manifest protects it now: nothing can be taken away from it.
+    Protected,
+    /// Nothing protects it any more.
+    Unprotected,
     /// The user that its next PUT names is another one.
     UserChanged {
         /// The base's `zuid`.
@@ -106,7 +110,7 @@ pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<
 
 /// Whether a problem is between two manifests, each of which can be read.
 const fn is_clash(code: ProblemCode) -> bool {
-    matches!(code, ProblemCode::DuplicateAccount | ProblemCode::DuplicateName)
+    matches!(code, ProblemCode::DuplicateAccount | ProblemCode::DuplicateBudget | ProblemCode::DuplicateName)
 }
 
 fn managed(account: &DesiredAccount<'_>) -> Vec<Field> {
@@ -129,6 +133,11 @@ fn notes(before: Option<DesiredAccount<'_>>, after: &DesiredAccount<'_>, now: Ti
             notes.push(Note::Suspended { reason, until });
         }
         (true, false) => notes.push(Note::Resumed),
+        _ => {}
+    }
+    match (before.is_some_and(|before| before.protected), after.protected) {
+        (false, true) => notes.push(Note::Protected),
+        (true, false) => notes.push(Note::Unprotected),
         _ => {}
     }
     let Some(before) = before else { return notes };

@@ -37,7 +37,12 @@ pub struct Disruptions {
 impl Disruptions {
     /// The budget in force: a `DisruptionBudget` among the manifests overrides the options.
     pub fn budget(&self, desired: &DesiredState) -> InForce {
-        desired.budget(Allowance { max: self.disruption_budget, window: self.disruption_window })
+        desired.budget(self.options())
+    }
+
+    /// What the options allow.
+    pub const fn options(&self) -> Allowance {
+        Allowance { max: self.disruption_budget, window: self.disruption_window }
     }
 
     /// A guard with the budget in force, that remembers what the ledger does.

@@ -17,7 +17,7 @@ use crate::account::{AuthMode, printable};
 use crate::cli::load::{self, Acknowledged};
 use crate::cli::note;
 use crate::clock::Clock;
-use crate::compare::{self, Remark, Split};
+use crate::compare::{self, Remark, Safety, Split};
 use crate::config::{Disruptions, Folder, Target, UsageError};
 use crate::desired::DesiredState;
 use crate::manifest::{self, Problem, Protection, Rules};
@@ -105,6 +105,7 @@ pub(super) enum Origin {
 pub(super) struct Branch {
     pub(super) origin: Origin,
     pub(super) remarks: Vec<Remark>,
+    pub(super) safety: Vec<Safety>,
     pub(super) base_problems: Vec<Problem>,
     pub(super) split: Split,
     /// Whether the plan is from the ledger, and not from the base.
@@ -154,12 +155,13 @@ impl Against {
         let head = load::desired(&folder.desired_state, auth, protection, Some(&acknowledged))?;
         load::note_oddities(&head);
         let remarks = compare::remarks(&base, &head, now);
+        let safety = compare::safety(&base, &head, disruptions.options());
         let branch = plan(&head, &applied, now).changes;
         let with_ledger = ledger.is_some();
         let mut comparison = Comparison::new(head, ledger.unwrap_or(applied), folder, disruptions, now);
         let all = comparison.reviewed.allowed.iter().chain(&comparison.reviewed.held);
         let split = compare::split(all, branch);
-        comparison.branch = Some(Branch { origin, remarks, base_problems: problems, split, with_ledger });
+        comparison.branch = Some(Branch { origin, remarks, safety, base_problems: problems, split, with_ledger });
         Ok(comparison)
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Comparison;
 use super::base::Origin;
 use crate::change::Change;
-use crate::compare::{Note, Remark, digest};
+use crate::compare::{Note, Remark, Safety, digest};
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
 use crate::status::API_VERSION;
@@ -43,6 +43,9 @@ pub(super) struct Document<'a> {
     /// With a base: what changes without a PUT.
     #[serde(skip_serializing_if = "Option::is_none")]
     remarks: Option<&'a [Remark]>,
+    /// With a base: what changes about what may be taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety: Option<&'a [Safety]>,
     /// With a base and the ledger: those of the changes, `allowed` or `held`, that the branch does not explain.
     #[serde(skip_serializing_if = "Option::is_none")]
     unexplained: Option<Vec<&'a Change>>,
@@ -116,6 +119,7 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         digest: digest(&comparison.reviewed),
         reviewed: &comparison.reviewed,
         remarks: branch.map(|branch| &*branch.remarks),
+        safety: branch.map(|branch| &*branch.safety),
         unexplained: with_ledger.map(|_| unexplained()),
         settled: with_ledger.map(|branch| &*branch.split.settled),
         problems: &comparison.problems,

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::base::{Branch, Origin};
 use super::document::Summary;
-use super::text::told;
+use super::text::{told, what_is_safe};
 use super::{Comparison, Marked};
 use crate::change::Change;
 use crate::cli::count;
@@ -38,11 +38,15 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     let origin = branch.map(|branch| &branch.origin);
     let mut sections = vec![Section::text(head(&summary, origin, folder, comparison))];
     sections.push(problems("in the manifests; nothing is sent for what is wrong", &comparison.problems));
-    let remarks = |unfolded: bool| {
+    let remarks = |weight: Weight| {
         let remarks = branch.iter().flat_map(move |branch| &branch.remarks);
-        remarks.filter(move |remark| is_held(remark) == unfolded).map(remark).collect::<Vec<_>>()
+        remarks.filter(move |remark| Weight::of(remark) == weight).map(remark).collect::<Vec<_>>()
     };
-    sections.push(Section::list("**Left alone until it is mended:**", remarks(true)));
+    let safety =
+        branch.iter().flat_map(|branch| &branch.safety).map(|safety| format!("- {}\n", code(&what_is_safe(safety))));
+    sections
+        .push(Section::list("**What may be taken away changes:**", safety.chain(remarks(Weight::Safety)).collect()));
+    sections.push(Section::list("**Left alone until it is mended:**", remarks(Weight::Held)));
     if !comparison.reviewed.held.is_empty() {
         // The advice names the manifest that has the say.
         let (verdict, advice) = (comparison.reviewed.verdict, code(&comparison.budget.advice()));
@@ -51,7 +55,7 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     sections.push(table(comparison, &own));
     let pending = format!("Also pending, not from this branch: {}", count(others.len(), "change"));
     sections.push(Section::folded(&pending, others.iter().map(pending_row).collect()));
-    let remarks = remarks(false);
+    let remarks = remarks(Weight::Light);
     let without = format!("Changes without a PUT: {}", remarks.len());
     sections.push(Section::folded(&without, remarks));
     if let Some(branch) = branch {
@@ -76,6 +80,12 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
     if unexplained > 0 {
         sum.push_str(&format!("; {unexplained} pending that are not from this branch"));
     }
+    let branch = comparison.branch.iter();
+    let safety = branch.map(|b| b.safety.len() + b.remarks.iter().filter(|r| Weight::of(r) == Weight::Safety).count());
+    let safety = safety.sum::<usize>();
+    if safety > 0 {
+        sum.push_str("; what may be taken away changes");
+    }
     let folder = code(&folder.to_string_lossy());
     let compared = match origin {
         None => format!("What apply would do for {folder}."),
@@ -85,7 +95,7 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
             format!("From {folder} where this branch left {} ({short}).", code(revision))
         }
     };
-    if puts + held + no_longer_managed + unexplained == 0 {
+    if puts + held + no_longer_managed + unexplained + safety == 0 {
         return format!("**{sum}.** {compared}\n");
     }
     format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(&digest(&comparison.reviewed)))
@@ -125,9 +135,25 @@ fn pending_row((change, held): &Marked<'_>) -> String {
     format!("- {}: {name} {field} {from} → {to}, {place}\n", sign(change, *held))
 }
 
-/// Whether a remark says that nothing is PUT for an account until a mistake is mended.
-const fn is_held(remark: &Remark) -> bool {
-    matches!(remark.note, Note::Broken | Note::Duplicate { .. })
+/// How much a remark matters to whoever reviews.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// An account is protected, or not any more.
+    Safety,
+    /// Nothing is PUT for an account until a mistake is mended.
+    Held,
+    /// Anything else.
+    Light,
+}
+
+impl Weight {
+    const fn of(remark: &Remark) -> Self {
+        match remark.note {
+            Note::Protected | Note::Unprotected => Self::Safety,
+            Note::Broken | Note::Duplicate { .. } => Self::Held,
+            _ => Self::Light,
+        }
+    }
 }
 
 fn remark(remark: &Remark) -> String {

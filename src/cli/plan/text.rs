@@ -12,7 +12,7 @@ use super::{Comparison, Marked, Standing};
 use crate::account::{Field, printable};
 use crate::change::Change;
 use crate::cli::count;
-use crate::compare::{Note, Remark, digest};
+use crate::compare::{Note, Remark, Safety, digest};
 
 const GRANT: Style = AnsiColor::Green.on_default();
 const REVOKE: Style = AnsiColor::Red.on_default();
@@ -95,6 +95,9 @@ fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
 }
 
 fn write_branch(text: &mut String, branch: &Branch) -> fmt::Result {
+    for safety in &branch.safety {
+        writeln!(text, "{HELD}Safety{HELD:#}: {}", printable::escape(&what_is_safe(safety)))?;
+    }
     for remark in &branch.remarks {
         let Remark { account, name, source, note: _ } = remark;
         let (label, detail) = told(remark);
@@ -128,12 +131,27 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
             ("Suspended", (!parts.is_empty()).then(|| parts.join(", ")))
         }
         Note::Resumed => ("Not suspended any more", None),
+        Note::Protected => ("Protected: nothing can be taken away", None),
+        Note::Unprotected => ("NOT PROTECTED any more", None),
         Note::UserChanged { from, to } => {
             let id = |id: &Option<crate::account::Zuid>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
             ("Another user, no PUT by itself", Some(format!("zuid {} -> {}", id(from), id(to))))
         }
         Note::Renamed { from } => ("Renamed", Some(format!("was {from}"))),
         Note::Moved { from } => ("Moved", Some(format!("was {}:{}", from.path, from.line))),
+    }
+}
+
+/// What changes about what may be taken away, for people; strangers may have written parts of it.
+pub(super) fn what_is_safe(safety: &Safety) -> String {
+    match safety {
+        Safety::Budget { from, to } => format!("the disruption budget is {to}; it was {from}"),
+        Safety::Approves { name, source, reason, expires, disruptions, changed } => {
+            let also = if *changed { ", other than before" } else { "" };
+            let what = count(*disruptions, "disruption");
+            format!("{name} ({source}) approves of {what} until {expires}{also}: {reason}")
+        }
+        Safety::Withdraws { name, source } => format!("{name} ({source}) approves of nothing any more"),
     }
 }
 

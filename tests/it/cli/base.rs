@@ -101,6 +101,61 @@ fn a_comment_says_what_is_held_and_why() {
 }
 
 #[test]
+fn whatever_loosens_or_tightens_what_may_be_taken_away_is_told_before_the_changes() {
+    let place = Place::new();
+    let policy = |kind: &str, name: &str, spec: &str| {
+        let text =
+            format!("apiVersion: zoho-mail-reconciler/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n");
+        place.write(&format!("desired-state/{name}.yaml"), &text);
+    };
+    let protected = |value: &str| {
+        place.write(
+            "desired-state/ceo.yaml",
+            &format!(
+                "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: ceo\n  annotations:\n    \
+                 zoho-mail-reconciler/protect: \"{value}\"\nspec:\n  accountId: 1\n  zuid: 1\n  enabled: true\n"
+            ),
+        );
+    };
+    let approval = |expires| {
+        policy(
+            "DisruptionApproval",
+            "leavers",
+            &format!("{{reason: 'Lisbon | closes', expires: {expires}, accounts: [{{name: ceo, fields: [enabled]}}]}}"),
+        );
+    };
+    protected("true");
+    approval("2999-01-01T00:00:00Z");
+    policy(
+        "DisruptionApproval",
+        "old",
+        "{reason: r, expires: 2999-01-01T00:00:00Z, accounts: [{name: ceo, fields: [enabled]}]}",
+    );
+    std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
+    protected("false");
+    approval("2999-06-01T00:00:00Z");
+    policy("DisruptionBudget", "limits", "{maxDisruptions: 90%}");
+    insta::assert_snapshot!(place.ok("plan --base base -o markdown"), @"
+    <!-- zoho-mail-reconciler plan -->
+    **No changes; what may be taken away changes**
+
+    From `base` to `desired-state`. Nothing else changes. Digest `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`
+
+    **What may be taken away changes:**
+
+    - `the disruption budget is 90% in 1h, by limits.yaml; it was 10,10% in 1h, by the options`
+    - `leavers (leavers.yaml:1) approves of 1 disruption until TIME, other than before: Lisbon | closes`
+    - `old (old.yaml:1) approves of nothing any more`
+    - NOT PROTECTED any more: `ceo`, `ceo.yaml:1`
+    ");
+    let text = place.ok("plan --base base");
+    assert!(text.contains("Safety: the disruption budget is 90% in 1h, by limits.yaml; it was 10,10% in 1h"), "{text}");
+    assert!(text.contains("NOT PROTECTED any more: ceo (1)"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&place.ok("plan --base base -o json")).unwrap();
+    assert_eq!((json["safety"].as_array().unwrap().len(), &json["remarks"][0]["note"]), (3, &"unprotected".into()));
+}
+
+#[test]
 fn a_branch_that_changes_nothing_says_so_in_one_line_after_the_marker() {
     let place = branch();
     insta::assert_snapshot!(place.ok("plan --base desired-state -o markdown"), @"

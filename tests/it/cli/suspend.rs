@@ -45,6 +45,9 @@ fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
     --- exit 3
     ");
     assert_eq!(service.requests(), 0, "not even a token");
+    let plan = place.run("plan");
+    assert!(plan.out.contains("Plan: 2 PUTs"), "{}", plan.out);
+    assert!(plan.err.contains("note: all reconciling is suspended since TIME by eve: mail migration;"), "{}", plan.err);
     let wide = place.ok("status -o wide");
     assert!(wide.contains("alice   False   Suspended"), "{wide}");
     assert!(wide.contains("all reconciling is suspended since TIME by eve: mail migration"), "{wide}");

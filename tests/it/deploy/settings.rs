@@ -11,7 +11,8 @@ use zoho_mail_reconciler::cli::{self, Exit};
 use super::{recipes, text, words};
 
 /// Options of other programs that the recipes call.
-const FOREIGN: [&str; 17] = [
+const FOREIGN: [&str; 18] = [
+    "--arg",
     "--build",
     "--credential",
     "--daemon",
