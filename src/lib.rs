@@ -16,7 +16,7 @@
 //!     v
 //!  plan             plan_account(desired, ledger row) -> Changes. Planned again at every pop
 //!     v
-//!  guard            the disruption budget: a filter on a finished plan
+//!  guard            the disruption budget and its approvals: a filter on a finished plan
 //!     v
 //!  throttle         may a request start now? request budget, imposed pauses, breaker
 //!     v
@@ -24,8 +24,14 @@
 //!     v
 //!  zoho             Change -> request -> response -> Outcome
 //!     v
-//!  ledger: outcome  then the report, the status and the metrics see it
+//!  ledger: outcome  with who decided it; then the report, the status and the metrics see it
+//!     | at each fold
+//!     v
+//!  ledger: audit    every acknowledged change, chained by hashes: what `history` reads
 //! ```
+//!
+//! Beside it, for pull requests: [`compare`] makes a plan of two desired states, of which [`source`] reads one from Git's
+//! objects. And before all of it an operator's [`switch`]: while its [`freeze`] lasts, nothing is sent.
 //!
 //! There are two cycles only, and both are inside [`controller`]: a retry goes back to the queue,
 //! and the ledger feeds the plan. Everything between two arrows is a value that can be printed.
@@ -53,19 +59,22 @@
 //! 3. After a fully successful pass the plan is empty, and a restart issues no request.
 //! 4. An unreadable file, folder or listing never takes anything away.
 //! 5. Whatever was in doubt is settled by a PUT of what is desired now.
-//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped.
+//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped; nothing is sent during a
+//!    freeze.
 //! 7. Incremental reading and a fresh full load give the same desired state, for any edits.
 //! 8. The cost of one edit does not grow with the number of accounts; nor does that of one PUT on disk.
-//! 9. `plan`, `diff`, `validate` and `status` cannot write: they never name the client that does.
+//! 9. `plan`, `diff`, `validate`, `status` and `history` cannot write: they never name the client that does.
 //! 10. planned = applied + held + failed + in doubt, in every report.
 //! 11. Secrets are in no log, error, ledger, metric, page or panic.
 //! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause.
+//! 13. Nothing is taken away from a protected account, nor beyond the disruption budget without an approval that stood at
+//!     the intent.
+//! 14. Every acknowledged change is in the history once, with who decided it; a record that was edited is noticed.
 //!
 //! # What is deliberately absent
 //!
-//! Reading the service's state (drift), approvals and budgets as manifests, a page for people, and
-//! output formats for code review. Their places: [`zoho`] has no GET, [`guard::Guard::verdict`] takes
-//! no approvals, [`admin`] serves nothing at `/`, the `--output` of each command lists what there is.
+//! Reading the service's state (drift), and a page for people. Their places: [`zoho`] has no GET, [`admin`] serves nothing
+//! at `/`.
 
 pub mod account;
 pub mod change;

@@ -4,10 +4,17 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
-use super::{Exit, command, manual, print};
+use super::{Exit, command, manual, plan, print};
 use crate::manifest;
 
 const NAME: &str = "zoho-mail-reconciler";
+
+/// The one kind that is printed and not read: what `plan -o json` shows.
+const PLAN: &str = "Plan";
+
+fn kinds() -> impl Iterator<Item = &'static str> {
+    manifest::SCHEMA_KINDS.into_iter().chain([PLAN])
+}
 
 /// `completions SHELL`.
 #[derive(Clone, Debug, Args)]
@@ -94,13 +101,17 @@ fn verbatim(text: &str) -> String {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Schema {
     /// Only the schema of this kind of manifest, as a document of its own
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(manifest::SCHEMA_KINDS), help_heading = "Output")]
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(kinds()), help_heading = "Output")]
     kind: Option<String>,
 }
 
 impl Schema {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let schema = self.kind.map_or_else(|| Some(manifest::json_schema()), |kind| manifest::json_schema_of(&kind));
+        let schema = match self.kind.as_deref() {
+            None => Some(manifest::json_schema()),
+            Some(PLAN) => Some(plan::plan_schema()),
+            Some(kind) => manifest::json_schema_of(kind),
+        };
         print(&format!("{:#}\n", schema.unwrap_or_default()))?;
         Ok(Exit::Done)
     }

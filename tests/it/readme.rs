@@ -74,7 +74,7 @@ fn every_command_line_is_understood() {
     let mut lines = BTreeSet::new();
     for code in blocks("sh").into_iter().flat_map(str::lines).chain(README.split('`')) {
         let Some((_, arguments)) = code.split_once("zoho-mail-reconciler ") else { continue };
-        let end = arguments.find([';', '|', '#', '\n', '<']).unwrap_or(arguments.len());
+        let end = arguments.find([';', '|', '#', '\n', '<', '>']).unwrap_or(arguments.len());
         let after_a_word =
             code.split_once("zoho-mail-reconciler ").is_some_and(|(before, _)| !before.trim().is_empty());
         if !after_a_word {
@@ -163,7 +163,8 @@ fn the_example_is_a_manifest() {
     for example in blocks("yaml") {
         let parsed =
             parse(&"README.md".into(), example.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
-        assert_eq!((parsed.documents.len(), parsed.problems), (1, Vec::new()));
+        assert_eq!(parsed.problems, []);
+        assert!(parsed.documents.len() + parsed.policies.len() > 0, "{example}");
     }
 }
 

@@ -164,12 +164,17 @@ fn every_invariant_has_a_test_named_after_it() {
         (5, "whatever_was_in_doubt_is_settled_by_a_put_of_what_is_desired_now"),
         (6, "no_window_exceeds_the_request_budget_even_across_kills"),
         (6, "no_request_leaves_during_a_pause_that_the_service_imposed"),
+        (6, "no_request_leaves_while_an_operator_has_suspended_everything"),
         (7, "incremental_reading_and_a_fresh_full_load_give_the_same_desired_state"),
         (8, "an_edit_is_told_a_debounce_after_its_event_and_costs_one_look"),
         (9, "plan_diff_validate_and_status_cannot_write"),
         (10, "planned_is_applied_and_held_and_failed_and_in_doubt"),
         (11, "secrets_are_in_no_log_error_ledger_metric_or_page"),
         (12, "channels_without_a_bound_are_named_here"),
+        (13, "nothing_is_ever_taken_away_from_a_protected_account"),
+        (13, "nothing_is_taken_away_beyond_the_budget_that_no_approval_covers_even_across_kills_and_reverts"),
+        (14, "killed_again_and_again_the_history_tells_each_acknowledgement_once"),
+        (14, "a_record_that_was_edited_deleted_added_moved_or_cut_off_is_named_by_its_line"),
     ];
     let sources = rust(&["src", "tests"]);
     let is_there = |name: &str| sources.iter().any(|source| source.text.contains(&format!("fn {name}(")));

@@ -74,6 +74,7 @@ pub const RULES: &[&str] = &[
     PAUSE,
     FREEZE,
     DISRUPTIONS,
+    PROTECTED,
     SUM,
     CONVERGES,
     IDLE_RESTART,
@@ -87,7 +88,9 @@ const WANTED: &str = "simulation::nothing_is_put_that_no_manifest_wants_whatever
 const BUDGET: &str = "simulation::no_window_exceeds_the_request_budget_even_across_kills";
 const PAUSE: &str = "simulation::no_request_leaves_during_a_pause_that_the_service_imposed";
 const FREEZE: &str = "simulation::no_request_leaves_while_an_operator_has_suspended_everything";
-const DISRUPTIONS: &str = "simulation::no_window_exceeds_the_disruption_budget_even_across_kills_and_reverts";
+const DISRUPTIONS: &str =
+    "simulation::nothing_is_taken_away_beyond_the_budget_that_no_approval_covers_even_across_kills_and_reverts";
+const PROTECTED: &str = "simulation::nothing_is_ever_taken_away_from_a_protected_account";
 const SUM: &str = "simulation::planned_is_applied_and_held_and_failed_and_in_doubt";
 const CONVERGES: &str = "simulation::in_the_end_the_world_is_as_desired_whatever_happened";
 const IDLE_RESTART: &str = "simulation::after_a_successful_pass_the_plan_is_empty_and_a_restart_issues_no_request";

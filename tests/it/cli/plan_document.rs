@@ -16,6 +16,13 @@ fn valid(text: &str) -> Result<serde_json::Value, String> {
     Ok(json)
 }
 
+#[test]
+fn the_schema_of_plans_is_printed() {
+    let printed: serde_json::Value = serde_json::from_str(&Place::new().ok("schema --kind Plan")).unwrap();
+    assert_eq!(printed, zoho_mail_reconciler::cli::plan_schema());
+    assert_eq!(printed["properties"]["kind"]["const"], "Plan");
+}
+
 fn check(place: &Place, command: &str) -> serde_json::Value {
     let out = place.run(&format!("{command} -o json")).out;
     valid(&out).unwrap_or_else(|error| panic!("{command}: {error}"));

@@ -4,6 +4,22 @@ use super::*;
 
 pub const BUGS: &[Variant] = &[
     variant(
+        "the_history_is_not_synced_before_the_journal_goes",
+        &[14],
+        &[edit(
+            "src/ledger/file/audit.rs",
+            "file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;",
+            "",
+        )],
+        &["ledger_on_disk::power_cuts::without_any_one_of_its_syncs_the_ledger_would_forget"],
+    ),
+    variant(
+        "a_line_of_the_history_may_follow_any_other",
+        &[14],
+        &[edit("src/ledger/audit.rs", "«*prev != *self.hash» || entry.seq <= self.seq", "{ let _ = prev; false }")],
+        &["ledger_on_disk::audit::a_record_that_was_edited_deleted_added_moved_or_cut_off_is_named_by_its_line"],
+    ),
+    variant(
         "durable_is_said_before_the_sync",
         &[2],
         &[edit(

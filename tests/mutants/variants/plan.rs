@@ -4,6 +4,41 @@ use super::*;
 
 pub const BUGS: &[Variant] = &[
     variant(
+        "a_protected_account_is_planned_like_any_other",
+        &[13],
+        &[
+            edit("src/plan.rs", "if «!to && desired.protected» {", "false"),
+            edit(
+                "src/manifest/protection.rs",
+                "let by_id = «id.filter(|id| self.ids.contains(id)).map(Lock::Id)»;",
+                "{ let _ = id; None }",
+            ),
+        ],
+        &[PROTECTED],
+    ),
+    variant(
+        "a_last_good_state_is_from_before_it_was_protected",
+        &[13],
+        &[edit("src/plan.rs", "if «!to && desired.protected» {", "false")],
+        &[PROTECTED, "properties::plan::nothing_is_ever_planned_that_takes_something_away_from_a_protected_account"],
+    ),
+    variant(
+        "an_approval_never_expires",
+        &[13],
+        &[edit("src/desired/policies.rs", "«now < self.expires» && self.approved.covers(account, field)", "{ let _ = now; true }")],
+        &[DISRUPTIONS, "approving::an_account_is_looked_at_again_when_its_approval_expires"],
+    ),
+    variant(
+        "an_approval_of_one_field_is_one_of_both",
+        &[13],
+        &[edit(
+            "src/manifest/policy.rs",
+            "«self.fields[field as usize]» && self.account.is_none_or(|insists| insists == account)",
+            "{ let _ = field; true }",
+        )],
+        &[DISRUPTIONS],
+    ),
+    variant(
         "an_orphan_is_disabled",
         &[4],
         &[edit(
@@ -113,8 +148,8 @@ pub const BUGS: &[Variant] = &[
         &[7],
         &[edit(
             "src/desired.rs",
-            "changed.chain(crowded.map(|(id, ..)| *id)).collect()",
-            "{ let _ = crowded; changed.collect() }",
+            "changed.chain(crowded.map(|(id, ..)| *id)).chain(approved).collect()",
+            "{ let _ = crowded; changed.chain(approved).collect() }",
         )],
         &["lib::desired::tests::two_documents_with_one_name_are_both_held_and_both_are_touched_when_that_ends"],
     ),
