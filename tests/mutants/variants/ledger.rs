@@ -11,7 +11,9 @@ pub const BUGS: &[Variant] = &[
             "file.sync_data().map_err(|source| LedgerError::not_durable(path, source))?;",
             "",
         )],
-        &["ledger_on_disk::power_cuts::without_any_one_of_its_syncs_the_ledger_would_forget"],
+        &[
+            "ledger_on_disk::power_cuts::whatever_a_power_cut_leaves_of_what_was_not_synced_nothing_acknowledged_is_forgotten",
+        ],
     ),
     variant(
         "a_line_of_the_history_may_follow_any_other",

@@ -20,14 +20,25 @@ pub const BUGS: &[Variant] = &[
         "a_last_good_state_is_from_before_it_was_protected",
         &[13],
         &[edit("src/plan.rs", "if «!to && desired.protected» {", "false")],
-        &[PROTECTED, "properties::plan::nothing_is_ever_planned_that_takes_something_away_from_a_protected_account"],
+        &["properties::plan::nothing_is_ever_planned_that_takes_something_away_from_a_protected_account"],
+    ),
+    variant(
+        "the_option_protects_nobody",
+        &[13],
+        &[edit(
+            "src/manifest/protection.rs",
+            "by_id.or_else(|| name.filter(|name| self.names.contains(*name)).map(|_| Lock::Name))",
+            "{ let _ = (by_id, name); None }",
+        )],
+        &[PROTECTED],
     ),
     variant(
         "an_approval_never_expires",
         &[13],
         &[edit("src/desired/policies.rs", "«now < self.expires» && self.approved.covers(account, field)", "{ let _ = now; true }")],
         &[DISRUPTIONS, "approving::an_account_is_looked_at_again_when_its_approval_expires"],
-    ),
+    )
+    .rare(),
     variant(
         "an_approval_of_one_field_is_one_of_both",
         &[13],
