@@ -17,14 +17,14 @@ impl DesiredState {
         };
         let protected = self.protection.strangers(declares);
         let protected = protected.map(|text| {
-            format!("--protect {text}: no manifest has this name, nor an account this id; an id protects all the same")
+            format!("--protect {text}: no readable manifest has this name, nor an account this id; an id protects all the same")
         });
         let approvals = self.approvals().filter(|(.., approval)| now < approval.expires);
         let approved = approvals.flat_map(|(name, source, approval)| {
             let strangers = approval.accounts.iter().filter(|approved| !self.knows(approved));
             strangers.map(move |Approved { name: account, account: id, .. }| {
                 let id = id.map_or_else(String::new, |id| format!(" with the id {id}"));
-                format!("{source}: the approval {name} names {account}{id}, but no manifest declares that account")
+                format!("{source}: the approval {name} names {account}{id}, but no readable manifest declares that account")
             })
         });
         protected.chain(approved).collect()

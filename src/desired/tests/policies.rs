@@ -142,9 +142,9 @@ fn names_that_nobody_bears_are_worth_a_note_and_no_problem() {
     }
     assert_eq!(state.problem_count(), 0);
     insta::assert_snapshot!(state.notes(Timestamp::default()).join("\n"), @r"
-    --protect 77: no manifest has this name, nor an account this id; an id protects all the same
-    --protect ceo: no manifest has this name, nor an account this id; an id protects all the same
-    b.yaml:2: the approval leavers names alcie, but no manifest declares that account
+    --protect 77: no readable manifest has this name, nor an account this id; an id protects all the same
+    --protect ceo: no readable manifest has this name, nor an account this id; an id protects all the same
+    b.yaml:2: the approval leavers names alcie, but no readable manifest declares that account
     ");
     let expired = NEVER.parse().unwrap();
     assert_eq!(state.notes(expired).len(), 2, "an approval that is over bothers nobody");

@@ -138,7 +138,7 @@ fn a_protected_account_loses_nothing_by_any_manifest_and_validate_says_why() {
     place.set("ZOHO_MAIL_PROTECT", &format!("other-name,{ceo}"));
     let ran = place.run("apply --sandbox");
     assert!(ran.out.starts_with("0 planned"), "{}", ran.all());
-    let note = "note: --protect other-name: no manifest has this name, nor an account this id";
+    let note = "note: --protect other-name: no readable manifest has this name, nor an account this id";
     assert!(place.run("validate").err.contains(note));
     place.set("ZOHO_MAIL_PROTECT", "");
     assert!(place.ok("plan --sandbox").contains("enabled           true -> false"), "the option alone protected it");
