@@ -24,7 +24,9 @@ impl DesiredState {
             let strangers = approval.accounts.iter().filter(|approved| !self.knows(approved));
             strangers.map(move |Approved { name: account, account: id, .. }| {
                 let id = id.map_or_else(String::new, |id| format!(" with the id {id}"));
-                format!("{source}: the approval {name} names {account}{id}, but no readable manifest declares that account")
+                format!(
+                    "{source}: the approval {name} names {account}{id}, but no readable manifest declares that account"
+                )
             })
         });
         protected.chain(approved).collect()

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::audit::{Log, continuation};
 use super::place::Place;
-use super::{LedgerError, READ_ATTEMPTS, READ_PAUSE, look_beside};
+use super::{Found, LedgerError, READ_PAUSE, look_beside};
 use crate::ledger::audit::{Chain, Entry, Head, LINE_MAX, Mark, is_leftover, own_hash};
 use crate::ledger::{Owner, journal};
 
@@ -41,21 +41,26 @@ pub struct History {
 /// If the ledger is refused, or a file cannot be read.
 pub fn history(path: &Path, wanted: &dyn Fn(&Entry) -> bool) -> Result<History, LedgerError> {
     let place = Place::resolve(path)?;
-    let mut attempts = 1;
-    loop {
-        let history = read(&place, wanted)?;
-        // A running daemon folded between the reads; or it is the truth, ten times over.
-        if history.fault.is_none() || attempts == READ_ATTEMPTS {
+    let mut before = None;
+    for _ in 1..ATTEMPTS {
+        let found = look_beside(&place, None)?;
+        let seen = (found.mark.clone(), found.journal.len());
+        let history = read(&place, found, wanted)?;
+        // A running daemon may have folded between the reads. If nothing has moved since the last look, it is the truth.
+        if history.fault.is_none() || before.as_ref() == Some(&seen) {
             return Ok(history);
         }
-        attempts += 1;
+        before = Some(seen);
         std::thread::sleep(READ_PAUSE);
     }
+    read(&place, look_beside(&place, None)?, wanted)
 }
 
-fn read(place: &Place, wanted: &dyn Fn(&Entry) -> bool) -> Result<History, LedgerError> {
-    // The journal first: what a fold takes out of it is in the log before.
-    let found = look_beside(place, None)?;
+/// How often the files are looked at while a daemon keeps moving them: a second, for what is done in milliseconds.
+const ATTEMPTS: usize = 100;
+
+/// `found` is the ledger, read before the log is: what a fold takes out of the journal is in the log before.
+fn read(place: &Place, found: Found, wanted: &dyn Fn(&Entry) -> bool) -> Result<History, LedgerError> {
     let due = journal::entries(found.lines(), found.mark.seq);
     let owner = found.ledger.as_ref().map(|ledger| ledger.owner);
     let history =
