@@ -25,7 +25,22 @@ pub(super) use scan::{Scanned, Scope};
 #[derive(Debug)]
 enum Known {
     Content(Print),
-    Problem(Box<ReadProblem>),
+    Problem {
+        problem: Box<ReadProblem>,
+        /// Whether content was read before: whoever was told of it lets it stand.
+        stands: bool,
+    },
+}
+
+impl Known {
+    /// Whether content is lost if the path is.
+    const fn holds_content(&self) -> bool {
+        matches!(self, Self::Content(_) | Self::Problem { stands: true, .. })
+    }
+
+    fn is_problem(&self, other: &ReadProblem) -> bool {
+        matches!(self, Self::Problem { problem, .. } if **problem == *other)
+    }
 }
 
 /// A path that is not at rest.
@@ -143,6 +158,11 @@ impl<T: Send> Index<T> {
         self.held_since.is_some()
     }
 
+    /// Whether it tells of anything that it is gone.
+    pub(super) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
     /// Takes what there is to tell.
     pub(super) fn take_news(&mut self) -> News<T> {
         self.held_since = None;
@@ -160,12 +180,23 @@ impl<T: Send> Index<T> {
         News::Files(files, hashes)
     }
 
-    /// Whether every file whose content is known is gone. Problems that are left, a mount's `lost+found` say, are no
-    /// manifests.
+    /// Whether every file with content is gone, or whatever there was. Problems that are left, a mount's `lost+found`
+    /// say, are no manifests; but one that is gone was a manifest if it could ever be read.
     fn has_lost_all(&self) -> bool {
-        let is_content = |path: &Arc<str>| matches!(self.known.get(path), Some(Known::Content(_)));
-        let mut left = self.known.keys().filter(|path| !self.gone.contains(*path));
-        self.gone.iter().any(is_content) && !left.any(is_content)
+        let left = || self.known.iter().filter(|(path, _)| !self.is_missing(path)).map(|(_, known)| known);
+        if self.gone.is_empty() || left().any(|known| matches!(known, Known::Content(_))) {
+            return false;
+        }
+        let nothing_is_left = left().next().is_none();
+        let mut gone = self.gone.iter().filter_map(|path| self.known.get(path));
+        gone.any(|known| nothing_is_left || known.holds_content())
+    }
+
+    /// Whether the last look did not find it, be that for long or just now: a folder that is being emptied loses one
+    /// file after the other.
+    fn is_missing(&self, path: &Arc<str>) -> bool {
+        let seen = |path| self.unsettled.get(path).is_some_and(|unsettled| unsettled.what == What::Missing);
+        self.gone.contains(path) || seen(path)
     }
 
     /// The root is in doubt: what was about to be taken for gone, or for half-written, was seen in a folder that is no
@@ -205,8 +236,7 @@ impl<T: Send> Index<T> {
             }
             Sight::Dangling => {
                 self.gone.remove(path);
-                let told =
-                    matches!(self.known.get(path), Some(Known::Problem(known)) if **known == ReadProblem::Dangling);
+                let told = self.known.get(path).is_some_and(|known| known.is_problem(&ReadProblem::Dangling));
                 if told || self.unrest(path, What::Dangling, eyes.pause(), now) || eyes.rule.is_none() {
                     self.settle(path);
                     self.complain(path, ReadProblem::Dangling, eyes.since);
@@ -265,13 +295,13 @@ impl<T: Send> Index<T> {
     }
 
     fn complain(&mut self, path: &Arc<str>, problem: ReadProblem, since: Instant) {
-        match self.known.get(path) {
-            Some(Known::Problem(known)) if **known == problem => {}
-            _ => {
-                self.known.insert(Arc::clone(path), Known::Problem(Box::new(problem.clone())));
-                self.tell(path, (Look::Problem(problem), 0), since);
-            }
+        let known = self.known.get(path);
+        if known.is_some_and(|known| known.is_problem(&problem)) {
+            return;
         }
+        let stands = known.is_some_and(Known::holds_content);
+        self.known.insert(Arc::clone(path), Known::Problem { problem: Box::new(problem.clone()), stands });
+        self.tell(path, (Look::Problem(problem), 0), since);
     }
 
     fn tell(&mut self, path: &Arc<str>, look: (Look<T>, u64), since: Instant) {

@@ -183,7 +183,13 @@ impl<T: Send> Keeper<T> {
 
     fn look_is_due(&self, now: Instant) -> bool {
         let times = [self.poll_due(), self.debounce.due(), self.index.look_due()];
-        self.rescan || times.into_iter().flatten().any(|due| due <= now)
+        self.rescan || self.must_look_first(now) || times.into_iter().flatten().any(|due| due <= now)
+    }
+
+    /// Whether a file is about to be told as gone while there are hints at others that may have gone with it.
+    fn must_look_first(&self, now: Instant) -> bool {
+        let overdue = || self.index.tell_due(self.owed, now).is_some_and(|due| due <= now);
+        self.index.has_gone() && self.hints.is_pending() && overdue()
     }
 
     const fn is_ready(&self) -> bool {
@@ -231,7 +237,7 @@ impl<T: Send> Keeper<T> {
     }
 
     fn take_scope(&mut self, now: Instant) -> Scope {
-        let hinted = self.debounce.due().is_some_and(|due| due <= now);
+        let hinted = self.debounce.due().is_some_and(|due| due <= now) || self.must_look_first(now);
         let polled = self.poll_due().is_some_and(|due| due <= now);
         let mut all = self.rescan || polled || self.index.has_swaps() || !self.is_ready();
         if !hinted && !all {

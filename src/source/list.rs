@@ -141,6 +141,11 @@ impl Listing {
         self.targets.dedup_by(|a, b| a.path == b.path);
     }
 
+    /// Whether `path` was found, whatever it is; once the targets are in order.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.targets.binary_search_by(|target| (*target.path).cmp(path)).is_ok()
+    }
+
     /// Whether `path` lies in a folder whose files are unknown.
     pub(super) fn is_unlisted(&self, path: &str) -> bool {
         !self.unlisted.is_empty() && ancestors(path).any(|folder| self.unlisted.contains(folder))

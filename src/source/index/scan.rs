@@ -87,8 +87,8 @@ impl<T: Send> Index<T> {
 
     /// Whether a listing of everything has no file, nor a folder that may still have those that are known.
     fn is_empty(&self, listing: &Listing) -> bool {
-        let lost =
-            || self.known.iter().any(|(path, known)| matches!(known, Known::Content(_)) && !listing.is_unlisted(path));
+        let there = |path: &str| listing.is_unlisted(path) || listing.has(path);
+        let lost = || self.known.iter().any(|(path, known)| known.holds_content() && !there(path));
         let all_bad = listing.targets.iter().all(|target| matches!(target.kind, list::Kind::Bad(_)));
         listing.targets.is_empty() || all_bad && lost()
     }
@@ -130,8 +130,7 @@ impl<T: Send> Index<T> {
 
     /// What is known or unsettled in the scope, but was not found.
     fn missing(&self, scopes: Option<&[Arc<str>]>, listing: &Listing) -> Vec<Arc<str>> {
-        let found = |path: &str| listing.targets.binary_search_by(|target| (*target.path).cmp(path)).is_ok();
-        let lost = |path: &Arc<str>| !found(path) && !listing.is_unlisted(path);
+        let lost = |path: &Arc<str>| !listing.has(path) && !listing.is_unlisted(path);
         let Some(scopes) = scopes else {
             // Both sides are in order: one walk along both.
             let mut targets = listing.targets.iter().peekable();

@@ -12,6 +12,7 @@ use super::super::{Look, ReadProblem};
 use super::*;
 
 mod edits;
+mod emptied;
 mod revisions;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::controller;
 use crate::desired::{DesiredState, Standing};
 use crate::manifest::{Problem, Rules, parse};
 
-const PATHS: [&str; 4] = ["a.yaml", "b.yaml", "sub/c.yaml", "sub/d.yaml"];
+pub(super) const PATHS: [&str; 4] = ["a.yaml", "b.yaml", "sub/c.yaml", "sub/d.yaml"];
 
 const BUSY: &str = "busy.yaml";
 
