@@ -71,7 +71,7 @@ pub struct Target {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Target")]
 pub struct LedgerPlace {
-    /// File that remembers what was applied; what this command reads or writes lies beside it
+    /// File that remembers what was applied; journal, history, switch lie beside it
     #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
     ledger: PathBuf,
 
@@ -147,7 +147,7 @@ impl Target {
 }
 
 /// The sandbox's ledger beside `ledger`.
-pub fn sandbox_ledger(ledger: &Path) -> PathBuf {
+fn sandbox_ledger(ledger: &Path) -> PathBuf {
     let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
     let extension = ledger.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
     ledger.with_file_name(format!("{stem}.sandbox{}", extension.unwrap_or_default()))

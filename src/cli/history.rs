@@ -12,6 +12,7 @@ use super::{Exit, complain, count, json, note, print};
 use crate::account::printable::{self, Notation, path as shown};
 use crate::change::Known;
 use crate::clock::Clock;
+use crate::config::LedgerPlace;
 use crate::ledger::audit::Entry;
 use crate::ledger::file::{self, History as Record};
 use crate::status::API_VERSION;
@@ -24,13 +25,8 @@ pub(super) struct History {
     #[arg(value_name = "NAME|ACCOUNT-ID")]
     accounts: Vec<String>,
 
-    /// File that remembers what was applied; the audit log lies beside it
-    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json", help_heading = "Target")]
-    ledger: PathBuf,
-
-    /// Show what was applied to the embedded sandbox: ledger.sandbox.json beside ledger.json
-    #[arg(long, env = "ZOHO_MAIL_SANDBOX", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Target")]
-    sandbox: bool,
+    #[command(flatten)]
+    place: LedgerPlace,
 
     /// Only what is not older: a duration like 30days, a day like 2026-03-01, or a moment in RFC 3339
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
@@ -101,7 +97,7 @@ struct Verdict<'a> {
 
 impl History {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let ledger = if self.sandbox { crate::config::sandbox_ledger(&self.ledger) } else { self.ledger.clone() };
+        let ledger = self.place.file();
         if self.verify {
             return self.verify(&ledger);
         }

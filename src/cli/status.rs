@@ -8,7 +8,6 @@ mod folder;
 mod table;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -16,7 +15,7 @@ use clap::{Args, ValueEnum};
 use super::{Exit, complain, count, json, load, note, print, say, yaml};
 use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
-use crate::config::{Disruptions, Folder};
+use crate::config::{Disruptions, Folder, LedgerPlace};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::review;
@@ -62,17 +61,12 @@ struct Sources {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Target")]
 struct StatusTarget {
-    /// File that remembers what was applied; a journal lies beside it while the daemon runs
-    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
-    ledger: PathBuf,
+    #[command(flatten)]
+    place: LedgerPlace,
 
     /// As whom the service is addressed; decides whether a manifest needs a zuid
     #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin")]
     auth: crate::config::Auth,
-
-    /// Show what was applied to the embedded sandbox: ledger.sandbox.json beside ledger.json
-    #[arg(long, env = "ZOHO_MAIL_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
-    sandbox: bool,
 }
 
 /// How accounts are printed.
@@ -197,8 +191,7 @@ impl Sources {
 
     /// Every account as it is now, with its labels where the manifests were read with them.
     fn accounts(&self, manifests: &Manifests, now: Timestamp) -> anyhow::Result<MailAccountList> {
-        let target = &self.target;
-        let file = if target.sandbox { crate::config::sandbox_ledger(&target.ledger) } else { target.ledger.clone() };
+        let file = self.target.place.file();
         // Whose an absent ledger is does not matter: it is empty.
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));

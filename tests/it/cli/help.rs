@@ -65,12 +65,11 @@ fn the_short_help_fits_on_a_screen() {
           --desired-state <DIR>  Folder of YAML manifests: the desired state [default: desired-state]
 
     Target:
-          --ledger <FILE>  File that remembers what was applied; a journal lies beside it while the
-                           daemon runs [default: ledger.json]
+          --ledger <FILE>  File that remembers what was applied; journal, history, switch lie beside it
+                           [default: ledger.json]
+          --sandbox        The ledger is the embedded sandbox's: ledger.sandbox.json beside ledger.json
           --auth <AUTH>    As whom the service is addressed; decides whether a manifest needs a zuid
                            [default: admin] [possible values: admin, user]
-          --sandbox        Show what was applied to the embedded sandbox: ledger.sandbox.json beside
-                           ledger.json
 
     Safety:
           --disruption-budget <N|P%|N,P%>  How many accounts may lose something within the window: N, P%
