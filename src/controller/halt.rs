@@ -23,13 +23,15 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// The switch was set, or lifted.
     pub(super) fn switched(&mut self, freeze: Option<Freeze>) {
+        // A file whose time is over may lie there for ever.
+        let freeze = freeze.filter(|freeze| !freeze.is_over(self.clock.now()));
         match &freeze {
-            Some(freeze) if !freeze.is_over(self.clock.now()) => {
+            Some(freeze) => {
                 warn!(%freeze, "all reconciling is suspended; nothing is sent until it is resumed");
                 self.give_up_if_one_pass(&format!("all reconciling is {freeze}"));
             }
-            _ if self.frozen.is_some() => info!("resumed: what is pending is sent"),
-            _ => {}
+            None if self.frozen.is_some() => info!("resumed: what is pending is sent"),
+            None => {}
         }
         self.frozen = freeze;
     }

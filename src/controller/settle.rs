@@ -138,7 +138,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn back_off(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
         let attempts = self.queue.failures(change.account) + 1;
         warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, revision = %change.revision, attempts, reason = %failure.reason, why = %failure.message, "not applied; retrying");
+            source = %change.source, revision = %change.revision, attempts,
+            reason = %failure.reason, why = %failure.message, "not applied; retrying");
         self.tell(change, ConditionType::Reconciling, failure, now);
         if self.settings.mode == Mode::Apply && attempts >= APPLY_ATTEMPTS {
             self.backlog.stall(change.account, Stalled::ALL);

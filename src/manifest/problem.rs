@@ -124,7 +124,7 @@ impl ProblemCode {
             Self::InvalidValue => "The value is of the right type, but not allowed.",
             Self::DuplicateAccount => "Two documents declare one account; nothing is sent for either.",
             Self::DuplicateName => "Two documents have one name; nothing is sent for either.",
-            Self::DuplicateBudget => "Two documents set the disruption budget; nothing is taken away from anybody.",
+            Self::DuplicateBudget => "Two documents set the disruption budget; only what is approved is taken away.",
             Self::Protected => "The document takes something away from an account that is protected.",
             Self::TooManyProblems => "The file has more problems than are listed.",
         }

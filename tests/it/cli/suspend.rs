@@ -87,14 +87,20 @@ fn a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resu
 
 #[test]
 fn a_suspension_ends_by_itself_at_its_moment() {
-    let (place, service) = frozen();
+    let (mut place, service) = frozen();
     let moment = Timestamp::from(std::time::SystemTime::now()) + Duration::from_secs(3);
     place.ok(&format!("suspend --until {moment}"));
-    let _daemon = place.start("run --listen off");
+    let mut daemon = place.start("run --listen off");
     until("alice is applied", || service.requests() == 3);
     assert!(Timestamp::from(std::time::SystemTime::now()) >= moment);
     assert!(place.path().join("ledger.json.suspended").exists(), "the file may stay");
     assert!(place.ok("status").contains("ReconciliationSucceeded"));
+    daemon.child.kill().unwrap();
+    daemon.ended();
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    let _again = place.start("run --listen off");
+    until("the folder is read", || place.read("stderr").contains("manifests read"));
+    assert!(!place.read("stderr").contains("resumed"), "what was over before is no news");
 }
 
 #[test]
