@@ -95,6 +95,7 @@ pub mod zoho;
 pub mod status;
 pub mod report;
 pub mod freeze;
+pub mod notice;
 pub mod controller;
 
 pub mod admin;
@@ -102,6 +103,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod metrics;
+pub mod notifier;
 pub mod sandbox;
 pub mod service;
 pub mod shutdown;
