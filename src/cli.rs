@@ -11,6 +11,7 @@ mod engine;
 mod history;
 mod load;
 mod manual;
+mod notify;
 mod plan;
 mod progress;
 mod run;

@@ -5,6 +5,7 @@
 //! Invariants: everything wrong with the options is said before anything is read or sent; secrets
 //! come from the environment or from files, never from an option's value.
 
+mod notify;
 mod safety;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::queue::Backoff;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
+pub use notify::{Notifications, Webhook, WebhookError};
 pub use safety::{Disruptions, Protect};
 
 /// Options that contradict each other, or lack one. The process exits with 64.

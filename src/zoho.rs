@@ -32,8 +32,8 @@ mod token;
 mod transport;
 mod wait;
 
-pub use auth::{CredentialError, CredentialSource};
-pub use base_url::{BaseUrl, InvalidBaseUrl};
+pub use auth::{CredentialError, CredentialSource, secret_of};
+pub use base_url::{BaseUrl, InvalidBaseUrl, is_loopback};
 pub use client::Client;
 pub use credentials::{AccessToken, Credentials, RefreshCredentials, UnusableSecret};
 pub use data_center::DataCenter;

@@ -9,8 +9,9 @@ use tracing::info;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load::{self, Acknowledged};
+use super::notify::{self, Watched};
 use crate::account::{AuthMode, printable};
-use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
+use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
@@ -30,6 +31,8 @@ pub(super) struct Run {
     disruptions: Disruptions,
     #[command(flatten)]
     daemon: Daemon,
+    #[command(flatten)]
+    notify: Notifications,
 }
 
 impl Run {
@@ -38,9 +41,10 @@ impl Run {
     }
 
     async fn serve(self) -> anyhow::Result<Exit> {
-        let Self { folder, target, service, disruptions, daemon } = self;
+        let Self { folder, target, service, disruptions, daemon, notify } = self;
         let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
         let protection = disruptions.protect.protection();
+        let webhook = notify::check(&notify)?;
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
@@ -53,6 +57,12 @@ impl Run {
             tokio::spawn(service::reload(watched.clone()));
             read_again.notify_one();
         })?;
+        if let Some(webhook) = webhook {
+            info!(host = webhook.host, "trouble is told to a webhook");
+            let (reports, queries) = (reports.clone(), outside.queries.clone());
+            let (ledger, instance, metrics) = (target.ledger_file(), target.owner()?.to_string(), Arc::clone(&metrics));
+            notify::start(notify, Watched { reports, queries, metrics, clock, ledger, instance }, cancel.clone());
+        }
         if let Some(listener) = listener {
             let metrics = Arc::new(
                 move |open, report: &Report, now| {

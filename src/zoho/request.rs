@@ -6,6 +6,8 @@
 //! documentation; `mode` is a closed set of three, because its siblings on the same URL reset
 //! passwords and disable whole users; a request's Debug shows no secret.
 
+use std::fmt;
+
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::base_url::BaseUrl;
@@ -88,19 +90,26 @@ pub enum HeaderText {
     Secret(SecretString),
 }
 
-/// A request, ready to be sent. Its body and token are redacted in Debug.
-#[derive(Clone, Debug)]
+/// A request, ready to be sent. Its URL, body and token are redacted in Debug.
+#[derive(Clone)]
 pub struct HttpRequest {
     /// The operation's name in metrics.
     pub operation: &'static str,
     /// The method.
     pub method: Method,
-    /// The whole URL. Holds ids, never a secret.
+    /// The whole URL. Holds ids; of a webhook it is the secret itself, and is left out of Debug.
     pub url: String,
     /// Every header but those of the transport itself (`Host`, `Content-Length`).
     pub headers: Vec<(&'static str, HeaderText)>,
     /// The whole body. A secret because the token request's is one.
     pub body: SecretSlice<u8>,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, method, url: _, headers, body: _ } = self;
+        write!(f, "HttpRequest({operation}, {method:?}, {headers:?})")
+    }
 }
 
 /// Admin authentication names the user in the body, and the change has no `zuid`.

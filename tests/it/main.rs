@@ -17,6 +17,7 @@ mod invariants;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;
+mod notifying;
 mod pipelining;
 mod process;
 mod properties;
