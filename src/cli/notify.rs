@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::clock::Clock;
 use crate::config::{Notifications, UsageError, Webhook};
@@ -13,7 +14,9 @@ use crate::metrics::Metrics;
 use crate::notice::message::About;
 use crate::notifier::{self, Notifier, Post};
 use crate::report::Report;
+use crate::runbook::{self, ExternalUrl};
 use crate::status::MailAccountList;
+use crate::version::VERSION;
 use crate::zoho::{HeaderText, HttpRequest, HttpTransport, Method, Transport as _};
 
 /// How long one request may take: a webhook takes a second, and nobody waits for it.
@@ -31,6 +34,8 @@ pub(super) struct Watched {
     pub(super) ledger: PathBuf,
     /// Whose accounts.
     pub(super) instance: String,
+    /// Where people reach the pages.
+    pub(super) external: Option<ExternalUrl>,
 }
 
 /// What is wrong with the options, before anything is begun.
@@ -39,16 +44,17 @@ pub(super) fn check(notify: &Notifications) -> Result<Option<Webhook>, UsageErro
 }
 
 /// Starts the notifier.
-pub(super) fn start(notify: Notifications, watched: Watched, cancel: CancellationToken) {
-    let Watched { reports, queries, metrics, clock, ledger, instance } = watched;
-    let runbook = Box::new(|key: &str| format!("zoho-mail-reconciler explain {key}"));
+pub(super) fn start(notify: Notifications, webhook: &Webhook, watched: Watched, cancel: CancellationToken) {
+    let Watched { reports, queries, metrics, clock, ledger, instance, external } = watched;
+    let runbook = Box::new(move |key: &str| runbook::link(external.as_ref(), key));
+    info!(host = webhook.host, "trouble is told to a webhook");
     let notifier = Notifier {
         reports,
         queries,
         clock,
         ledger,
         settle: notify.notify_after,
-        about: About { instance, version: env!("CARGO_PKG_VERSION"), runbook },
+        about: About { instance, version: VERSION, runbook },
         post: post(notify),
         count: Box::new(move |result| metrics.notified(result)),
     };

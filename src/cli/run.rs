@@ -1,17 +1,20 @@
 //! `run`: the daemon.
 
+mod banner;
+
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
+use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load::{self, Acknowledged};
 use super::notify::{self, Watched};
-use crate::account::{AuthMode, printable};
-use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, Service, Target};
+use crate::account::AuthMode;
+use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
@@ -42,7 +45,9 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon, notify } = self;
-        let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
+        let external = daemon.external_url;
+        let settings =
+            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
         let protection = disruptions.protect.protection();
         let webhook = notify::check(&notify)?;
         let listener = match daemon.listen {
@@ -58,10 +63,10 @@ impl Run {
             read_again.notify_one();
         })?;
         if let Some(webhook) = webhook {
-            info!(host = webhook.host, "trouble is told to a webhook");
-            let (reports, queries) = (reports.clone(), outside.queries.clone());
-            let (ledger, instance, metrics) = (target.ledger_file(), target.owner()?.to_string(), Arc::clone(&metrics));
-            notify::start(notify, Watched { reports, queries, metrics, clock, ledger, instance }, cancel.clone());
+            let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
+            let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
+            let watched = Watched { reports, queries, metrics, clock, ledger, instance, external };
+            notify::start(notify, &webhook, watched, cancel.clone());
         }
         if let Some(listener) = listener {
             let metrics = Arc::new(
@@ -76,8 +81,16 @@ impl Run {
         let auth = target.auth.into();
         let watch =
             source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
-        info!(version = env!("CARGO_PKG_VERSION"), folder = %printable::path(&folder.desired_state),
-            ledger = %printable::path(&target.ledger_file()), target = %target.owner()?, "started");
+        let banner = Banner {
+            target: target.owner()?.to_string(),
+            service: service.host(target.sandbox),
+            folder: folder.desired_state.clone(),
+            ledger: target.ledger_file(),
+            limit: service.limit(target.sandbox).map_or(RateLimitOption::Unlimited, RateLimitOption::Limited),
+            resync: daemon.resync_interval,
+        };
+        banner.started();
+        tokio::spawn(banner.ready(reports.clone()));
         let (looks_out, looks) = mpsc::channel(1);
         let protected = Arc::clone(&protection);
         let parse =

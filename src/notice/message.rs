@@ -192,7 +192,7 @@ const fn runbook_key(cause: Cause) -> &'static str {
         Cause::LedgerUnavailable => Reason::LedgerUnavailable.as_str(),
         Cause::CredentialsRefused => Reason::Unauthorized.as_str(),
         Cause::DesiredStateUnknown => "DesiredStateUnknown",
-        Cause::AccountsStalled => "ZohoMailAccountsStalled",
+        Cause::AccountsStalled => Reason::Rejected.as_str(),
         Cause::DisruptionsHeld => Reason::DisruptionBudgetExceeded.as_str(),
     }
 }

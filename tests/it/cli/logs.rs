@@ -56,7 +56,7 @@ fn a_log_of_text_is_one_line_an_event_saying_what_who_where_and_what_to_do() {
     insta::assert_snapshot!(masked(&place.run("apply --log-format text").err), @r#"
     TIME  INFO manifests read files=1 accounts=1 problems=0 pending=1
     TIME  INFO access token granted expires_in=1h
-    TIME  WARN rejected; waiting for a change of the manifest or the resync account=2560636000000008002 name=alice field=enabled to=true source=sales/alice.yaml:1 revision=unknown reason=Forbidden why="HTTP 403: no\u{1b}[2J\nINFO forged\u{202e}\u{85}\u{200b}\u{e0041} (the owner of the token may not change this account)"
+    TIME  WARN rejected; waiting for a change of the manifest or the resync account=2560636000000008002 name=alice field=enabled to=true source=sales/alice.yaml:1 revision=unknown reason=Forbidden why="HTTP 403: no\u{1b}[2J\nINFO forged\u{202e}\u{85}\u{200b}\u{e0041} (the owner of the token may not change this account)" runbook="zoho-mail-reconciler explain Forbidden"
     "#);
 }
 
@@ -69,4 +69,15 @@ fn however_many_manifests_are_broken_the_log_stays_short() {
     let said = place.run("apply --sandbox --log-level warn").err;
     assert_eq!(said.matches("a manifest is broken").count(), 20, "{said}");
     assert_eq!(said.matches("more problems in manifests").count(), 1, "{said}");
+}
+
+#[test]
+fn a_failure_that_repeats_itself_is_told_once() {
+    let fails = r#"{"operation": "put", "do": {"answer": {"status": 500}}}"#;
+    let (mut place, service) = (Place::with_alice(), Service::with_faults(fails));
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info").set("ZOHO_MAIL_RETRY_MIN", "1ms").set("ZOHO_MAIL_RETRY_MAX", "1ms");
+    let ran = place.run("apply --log-format text");
+    assert!(service.requests() > 3, "{}", ran.all());
+    assert_eq!(ran.err.matches("not applied; retrying").count(), 1, "{}", ran.all());
 }
