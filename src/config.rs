@@ -252,13 +252,16 @@ impl Service {
         }
     }
 
+    /// The Mail API and the accounts server.
+    pub fn urls(&self) -> (BaseUrl, BaseUrl) {
+        let api = self.api_url.clone().unwrap_or_else(|| self.data_center.mail_url());
+        let accounts = self.accounts_url.clone().unwrap_or_else(|| self.data_center.accounts_url());
+        (api, accounts)
+    }
+
     /// The Mail API's host, for people.
     pub fn host(&self, sandbox: bool) -> String {
-        match &self.api_url {
-            _ if sandbox => "embedded sandbox".to_owned(),
-            Some(url) => url.host().to_owned(),
-            None => self.data_center.mail_url().host().to_owned(),
-        }
+        if sandbox { "embedded sandbox".to_owned() } else { self.urls().0.host().to_owned() }
     }
 
     /// The conductor's settings.

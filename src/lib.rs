@@ -103,6 +103,7 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod metrics;
 pub mod notifier;
 pub mod sandbox;

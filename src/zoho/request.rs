@@ -72,9 +72,13 @@ impl Operation {
 /// The token request's name in metrics, beside those of [`Operation`].
 pub(super) const TOKEN: &str = "token";
 
-/// The two methods in use.
+/// The methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// Asks whether somebody is there.
+    Head,
+    /// Asks for what is there.
+    Get,
     /// Changes an account.
     Put,
     /// Asks for a token.
@@ -166,6 +170,13 @@ fn body(operation: Operation, zuid: Option<Zuid>, to: bool) -> String {
     };
     let zuid = zuid.map(|zuid| format!(r#""zuid":{quote}{zuid}{quote},"#)).unwrap_or_default();
     format!(r#"{{{zuid}"mode":"{mode}"{flag}}}"#)
+}
+
+/// The headers of a request that only looks, signed if there is a token.
+pub(super) fn reading_headers(token: Option<&AccessToken>) -> Vec<(&'static str, HeaderText)> {
+    let sign = |token: &AccessToken| HeaderText::Secret(format!("Zoho-oauthtoken {}", token.expose()).into());
+    let plain = [("accept", HeaderText::Plain(JSON)), ("user-agent", HeaderText::Plain(USER_AGENT))];
+    plain.into_iter().chain(token.map(|token| ("authorization", sign(token)))).collect()
 }
 
 /// The POST that asks `accounts_url` for an access token (Zoho's documentation, OAuth: refreshing access tokens).
