@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::surroundings::{proxy, skew};
-use super::{Finding, Line, Subject, count, now, plan};
+use super::{Finding, Line, Subject, apart, count, now, plan};
 use crate::account::{AccountId, AuthMode};
 use crate::throttle::{TOKEN_REQUESTS, TOKEN_WINDOW};
 use crate::timestamp::Timestamp;
@@ -29,7 +29,8 @@ pub(super) fn target(subject: &Subject) -> Finding {
     match &subject.owner {
         Ok(owner) => Finding::ok(format!("{owner}, at {}", subject.api.host())),
         Err(why) => {
-            Finding::fail(why, "README.md, \"A real organization in five minutes\", step 4, shows how to find it")
+            let (what, remedy) = apart(why, "zoho-mail-reconciler run --help");
+            Finding::fail(what, remedy)
         }
     }
 }

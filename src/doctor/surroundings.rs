@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::{Finding, Subject, about, count, ledger, now};
+use super::{Finding, Subject, about, ledger, now};
 use crate::account::printable;
 use crate::timestamp::Timestamp;
 use crate::version::VERSION;
@@ -71,9 +71,7 @@ pub(super) fn notifications(subject: &Subject) -> Finding {
 pub(super) fn proxy(subject: &Subject) -> Finding {
     match subject.environment.proxies.as_slice() {
         [] => Finding::ok("none: requests go straight to the service"),
-        names => {
-            Finding::ok(format!("{} {} named by {}", count(names.len(), "proxy variable"), "in use,", names.join(", ")))
-        }
+        names => Finding::ok(format!("requests go through the one that {} names", names.join(" or "))),
     }
 }
 
