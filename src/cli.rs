@@ -13,7 +13,6 @@ mod explain;
 mod history;
 mod load;
 mod manual;
-mod notify;
 mod plan;
 mod progress;
 mod run;
@@ -22,6 +21,7 @@ mod shell;
 mod status;
 mod suspend;
 mod validate;
+mod webhook;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;

@@ -5,7 +5,7 @@
 //! Invariants: everything wrong with the options is said before anything is read or sent; secrets
 //! come from the environment or from files, never from an option's value.
 
-mod notify;
+mod notifications;
 mod safety;
 
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::runbook::ExternalUrl;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
-pub use notify::{Notifications, Webhook, WebhookError};
+pub use notifications::{Notifications, Webhook, WebhookError};
 pub use safety::{Disruptions, Protect};
 
 /// Options that contradict each other, or lack one. The process exits with 64.

@@ -12,7 +12,7 @@ use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load::{self, Acknowledged};
-use super::notify::{self, Watched};
+use super::webhook::{self, Watched};
 use crate::account::AuthMode;
 use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
 use crate::controller::Mode;
@@ -49,7 +49,7 @@ impl Run {
         let settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
         let protection = disruptions.protect.protection();
-        let webhook = notify::check(&notify)?;
+        let webhook = webhook::check(&notify)?;
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
@@ -66,7 +66,7 @@ impl Run {
             let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
             let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
             let watched = Watched { reports, queries, metrics, clock, ledger, instance, external };
-            notify::start(notify, &webhook, watched, cancel.clone());
+            webhook::start(notify, &webhook, watched, cancel.clone());
         }
         if let Some(listener) = listener {
             let metrics = Arc::new(

@@ -39,7 +39,7 @@ impl Keeper {
     /// What was told; nothing, if nobody knows.
     pub(super) async fn read(&self, now: Timestamp) -> Memory {
         let path = Arc::clone(&self.path);
-        let read = tokio::task::spawn_blocking(move || read(&path)).await.unwrap_or_else(|_| Ok(None));
+        let read = tokio::task::spawn_blocking(move || read(&path)).await.unwrap_or(Ok(None));
         let read = read.map_err(|error| error.to_string());
         match read.and_then(|bytes| bytes.map_or(Ok(Memory::default()), |bytes| Memory::from_bytes(&bytes, now))) {
             Ok(memory) => memory,

@@ -214,8 +214,8 @@ fn the_doctor_only_looks() {
         "set_len",
         "fs::remove",
         "rename(",
-        "try_lock",
-        "lock(",
+        ".try_lock",
+        ".lock(",
     ];
     let (mut broken, mut seen) = (Vec::new(), 0);
     for source in rust(&["src"]).iter().filter(|source| reading.iter().any(|room| is_in(module(source), room))) {
