@@ -226,7 +226,7 @@ fn bash_completes_commands_their_options_and_their_values() {
              echo ${{COMPREPLY[@]}}"
         );
         let output =
-            std::process::Command::new("bash").args(["-c", &script]).current_dir(place.path()).output().unwrap();
+            Command::new("bash").args(["-c", &script]).current_dir(place.path()).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     assert_eq!(offered("zoho-mail-reconciler comp"), "completions");
