@@ -225,8 +225,7 @@ fn bash_completes_commands_their_options_and_their_values() {
              ${{function# -F }} zoho-mail-reconciler \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
              echo ${{COMPREPLY[@]}}"
         );
-        let output =
-            Command::new("bash").args(["-c", &script]).current_dir(place.path()).output().unwrap();
+        let output = Command::new("bash").args(["-c", &script]).current_dir(place.path()).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     assert_eq!(offered("zoho-mail-reconciler comp"), "completions");
