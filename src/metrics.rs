@@ -54,6 +54,7 @@ pub struct Metrics {
     api_duration: Histograms,
     api_paused: Family<Labels<1>, Seconds>,
     token_refreshes: Family<Labels<1>, Counter>,
+    notifications: Family<Labels<1>, Counter>,
     accounts: Family<Labels<1>, Gauge>,
     manifest_problems: Gauge,
     watch_degraded: Gauge,
@@ -143,6 +144,7 @@ impl Metrics {
                 "Requests for an access token, by how they ended",
                 Family::default(),
             ),
+            notifications: register(r, "notifications", "Notifications, by how they ended", Family::default()),
             accounts: register(r, "accounts", "Declared accounts, by condition", Family::default()),
             manifest_problems: register(r, "manifest_problems", "Problems in manifests", Gauge::default()),
             watch_degraded: register(
@@ -259,6 +261,11 @@ impl Metrics {
     /// A token request ended.
     pub fn token_answered(&self, result: &'static str) {
         self.token_refreshes.get_or_create(&[("result", result.into())]).inc();
+    }
+
+    /// A notification was `sent`, an attempt `failed`, or it was `dropped`, being no news any more.
+    pub fn notified(&self, result: &'static str) {
+        self.notifications.get_or_create(&[("result", result.into())]).inc();
     }
 
     /// A group of records became durable.
