@@ -98,7 +98,8 @@ impl Notifier {
                     (self.count)("failed");
                     waiting = key;
                     if failed.as_ref() != Some(&why) {
-                        warn!(error = %printable::escape(&why), "a notification was not delivered; it is tried again");
+                        let runbook = (self.about.runbook)("NotificationsFailing");
+                        warn!(error = %printable::escape(&why), runbook, "a notification was not delivered; it is tried again");
                     }
                     failed = Some(why);
                 }

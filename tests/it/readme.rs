@@ -122,6 +122,7 @@ fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
     metrics.api_request("token", 200, Duration::ZERO);
     metrics.waited(Wait::TokenLimit, Duration::from_secs(1));
     metrics.token_answered("granted");
+    metrics.notified("sent");
     let text = metrics.text(&Report::default(), Timestamp::from_millis(0));
     let there = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let there: BTreeSet<_> = there.collect();
