@@ -30,7 +30,7 @@ fn after_everything() -> String {
             Outcome::InDoubt(failure()),
             paused,
         ] {
-            metrics.reconciled(&outcome, took);
+            metrics.reconciled(&outcome, took, Timestamp::from_millis(0));
         }
     }
     let waits = [Wait::RateLimit, Wait::Paused(Reason::Throttled), Wait::Breaker, Wait::Probe, Wait::TokenLimit];
