@@ -39,7 +39,8 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon } = self;
-        let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
+        let settings =
+            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, daemon.external_url)?;
         let protection = disruptions.protect.protection();
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),

@@ -21,7 +21,7 @@ type Count = (&'static str, &'static str, fn(&Report) -> usize);
 type Seconds = (&'static str, &'static str, fn(&Report, Timestamp) -> Duration);
 
 /// Name, help and value of what is counted, or is so or not.
-const COUNTS: [Count; 12] = [
+const COUNTS: [Count; 14] = [
     ("workqueue_depth", "Accounts that are queued or back off", |report| report.queued),
     ("workqueue_backing_off", "Accounts that wait after a failure", |report| report.backing_off),
     ("requests_in_flight", "Requests under way", |report| report.in_flight),
@@ -38,6 +38,10 @@ const COUNTS: [Count; 12] = [
     }),
     ("disruption_limit", "Accounts that may lose something within the window, by the budget in force", |report| {
         report.disruptions.limit
+    }),
+    ("request_budget_used", "Requests that count against the request budget now", |report| report.request_budget.used),
+    ("request_budget_limit", "How many may count at a time; 0 without a budget", |report| {
+        report.request_budget.limit.map_or(0, |limit| limit as usize)
     }),
     ("suspended", "1 while an operator has suspended everything, else 0", |report| {
         usize::from(report.suspended.is_some())
