@@ -118,3 +118,43 @@ impl Gauges {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Reason;
+    use crate::ledger::ImposedPause;
+    use crate::metrics::Metrics;
+
+    /// The value of a metric without labels.
+    fn value(report: &Report, name: &str) -> f64 {
+        let text = Metrics::new().text(report, Timestamp::from_millis(90_000));
+        let start = format!("zoho_mail_reconciler_{name} ");
+        text.lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn all_is_well_and_each_trouble_are_told_apart() {
+        let some = || Some("why".to_owned());
+        let well = || Report { loaded: true, ..Report::default() };
+        let pause = ImposedPause { until: Timestamp::from_millis(120_000), reason: Reason::Throttled };
+        for (name, calm, trouble, report) in [
+            ("ledger_writable", 1.0, 0.0, Report { ledger_error: some(), ..well() }),
+            ("credentials_refused", 0.0, 1.0, Report { credentials_refused: some(), ..well() }),
+            ("desired_state_unknown", 0.0, 1.0, Report { desired_unknown: some(), ..well() }),
+            ("desired_state_unknown", 0.0, 1.0, Report { loaded: false, ..well() }),
+            ("watch_degraded", 0.0, 1.0, Report { degraded: some(), ..well() }),
+            ("paused_until_timestamp_seconds", 0.0, 120.0, Report { pause: Some(pause), ..well() }),
+            (
+                "oldest_unapplied_change_seconds",
+                0.0,
+                30.0,
+                Report { oldest_pending: Some(Timestamp::from_millis(60_000)), ..well() },
+            ),
+            ("requests_in_flight", 0.0, 3.0, Report { in_flight: 3, ..well() }),
+            ("workqueue_backing_off", 0.0, 2.0, Report { backing_off: 2, ..well() }),
+        ] {
+            assert_eq!((value(&well(), name), value(&report, name)), (calm, trouble), "{name}");
+        }
+    }
+}
