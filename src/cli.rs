@@ -35,6 +35,7 @@ use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
 use crate::manifest;
 use crate::telemetry::{self, LogFormat};
+use crate::version::VERSION;
 
 pub use plan::plan_schema;
 
@@ -66,7 +67,7 @@ impl From<Exit> for ExitCode {
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "zoho-mail-reconciler", version, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
+#[command(name = "zoho-mail-reconciler", version = VERSION, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
     after_long_help = manual::after_long_help(), subcommand_required = true, arg_required_else_help = false)]
 pub struct Cli {
     #[command(subcommand)]

@@ -250,6 +250,15 @@ impl Service {
         }
     }
 
+    /// The Mail API's host, for people.
+    pub fn host(&self, sandbox: bool) -> String {
+        match &self.api_url {
+            _ if sandbox => "embedded sandbox".to_owned(),
+            Some(url) => url.host().to_owned(),
+            None => self.data_center.mail_url().host().to_owned(),
+        }
+    }
+
     /// The conductor's settings.
     ///
     /// # Errors

@@ -108,3 +108,4 @@ pub mod service;
 pub mod shutdown;
 pub mod switch;
 pub mod telemetry;
+pub mod version;

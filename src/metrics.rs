@@ -22,6 +22,7 @@ use crate::change::Outcome;
 use crate::report::Report;
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
+use crate::version::COMMIT;
 
 /// Prefix of every metric.
 pub const PREFIX: &str = "zoho_mail_reconciler";
@@ -83,9 +84,10 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
-        let build: Family<Labels<1>, Gauge> =
-            register(r, "build_info", "Always 1; the version is a label", Family::default());
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").into())]).set(1);
+        let build: Family<Labels<2>, Gauge> =
+            register(r, "build_info", "Always 1; version and commit are labels", Family::default());
+        let labels = [("version", env!("CARGO_PKG_VERSION").into()), ("commit", COMMIT.into())];
+        build.get_or_create(&labels).set(1);
         Self {
             reconciles: register(r, "reconcile", "Attempts at one change, by how they ended", Family::default()),
             reconcile_errors: register(r, "reconcile_errors", "Attempts that failed, by reason", Family::default()),
