@@ -54,6 +54,7 @@ pub struct Metrics {
     api_duration: Histograms,
     api_paused: Family<Labels<1>, Seconds>,
     token_refreshes: Family<Labels<1>, Counter>,
+    notifications: Family<Labels<1>, Counter>,
     disruptions_approved: Counter,
     ledger_commit: Histogram,
     ledger_failures: Counter,
@@ -134,6 +135,7 @@ impl Metrics {
                 "Requests for an access token, by how they ended",
                 Family::default(),
             ),
+            notifications: register(r, "notifications", "Notifications, by how they ended", Family::default()),
             disruptions_approved: register(
                 r,
                 "disruptions_approved",
@@ -215,6 +217,11 @@ impl Metrics {
     /// A token request ended.
     pub fn token_answered(&self, result: &'static str) {
         self.token_refreshes.get_or_create(&[("result", result.into())]).inc();
+    }
+
+    /// A notification was `sent`, an attempt `failed`, or it was `dropped`, being no news any more.
+    pub fn notified(&self, result: &'static str) {
+        self.notifications.get_or_create(&[("result", result.into())]).inc();
     }
 
     /// A group of records became durable.
