@@ -105,6 +105,7 @@ pub(super) async fn build(
     let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
     let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
+    metrics.started(clock.now());
     let acknowledged = Acknowledged::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
