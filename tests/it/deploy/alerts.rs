@@ -51,6 +51,14 @@ fn every_alert_links_to_its_own_entry_of_the_runbook_and_to_the_dashboard() {
 }
 
 #[test]
+fn every_alert_has_an_entry_of_the_runbook() {
+    for rule in rules() {
+        let alert = rule["alert"].as_str().unwrap();
+        assert!(zoho_mail_reconciler::runbook::entry(alert).is_some(), "deploy/runbook.md has no entry {alert}");
+    }
+}
+
+#[test]
 fn every_alert_is_raised_in_a_test() {
     let tests = text("monitoring/alerts.test.yaml");
     for rule in rules() {
