@@ -31,7 +31,7 @@ use self::connections::Connections;
 use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
 use crate::report::{HEARTBEAT, Report};
-use crate::status::MailAccountList;
+use crate::status::{MailAccountList, Part};
 use crate::timestamp::Timestamp;
 
 /// A loop that has not turned for this long is stuck: thirty heartbeats, more than any disk needs.
@@ -62,7 +62,7 @@ pub struct Pages {
     /// The conductor's state.
     pub reports: watch::Receiver<Report>,
     /// Questions to the conductor.
-    pub queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub queries: mpsc::Sender<(Part, oneshot::Sender<MailAccountList>)>,
     /// The text of `/metrics`, in OpenMetrics if asked for.
     pub metrics: MetricsText,
     /// The conductor's clock.
@@ -190,7 +190,7 @@ async fn status(State(pages): State<Pages>, room: Arc<Semaphore>) -> Response {
     let (reply, answer) = oneshot::channel();
     let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the loop is busy; ask again\n").into_response();
     let Ok(room) = room.try_acquire_owned() else { return busy() };
-    if pages.queries.try_send(reply).is_err() {
+    if pages.queries.try_send((Part::default(), reply)).is_err() {
         return busy();
     }
     let Ok(Ok(accounts)) = tokio::time::timeout(STATUS_TIMEOUT, answer).await else { return busy() };

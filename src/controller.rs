@@ -41,10 +41,10 @@ use crate::ledger::{FieldState, Ledger, Record};
 use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::queue::{Backoff, WorkQueue};
-use crate::report::{Report, Summary, Totals, Waiting};
+use crate::report::{Recent, Report, Summary, Totals, Waiting};
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::status::MailAccountList;
+use crate::status::{MailAccountList, Part};
 use crate::throttle::{RateLimit, Throttle};
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Client, CredentialSource, TokenAnswer, Transport};
@@ -107,9 +107,12 @@ enum Event {
     Token(TokenAnswer),
     Stop,
     Frozen(Option<Freeze>),
-    Query(oneshot::Sender<MailAccountList>),
+    Query(Query),
     Tick,
 }
+
+/// Somebody wants to know the status of a part of the accounts.
+pub type Query = (Part, oneshot::Sender<MailAccountList>);
 
 /// The streams of events from outside.
 #[derive(Debug)]
@@ -122,8 +125,8 @@ pub struct Inputs {
     pub stops: mpsc::Receiver<Stop>,
     /// The switch that suspends everything.
     pub freeze: watch::Receiver<Option<Freeze>>,
-    /// Who wants to know the status of every account.
-    pub queries: mpsc::Receiver<oneshot::Sender<MailAccountList>>,
+    /// Who wants to know the status of accounts.
+    pub queries: mpsc::Receiver<Query>,
 }
 
 /// Where records become durable: the ledger's file, or memory in a simulation.
@@ -236,7 +239,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let budget = InForce { allowance, ..InForce::default() };
-        let (report, reports) = watch::channel(Report { budget, ..Report::default() });
+        let (report, reports) = watch::channel(Report { budget, recent: Recent::restore(&ledger), ..Report::default() });
         let controller = Self {
             throttle: Throttle::restore(
                 settings.rate_limit,
@@ -345,9 +348,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Event::Token(answer) => self.token_answered(answer),
             Event::Stop => self.stop(),
             Event::Frozen(freeze) => self.switched(freeze),
-            Event::Query(reply) => {
+            Event::Query((part, reply)) => {
                 // Nobody is left to answer if the asker hung up.
-                let _ = reply.send(self.accounts());
+                let _ = reply.send(self.accounts(part));
             }
             Event::Tick => self.wake(),
         }

@@ -95,6 +95,7 @@ pub mod zoho;
 pub mod status;
 pub mod report;
 pub mod freeze;
+pub mod page;
 pub mod controller;
 
 pub mod admin;
