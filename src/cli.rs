@@ -8,6 +8,7 @@
 mod apply;
 mod diff;
 mod engine;
+mod explain;
 mod history;
 mod load;
 mod manual;
@@ -127,6 +128,9 @@ enum Command {
     /// Lift a suspension: what is pending is sent
     #[command(after_long_help = manual::RESUME)]
     Resume(suspend::Resume),
+    /// Explain a reason, cause or alert, and what to do
+    #[command(after_long_help = manual::EXPLAIN)]
+    Explain(explain::Explain),
     /// Serve a simulated Zoho Mail API on this machine
     #[command(after_long_help = manual::SANDBOX)]
     Sandbox(sandbox::Sandbox),
@@ -249,6 +253,7 @@ impl Cli {
             Command::History(history) => history.run(),
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completions(completions) => completions.run(),

@@ -24,15 +24,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
 use self::backlog::Backlog;
 pub use self::intake::{look, revision};
+pub use self::report::Query;
 use self::tokens::Tokens;
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::clock::Clock;
+use crate::condition::Reason;
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::{Allowance, DisruptionBudget, Guard, InForce};
@@ -42,9 +44,9 @@ use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::queue::{Backoff, WorkQueue};
 use crate::report::{Recent, Report, Summary, Totals, Waiting};
+use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::status::{MailAccountList, Part};
 use crate::throttle::{RateLimit, Throttle};
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Client, CredentialSource, TokenAnswer, Transport};
@@ -69,7 +71,7 @@ pub enum Mode {
 }
 
 /// Everything that options decide about the conductor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Daemon or one pass.
     pub mode: Mode,
@@ -89,6 +91,8 @@ pub struct Settings {
     pub disruption_window: Duration,
     /// How long a stop waits for what is in flight.
     pub shutdown_grace: Duration,
+    /// Where people reach the pages, for links in the log.
+    pub external_url: Option<ExternalUrl>,
 }
 
 /// Everything that can happen. Closed: a new kind does not compile until it is handled.
@@ -110,9 +114,6 @@ enum Event {
     Query(Query),
     Tick,
 }
-
-/// Somebody wants to know the status of a part of the accounts.
-pub type Query = (Part, oneshot::Sender<MailAccountList>);
 
 /// The streams of events from outside.
 #[derive(Debug)]
@@ -239,7 +240,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let budget = InForce { allowance, ..InForce::default() };
-        let (report, reports) = watch::channel(Report { budget, recent: Recent::restore(&ledger), ..Report::default() });
+        let (report, reports) =
+            watch::channel(Report { budget, recent: Recent::restore(&ledger), ..Report::default() });
         let controller = Self {
             throttle: Throttle::restore(
                 settings.rate_limit,
@@ -371,7 +373,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Committed::Stopped { error } => {
                 self.metrics.ledger_commit_failed();
                 let source = std::error::Error::source(&error);
-                error!(%error, source, "the ledger cannot be written; no PUT leaves until it can");
+                let runbook = self.runbook(Reason::LedgerUnavailable.as_str());
+                error!(%error, source, runbook, "the ledger cannot be written; no PUT leaves until it can");
                 self.report.send_modify(|report| report.ledger_error = Some(error.to_string()));
             }
             Committed::Resumed => {

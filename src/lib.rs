@@ -94,6 +94,7 @@ pub mod ledger;
 pub mod zoho;
 pub mod status;
 pub mod report;
+pub mod runbook;
 pub mod freeze;
 pub mod page;
 pub mod controller;

@@ -60,6 +60,8 @@ pub struct Metrics {
     disruptions_held: Gauge,
     disruptions_approved: Counter,
     disruption_limit: Gauge,
+    request_budget_used: Gauge,
+    request_budget_limit: Gauge,
     suspended: Gauge,
     ledger_commit: Histogram,
     ledger_failures: Counter,
@@ -171,6 +173,18 @@ impl Metrics {
                 "Accounts that may lose something within the window, by the budget in force",
                 Gauge::default(),
             ),
+            request_budget_used: register(
+                r,
+                "request_budget_used",
+                "Requests that count against the request budget now",
+                Gauge::default(),
+            ),
+            request_budget_limit: register(
+                r,
+                "request_budget_limit",
+                "How many may count at a time; 0 without a budget",
+                Gauge::default(),
+            ),
             suspended: register(
                 r,
                 "suspended",
@@ -267,6 +281,8 @@ impl Metrics {
         self.watch_degraded.set(i64::from(report.degraded.is_some()));
         self.disruptions_held.set(gauge(report.held));
         self.disruption_limit.set(gauge(report.disruptions.limit));
+        self.request_budget_used.set(gauge(report.request_budget.used));
+        self.request_budget_limit.set(report.request_budget.limit.map_or(0, i64::from));
         self.suspended.set(i64::from(report.suspended.is_some()));
         for (condition, count) in report.conditions() {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));

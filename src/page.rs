@@ -17,6 +17,7 @@ mod detail;
 mod headline;
 mod icon;
 mod overview;
+mod runbook;
 mod selection;
 mod shell;
 mod table;
@@ -25,8 +26,10 @@ mod words;
 pub use self::catalogue::Catalogue;
 pub use self::detail::account;
 pub use self::overview::overview;
+pub use self::runbook::runbook;
 pub use self::selection::Selection;
 pub use self::shell::{SECURITY_POLICY, missing};
+use crate::ledger::Owner;
 use crate::report::Report;
 use crate::timestamp::Timestamp;
 
@@ -38,6 +41,15 @@ pub const SCRIPT: &str = include_str!("page/page.js");
 
 /// The picture in the browser's tab.
 pub const ICON: &str = include_str!("page/icon.svg");
+
+/// Whose accounts these are, for people.
+pub fn target(owner: Owner) -> String {
+    match owner {
+        Owner::Organization(zoid) => format!("Organization {zoid}"),
+        Owner::User => "Own account".to_owned(),
+        Owner::Sandbox => "Sandbox".to_owned(),
+    }
+}
 
 /// What every page says.
 #[derive(Clone, Copy, Debug)]

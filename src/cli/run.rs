@@ -15,7 +15,7 @@ use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
 use crate::source::Batch;
-use crate::{admin, service, shutdown, source};
+use crate::{admin, page, service, shutdown, source};
 
 /// `run`.
 #[derive(Clone, Debug, Args)]
@@ -39,7 +39,8 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon } = self;
-        let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
+        let settings =
+            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, daemon.external_url)?;
         let protection = disruptions.protect.protection();
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
@@ -59,7 +60,14 @@ impl Run {
                     if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
                 },
             );
-            let pages = admin::Pages { reports: reports.clone(), queries: outside.queries, metrics, clock };
+            let target_name = page::target(target.owner()?).into();
+            let pages = admin::Pages {
+                reports: reports.clone(),
+                target: target_name,
+                queries: outside.queries,
+                metrics,
+                clock,
+            };
             admin::serve(listener, pages, cancel.clone());
         }
         service::tell_manager(reports.clone(), clock, cancel.clone());

@@ -3,6 +3,7 @@
 //! In: the conductor's state. Out: its report and summary, and the status of every account.
 //! Invariant: making a report costs the same whatever the number of accounts.
 
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::settle::about;
@@ -12,9 +13,13 @@ use crate::condition::Condition;
 use crate::desired::DesiredAccount;
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
+use crate::runbook;
 use crate::status::{self, Item, MailAccountList, Part, Spec, Standstill, Status};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
+
+/// Somebody wants to know the status of a part of the accounts.
+pub type Query = (Part, oneshot::Sender<MailAccountList>);
 
 impl<T: Transport, J: Journal> Controller<T, J> {
     /// Brings the report up to date: constant work.
@@ -25,7 +30,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
         self.turned_at = now;
         let disruptions = self.guard.verdict(self.desired.managed(), now);
-        let pause = self.throttle.pause(now);
+        let (pause, request_budget) = (self.throttle.pause(now), self.throttle.usage(now));
         self.report.send_modify(|report| {
             if report.pending > 0 && self.backlog.pending() == 0 {
                 info!(accounts = self.desired.managed(), "everything is applied; nothing is pending");
@@ -42,6 +47,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             report.in_flight = self.sent();
             report.pending_changes = self.backlog.counts();
             report.oldest_pending = self.backlog.oldest();
+            report.request_budget = request_budget;
             report.waiting = self.waiting;
             report.pause = pause;
             report.suspended.clone_from(&self.frozen);
@@ -131,6 +137,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             list.approvals = status::approvals(&self.desired, &self.ledger, now);
         }
         list
+    }
+
+    /// Where `key` is explained, for the log.
+    pub(super) fn runbook(&self, key: &str) -> String {
+        runbook::link(self.settings.external_url.as_ref(), key)
     }
 
     fn standstill(&self, now: Timestamp) -> Option<Standstill> {

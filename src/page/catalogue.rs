@@ -117,8 +117,9 @@ impl From<&Item> for Entry {
         let told = item.status.conditions.first();
         let (spec, work) = (&item.spec, &item.status.work);
         let wanted = [spec.enabled, spec.active_sync_enabled];
-        let fields = Field::ALL.map(|field| {
-            FieldView { wanted: wanted[field as usize], known: item.status.last_applied.of(field).map_or(Known::Absent, known) }
+        let fields = Field::ALL.map(|field| FieldView {
+            wanted: wanted[field as usize],
+            known: item.status.last_applied.of(field).map_or(Known::Absent, known),
         });
         let words = [&*item.metadata.name, &spec.account_id.to_string(), spec.email.as_deref().unwrap_or_default()];
         Self {

@@ -62,7 +62,11 @@ pub fn list(
     let status = |account| {
         let (declared, row) = (desired.get(account), ledger.accounts.get(&account));
         if declared.is_some() {
-            return item(account, Facts { desired: declared, row, broken: false, held: held(account), standstill }, now);
+            return item(
+                account,
+                Facts { desired: declared, row, broken: false, held: held(account), standstill },
+                now,
+            );
         }
         let broken = broken.get_or_insert_with(|| broken_files(desired));
         let broken = row.and_then(last_source).is_some_and(|path| broken.contains(path));

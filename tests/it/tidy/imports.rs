@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("throttle", PURE),
     ("status", PURE),
     ("report", PURE),
+    ("runbook", PURE),
     ("freeze", PURE),
     ("page", PURE),
     ("zoho/transport", IO),
