@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
 use super::catalogue::{Catalogue, Entry, State};
+use crate::account::printable;
 use crate::condition::Reason;
 
 /// How many accounts a page shows.
@@ -87,7 +88,11 @@ impl Selection {
         let mut selection = Self::default();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*key {
-                "q" => selection.text = value.trim().chars().take(TEXT_MAX).collect(),
+                "q" => {
+                    // No name has such a character, and a shared address must not deceive.
+                    let plain = value.trim().chars().filter(|c| !printable::is_deceptive(*c));
+                    selection.text = plain.take(TEXT_MAX).collect();
+                }
                 "state" => selection.state = State::ALL.into_iter().find(|state| state.key() == value),
                 "reason" => selection.reason = Reason::deserialize(StrDeserializer::<Error>::new(&value)).ok(),
                 "sort" => {

@@ -17,6 +17,7 @@ mod invariants;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;
+mod page;
 mod pipelining;
 mod process;
 mod properties;
