@@ -36,6 +36,8 @@ pub(super) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {
+        60 => "1 min".to_owned(),
+        3600 => "1 h".to_owned(),
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{minutes} min"),
         7200..36000 if minutes % 60 > 0 => format!("{hours} h {} min", minutes % 60),
@@ -98,9 +100,16 @@ mod tests {
         for (number, said) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), said);
         }
-        for (seconds, said) in
-            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_260, "2 h 1 min"), (50_000, "13 h"), (400_000, "4 days")]
-        {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (60, "1 min"),
+            (3_600, "1 h"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_260, "2 h 1 min"),
+            (50_000, "13 h"),
+            (400_000, "4 days"),
+        ] {
             assert_eq!(span(Duration::from_secs(seconds)), said);
         }
     }

@@ -99,7 +99,7 @@ fn every_state_is_shown_with_why_and_with_what_to_do() {
     let html = page(&process, "/");
     assert_eq!(text(&html, "a.count[data-state='in-sync'] .number"), "1");
     assert_eq!(names(&html), ["a1", "a0", "a5", "a2", "a3", "a4"], "who needs somebody stands first");
-    assert!(text(&html, ".cards").contains("Disruption budget 0 of 0 in 60 min"), "{}", text(&html, ".cards"));
+    assert!(text(&html, ".cards").contains("Disruption budget 5 of 0 in 1 h"), "{}", text(&html, ".cards"));
     let runbook = page(&process, "/runbook");
     assert!(text(&runbook, "section#AccountNotFound").contains("What to do."));
     assert!(all(&runbook, "section.prose[id]").len() > 16);
