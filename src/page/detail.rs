@@ -79,7 +79,7 @@ fn facts(item: &Item, now: Timestamp) -> Markup {
 fn fields(item: &Item, now: Timestamp) -> Markup {
     let wanted = [item.spec.enabled, item.spec.active_sync_enabled];
     html! {
-        div.scroll { table {
+        table.stack.settings {
             thead { tr {
                 th scope="col" { "Setting" } th scope="col" { "Value" } th scope="col" { "Acknowledged" }
                 th scope="col" { "Wanted by" }
@@ -89,11 +89,11 @@ fn fields(item: &Item, now: Timestamp) -> Markup {
                 @let view = FieldView { wanted: wanted[field as usize], known: state.map_or(Known::Absent, known) };
                 tr {
                     th scope="row" { (changes::label(field)) }
-                    td { (table::value(&view)) }
+                    td data-label="Value" { (table::value(&view)) }
                     (provenance(state, now))
                 }
             } }
-        } }
+        }
     }
 }
 
@@ -124,7 +124,7 @@ fn of(id: &std::sync::Arc<str>) -> crate::revision::Revision {
 
 fn conditions(item: &Item, up: &str, now: Timestamp) -> Markup {
     html! {
-        div.scroll { table {
+        table.stack.conditions {
             thead { tr {
                 th scope="col" { "Condition" } th scope="col" { "Status" } th scope="col" { "Reason" }
                 th scope="col" { "Message" } th scope="col" { "Since" }
@@ -138,6 +138,6 @@ fn conditions(item: &Item, up: &str, now: Timestamp) -> Markup {
                     td { (moment(told.last_transition_time, now)) }
                 }
             } }
-        } }
+        }
     }
 }

@@ -75,6 +75,11 @@ pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
     let title = |title: &str, level| Headline { level, title: title.to_owned() };
     let gravest = notices.first().and_then(|notice| Some((notice.level?, notice)));
     match gravest {
+        Some((level, Notice { state: Some(_), .. })) => {
+            let number = report.stalled + report.held;
+            let verb = if number == 1 { "needs" } else { "need" };
+            title(&format!("{} {verb} attention", several(number, "account")), level)
+        }
         Some((level, notice)) if level >= Level::Attention => title(&notice.title, level),
         _ if !report.loaded => title("Reading the manifests", Level::Busy),
         _ if report.pending > 0 => {
@@ -172,9 +177,9 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
         Notice { state: Some(State::Held), ..notice }
     });
     let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
-        let (title, verb) = (several(stalled, "account"), if stalled == 1 { "needs" } else { "need" });
+        let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });
         let text = "Nothing more happens there until somebody acts, or the next resync. The list says why.";
-        let notice = Notice::new(Level::Attention, "", format!("{title} {verb} attention"), text);
+        let notice = Notice::new(Level::Attention, "", format!("{title} {verb} stalled"), text);
         Notice { state: Some(State::Stalled), ..notice }
     });
     let problems = Some(report.problems).filter(|problems| *problems > 0).map(|problems| {

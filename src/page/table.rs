@@ -80,7 +80,7 @@ fn search(catalogue: &Catalogue, selection: &Selection) -> Markup {
 
 fn rows(picked: &Picked<'_>, now: Timestamp) -> Markup {
     html! {
-        table.accounts aria-labelledby="accounts-title" {
+        table.stack.accounts aria-labelledby="accounts-title" {
             thead { tr {
                 th scope="col" { "Account" }
                 th scope="col" { "State" }

@@ -78,7 +78,7 @@ fn every_state_is_shown_with_why_and_with_what_to_do() {
     suspend(&rig, 2, "on leave");
     fs::remove_file(rig.folder.path().join("desired-state/a3.yaml")).unwrap();
     rig.declare(5, true, false);
-    shows(&process, "/", "h1", "1 account needs attention");
+    shows(&process, "/", "h1", "2 accounts need attention");
     for (n, state, label, reason, words) in [
         (0, "held", "Held back", "DisruptionBudgetExceeded", "held by the disruption budget"),
         (1, "stalled", "Stalled", "AccountNotFound", "HTTP 404"),

@@ -220,7 +220,7 @@ const steps = {
     for (const [name, path, options] of [
       ["light", "", {}], ["dark", "", { colorScheme: "dark" }], ["phone", "", { viewport: PHONE }],
       ["detail", `accounts/${id(3000)}`, {}], ["detail-phone", `accounts/${id(3000)}`, { viewport: PHONE, colorScheme: "dark" }],
-      ["held", "?state=held", {}], ["runbook", "runbook", {}],
+      ["held", "?state=held", {}], ["runbook", "runbook", {}], ["page", "", { viewport: { width: 1040, height: 720 } }],
     ]) {
       const page = await open(path, options);
       await shoot(page, name, { fullPage: ["phone", "detail", "detail-phone", "held"].includes(name), ...(name === "phone" && { fullPage: false }) });

@@ -42,7 +42,7 @@ export class Scene {
     // Where people commit; what the daemon reads is a clone, which changes only as git changes it.
     this.state = join(this.folder, "office", "desired-state");
     mkdirSync(this.state, { recursive: true });
-    this.accounts = Array.from({ length: ACCOUNTS }, (_, n) => ({ n, enabled: true, sync: n < 1000 ? n % 3 !== 0 : undefined }));
+    this.accounts = Array.from({ length: ACCOUNTS }, (_, n) => ({ n, enabled: true, sync: n < 1000 ? true : undefined }));
     for (let file = 0; file < ACCOUNTS / PER_FILE; file++) this.write(file);
     this.git("office", "init", "-q", "-b", "main");
     this.commit("Mara Lindqvist", "Everybody, as of the move");
