@@ -7,6 +7,7 @@
 
 mod apply;
 mod diff;
+mod doctor;
 mod engine;
 mod explain;
 mod history;
@@ -20,6 +21,7 @@ mod shell;
 mod status;
 mod suspend;
 mod validate;
+mod webhook;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -35,6 +37,7 @@ use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
 use crate::manifest;
 use crate::telemetry::{self, LogFormat};
+use crate::version::VERSION;
 
 pub use plan::plan_schema;
 
@@ -66,7 +69,7 @@ impl From<Exit> for ExitCode {
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "zoho-mail-reconciler", version, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
+#[command(name = "zoho-mail-reconciler", version = VERSION, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
     after_long_help = manual::after_long_help(), subcommand_required = true, arg_required_else_help = false)]
 pub struct Cli {
     #[command(subcommand)]
@@ -119,6 +122,9 @@ enum Command {
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
+    /// Check everything before the first run; writes nothing
+    #[command(after_long_help = manual::DOCTOR)]
+    Doctor(doctor::Doctor),
     /// Show every change that was applied, and who decided it
     #[command(after_long_help = manual::HISTORY)]
     History(history::History),
@@ -250,6 +256,7 @@ impl Cli {
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::History(history) => history.run(),
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),

@@ -20,6 +20,7 @@ use crate::change::Outcome;
 use crate::report::{Directions, Report};
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
+use crate::version::COMMIT;
 
 /// Prefix of every metric.
 pub const PREFIX: &str = "zoho_mail_reconciler";
@@ -53,6 +54,7 @@ pub struct Metrics {
     api_duration: Histograms,
     api_paused: Family<Labels<1>, Seconds>,
     token_refreshes: Family<Labels<1>, Counter>,
+    notifications: Family<Labels<1>, Counter>,
     accounts: Family<Labels<1>, Gauge>,
     manifest_problems: Gauge,
     watch_degraded: Gauge,
@@ -91,9 +93,10 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
-        let build: Family<Labels<1>, Gauge> =
-            register(r, "build_info", "Always 1; the version is a label", Family::default());
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").into())]).set(1);
+        let build: Family<Labels<2>, Gauge> =
+            register(r, "build_info", "Always 1; version and commit are labels", Family::default());
+        let labels = [("version", env!("CARGO_PKG_VERSION").into()), ("commit", COMMIT.into())];
+        build.get_or_create(&labels).set(1);
         Self {
             reconciles: register(r, "reconcile", "Attempts at one change, by how they ended", Family::default()),
             reconcile_errors: register(r, "reconcile_errors", "Attempts that failed, by reason", Family::default()),
@@ -141,6 +144,7 @@ impl Metrics {
                 "Requests for an access token, by how they ended",
                 Family::default(),
             ),
+            notifications: register(r, "notifications", "Notifications, by how they ended", Family::default()),
             accounts: register(r, "accounts", "Declared accounts, by condition", Family::default()),
             manifest_problems: register(r, "manifest_problems", "Problems in manifests", Gauge::default()),
             watch_degraded: register(
@@ -257,6 +261,11 @@ impl Metrics {
     /// A token request ended.
     pub fn token_answered(&self, result: &'static str) {
         self.token_refreshes.get_or_create(&[("result", result.into())]).inc();
+    }
+
+    /// A notification was `sent`, an attempt `failed`, or it was `dropped`, being no news any more.
+    pub fn notified(&self, result: &'static str) {
+        self.notifications.get_or_create(&[("result", result.into())]).inc();
     }
 
     /// A group of records became durable.

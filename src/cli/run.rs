@@ -1,16 +1,20 @@
 //! `run`: the daemon.
 
+mod banner;
+
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
+use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load::{self, Acknowledged};
-use crate::account::{AuthMode, printable};
-use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
+use super::webhook::{self, Watched};
+use crate::account::AuthMode;
+use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
@@ -30,6 +34,8 @@ pub(super) struct Run {
     disruptions: Disruptions,
     #[command(flatten)]
     daemon: Daemon,
+    #[command(flatten)]
+    notify: Notifications,
 }
 
 impl Run {
@@ -38,10 +44,12 @@ impl Run {
     }
 
     async fn serve(self) -> anyhow::Result<Exit> {
-        let Self { folder, target, service, disruptions, daemon } = self;
+        let Self { folder, target, service, disruptions, daemon, notify } = self;
+        let external = daemon.external_url;
         let settings =
-            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, daemon.external_url)?;
+            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
         let protection = disruptions.protect.protection();
+        let webhook = webhook::check(&notify)?;
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
@@ -54,6 +62,12 @@ impl Run {
             tokio::spawn(service::reload(watched.clone()));
             read_again.notify_one();
         })?;
+        if let Some(webhook) = webhook {
+            let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
+            let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
+            let watched = Watched { reports, queries, metrics, clock, ledger, instance, external };
+            webhook::start(notify, &webhook, watched, cancel.clone());
+        }
         if let Some(listener) = listener {
             let metrics = Arc::new(
                 move |open, report: &Report, now| {
@@ -74,8 +88,16 @@ impl Run {
         let auth = target.auth.into();
         let watch =
             source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
-        info!(version = env!("CARGO_PKG_VERSION"), folder = %printable::path(&folder.desired_state),
-            ledger = %printable::path(&target.ledger_file()), target = %target.owner()?, "started");
+        let banner = Banner {
+            target: target.owner()?.to_string(),
+            service: service.host(target.sandbox),
+            folder: folder.desired_state.clone(),
+            ledger: target.ledger_file(),
+            limit: service.limit(target.sandbox).map_or(RateLimitOption::Unlimited, RateLimitOption::Limited),
+            resync: daemon.resync_interval,
+        };
+        banner.started();
+        tokio::spawn(banner.ready(reports.clone()));
         let (looks_out, looks) = mpsc::channel(1);
         let protected = Arc::clone(&protection);
         let parse =

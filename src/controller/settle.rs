@@ -27,8 +27,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.answered_since += 1;
         let now = self.clock.now();
         let healthy = !matches!(answer.outcome, Outcome::Retry(_) | Outcome::InDoubt(_));
+        let failed_probes = self.throttle.failed_probes();
         if self.throttle.end_put(flight.began, healthy, now) {
             self.breaker_opened(&answer.outcome);
+        } else if failed_probes > 0 && self.throttle.failed_probes() == 0 {
+            info!("the service answers again");
         }
         let operation = Operation::of(flight.change.field, flight.change.to);
         self.metrics.api_request(operation.as_str(), answer.code, answer.took);
@@ -229,8 +232,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn breaker_opened(&mut self, outcome: &Outcome) {
         let probes = self.throttle.failed_probes();
         let why = outcome.failure().map_or("", |failure| &failure.message);
-        let runbook = self.runbook(Reason::ServiceUnavailable.as_str());
-        warn!(why, probes, runbook, "the service fails again and again; one request probes it from time to time");
+        // Probes that fail as well are no news.
+        if probes == 1 {
+            let runbook = self.runbook(Reason::ServiceUnavailable.as_str());
+            warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
+        }
         if probes > APPLY_PROBES {
             self.give_up_if_one_pass(&format!("the service is not available: {why}"));
         }
