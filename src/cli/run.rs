@@ -74,14 +74,8 @@ impl Run {
                     if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
                 },
             );
-            let target_name = page::target(target.owner()?).into();
-            let pages = admin::Pages {
-                reports: reports.clone(),
-                target: target_name,
-                queries: outside.queries,
-                metrics,
-                clock,
-            };
+            let (target, queries) = (page::target(target.owner()?).into(), outside.queries);
+            let pages = admin::Pages { reports: reports.clone(), target, queries, metrics, clock };
             admin::serve(listener, pages, cancel.clone());
         }
         service::tell_manager(reports.clone(), clock, cancel.clone());
