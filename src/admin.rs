@@ -1,13 +1,14 @@
-//! The pages on `--listen`: `/healthz`, `/readyz`, `/metrics` and `/status`.
+//! The pages on `--listen`: `/healthz`, `/readyz`, `/metrics`, `/status`, and those for people at `/`.
 //!
 //! In: HTTP requests, the conductor's [`Report`], its metrics. Out: text for probes and Prometheus,
-//! JSON for people and scripts.
+//! JSON for scripts, HTML for people (see [`site`]).
 //! Invariants: nothing here changes anything; no web site can read the pages with a browser of this machine; whoever asks
 //! takes a bounded share of descriptors and memory; health is that the loop turns, never that the service
-//! answers, or a restart would be the answer to an outage that it cannot mend. The page for people
-//! has its place at `/`.
+//! answers, or a restart would be the answer to an outage that it cannot mend.
 
+mod accounts;
 mod connections;
+mod site;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use self::connections::Connections;
 use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
 use crate::report::{HEARTBEAT, Report};
-use crate::status::MailAccountList;
+use crate::status::{MailAccountList, Part};
 use crate::timestamp::Timestamp;
 
 /// A loop that has not turned for this long is stuck: thirty heartbeats, more than any disk needs.
@@ -40,9 +41,6 @@ pub const STUCK_AFTER: Duration = HEARTBEAT.saturating_mul(30);
 /// How many answers of `/status` are made or sent at a time: of 100,000 accounts one has some 60 MB, and who asks may read
 /// slowly.
 const STATUS_MOST: usize = 4;
-
-/// How long `/status` waits for the loop.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there are no pages.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +59,10 @@ pub type MetricsText = Arc<dyn Fn(bool, &Report, Timestamp) -> String + Send + S
 pub struct Pages {
     /// The conductor's state.
     pub reports: watch::Receiver<Report>,
+    /// Whose accounts these are, for people.
+    pub target: Arc<str>,
     /// Questions to the conductor.
-    pub queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub queries: mpsc::Sender<(Part, oneshot::Sender<MailAccountList>)>,
     /// The text of `/metrics`, in OpenMetrics if asked for.
     pub metrics: MetricsText,
     /// The conductor's clock.
@@ -86,6 +86,7 @@ pub fn serve(listener: TcpListener, pages: Pages, cancel: CancellationToken) {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(move |pages| status(pages, Arc::clone(&room))))
+        .merge(site::routes())
         .fallback(nothing)
         .with_state(pages)
         .layer(map_response(sealed));
@@ -94,7 +95,7 @@ pub fn serve(listener: TcpListener, pages: Pages, cancel: CancellationToken) {
     let local = address.as_ref().is_ok_and(|address| address.ip().is_loopback());
     let router = if local { router.layer(from_fn(only_this_machine)) } else { router };
     if let Ok(address) = address {
-        info!(%address, "listening: /healthz /readyz /metrics /status");
+        info!(%address, "listening: / /healthz /readyz /metrics /status");
     }
     tokio::spawn(async move {
         let served =
@@ -105,7 +106,8 @@ pub fn serve(listener: TcpListener, pages: Pages, cancel: CancellationToken) {
     });
 }
 
-/// Says to browsers that an answer is what it says it is, and nobody else's to keep or to show.
+/// Says to browsers that an answer is what it says it is, and nobody else's to keep or to show. Pages for people have a
+/// policy of their own.
 async fn sealed(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
@@ -113,7 +115,7 @@ async fn sealed(mut response: Response) -> Response {
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -136,7 +138,8 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
 }
 
 async fn nothing() -> Response {
-    (StatusCode::NOT_FOUND, "no such page; there are /healthz, /readyz, /metrics and /status\n").into_response()
+    (StatusCode::NOT_FOUND, "no such page; there are /, /runbook, /healthz, /readyz, /metrics and /status\n")
+        .into_response()
 }
 
 async fn healthz(State(pages): State<Pages>) -> Response {
@@ -187,13 +190,10 @@ impl AsRef<[u8]> for Sending {
 }
 
 async fn status(State(pages): State<Pages>, room: Arc<Semaphore>) -> Response {
-    let (reply, answer) = oneshot::channel();
     let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the loop is busy; ask again\n").into_response();
     let Ok(room) = room.try_acquire_owned() else { return busy() };
-    if pages.queries.try_send(reply).is_err() {
-        return busy();
-    }
-    let Ok(Ok(accounts)) = tokio::time::timeout(STATUS_TIMEOUT, answer).await else { return busy() };
+    let everything = tokio::time::timeout(accounts::PATIENCE, accounts::everything(&pages)).await;
+    let Ok(Some(accounts)) = everything else { return busy() };
     let reconciler = pages.reports.borrow().clone();
     match serde_json::to_string(&StatusPage { accounts, reconciler }) {
         Ok(json) => {

@@ -24,11 +24,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
 use self::backlog::Backlog;
 pub use self::intake::{look, revision};
+pub use self::report::Query;
 use self::tokens::Tokens;
 use crate::account::AccountId;
 use crate::change::Change;
@@ -42,11 +43,10 @@ use crate::ledger::{FieldState, Ledger, Record};
 use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::queue::{Backoff, WorkQueue};
-use crate::report::{Report, Summary, Totals, Waiting};
+use crate::report::{Recent, Report, Summary, Totals, Waiting};
 use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::status::MailAccountList;
 use crate::throttle::{RateLimit, Throttle};
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Client, CredentialSource, TokenAnswer, Transport};
@@ -111,7 +111,7 @@ enum Event {
     Token(TokenAnswer),
     Stop,
     Frozen(Option<Freeze>),
-    Query(oneshot::Sender<MailAccountList>),
+    Query(Query),
     Tick,
 }
 
@@ -126,8 +126,8 @@ pub struct Inputs {
     pub stops: mpsc::Receiver<Stop>,
     /// The switch that suspends everything.
     pub freeze: watch::Receiver<Option<Freeze>>,
-    /// Who wants to know the status of every account.
-    pub queries: mpsc::Receiver<oneshot::Sender<MailAccountList>>,
+    /// Who wants to know the status of accounts.
+    pub queries: mpsc::Receiver<Query>,
 }
 
 /// Where records become durable: the ledger's file, or memory in a simulation.
@@ -240,7 +240,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let budget = InForce { allowance, ..InForce::default() };
-        let (report, reports) = watch::channel(Report { budget, ..Report::default() });
+        let (report, reports) =
+            watch::channel(Report { budget, recent: Recent::restore(&ledger), ..Report::default() });
         let controller = Self {
             throttle: Throttle::restore(
                 settings.rate_limit,
@@ -349,9 +350,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Event::Token(answer) => self.token_answered(answer),
             Event::Stop => self.stop(),
             Event::Frozen(freeze) => self.switched(freeze),
-            Event::Query(reply) => {
+            Event::Query((part, reply)) => {
                 // Nobody is left to answer if the asker hung up.
-                let _ = reply.send(self.accounts());
+                let _ = reply.send(self.accounts(part));
             }
             Event::Tick => self.wake(),
         }

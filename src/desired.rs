@@ -242,6 +242,11 @@ impl DesiredState {
         self.declarations.ids().filter_map(|id| Some((id, self.get(id)?)))
     }
 
+    /// The ids of the declared accounts from `first` on, or all of them, in their order.
+    pub fn ids_from(&self, first: Option<AccountId>) -> impl Iterator<Item = AccountId> {
+        self.declarations.ids_from(first)
+    }
+
     /// How many accounts are declared, also by documents that are held or broken now.
     pub fn len(&self) -> usize {
         self.declarations.len()

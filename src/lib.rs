@@ -97,6 +97,7 @@ pub mod report;
 pub mod runbook;
 pub mod freeze;
 pub mod notice;
+pub mod page;
 pub mod controller;
 
 pub mod admin;

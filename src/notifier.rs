@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::notice::message::{About, Who, notification};
 use crate::notice::{Cause, Notice, Phase, Rules};
 use crate::report::Report;
-use crate::status::MailAccountList;
+use crate::status::{MailAccountList, Part};
 
 /// How long the conductor may take to name accounts: `/status` gives it as long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub struct Notifier {
     /// The conductor's state.
     pub reports: watch::Receiver<Report>,
     /// Questions to the conductor.
-    pub queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub queries: mpsc::Sender<(Part, oneshot::Sender<MailAccountList>)>,
     /// The conductor's clock.
     pub clock: Clock,
     /// The ledger, beside which the memory lies.
@@ -118,7 +118,7 @@ impl Notifier {
     /// Every account, if the conductor has the time. Without names a notice still says how many.
     async fn ask(&self) -> Option<MailAccountList> {
         let (reply, answer) = oneshot::channel();
-        self.queries.try_send(reply).ok()?;
+        self.queries.try_send((Part::default(), reply)).ok()?;
         tokio::time::timeout(ANSWER_TIMEOUT, answer).await.ok()?.ok()
     }
 }

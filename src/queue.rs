@@ -160,6 +160,14 @@ impl WorkQueue {
         self.items.get(&account).map_or(0, |item| item.failures)
     }
 
+    /// When the account's backoff ends, if it is in one.
+    pub fn due(&self, account: AccountId) -> Option<Timestamp> {
+        match self.items.get(&account)?.state {
+            State::Delayed { until } => Some(until),
+            State::Ready { .. } | State::InFlight { .. } => None,
+        }
+    }
+
     /// When the next backoff ends.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.delayed.first().map(|(until, _)| *until)

@@ -4,6 +4,8 @@
 //! progress of `apply` read.
 //! Invariant: planned = applied + held + failed + in doubt, in every summary.
 
+mod recent;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,6 +17,11 @@ use crate::guard::{InForce, Verdict};
 use crate::ledger::ImposedPause;
 use crate::throttle::{Usage, Wait};
 use crate::timestamp::Timestamp;
+
+pub use recent::{Acknowledged, RECENT_MAX, Recent};
+
+/// How many problems of manifests are told in full; `validate` lists them all.
+pub const PROBLEMS_TOLD: usize = 20;
 
 /// How often the loop turns when nothing happens, so that idle can be told from stuck.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -130,6 +137,8 @@ pub struct Report {
     pub managed: usize,
     /// Problems in manifests.
     pub problems: usize,
+    /// The first [`PROBLEMS_TOLD`] of them, a line each.
+    pub first_problems: Vec<String>,
     /// Accounts whose plan is not empty.
     pub pending: usize,
     /// Accounts the service rejected.
@@ -162,6 +171,10 @@ pub struct Report {
     pub totals: Totals,
     /// PUTs the single pass set out to make.
     pub planned: usize,
+    /// How many records the ledger has lived through: a number that stays says that nothing happened.
+    pub serial: u64,
+    /// What was acknowledged last, the newest first.
+    pub recent: Recent,
 }
 
 impl Report {

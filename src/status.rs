@@ -7,25 +7,27 @@
 //! conditions: kstatus. `AGE` is the time since the last transition.
 
 mod approvals;
+mod list;
 pub mod selector;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::account::{AccountId, Field, Zuid, printable};
+use crate::account::{AccountId, Field, SourceRef, Zuid, printable};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
-use crate::desired::{DesiredAccount, DesiredState, Standing};
+use crate::desired::{DesiredAccount, Standing};
 use crate::freeze::Freeze;
 use crate::guard::Verdict;
-use crate::ledger::{FieldState, ImposedPause, Ledger, Row};
+use crate::ledger::{FieldState, ImposedPause, Row};
 use crate::manifest::Labels;
 use crate::plan::{AccountPlan, plan_account};
+use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
 pub use approvals::{ApprovalStatus, approvals};
+pub use list::{Part, list};
 
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
@@ -115,6 +117,22 @@ pub struct Status {
     pub last_applied: LastApplied,
     /// `Ready` first.
     pub conditions: Vec<Condition>,
+    /// What the page shows besides; in no document.
+    #[serde(skip)]
+    pub work: Work,
+}
+
+/// Where an account's declaration is from and how far it is. The moments are known to the daemon alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Where it is declared, and the revision at which it came to say what it says.
+    pub declared: Option<(SourceRef, Arc<Revision>)>,
+    /// Since when something of it waits.
+    pub pending_since: Option<Timestamp>,
+    /// When it is tried again.
+    pub next_attempt: Option<Timestamp>,
+    /// How often it failed in a row.
+    pub failures: u32,
 }
 
 /// What the service acknowledged last, per field, or that it is in doubt.
@@ -127,6 +145,16 @@ pub struct LastApplied {
     /// The ActiveSync flag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_sync_enabled: Option<FieldState>,
+}
+
+impl LastApplied {
+    /// What is known of `field`, if it was ever set.
+    pub const fn of(&self, field: Field) -> Option<&FieldState> {
+        match field {
+            Field::Enabled => self.enabled.as_ref(),
+            Field::ActiveSyncEnabled => self.active_sync_enabled.as_ref(),
+        }
+    }
 }
 
 /// Why an account is not ready.
@@ -240,6 +268,10 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
                 active_sync_enabled: row.active_sync_enabled.clone(),
             }),
             conditions,
+            work: Work {
+                declared: desired.map(|desired| (desired.source.clone(), Arc::clone(desired.revision))),
+                ..Work::default()
+            },
         },
     }
 }
@@ -348,34 +380,4 @@ fn last_transition(row: Option<&Row>, in_trouble: bool) -> Option<Timestamp> {
         FieldState::InDoubt { since, .. } => *since,
     });
     moments.max()
-}
-
-/// The status of every account at `now`, declared or remembered. `held` gives the budget's sum for an account whose
-/// disruptions it holds.
-pub fn list(
-    desired: &DesiredState,
-    ledger: &Ledger,
-    held: impl Fn(AccountId) -> Option<Verdict>,
-    standstill: Option<&Standstill>,
-    now: Timestamp,
-) -> MailAccountList {
-    let broken: BTreeSet<Arc<str>> = desired.problems().map(|problem| Arc::clone(&problem.path)).collect();
-    let declared = desired.iter().map(|(account, declared)| {
-        let row = ledger.accounts.get(&account);
-        let facts = Facts { desired: Some(declared), row, broken: false, held: held(account), standstill };
-        item(account, facts, now)
-    });
-    let undeclared = ledger.accounts.iter().filter(|(account, _)| desired.get(**account).is_none());
-    let remembered = undeclared.map(|(account, row)| {
-        let broken = last_source(row).is_some_and(|path| broken.contains(path));
-        item(*account, Facts { row: Some(row), broken, ..Facts::default() }, now)
-    });
-    MailAccountList::new(declared.chain(remembered).collect())
-}
-
-fn last_source(row: &Row) -> Option<&Arc<str>> {
-    Field::ALL.into_iter().find_map(|field| match row.field(field)? {
-        FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. } => Some(&source.path),
-        FieldState::InDoubt { .. } => None,
-    })
 }

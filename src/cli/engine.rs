@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -15,7 +15,7 @@ use crate::account::Field;
 use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::{Auth, Service, Target, UsageError};
-use crate::controller::{Controller, Ended, Inputs, Settings};
+use crate::controller::{Controller, Ended, Inputs, Query, Settings};
 use crate::ledger::Ledger;
 use crate::ledger::file::LedgerFile;
 use crate::manifest::{Parsed, Protection};
@@ -24,7 +24,6 @@ use crate::report::{Report, Summary};
 use crate::sandbox::{self, Account, World};
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::status::MailAccountList;
 use crate::switch;
 use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport};
 
@@ -70,7 +69,7 @@ pub(super) struct Engine {
 pub(super) struct Outside {
     pub(super) looks: mpsc::Sender<Batch<Parsed>>,
     pub(super) stops: mpsc::Sender<Stop>,
-    pub(super) queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub(super) queries: mpsc::Sender<Query>,
 }
 
 /// Opens the ledger (which locks it), builds the client, and starts the sandbox if it is the target.

@@ -19,7 +19,7 @@ use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
 use crate::source::Batch;
-use crate::{admin, service, shutdown, source};
+use crate::{admin, page, service, shutdown, source};
 
 /// `run`.
 #[derive(Clone, Debug, Args)]
@@ -74,7 +74,8 @@ impl Run {
                     if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
                 },
             );
-            let pages = admin::Pages { reports: reports.clone(), queries: outside.queries, metrics, clock };
+            let (target, queries) = (page::target(target.owner()?).into(), outside.queries);
+            let pages = admin::Pages { reports: reports.clone(), target, queries, metrics, clock };
             admin::serve(listener, pages, cancel.clone());
         }
         service::tell_manager(reports.clone(), clock, cancel.clone());

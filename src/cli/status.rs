@@ -22,7 +22,7 @@ use crate::guard::review;
 use crate::ledger::{self, Ledger, Owner};
 use crate::manifest::Protection;
 use crate::plan::plan;
-use crate::status::{Item, MailAccountList, Standstill, approvals, list};
+use crate::status::{Item, MailAccountList, Part, Standstill, approvals, list};
 use crate::switch;
 use crate::timestamp::Timestamp;
 use filter::Filter;
@@ -216,6 +216,6 @@ fn accounts(
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
     let pause = || ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
     let standstill = freeze.map(Standstill::suspended).or_else(pause);
-    let list = list(desired, ledger, |_| held, standstill.as_ref(), now);
+    let list = list(desired, ledger, Part::default(), |_| held, standstill.as_ref(), now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }
 }

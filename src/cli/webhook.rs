@@ -15,7 +15,7 @@ use crate::notice::message::About;
 use crate::notifier::{self, Notifier, Post};
 use crate::report::Report;
 use crate::runbook::{self, ExternalUrl};
-use crate::status::MailAccountList;
+use crate::status::{MailAccountList, Part};
 use crate::version::VERSION;
 use crate::zoho::{HeaderText, HttpRequest, HttpTransport, Method, Transport as _};
 
@@ -28,7 +28,7 @@ const HEADERS: [(&str, &str); 2] =
 /// What the notifier watches, and whom it asks.
 pub(super) struct Watched {
     pub(super) reports: watch::Receiver<Report>,
-    pub(super) queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub(super) queries: mpsc::Sender<(Part, oneshot::Sender<MailAccountList>)>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) ledger: PathBuf,

@@ -183,6 +183,11 @@ impl Backlog {
         self.counts
     }
 
+    /// Since when something of the account waits.
+    pub fn since(&self, account: AccountId) -> Option<Timestamp> {
+        self.pending.get(&account).map(|pending| pending.since)
+    }
+
     /// Since when the oldest change waits.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.by_age.first().map(|(since, _)| *since)

@@ -20,6 +20,7 @@ use crate::ledger::{Record, Row};
 use crate::manifest::{Document, Parsed, Problem, ProblemCode};
 use crate::plan::{AccountPlan, plan_account};
 use crate::queue::Urgency;
+use crate::report::PROBLEMS_TOLD;
 use crate::revision::Revision;
 use crate::source::{Batch, Look, ReadProblem, Root, Version};
 use crate::timestamp::Timestamp;
@@ -71,6 +72,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             warn!(more = problems_met - PROBLEMS_LOGGED, "more problems in manifests; see `validate`");
         }
         self.adopt_budget();
+        let told: Vec<_> = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
+        self.report.send_modify(|report| report.first_problems = told);
         for account in &touched {
             self.touch(*account, now);
         }

@@ -3,6 +3,7 @@
 //! In: the conductor's state. Out: its report and summary, and the status of every account.
 //! Invariant: making a report costs the same whatever the number of accounts.
 
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::settle::about;
@@ -13,9 +14,12 @@ use crate::desired::DesiredAccount;
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
 use crate::runbook;
-use crate::status::{self, MailAccountList, Standstill};
+use crate::status::{self, Item, MailAccountList, Part, Spec, Standstill, Status};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
+
+/// Somebody wants to know the status of a part of the accounts.
+pub type Query = (Part, oneshot::Sender<MailAccountList>);
 
 impl<T: Transport, J: Journal> Controller<T, J> {
     /// Brings the report up to date: constant work.
@@ -50,6 +54,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             report.disruptions = disruptions;
             report.totals = self.totals;
             report.planned = self.planned.len();
+            report.serial = self.ledger.serial;
         });
     }
 
@@ -115,14 +120,23 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
-    /// The status of every account, as `status -o json` shows it.
-    pub(super) fn accounts(&mut self) -> MailAccountList {
+    /// The status of `part` of the accounts, as `status -o json` shows it; approvals with the first part. Costs what the
+    /// part holds.
+    pub(super) fn accounts(&mut self, part: Part) -> MailAccountList {
         let now = self.clock.now();
         let verdict = self.guard.verdict(self.desired.managed(), now);
         let held = |account| self.backlog.is_held(account).then_some(verdict);
         let standstill = self.standstill(now);
-        let list = status::list(&self.desired, &self.ledger, held, standstill.as_ref(), now);
-        MailAccountList { approvals: status::approvals(&self.desired, &self.ledger, now), ..list }
+        let mut list = status::list(&self.desired, &self.ledger, part, held, standstill.as_ref(), now);
+        for Item { spec: Spec { account_id, .. }, status: Status { work, .. }, .. } in &mut list.items {
+            work.pending_since = self.backlog.since(*account_id);
+            work.next_attempt = self.queue.due(*account_id);
+            work.failures = self.queue.failures(*account_id);
+        }
+        if part.from.is_none() {
+            list.approvals = status::approvals(&self.desired, &self.ledger, now);
+        }
+        list
     }
 
     /// Where `key` is explained, for the log.

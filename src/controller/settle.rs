@@ -17,6 +17,7 @@ use crate::change::{Change, Failure, Outcome, PauseCause};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::ledger::{Evidence, Record};
 use crate::plan::plan_account;
+use crate::report::Acknowledged;
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Operation, TokenAnswer, TokenOutcome, Transport};
 
@@ -69,6 +70,17 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         if approval.is_some() {
             self.metrics.disruption_approved();
         }
+        let recent = Acknowledged {
+            at: now,
+            account,
+            name: name.clone(),
+            field,
+            to,
+            source: source.clone(),
+            revision: revision.clone(),
+            approval: approval.clone(),
+        };
+        self.report.send_modify(|report| report.recent.add(recent));
         let evidence = Some(Box::new(Evidence { name, from, revision, approval, answer }));
         self.record(Record::Applied { at: now, account, field, value: to, source, evidence });
         let state = self.ledger.accounts.get(&account).and_then(|row| row.field(field));

@@ -138,6 +138,14 @@ impl Declarations {
         self.managed
     }
 
+    pub(super) fn ids_from(&self, first: Option<AccountId>) -> impl Iterator<Item = AccountId> {
+        let range = match first {
+            Some(first) => self.accounts.range(first..),
+            None => self.accounts.range(..),
+        };
+        range.map(|(id, _)| *id)
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = AccountId> {
         self.accounts.keys().copied()
     }

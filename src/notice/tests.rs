@@ -290,6 +290,7 @@ fn sample(name: &str, why: &str) -> message::Notification {
                 suspend: false,
             },
             status: crate::status::Status {
+                work: Default::default(),
                 observed_generation: 1,
                 last_applied: crate::status::LastApplied::default(),
                 conditions: vec![condition.clone()],

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use zoho_mail_reconciler::account::{AccountId, AuthMode, Field, SourceRef, Zoid, Zuid};
 use zoho_mail_reconciler::clock::Clock;
-use zoho_mail_reconciler::controller::{Controller, Inputs, Journal, Mode, Settings};
+use zoho_mail_reconciler::controller::{Controller, Inputs, Journal, Mode, Query, Settings};
 use zoho_mail_reconciler::ledger::file::Committed;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
@@ -17,7 +17,6 @@ use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::report::Report;
 use zoho_mail_reconciler::shutdown::Stop;
 use zoho_mail_reconciler::source::{Batch, Look, Root};
-use zoho_mail_reconciler::status::MailAccountList;
 use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{
     Client, CredentialSource, HttpRequest, HttpResponse, Principal, Transport, TransportError,
@@ -48,7 +47,7 @@ pub struct Outside {
     pub looks: mpsc::Sender<Batch<Parsed>>,
     pub reports: watch::Receiver<Report>,
     _stops: mpsc::Sender<Stop>,
-    _queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub queries: mpsc::Sender<Query>,
 }
 
 /// A conductor with nothing to hold it back, that knows `ledger`, and writes to `journal`.
@@ -77,7 +76,7 @@ pub fn build<J: Journal>(
     let (looks_out, looks) = mpsc::channel(1);
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);
-    let outside = Outside { looks: looks_out, reports, _stops: stops_out, _queries: queries_out };
+    let outside = Outside { looks: looks_out, reports, _stops: stops_out, queries: queries_out };
     (controller, Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1 }, outside)
 }
 

@@ -19,6 +19,7 @@ mod ledger_on_disk;
 mod loopback;
 mod manifest;
 mod notifying;
+mod page;
 mod pipelining;
 mod process;
 mod properties;

@@ -267,16 +267,22 @@ impl Process {
 
     /// One of the pages: its status and body; `None` while there is nobody to ask.
     pub fn page(&self, path: &str) -> Option<(u16, String)> {
+        let (head, body) = self.ask("GET", path)?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body))
+    }
+
+    /// The head and the body of an answer; `None` while there is nobody to ask.
+    pub fn ask(&self, method: &str, path: &str) -> Option<(String, String)> {
         let said = self.said();
         let line = said.lines().find(|line| line.contains("listening: "))?;
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         let mut stream = TcpStream::connect(line["address"].as_str()?).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        write!(stream, "{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        Some((head.to_owned(), body.to_owned()))
     }
 
     /// What all requests wait for, as `/status` says it.

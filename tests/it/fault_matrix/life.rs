@@ -9,14 +9,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use zoho_mail_reconciler::clock::Clock;
-use zoho_mail_reconciler::controller::{Ended, Mode};
+use zoho_mail_reconciler::controller::{Ended, Mode, Query};
 use zoho_mail_reconciler::ledger::file::LedgerFile;
 use zoho_mail_reconciler::manifest::Parsed;
 use zoho_mail_reconciler::metrics::Metrics;
 use zoho_mail_reconciler::report::{Report, Summary};
 use zoho_mail_reconciler::shutdown::Stop;
 use zoho_mail_reconciler::source::Batch;
-use zoho_mail_reconciler::status::MailAccountList;
+use zoho_mail_reconciler::status::{MailAccountList, Part};
 
 use super::wire::{Gate, PATIENCE, Sent};
 
@@ -50,14 +50,14 @@ pub struct Process {
     pub reports: watch::Receiver<Report>,
     pub looks: mpsc::Sender<Batch<Parsed>>,
     pub stops: mpsc::Sender<Stop>,
-    pub queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub queries: mpsc::Sender<Query>,
 }
 
 impl Process {
     /// The status of every account; nothing if it has ended.
     async fn ask(&self) -> Option<MailAccountList> {
         let (reply_out, reply) = oneshot::channel();
-        self.queries.send(reply_out).await.ok()?;
+        self.queries.send((Part::default(), reply_out)).await.ok()?;
         reply.await.ok()
     }
 

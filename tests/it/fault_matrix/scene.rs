@@ -22,7 +22,7 @@ use zoho_mail_reconciler::metrics::Metrics;
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox::{self, Account, World, sample_zuid};
 use zoho_mail_reconciler::source::{Batch, Look, Root};
-use zoho_mail_reconciler::status::{self, MailAccountList, Standstill};
+use zoho_mail_reconciler::status::{self, MailAccountList, Part, Standstill};
 use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{Client, CredentialSource, Principal};
 
@@ -155,7 +155,7 @@ impl Scene {
             desired.update(&path, found);
         }
         let pause = self.pause().map(Standstill::paused);
-        status::list(&desired, &ledger, |_| None, pause.as_ref(), self.now)
+        status::list(&desired, &ledger, Part::default(), |_| None, pause.as_ref(), self.now)
     }
 
     /// A life of the process.

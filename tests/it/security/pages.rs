@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use zoho_mail_reconciler::admin::{self, Pages};
 use zoho_mail_reconciler::clock::Clock;
+use zoho_mail_reconciler::controller::Query;
 use zoho_mail_reconciler::report::Report;
 use zoho_mail_reconciler::status::MailAccountList;
 
@@ -19,7 +20,7 @@ use crate::process::{Rig, wait_for};
 /// Pages with a report of its own, served in this process; the answer to `/status` is made by a test.
 struct Served {
     address: SocketAddr,
-    queries: mpsc::Receiver<oneshot::Sender<MailAccountList>>,
+    queries: mpsc::Receiver<Query>,
     _stop: DropGuard,
     _runtime: Runtime,
 }
@@ -33,7 +34,8 @@ fn serve(listen: &str, report: Report) -> Served {
     let address = runtime.block_on(async {
         let listener = admin::bind(listen.parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        admin::serve(listener, Pages { reports, queries: queries_out, metrics, clock }, cancel.clone());
+        let pages = Pages { reports, target: "Sandbox".into(), queries: queries_out, metrics, clock };
+        admin::serve(listener, pages, cancel.clone());
         address
     });
     Served { address, queries, _stop: cancel.drop_guard(), _runtime: runtime }
@@ -59,15 +61,23 @@ fn ask(address: SocketAddr, request: &str) -> String {
 fn whatever_is_asked_nothing_is_changed_and_every_answer_says_how_to_take_it() {
     let served = serve("127.0.0.1:0", Report::default());
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-        for path in
-            ["/healthz", "/readyz", "/metrics", "/", "/../etc/passwd", "/status/..%2f", "/%00", "//evil.example"]
-        {
+        for path in [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/runbook",
+            "/page.js",
+            "/../etc/passwd",
+            "/status/..%2f",
+            "/%00",
+            "//evil.example",
+        ] {
             let answer = ask(
                 served.address,
                 &format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
             );
             let status = answer.split(' ').nth(1).unwrap_or_default();
-            let known = matches!(path, "/healthz" | "/readyz" | "/metrics");
+            let known = matches!(path, "/healthz" | "/readyz" | "/metrics" | "/runbook" | "/page.js");
             let expected = match (known, method) {
                 (false, _) => ["404", "404"],
                 (true, "GET" | "HEAD") => ["200", "503"],
@@ -158,7 +168,7 @@ fn slow_readers_of_a_large_status_hold_a_bounded_number_of_answers() {
     let Served { address, mut queries, _stop, _runtime } =
         serve("127.0.0.1:0", Report { ledger_error: Some(large), ..Report::default() });
     std::thread::spawn(move || {
-        while let Some(reply) = queries.blocking_recv() {
+        while let Some((_, reply)) = queries.blocking_recv() {
             // Whoever asked may be gone.
             let _ = reply.send(MailAccountList::new(Vec::new()));
         }
@@ -209,7 +219,7 @@ fn reasons_are_one_line_whatever_they_quote() {
     );
     let address = served.address;
     let asking = std::thread::spawn(move || ask(address, "GET /status HTTP/1.0\r\n\r\n"));
-    let reply = served.queries.blocking_recv().unwrap();
+    let (_, reply) = served.queries.blocking_recv().unwrap();
     reply.send(MailAccountList::new(Vec::new())).unwrap();
     let answer = asking.join().unwrap();
     assert!(!answer.contains(['\u{1b}', '\u{202e}', '\u{85}']), "{answer:?}");

@@ -9,14 +9,14 @@ use tokio::time::sleep;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::clock::Clock;
 use zoho_mail_reconciler::condition::ConditionStatus;
-use zoho_mail_reconciler::controller::Mode;
+use zoho_mail_reconciler::controller::{Mode, Query};
 use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::manifest::Parsed;
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::Report;
 use zoho_mail_reconciler::shutdown::Stop;
 use zoho_mail_reconciler::source::Batch;
-use zoho_mail_reconciler::status::MailAccountList;
+use zoho_mail_reconciler::status::Part;
 
 use super::folder::Folder;
 use super::life::Story;
@@ -38,7 +38,7 @@ pub struct Outside<'a> {
     pub reports: watch::Receiver<Report>,
     pub looks: mpsc::Sender<Batch<Parsed>>,
     pub stops: mpsc::Sender<Stop>,
-    pub queries: mpsc::Sender<oneshot::Sender<MailAccountList>>,
+    pub queries: mpsc::Sender<Query>,
 }
 
 impl Outside<'_> {
@@ -131,7 +131,7 @@ impl Outside<'_> {
     /// Somebody looks at `/status`: what is ready there is so in the world.
     async fn ask(&self) {
         let (out, answer) = oneshot::channel();
-        self.queries.send(out).await.expect("the conductor listens while it lives");
+        self.queries.send((Part::default(), out)).await.expect("the conductor listens while it lives");
         let Ok(list) = answer.await else { return };
         let now = self.clock.now();
         let Universe { proofs, world, .. } = &mut *lock_at(&self.universe, now);

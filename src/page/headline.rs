@@ -1,0 +1,221 @@
+//! How it stands, in one sentence, and everything that somebody has to know beside it.
+//!
+//! In: the report and the counts of the accounts. Out: a [`Headline`], and [`Notice`]s, the gravest first.
+//! Invariant: the headline never says better than the gravest notice: what stops everybody comes before what is
+//! pending, and what is pending before what is well.
+
+use super::catalogue::{Catalogue, State};
+use super::words::{count, several, span, text};
+use crate::condition::Reason;
+use crate::report::{HEARTBEAT, Report};
+use crate::throttle::Wait;
+use crate::timestamp::Timestamp;
+
+/// How grave it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    Well,
+    Busy,
+    Attention,
+    Trouble,
+}
+
+impl Level {
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Busy => "busy",
+            Self::Attention => "attention",
+            Self::Trouble => "trouble",
+        }
+    }
+}
+
+/// How it stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Headline {
+    pub(super) level: Level,
+    pub(super) title: String,
+}
+
+/// Something that somebody has to know.
+#[derive(Debug, Default)]
+pub(super) struct Notice {
+    /// What the headline says if nothing is graver.
+    pub(super) title: String,
+    /// The same with its cause.
+    pub(super) text: String,
+    /// The entry of the runbook.
+    pub(super) key: &'static str,
+    pub(super) since: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    /// Further lines.
+    pub(super) lines: Vec<String>,
+    /// The accounts it is about.
+    pub(super) state: Option<State>,
+    pub(super) level: Option<Level>,
+}
+
+impl Notice {
+    fn new(level: Level, key: &'static str, title: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { title: title.into(), text: text.into(), key, level: Some(level), ..Self::default() }
+    }
+}
+
+/// Everything that somebody has to know, the gravest first.
+pub(super) fn notices(report: &Report, catalogue: &Catalogue, now: Timestamp) -> Vec<Notice> {
+    let mut notices: Vec<_> =
+        stops(report, now).chain(limits(report, now)).chain(accounts(report, catalogue)).collect();
+    notices.sort_by_key(|notice| std::cmp::Reverse(notice.level));
+    notices
+}
+
+/// How it stands, given all `notices`.
+pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
+    let title = |title: &str, level| Headline { level, title: title.to_owned() };
+    let gravest = notices.first().and_then(|notice| Some((notice.level?, notice)));
+    match gravest {
+        Some((level, Notice { state: Some(_), .. })) => {
+            let number = report.stalled + report.held;
+            let verb = if number == 1 { "needs" } else { "need" };
+            title(&format!("{} {verb} attention", several(number, "account")), level)
+        }
+        Some((level, notice)) if level >= Level::Attention => title(&notice.title, level),
+        _ if !report.loaded => title("Reading the manifests", Level::Busy),
+        _ if report.pending > 0 => {
+            let (number, verb) = (several(report.pending, "account"), if report.pending == 1 { "is" } else { "are" });
+            title(&format!("{number} {verb} being brought up to date"), Level::Busy)
+        }
+        _ if report.managed == 0 => title("No account is declared yet", Level::Busy),
+        _ => title("Everything is in sync", Level::Well),
+    }
+}
+
+/// What stops everybody.
+fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
+    use Level::{Attention, Trouble};
+    let silent = now.since(report.turned_at);
+    let stuck = (silent > HEARTBEAT * 10 && report.turned_at > Timestamp::default()).then(|| Notice {
+        since: Some(report.turned_at),
+        ..Notice::new(
+            Trouble,
+            "NothingHappens",
+            "The daemon does not react",
+            "Its loop has not turned, and nothing is sent.",
+        )
+    });
+    let ledger = report.ledger_error.as_deref().map(|why| {
+        let why = format!("{}. Nothing is sent until it can be written again.", text(why));
+        Notice::new(Trouble, "LedgerUnavailable", "The ledger cannot be written", why)
+    });
+    let refused = report.credentials_refused.as_deref().map(|why| {
+        let title = "The service refuses the credentials";
+        Notice::new(Trouble, "Unauthorized", title, format!("{}. Nothing is sent until others are given.", text(why)))
+    });
+    let unknown = report.desired_unknown.as_deref().map(|why| {
+        let why = format!("{}. What was known is kept; nothing is taken away.", text(why));
+        Notice::new(Trouble, "DesiredStateUnknown", "The manifests cannot be read", why)
+    });
+    let frozen = report.suspended.as_ref().filter(|freeze| !freeze.is_over(now)).map(|freeze| {
+        let by = freeze.by.as_deref().map_or_else(String::new, |by| format!(" by {}", text(by)));
+        let why = freeze.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", text(reason)));
+        let words = format!("Suspended{by}{why}. Nothing is sent until it is resumed.");
+        let notice = Notice::new(Attention, "Suspended", "All reconciling is suspended", words);
+        Notice { since: freeze.since, until: freeze.until, ..notice }
+    });
+    [stuck, ledger, refused, unknown, frozen].into_iter().flatten()
+}
+
+/// What everybody waits for.
+fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
+    let paused = report.pause.filter(|pause| pause.until > now).map(|pause| {
+        let title = match pause.reason {
+            Reason::Throttled => "The service asked for a pause",
+            _ => "The service is in trouble",
+        };
+        let text = "No request starts before the pause is over; then it goes on by itself.";
+        Notice { until: Some(pause.until), ..Notice::new(Level::Attention, pause.reason.as_str(), title, text) }
+    });
+    let waiting = report.waiting.filter(|waiting| waiting.until > now && paused.is_none());
+    let waiting = waiting.map(|waiting| {
+        let (level, key, title, text) = match waiting.why {
+            Wait::RateLimit => {
+                let text = "The request budget of the window is used up; the next request starts when it allows.";
+                (Level::Busy, "Progressing", "Waiting for the request budget", text)
+            }
+            Wait::TokenLimit => {
+                let text = "The limit on token requests is used up; the next one starts when it allows.";
+                (Level::Busy, "Progressing", "Waiting for an access token", text)
+            }
+            Wait::Paused(_) | Wait::Breaker | Wait::Probe => {
+                let text = "It failed several times in a row; one request probes it from time to time.";
+                (Level::Attention, "ServiceUnavailable", "The service is in trouble", text)
+            }
+        };
+        Notice { until: Some(waiting.until), ..Notice::new(level, key, title, text) }
+    });
+    let degraded = report.degraded.as_deref().map(|why| {
+        let why = format!("{}. They are noticed at the next scan of the folder.", text(why));
+        Notice::new(Level::Busy, "WatchDegraded", "Changes of the folder may be noticed late", why)
+    });
+    paused.into_iter().chain(waiting).chain(degraded)
+}
+
+/// What concerns some accounts.
+fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Notice> {
+    let held = Some(catalogue.count(State::Held)).filter(|held| *held > 0).map(|held| {
+        let verdict = report.disruptions;
+        let text = format!(
+            "{} may lose something within {}; {} did, {} would. If that is meant, approve it in Git.",
+            several(verdict.limit, "account"),
+            span(report.budget.allowance.window),
+            count(verdict.applied),
+            count(verdict.pending)
+        );
+        let title = format!("{} held back by the disruption budget", several(held, "account"));
+        let notice = Notice::new(Level::Attention, "DisruptionBudgetExceeded", title, text);
+        Notice { state: Some(State::Held), ..notice }
+    });
+    let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
+        let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });
+        let text = "Nothing more happens there until somebody acts, or the next resync. The list says why.";
+        let notice = Notice::new(Level::Attention, "", format!("{title} {verb} stalled"), text);
+        Notice { state: Some(State::Stalled), ..notice }
+    });
+    let problems = Some(report.problems).filter(|problems| *problems > 0).map(|problems| {
+        let text = "What a broken manifest declares stays as it was, until it is repaired.";
+        let title = format!("{} in manifests", several(problems, "problem"));
+        let lines = report.first_problems.iter().map(|line| super::words::text(line)).collect();
+        Notice { lines, ..Notice::new(Level::Attention, "InvalidManifest", title, text) }
+    });
+    let unclear = report.budget.unclear.as_deref().map(|why| {
+        let why = format!("{}. What no approval covers is held.", text(why));
+        Notice::new(Level::Attention, "DisruptionBudgetExceeded", "It is not clear which disruption budget counts", why)
+    });
+    stalled.into_iter().chain(held).chain(problems).chain(unclear)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headline_is_the_gravest_thing_there_is() {
+        let now = Timestamp::from_millis(1_000_000);
+        let said = |report: &Report| headline(report, &notices(report, &Catalogue::default(), now)).title;
+        let mut report = Report { turned_at: now, ..Report::default() };
+        assert_eq!(said(&report), "Reading the manifests");
+        report.loaded = true;
+        assert_eq!(said(&report), "No account is declared yet");
+        report.managed = 1_200;
+        assert_eq!(said(&report), "Everything is in sync");
+        report.pending = 1_001;
+        assert_eq!(said(&report), "1,001 accounts are being brought up to date");
+        report.problems = 1;
+        assert_eq!(said(&report), "1 problem in manifests");
+        report.credentials_refused = Some("HTTP 401".into());
+        assert_eq!(said(&report), "The service refuses the credentials");
+        report.turned_at = Timestamp::from_millis(900_000);
+        assert_eq!(said(&report), "The daemon does not react");
+    }
+}

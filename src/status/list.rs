@@ -1,0 +1,87 @@
+//! The status of many accounts, all of them or a part.
+//!
+//! In: the desired state, the ledger, and which [`Part`] is asked for. Out: a [`MailAccountList`].
+//! Invariant: a part costs what it holds and not what there is, so that whoever asks in parts stalls nobody.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Facts, Item, MailAccountList, Standstill, item};
+use crate::account::{AccountId, Field};
+use crate::desired::DesiredState;
+use crate::guard::Verdict;
+use crate::ledger::{FieldState, Ledger, Row};
+use crate::timestamp::Timestamp;
+
+/// A part of all accounts, in the order of their ids. The default is all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The first id; `None` begins with the first account there is.
+    pub from: Option<AccountId>,
+    /// How many accounts, at most.
+    pub most: usize,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { from: None, most: usize::MAX }
+    }
+}
+
+impl Part {
+    /// The one account, if there is such an account; else perhaps another one.
+    pub const fn one(account: AccountId) -> Self {
+        Self { from: Some(account), most: 1 }
+    }
+
+    /// What comes after this part, of which `items` is the answer; `None` at the end.
+    pub fn after(self, items: &[Item]) -> Option<Self> {
+        let last = items.iter().map(|item| item.spec.account_id).max()?;
+        let from = Some(AccountId::new(last.get() + 1)?);
+        (items.len() >= self.most).then_some(Self { from, ..self })
+    }
+}
+
+/// The status of `part` of the accounts at `now`, declared or remembered. `held` gives the budget's sum for an account
+/// whose disruptions it holds.
+pub fn list(
+    desired: &DesiredState,
+    ledger: &Ledger,
+    part: Part,
+    held: impl Fn(AccountId) -> Option<Verdict>,
+    standstill: Option<&Standstill>,
+    now: Timestamp,
+) -> MailAccountList {
+    let remembered = match part.from {
+        Some(from) => ledger.accounts.range(from..),
+        None => ledger.accounts.range(..),
+    };
+    let remembered = remembered.map(|(account, _)| *account).take(part.most);
+    let ids: BTreeSet<_> = desired.ids_from(part.from).take(part.most).chain(remembered).collect();
+    let mut broken = None;
+    let status = |account| {
+        let (declared, row) = (desired.get(account), ledger.accounts.get(&account));
+        if declared.is_some() {
+            return item(
+                account,
+                Facts { desired: declared, row, broken: false, held: held(account), standstill },
+                now,
+            );
+        }
+        let broken = broken.get_or_insert_with(|| broken_files(desired));
+        let broken = row.and_then(last_source).is_some_and(|path| broken.contains(path));
+        item(account, Facts { row, broken, ..Facts::default() }, now)
+    };
+    MailAccountList::new(ids.into_iter().take(part.most).map(status).collect())
+}
+
+fn broken_files(desired: &DesiredState) -> BTreeSet<Arc<str>> {
+    desired.problems().map(|problem| Arc::clone(&problem.path)).collect()
+}
+
+fn last_source(row: &Row) -> Option<&Arc<str>> {
+    Field::ALL.into_iter().find_map(|field| match row.field(field)? {
+        FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. } => Some(&source.path),
+        FieldState::InDoubt { .. } => None,
+    })
+}
