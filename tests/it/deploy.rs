@@ -6,6 +6,7 @@
 //! their kin) is asked by `.ci/run`.
 
 mod alerts;
+mod environment;
 mod pull_request;
 mod service;
 mod settings;

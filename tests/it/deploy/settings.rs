@@ -11,7 +11,7 @@ use zoho_mail_reconciler::cli::{self, Exit};
 use super::{recipes, text, words};
 
 /// Options of other programs that the recipes call.
-const FOREIGN: [&str; 18] = [
+const FOREIGN: [&str; 19] = [
     "--arg",
     "--build",
     "--credential",
@@ -26,6 +26,7 @@ const FOREIGN: [&str; 18] = [
     "--release",
     "--retry",
     "--bin",
+    "--name",
     "--data",
     "--server-side",
     "--ssh-key-file",
@@ -33,7 +34,7 @@ const FOREIGN: [&str; 18] = [
 ];
 
 /// The command line, built, so that global options are in each command.
-fn built() -> Command {
+pub(super) fn built() -> Command {
     let mut command = cli::command();
     command.build();
     command
@@ -75,7 +76,7 @@ fn container(path: &str) -> Value {
 }
 
 /// Values of a unit's directive, in order.
-fn directive<'a>(unit: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+pub(super) fn directive<'a>(unit: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     unit.lines().filter_map(move |line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
