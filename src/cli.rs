@@ -8,6 +8,7 @@
 mod apply;
 mod diff;
 mod engine;
+mod explain;
 mod history;
 mod load;
 mod manual;
@@ -34,6 +35,7 @@ use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
 use crate::manifest;
 use crate::telemetry::{self, LogFormat};
+use crate::version::VERSION;
 
 pub use plan::plan_schema;
 
@@ -65,7 +67,7 @@ impl From<Exit> for ExitCode {
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "zoho-mail-reconciler", version, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
+#[command(name = "zoho-mail-reconciler", version = VERSION, about = manual::ABOUT, long_about = manual::LONG_ABOUT, after_help = manual::AFTER_HELP,
     after_long_help = manual::after_long_help(), subcommand_required = true, arg_required_else_help = false)]
 pub struct Cli {
     #[command(subcommand)]
@@ -127,6 +129,9 @@ enum Command {
     /// Lift a suspension: what is pending is sent
     #[command(after_long_help = manual::RESUME)]
     Resume(suspend::Resume),
+    /// Explain a reason, cause or alert, and what to do
+    #[command(after_long_help = manual::EXPLAIN)]
+    Explain(explain::Explain),
     /// Serve a simulated Zoho Mail API on this machine
     #[command(after_long_help = manual::SANDBOX)]
     Sandbox(sandbox::Sandbox),
@@ -249,6 +254,7 @@ impl Cli {
             Command::History(history) => history.run(),
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completions(completions) => completions.run(),

@@ -59,6 +59,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::ReconciliationSucceeded,
+        Self::Progressing,
+        Self::ProgressingWithRetry,
+        Self::InDoubt,
+        Self::InvalidManifest,
+        Self::DuplicateAccount,
+        Self::AccountNotFound,
+        Self::Forbidden,
+        Self::Rejected,
+        Self::Unauthorized,
+        Self::Throttled,
+        Self::ServiceUnavailable,
+        Self::DisruptionBudgetExceeded,
+        Self::Suspended,
+        Self::Orphaned,
+        Self::LedgerUnavailable,
+    ];
+
     /// The reason's name, as in `status` and in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {

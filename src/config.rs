@@ -18,6 +18,7 @@ use crate::account::{AuthMode, Zoid};
 use crate::controller::{Mode, Settings};
 use crate::ledger::Owner;
 use crate::queue::Backoff;
+use crate::runbook::ExternalUrl;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
@@ -249,6 +250,15 @@ impl Service {
         }
     }
 
+    /// The Mail API's host, for people.
+    pub fn host(&self, sandbox: bool) -> String {
+        match &self.api_url {
+            _ if sandbox => "embedded sandbox".to_owned(),
+            Some(url) => url.host().to_owned(),
+            None => self.data_center.mail_url().host().to_owned(),
+        }
+    }
+
     /// The conductor's settings.
     ///
     /// # Errors
@@ -260,6 +270,7 @@ impl Service {
         sandbox: bool,
         disruptions: &Disruptions,
         shutdown_grace: Duration,
+        external_url: Option<ExternalUrl>,
     ) -> Result<Settings, UsageError> {
         if self.retry_min > self.retry_max {
             return Err(UsageError(
@@ -276,6 +287,7 @@ impl Service {
             disruption_budget: disruptions.disruption_budget,
             disruption_window: disruptions.disruption_window,
             shutdown_grace,
+            external_url,
         })
     }
 }
@@ -303,6 +315,12 @@ pub struct Daemon {
     /// The pages ask for no password and show names and addresses: open them to those only who may read the manifests.
     #[arg(long, value_name = "ADDR|off", env = "ZOHO_MAIL_LISTEN", default_value = "127.0.0.1:8686")]
     pub listen: Listen,
+
+    /// Where people reach the pages of --listen, for links in the log and in notifications
+    ///
+    /// Without it they name the command that explains the same: zoho-mail-reconciler explain.
+    #[arg(long, value_name = "URL", env = "ZOHO_MAIL_EXTERNAL_URL")]
+    pub external_url: Option<ExternalUrl>,
 
     /// How long a stop waits for what is in flight; a second signal ends the wait
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_SHUTDOWN_GRACE", default_value = "25s", value_parser = positive)]

@@ -33,6 +33,7 @@ use self::tokens::Tokens;
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::clock::Clock;
+use crate::condition::Reason;
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::{Allowance, DisruptionBudget, Guard, InForce};
@@ -42,6 +43,7 @@ use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::queue::{Backoff, WorkQueue};
 use crate::report::{Report, Summary, Totals, Waiting};
+use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::MailAccountList;
@@ -69,7 +71,7 @@ pub enum Mode {
 }
 
 /// Everything that options decide about the conductor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Daemon or one pass.
     pub mode: Mode,
@@ -89,6 +91,8 @@ pub struct Settings {
     pub disruption_window: Duration,
     /// How long a stop waits for what is in flight.
     pub shutdown_grace: Duration,
+    /// Where people reach the pages, for links in the log.
+    pub external_url: Option<ExternalUrl>,
 }
 
 /// Everything that can happen. Closed: a new kind does not compile until it is handled.
@@ -368,7 +372,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Committed::Stopped { error } => {
                 self.metrics.ledger_commit_failed();
                 let source = std::error::Error::source(&error);
-                error!(%error, source, "the ledger cannot be written; no PUT leaves until it can");
+                let runbook = self.runbook(Reason::LedgerUnavailable.as_str());
+                error!(%error, source, runbook, "the ledger cannot be written; no PUT leaves until it can");
                 self.report.send_modify(|report| report.ledger_error = Some(error.to_string()));
             }
             Committed::Resumed => {

@@ -94,6 +94,7 @@ pub mod ledger;
 pub mod zoho;
 pub mod status;
 pub mod report;
+pub mod runbook;
 pub mod freeze;
 pub mod controller;
 
@@ -107,3 +108,4 @@ pub mod service;
 pub mod shutdown;
 pub mod switch;
 pub mod telemetry;
+pub mod version;

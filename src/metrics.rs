@@ -20,6 +20,7 @@ use crate::change::Outcome;
 use crate::report::{Directions, Report};
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
+use crate::version::COMMIT;
 
 /// Prefix of every metric.
 pub const PREFIX: &str = "zoho_mail_reconciler";
@@ -60,6 +61,8 @@ pub struct Metrics {
     disruptions_held: Gauge,
     disruptions_approved: Counter,
     disruption_limit: Gauge,
+    request_budget_used: Gauge,
+    request_budget_limit: Gauge,
     suspended: Gauge,
     ledger_commit: Histogram,
     ledger_failures: Counter,
@@ -89,9 +92,10 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
-        let build: Family<Labels<1>, Gauge> =
-            register(r, "build_info", "Always 1; the version is a label", Family::default());
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").into())]).set(1);
+        let build: Family<Labels<2>, Gauge> =
+            register(r, "build_info", "Always 1; version and commit are labels", Family::default());
+        let labels = [("version", env!("CARGO_PKG_VERSION").into()), ("commit", COMMIT.into())];
+        build.get_or_create(&labels).set(1);
         Self {
             reconciles: register(r, "reconcile", "Attempts at one change, by how they ended", Family::default()),
             reconcile_errors: register(r, "reconcile_errors", "Attempts that failed, by reason", Family::default()),
@@ -169,6 +173,18 @@ impl Metrics {
                 r,
                 "disruption_limit",
                 "Accounts that may lose something within the window, by the budget in force",
+                Gauge::default(),
+            ),
+            request_budget_used: register(
+                r,
+                "request_budget_used",
+                "Requests that count against the request budget now",
+                Gauge::default(),
+            ),
+            request_budget_limit: register(
+                r,
+                "request_budget_limit",
+                "How many may count at a time; 0 without a budget",
                 Gauge::default(),
             ),
             suspended: register(
@@ -267,6 +283,8 @@ impl Metrics {
         self.watch_degraded.set(i64::from(report.degraded.is_some()));
         self.disruptions_held.set(gauge(report.held));
         self.disruption_limit.set(gauge(report.disruptions.limit));
+        self.request_budget_used.set(gauge(report.request_budget.used));
+        self.request_budget_limit.set(report.request_budget.limit.map_or(0, i64::from));
         self.suspended.set(i64::from(report.suspended.is_some()));
         for (condition, count) in report.conditions() {
             self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));

@@ -13,7 +13,7 @@ use crate::change::{Change, Outcome};
 use crate::freeze::Freeze;
 use crate::guard::{InForce, Verdict};
 use crate::ledger::ImposedPause;
-use crate::throttle::Wait;
+use crate::throttle::{Usage, Wait};
 use crate::timestamp::Timestamp;
 
 /// How often the loop turns when nothing happens, so that idle can be told from stuck.
@@ -148,6 +148,8 @@ pub struct Report {
     pub pending_changes: PendingCounts,
     /// Since when the oldest change waits.
     pub oldest_pending: Option<Timestamp>,
+    /// How much of the request budget is used.
+    pub request_budget: Usage,
     /// What all requests wait for.
     pub waiting: Option<Waiting>,
     /// The pause the service imposed.

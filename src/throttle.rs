@@ -113,6 +113,23 @@ pub enum Admission {
     AfterAnother(Wait),
 }
 
+/// How much of the request budget is used at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Requests that count: those that are under way, and those that ended within the window.
+    pub used: usize,
+    /// How many may count at a time; without a budget none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The window's length.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "humane")]
+    pub window: Option<Duration>,
+}
+
+fn humane<S: serde::Serializer>(window: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(window.unwrap_or_default()))
+}
+
 /// Requests in one sliding window. One counts from its start until `per` after its **end**: it reached
 /// the service somewhere in between, so counting by either moment alone could let one too many through.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +158,10 @@ impl Window {
             Some(at) => Admission::At(*at + per, wait),
             None => Admission::AfterAnother(wait),
         }
+    }
+
+    fn used(&self, per: Duration, now: Timestamp) -> usize {
+        self.ended.len() - self.ended.partition_point(|at| *at + per <= now) + self.running
     }
 
     fn begin(&mut self) {
@@ -329,6 +350,13 @@ impl Throttle {
     /// The pause in force at `now`.
     pub fn pause(&self, now: Timestamp) -> Option<ImposedPause> {
         self.pause.filter(|pause| pause.until > now)
+    }
+
+    /// How much of the request budget is used at `now`.
+    pub fn usage(&self, now: Timestamp) -> Usage {
+        let per = self.limit.map_or(Duration::ZERO, |limit| limit.per);
+        let (limit, window) = (self.limit.map(|limit| limit.count), self.limit.map(|limit| limit.per));
+        Usage { used: self.requests.used(per, now), limit, window }
     }
 
     /// How many probes of a service in trouble have failed in a row; 0 while the breaker is closed.

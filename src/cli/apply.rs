@@ -44,7 +44,8 @@ impl Apply {
 
     async fn pass(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions } = self;
-        let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE)?;
+        let limit = service.limit(target.sandbox);
+        let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE, None)?;
         // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
         let (root, auth) = (folder.desired_state.clone(), target.auth.into());
         let protection = disruptions.protect.protection();
@@ -62,7 +63,7 @@ impl Apply {
         });
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;
-        let bar = progress::show(reports.clone(), settings.rate_limit, clock, cancel.clone());
+        let bar = progress::show(reports.clone(), limit, clock, cancel.clone());
         let ended = controller.run(inputs).await;
         cancel.cancel();
         bar.await;

@@ -139,6 +139,13 @@ file made by hand does the same. It outlasts restarts. What is asked of the
 service meanwhile is planned, and sent when the suspension ends. `apply` ends
 with 3 while it lasts. One account alone is suspended by its manifest.";
 
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  zoho-mail-reconciler explain                      # all keys, a line each
+  zoho-mail-reconciler explain AccountNotFound
+
+The daemon serves the same at /runbook.";
+
 pub(super) const RESUME: &str = "\
 Examples:
   zoho-mail-reconciler resume && zoho-mail-reconciler plan

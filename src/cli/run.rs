@@ -1,16 +1,19 @@
 //! `run`: the daemon.
 
+mod banner;
+
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
+use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load::{self, Acknowledged};
-use crate::account::{AuthMode, printable};
-use crate::config::{Daemon, Disruptions, Folder, Listen, Service, Target};
+use crate::account::AuthMode;
+use crate::config::{Daemon, Disruptions, Folder, Listen, RateLimitOption, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
@@ -39,7 +42,8 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon } = self;
-        let settings = service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace)?;
+        let settings =
+            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, daemon.external_url)?;
         let protection = disruptions.protect.protection();
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
@@ -66,8 +70,16 @@ impl Run {
         let auth = target.auth.into();
         let watch =
             source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
-        info!(version = env!("CARGO_PKG_VERSION"), folder = %printable::path(&folder.desired_state),
-            ledger = %printable::path(&target.ledger_file()), target = %target.owner()?, "started");
+        let banner = Banner {
+            target: target.owner()?.to_string(),
+            service: service.host(target.sandbox),
+            folder: folder.desired_state.clone(),
+            ledger: target.ledger_file(),
+            limit: service.limit(target.sandbox).map_or(RateLimitOption::Unlimited, RateLimitOption::Limited),
+            resync: daemon.resync_interval,
+        };
+        banner.started();
+        tokio::spawn(banner.ready(reports.clone()));
         let (looks_out, looks) = mpsc::channel(1);
         let protected = Arc::clone(&protection);
         let parse =

@@ -13,6 +13,7 @@ use super::tokens::Need;
 use super::{Controller, Event, Flight, Journal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure};
+use crate::condition::Reason;
 use crate::guard::Verdict;
 use crate::ledger::{Cause, LANDING, Record};
 use crate::plan::plan_account;
@@ -82,7 +83,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn hold(&mut self, account: AccountId, verdict: Verdict) {
         if self.backlog.held() == 0 {
-            warn!(%verdict, "disruptions are held: they exceed the disruption budget; everything else goes on");
+            let runbook = self.runbook(Reason::DisruptionBudgetExceeded.as_str());
+            warn!(%verdict, runbook, "disruptions are held: they exceed the disruption budget; everything else goes on");
         }
         self.backlog.hold(account);
     }
@@ -135,11 +137,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     pub(super) fn credentials_refused(&mut self, failure: &Failure) {
-        let why = failure.message.to_string();
+        let (why, runbook) = (failure.message.to_string(), self.runbook(failure.reason.as_str()));
         self.report.send_if_modified(|report| {
             let news = report.credentials_refused.as_ref() != Some(&why);
             if news {
-                warn!(reason = %failure.reason, why, "the credentials do not work; all PUTs wait for others");
+                warn!(reason = %failure.reason, why, runbook, "the credentials do not work; all PUTs wait for others");
                 report.credentials_refused = Some(why);
             }
             news

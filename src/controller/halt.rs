@@ -7,6 +7,7 @@
 use tracing::{info, warn};
 
 use super::{Controller, Journal, Mode};
+use crate::condition::Reason;
 use crate::freeze::Freeze;
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
@@ -27,7 +28,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let freeze = freeze.filter(|freeze| !freeze.is_over(self.clock.now()));
         match &freeze {
             Some(freeze) => {
-                warn!(%freeze, "all reconciling is suspended; nothing is sent until it is resumed");
+                let runbook = self.runbook(Reason::Suspended.as_str());
+                warn!(%freeze, runbook, "all reconciling is suspended; nothing is sent until it is resumed");
                 self.give_up_if_one_pass(&format!("all reconciling is {freeze}"));
             }
             None if self.frozen.is_some() => info!("resumed: what is pending is sent"),

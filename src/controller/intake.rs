@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{Controller, Journal, Settings};
 use crate::account::AccountId;
 use crate::change::Change;
+use crate::condition::Reason;
 use crate::desired::{self, DesiredAccount};
 use crate::guard::Allowance;
 use crate::ledger::{Record, Row};
@@ -62,7 +63,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         for (path, found) in batch.files {
             let found = look(&path, found);
             let versions = batch.versions.get(&path).map_or(&[][..], Vec::as_slice);
-            problems_met += log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
+            problems_met += self.log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
             // Not `append`: that rebuilds the whole set for each file.
             touched.extend(self.desired.update_from(&path, found, &|document| revision(document, versions)));
         }
@@ -84,7 +85,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.note_root(batch.root, batch.full, now);
         if self.report.borrow().degraded != batch.degraded {
             match &batch.degraded {
-                Some(reason) => warn!(reason, "changes of the folder may go unnoticed until its next scan"),
+                Some(reason) => warn!(
+                    reason,
+                    runbook = self.runbook("WatchDegraded"),
+                    "changes of the folder may go unnoticed until its next scan"
+                ),
                 None => info!("changes of the folder are noticed again"),
             }
             self.report.send_modify(|report| report.degraded = batch.degraded);
@@ -103,7 +108,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.guard.allow(budget.allowance, &self.ledger.disruptions);
         match (&budget.unclear, &budget.manifest) {
             (Some(why), _) => {
-                warn!(why, "it is not clear which disruption budget counts; what no approval covers is held")
+                let runbook = self.runbook(Reason::DisruptionBudgetExceeded.as_str());
+                warn!(why, runbook, "it is not clear which disruption budget counts; what no approval covers is held")
             }
             (None, source) => {
                 let source = source.as_ref().map(tracing::field::display);
@@ -113,17 +119,35 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.report.send_modify(|report| report.budget = budget);
     }
 
+    /// Logs the problems of one file, at most `most` of them. Returns how many there are.
+    fn log_problems(&self, found: &desired::Look, most: usize) -> usize {
+        let problems: &[Problem] = match found {
+            desired::Look::Parsed(parsed) => &parsed.problems,
+            desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
+            desired::Look::Gone => &[],
+        };
+        for problem in problems.iter().take(most) {
+            let runbook = self.runbook(Reason::InvalidManifest.as_str());
+            warn!(%problem, runbook, "a manifest is broken; what it declares is left as it is");
+        }
+        problems.len()
+    }
+
     fn note_root(&mut self, root: Root, full: bool, now: Timestamp) {
         let unknown = match root {
             Root::Ready => None,
             Root::Unknown(reason) => Some(reason),
         };
+        let runbook = self.runbook("DesiredStateUnknown");
         self.report.send_if_modified(|report| {
             let changed = report.desired_unknown != unknown;
             if changed {
                 match &unknown {
                     Some(reason) => {
-                        warn!(reason, "the desired state is unknown; nothing is taken away, what was known is kept");
+                        warn!(
+                            reason,
+                            runbook, "the desired state is unknown; nothing is taken away, what was known is kept"
+                        );
                     }
                     None if report.desired_unknown.is_some() => info!("the desired state is known again"),
                     None => {}
@@ -190,19 +214,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             self.touch(account, now);
         }
     }
-}
-
-/// Logs the problems of one file, at most `most` of them. Returns how many there are.
-fn log_problems(found: &desired::Look, most: usize) -> usize {
-    let problems: &[Problem] = match found {
-        desired::Look::Parsed(parsed) => &parsed.problems,
-        desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
-        desired::Look::Gone => &[],
-    };
-    for problem in problems.iter().take(most) {
-        warn!(%problem, "a manifest is broken; what it declares is left as it is");
-    }
-    problems.len()
 }
 
 /// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has

@@ -12,6 +12,7 @@ use crate::condition::Condition;
 use crate::desired::DesiredAccount;
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
+use crate::runbook;
 use crate::status::{self, MailAccountList, Standstill};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
@@ -25,7 +26,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
         self.turned_at = now;
         let disruptions = self.guard.verdict(self.desired.managed(), now);
-        let pause = self.throttle.pause(now);
+        let (pause, request_budget) = (self.throttle.pause(now), self.throttle.usage(now));
         self.report.send_modify(|report| {
             if report.pending > 0 && self.backlog.pending() == 0 {
                 info!(accounts = self.desired.managed(), "everything is applied; nothing is pending");
@@ -42,6 +43,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             report.in_flight = self.sent();
             report.pending_changes = self.backlog.counts();
             report.oldest_pending = self.backlog.oldest();
+            report.request_budget = request_budget;
             report.waiting = self.waiting;
             report.pause = pause;
             report.suspended.clone_from(&self.frozen);
@@ -121,6 +123,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let standstill = self.standstill(now);
         let list = status::list(&self.desired, &self.ledger, held, standstill.as_ref(), now);
         MailAccountList { approvals: status::approvals(&self.desired, &self.ledger, now), ..list }
+    }
+
+    /// Where `key` is explained, for the log.
+    pub(super) fn runbook(&self, key: &str) -> String {
+        runbook::link(self.settings.external_url.as_ref(), key)
     }
 
     fn standstill(&self, now: Timestamp) -> Option<Standstill> {

@@ -26,8 +26,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.answered_since += 1;
         let now = self.clock.now();
         let healthy = !matches!(answer.outcome, Outcome::Retry(_) | Outcome::InDoubt(_));
+        let failed_probes = self.throttle.failed_probes();
         if self.throttle.end_put(flight.began, healthy, now) {
             self.breaker_opened(&answer.outcome);
+        } else if failed_probes > 0 && self.throttle.failed_probes() == 0 {
+            info!("the service answers again");
         }
         let operation = Operation::of(flight.change.field, flight.change.to);
         self.metrics.api_request(operation.as_str(), answer.code, answer.took);
@@ -112,14 +115,14 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         told.filter(|told| told.kind == ConditionType::Stalled).cloned().collect()
     }
 
-    /// Writes down what the service said; once, however often it says the same.
-    fn tell(&mut self, change: &Change, kind: ConditionType, failure: &Failure, now: Timestamp) {
-        let Some(row) = self.ledger.accounts.get(&change.account) else { return };
+    /// Writes down what the service said; once, however often it says the same. Whether it is news.
+    fn tell(&mut self, change: &Change, kind: ConditionType, failure: &Failure, now: Timestamp) -> bool {
+        let Some(row) = self.ledger.accounts.get(&change.account) else { return true };
         let message: Box<str> = format!("{}{}", about(change), failure.message).into();
         let same = |told: &&Condition| told.kind == kind && told.reason == failure.reason;
         let before = row.conditions.iter().find(same);
         if before.is_some_and(|told| told.message == message) {
-            return;
+            return false;
         }
         let condition = Condition {
             kind,
@@ -133,14 +136,16 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         conditions.retain(|told| told.kind != kind);
         conditions.push(condition);
         self.record(Record::Conditions { account: change.account, conditions });
+        true
     }
 
     fn back_off(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
-        let attempts = self.queue.failures(change.account) + 1;
-        warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
+        let (attempts, runbook) = (self.queue.failures(change.account) + 1, self.runbook(failure.reason.as_str()));
+        if self.tell(change, ConditionType::Reconciling, failure, now) {
+            warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
             source = %change.source, revision = %change.revision, attempts,
-            reason = %failure.reason, why = %failure.message, "not applied; retrying");
-        self.tell(change, ConditionType::Reconciling, failure, now);
+            reason = %failure.reason, why = %failure.message, runbook, "not applied; retrying");
+        }
         if self.settings.mode == Mode::Apply && attempts >= APPLY_ATTEMPTS {
             self.backlog.stall(change.account, Stalled::ALL);
             return self.step(change.account, now);
@@ -151,9 +156,10 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     fn rejected(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
+        let runbook = self.runbook(failure.reason.as_str());
         warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
             source = %change.source, revision = %change.revision, reason = %failure.reason, why = %failure.message,
-            "rejected; waiting for a change of the manifest or the resync");
+            runbook, "rejected; waiting for a change of the manifest or the resync");
         self.tell(change, ConditionType::Stalled, failure, now);
         let attempted = self.ledger.accounts.get(&change.account).map(|row| row.spec_hash);
         if attempted != self.desired.get(change.account).map(|desired| desired.spec_hash) {
@@ -172,7 +178,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.step(flight.change.account, now);
         match cause {
             PauseCause::Throttled => {
-                warn!(why = %failure.message, "the service throttles; everybody pauses");
+                let runbook = self.runbook(Reason::Throttled.as_str());
+                warn!(why = %failure.message, runbook, "the service throttles; everybody pauses");
                 self.slow_down(wait, &failure, now);
             }
             PauseCause::TokenRefused => {
@@ -204,7 +211,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn impose(&mut self, wait: Duration, reason: Reason, now: Timestamp) {
         if let Some(pause) = self.throttle.impose(now + wait, reason, now) {
-            warn!(until = %pause.until, %reason, "no request starts before the pause ends");
+            let runbook = self.runbook(reason.as_str());
+            warn!(until = %pause.until, %reason, runbook, "no request starts before the pause ends");
             self.record(Record::Pause { pause: Some(pause) });
         }
     }
@@ -212,7 +220,11 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn breaker_opened(&mut self, outcome: &Outcome) {
         let probes = self.throttle.failed_probes();
         let why = outcome.failure().map_or("", |failure| &failure.message);
-        warn!(why, probes, "the service fails again and again; one request probes it from time to time");
+        // Probes that fail as well are no news.
+        if probes == 1 {
+            let runbook = self.runbook(Reason::ServiceUnavailable.as_str());
+            warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
+        }
         if probes > APPLY_PROBES {
             self.give_up_if_one_pass(&format!("the service is not available: {why}"));
         }
@@ -233,13 +245,15 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 self.credentials_refused(&failure);
             }
             TokenOutcome::Throttled(failure, wait) => {
-                warn!(why = %failure.message, "too many token requests; everybody pauses");
+                let runbook = self.runbook(Reason::Throttled.as_str());
+                warn!(why = %failure.message, runbook, "too many token requests; everybody pauses");
                 let until = self.slow_down(wait, &failure, now);
                 self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
                 let failures = self.tokens.failed();
-                warn!(why = %failure.message, failures, "no access token; trying again");
+                let runbook = self.runbook(failure.reason.as_str());
+                warn!(why = %failure.message, failures, runbook, "no access token; trying again");
                 // At least the shortest backoff: requests for tokens are few, and each is one less for a restart.
                 let wait = self.settings.backoff.min + self.settings.backoff.delay(failures, fastrand::f64());
                 self.tokens.wait(now + wait);

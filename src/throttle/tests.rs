@@ -177,3 +177,16 @@ fn a_token_request_that_never_left_takes_no_place() {
     throttle.cancel_token();
     assert_eq!(throttle.admit_token(ms(0)), Admission::Now);
 }
+
+#[test]
+fn the_usage_counts_what_is_under_way_and_what_ended_within_the_window() {
+    let used = |throttle: &Throttle, at| throttle.usage(ms(at)).used;
+    let mut throttle = throttle("3/1m", ms(0));
+    assert_eq!(throttle.usage(ms(0)), Usage { used: 0, limit: Some(3), window: Some(Duration::from_secs(60)) });
+    throttle.begin_put(ms(1_000));
+    throttle.begin_token();
+    assert_eq!(used(&throttle, 1_000), 2);
+    throttle.end_put(ms(1_000), true, ms(2_000));
+    throttle.end_token(ms(5_000));
+    assert_eq!((used(&throttle, 61_999), used(&throttle, 62_000), used(&throttle, 65_000)), (2, 1, 0));
+}

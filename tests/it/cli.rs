@@ -9,6 +9,7 @@ mod base;
 mod colours;
 mod comment;
 mod credentials;
+mod explain;
 mod help;
 mod ledgers;
 mod logs;

@@ -67,6 +67,7 @@ pub fn build<J: Journal>(
         disruption_budget: "100%".parse().unwrap(),
         disruption_window: Duration::from_secs(3600),
         shutdown_grace: Duration::from_secs(1),
+        external_url: None,
     };
     let url = || "http://127.0.0.1:1".parse().unwrap();
     let client = Client::new(Agreeable, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));

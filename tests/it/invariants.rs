@@ -89,6 +89,7 @@ async fn pass<T: Transport, J: Journal>(
         disruption_budget: "100%".parse().unwrap(),
         disruption_window: Duration::from_secs(3600),
         shutdown_grace: Duration::from_secs(1),
+        external_url: None,
     };
     let metrics = Arc::new(Metrics::new());
     let (controller, _reports) = Controller::new(settings, client, credentials, ledger, metrics, Clock::start());

@@ -132,6 +132,7 @@ async fn pass(latency: Duration, rate_limit: Option<RateLimit>) -> Pass {
         disruption_budget: "100%".parse().unwrap(),
         disruption_window: Duration::from_secs(3600),
         shutdown_grace: Duration::from_secs(1),
+        external_url: None,
     };
     let metrics = Arc::new(Metrics::new());
     let ledger = (Ledger::new(owner), disk);

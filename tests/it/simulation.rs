@@ -119,6 +119,7 @@ impl Simulation {
             disruption_budget: disruptions.to_string().parse().unwrap(),
             disruption_window: DISRUPTION_WINDOW,
             shutdown_grace: Duration::from_secs(25),
+            external_url: None,
         };
         let budget = misfortune::budget(&mut chance);
         let mut world = World::new(sandbox::Settings { log_capacity: 0, budget, ..sandbox::Settings::default() });

@@ -191,3 +191,20 @@ fn channels_without_a_bound_are_named_here() {
     let found: Vec<_> = found.iter().map(|source| source.path.as_str()).collect();
     assert_eq!(found, allowed);
 }
+
+#[test]
+fn every_key_that_the_program_names_is_in_the_runbook() {
+    let keys: Vec<_> = zoho_mail_reconciler::runbook::keys().collect();
+    let (mut broken, mut named) = (Vec::new(), 0);
+    for source in rust(&["src"]) {
+        for (number, line) in source.code() {
+            let Some(key) = line.split("runbook(\"").nth(1).and_then(|rest| rest.split('"').next()) else { continue };
+            named += 1;
+            if !keys.contains(&key) {
+                broken.push(format!("{}:{number}: {key}", source.path));
+            }
+        }
+    }
+    assert!(named >= 2, "only {named}");
+    hold("deploy/runbook.md", &broken);
+}

@@ -115,7 +115,7 @@ fn a_broken_manifest_does_not_keep_the_others_from_being_applied() {
     insta::assert_snapshot!(ran.all(), @r#"
     2 planned = 2 applied + 0 held + 0 failed + 0 in doubt
     --- stderr
-    TIME  WARN a manifest is broken; what it declares is left as it is problem="bob.yaml:8:12: spec.enabled: expected true or false, found the string \"yes\" (if it is meant to be true, write true)"
+    TIME  WARN a manifest is broken; what it declares is left as it is problem="bob.yaml:8:12: spec.enabled: expected true or false, found the string \"yes\" (if it is meant to be true, write true)" runbook="zoho-mail-reconciler explain InvalidManifest"
     note: 1 problem in manifests; what they declare was left as it is; see `validate desired-state`
     --- exit 1
     "#);

@@ -23,6 +23,7 @@ fn the_short_help_fits_on_a_screen() {
       history      Show every change that was applied, and who decided it
       suspend      Suspend everything: nothing is sent until resume, or until a moment
       resume       Lift a suspension: what is pending is sent
+      explain      Explain a reason, cause or alert, and what to do
       sandbox      Serve a simulated Zoho Mail API on this machine
       schema       Print the JSON Schema of the manifests, for editors and pipelines
       completions  Print a completion script for a shell

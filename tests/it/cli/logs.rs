@@ -56,7 +56,7 @@ fn a_log_of_text_is_one_line_an_event_saying_what_who_where_and_what_to_do() {
     insta::assert_snapshot!(masked(&place.run("apply --log-format text").err), @r#"
     TIME  INFO manifests read files=1 accounts=1 problems=0 pending=1
     TIME  INFO access token granted expires_in=1h
-    TIME  WARN rejected; waiting for a change of the manifest or the resync account=2560636000000008002 name=alice field=enabled to=true source=sales/alice.yaml:1 revision=unknown reason=Forbidden why="HTTP 403: no\u{1b}[2J\nINFO forged\u{202e}\u{85}\u{200b}\u{e0041} (the owner of the token may not change this account)"
+    TIME  WARN rejected; waiting for a change of the manifest or the resync account=2560636000000008002 name=alice field=enabled to=true source=sales/alice.yaml:1 revision=unknown reason=Forbidden why="HTTP 403: no\u{1b}[2J\nINFO forged\u{202e}\u{85}\u{200b}\u{e0041} (the owner of the token may not change this account)" runbook="zoho-mail-reconciler explain Forbidden"
     "#);
 }
 

@@ -6,7 +6,7 @@ const ALL: &str = "run apply plan diff";
 const SERVICE: &str = "run apply";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 42] = [
+const OPTIONS: [(&str, &str, &str, &str); 43] = [
     ("--desired-state", "desired-state", "run apply plan diff status", ""),
     ("--ledger", "ledger.json", "run apply plan diff status history suspend resume", ""),
     ("--auth", "admin", "run apply plan diff status validate", "root"),
@@ -28,17 +28,18 @@ const OPTIONS: [(&str, &str, &str, &str); 42] = [
     ("--resync-interval", "10m", "run", "often"),
     ("--drift-interval", "off", "run", "5m"),
     ("--listen", "127.0.0.1:8686", "run", "8686"),
+    ("--external-url", "", "run", "mail.example.com"),
     ("--shutdown-grace", "25s", "run", "25"),
     (
         "--log-format",
         "",
-        "run apply plan diff validate status history suspend resume sandbox schema completions man",
+        "run apply plan diff validate status history suspend resume explain sandbox schema completions man",
         "xml",
     ),
     (
         "--log-level",
         "info",
-        "run apply plan diff validate status history suspend resume sandbox schema completions man",
+        "run apply plan diff validate status history suspend resume explain sandbox schema completions man",
         "inof",
     ),
     ("--output", "text", "plan validate history", "xml"),
@@ -194,6 +195,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value '5m' for '--drift-interval <off>': this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off
     --listen 8686
     error: invalid value '8686' for '--listen <ADDR|off>': expected an address and a port such as 127.0.0.1:PORT, or off
+    --external-url mail.example.com
+    error: invalid value 'mail.example.com' for '--external-url <URL>': expected a URL such as https://mail-reconciler.example.com, without user name, query or fragment
     --shutdown-grace 25
     error: invalid value '25' for '--shutdown-grace <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --log-format xml

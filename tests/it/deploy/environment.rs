@@ -3,6 +3,10 @@
 //! In: the real command line, and what the unit sets itself. Out: the file's text below its head.
 //! Invariant: whoever takes the `#` off a line and changes nothing has changed nothing.
 
+use std::fs;
+use std::path::Path;
+
+use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction};
 
 use super::settings::{built, directive};
@@ -45,14 +49,14 @@ fn entry(option: &Arg, unit: &str) -> Option<String> {
     let variable = option.get_env()?.to_str().unwrap();
     let help = option.get_help().unwrap().to_string();
     let value = default(option, variable, unit, &help);
-    let choices: Vec<_> = option.get_possible_values();
-    let choices: Vec<_> =
-        choices.iter().filter(|it| !it.is_hide_set()).map(clap::builder::PossibleValue::get_name).collect();
-    let choice = matches!(option.get_action(), ArgAction::Set) && !choices.is_empty();
-    let choices = if choice { format!(": {}", choices.join(", ")) } else { String::new() };
+    let shown = help.split(" [default: ").next().unwrap();
+    let choices = option.get_possible_values();
+    let choices: Vec<_> = choices.iter().filter(|choice| !choice.is_hide_set()).map(PossibleValue::get_name).collect();
+    let is_choice = matches!(option.get_action(), ArgAction::Set) && !choices.is_empty();
+    let choices = if is_choice { format!(" ({})", choices.join(", ")) } else { String::new() };
     // The one that has no default and is needed is there to be filled in.
     let off = if variable == "ZOHO_MAIL_ZOID" { "" } else { "#" };
-    Some(format!("{}{off}{variable}={value}\n", comment(&format!("{help}{choices}"))))
+    Some(format!("{}{off}{variable}={value}\n", comment(&format!("{shown}{choices}"))))
 }
 
 fn expected() -> String {
@@ -78,9 +82,7 @@ fn the_file_of_settings_has_every_option_of_run_with_its_own_words_and_default()
     assert!(head.lines().all(|line| line.starts_with('#')), "the head is no setting");
     let expected = expected();
     assert!(expected.matches("ZOHO_MAIL_").count() > 20, "{expected}");
-    assert_eq!(
-        &file[head.len()..],
-        expected,
-        "deploy/systemd/zoho-mail-reconciler.env should be, below its head:\n{expected}"
-    );
+    let wanted = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zoho-mail-reconciler.env");
+    fs::write(&wanted, format!("{head}{expected}")).unwrap();
+    assert!(file[head.len()..] == expected, "should be as in {0}: cp {0} deploy/systemd/", wanted.display());
 }

@@ -11,9 +11,10 @@ use zoho_mail_reconciler::cli::{self, Exit};
 use super::{recipes, text, words};
 
 /// Options of other programs that the recipes call.
-const FOREIGN: [&str; 19] = [
+const FOREIGN: [&str; 23] = [
     "--arg",
     "--build",
+    "--build-arg",
     "--credential",
     "--daemon",
     "--detach",
@@ -23,8 +24,11 @@ const FOREIGN: [&str; 19] = [
     "--locked",
     "--mount",
     "--now",
+    "--profile",
+    "--read-only",
     "--release",
     "--retry",
+    "--rm",
     "--bin",
     "--name",
     "--data",
@@ -32,6 +36,9 @@ const FOREIGN: [&str; 19] = [
     "--ssh-key-file",
     "--target",
 ];
+
+/// What the build is told, not the program.
+const COMMIT: &str = "ZOHO_MAIL_RECONCILER_COMMIT";
 
 /// The command line, built, so that global options are in each command.
 pub(super) fn built() -> Command {
@@ -86,7 +93,7 @@ fn every_variable_that_deploy_names_is_in_the_help() {
     let known: BTreeSet<&str> = words(&help, "ZOHO_MAIL_", &['_']).collect();
     let mut found = 0;
     for recipe in recipes() {
-        for variable in words(&recipe.text, "ZOHO_MAIL_", &['_']) {
+        for variable in words(&recipe.text, "ZOHO_MAIL_", &['_']).filter(|variable| *variable != COMMIT) {
             let plain = variable.strip_suffix("_FILE").unwrap_or(variable);
             // Only credentials can be files, and they are no option's.
             let exists = known.contains(plain) && (plain == variable || option(plain).is_none());
@@ -218,5 +225,8 @@ fn the_versions_in_deploy_are_this_version() {
     assert_eq!(image.as_str().unwrap().rsplit(':').next(), Some(version));
     assert!(text("ci/gitlab/gitlab-ci.yaml").contains(&format!("zoho-mail-reconciler-ci:{version}\n")));
     let rust = env!("CARGO_PKG_RUST_VERSION");
-    assert!(text("container/Containerfile").contains(&format!("library/rust:{rust}-")));
+    let image = text("container/Containerfile");
+    assert!(image.contains(&format!("library/rust:{rust}-")));
+    assert!(image.contains(&format!("image.version=\"{version}\"")));
+    assert!(image.contains(COMMIT) && include_str!("../../../src/build.rs").contains(COMMIT));
 }

@@ -245,5 +245,6 @@ fn settings(mode: Mode) -> Settings {
         disruption_budget: "100%".parse().unwrap(),
         disruption_window: Duration::from_secs(3600),
         shutdown_grace: PATIENCE,
+        external_url: None,
     }
 }

