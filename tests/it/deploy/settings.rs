@@ -135,6 +135,14 @@ fn every_value_that_deploy_gives_a_variable_is_accepted_by_its_option() {
             add(&format!("{}={}", variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap()));
         }
     }
+    for file in ["container/compose.yaml", "container/compose.folder.yaml"] {
+        for (variable, value) in yaml(file)["services"]["reconciler"]["environment"].as_mapping().unwrap() {
+            // `${VARIABLE:-default}` stands for its default, `${VARIABLE:?why}` for what only the user knows.
+            let value = value.as_str().unwrap();
+            let given = value.strip_prefix("${").map_or(value, |it| it.split_once(":-").map_or("", |(_, it)| it));
+            add(&format!("{}={}", variable.as_str().unwrap(), given.trim_end_matches('}')));
+        }
+    }
     let mut parsed = 0;
     for (variable, value) in settings.iter().filter(|(_, value)| !value.is_empty()) {
         let Some(option) = option(variable) else {
