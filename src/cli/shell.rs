@@ -28,7 +28,10 @@ impl Completions {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command(), NAME, &mut script);
-        print(&String::from_utf8_lossy(&script))?;
+        // clap_complete 4.6 spells a name with hyphens in two ways, and bash would offer nothing after a command
+        // (clap-rs/clap#6421, open in November 2026).
+        let script = String::from_utf8_lossy(&script);
+        print(&script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__")))?;
         Ok(Exit::Done)
     }
 }

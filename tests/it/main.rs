@@ -28,6 +28,7 @@ mod security;
 mod simulation;
 mod tidy;
 mod torture;
+mod version;
 mod watching;
 mod zoho_client;
 mod zoho_https;

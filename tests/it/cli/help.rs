@@ -109,9 +109,21 @@ fn help_shows_no_value_of_a_variable() {
 #[test]
 fn every_command_has_a_long_help_with_exit_codes_or_examples() {
     let place = Place::new();
-    for command in
-        ["run", "apply", "plan", "diff", "validate", "status", "suspend", "resume", "sandbox", "schema", "completions"]
-    {
+    for command in [
+        "run",
+        "apply",
+        "plan",
+        "diff",
+        "validate",
+        "status",
+        "history",
+        "explain",
+        "suspend",
+        "resume",
+        "sandbox",
+        "schema",
+        "completions",
+    ] {
         let help = place.ok(&format!("{command} --help"));
         assert!(help.contains("Example"), "{command}: {help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: {help}");
@@ -151,7 +163,22 @@ fn checked_by(tool: &str, arguments: &[&str], text: &str) -> String {
 #[test]
 fn the_manual_page_is_sound_and_tells_of_every_command_and_option() {
     let page = Place::new().ok("man");
-    for name in ["run", "apply", "plan", "diff", "validate", "status", "sandbox", "schema", "completions", "man"] {
+    for name in [
+        "run",
+        "apply",
+        "plan",
+        "diff",
+        "validate",
+        "status",
+        "history",
+        "explain",
+        "suspend",
+        "resume",
+        "sandbox",
+        "schema",
+        "completions",
+        "man",
+    ] {
         assert!(page.contains(&format!(".SH \"COMMAND {}\"", name.to_uppercase())), "{name}");
     }
     assert!(page.contains(".SH \"EXIT CODES\"") && page.contains(".SH \"SIGNALS\""));
@@ -185,4 +212,23 @@ fn the_schema_is_json_and_knows_every_key() {
     {
         assert!(text.contains(&format!("\"{key}\"")), "{key}");
     }
+}
+
+#[test]
+fn bash_completes_commands_their_options_and_their_values() {
+    let place = Place::new();
+    place.keep("completions", &place.ok("completions bash"));
+    let offered = |words: &str| {
+        let script = format!(
+            ". ./completions; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             function=$(complete -p zoho-mail-reconciler | grep -o ' -F [^ ]*'); \
+             ${{function# -F }} zoho-mail-reconciler \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+             echo ${{COMPREPLY[@]}}"
+        );
+        let output = Command::new("bash").args(["-c", &script]).current_dir(place.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(offered("zoho-mail-reconciler comp"), "completions");
+    assert_eq!(offered("zoho-mail-reconciler run --desi"), "--desired-state");
+    assert_eq!(offered("zoho-mail-reconciler status --output wi"), "wide");
 }

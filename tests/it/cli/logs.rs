@@ -70,3 +70,14 @@ fn however_many_manifests_are_broken_the_log_stays_short() {
     assert_eq!(said.matches("a manifest is broken").count(), 20, "{said}");
     assert_eq!(said.matches("more problems in manifests").count(), 1, "{said}");
 }
+
+#[test]
+fn a_failure_that_repeats_itself_is_told_once() {
+    let fails = r#"{"operation": "put", "do": {"answer": {"status": 500}}}"#;
+    let (mut place, service) = (Place::with_alice(), Service::with_faults(fails));
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info").set("ZOHO_MAIL_RETRY_MIN", "1ms").set("ZOHO_MAIL_RETRY_MAX", "1ms");
+    let ran = place.run("apply --log-format text");
+    assert!(service.requests() > 3, "{}", ran.all());
+    assert_eq!(ran.err.matches("not applied; retrying").count(), 1, "{}", ran.all());
+}

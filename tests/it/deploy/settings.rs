@@ -108,7 +108,8 @@ fn every_variable_that_deploy_names_is_in_the_help() {
 fn every_option_that_deploy_names_is_in_the_help() {
     let help = help();
     let known: BTreeSet<&str> = words(&help, "--", &['-']).chain(FOREIGN).collect();
-    for recipe in recipes() {
+    // A script is full of other programs' options.
+    for recipe in recipes().into_iter().filter(|recipe| !recipe.text.starts_with("#!")) {
         for option in words(&recipe.text, "--", &['-']).filter(|option| !option.starts_with("---")) {
             assert!(known.contains(option), "{}: {option}", recipe.path.display());
         }

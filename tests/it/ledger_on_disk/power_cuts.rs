@@ -9,6 +9,7 @@ mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::disk::{Disk, Folder, Op, Tears};
 use super::crashes::{CHILD, GROUPS, SCRIPT, WHOLE, strace_works};
@@ -110,29 +111,39 @@ impl Life {
     }
 }
 
-/// Opens folders with the real code, and remembers what came of it.
-#[derive(Default)]
-struct Judge(BTreeMap<Folder, Result<u64, String>>);
+/// Folders that are opened at the same time: each waits more for its threads than it computes.
+const AT_A_TIME: usize = 6;
 
-impl Judge {
-    /// What is wrong with the first of the states that is not what it must be.
-    fn first_fault(&mut self, states: &States) -> Option<String> {
-        states.iter().find_map(|(folder, durable)| {
-            let found = self.0.entry(folder.clone()).or_insert_with(|| recovered(folder));
-            let what = match found {
-                Ok(serial) if *serial >= *durable => return None,
-                Ok(serial) => format!("{durable} was durable, {serial} is there"),
-                Err(error) => error.clone(),
-            };
-            let show = |(name, bytes): (&String, &Vec<u8>)| format!("{name}: {}\n", bytes.escape_ascii());
-            Some(format!("{what}\n{}", folder.iter().map(show).collect::<String>()))
-        })
-    }
+/// Opens folders with the real code. What is wrong with one of the states that is not what it must be.
+fn fault(states: &States) -> Option<String> {
+    let (states, found) = (Vec::from_iter(states), AtomicBool::new(false));
+    let find = |part: &[(&Folder, &u64)]| {
+        let mut left = part.iter().take_while(|_| !found.load(Ordering::Relaxed));
+        let fault = left.find_map(|(folder, durable)| fault_of(folder, **durable));
+        found.fetch_or(fault.is_some(), Ordering::Relaxed);
+        fault
+    };
+    let find = &find;
+    std::thread::scope(|scope| {
+        let parts = states.chunks(states.len().div_ceil(AT_A_TIME).max(1));
+        let workers: Vec<_> = parts.map(|part| scope.spawn(move || find(part))).collect();
+        workers.into_iter().filter_map(|worker| worker.join().unwrap()).next()
+    })
+}
 
-    fn accept(&mut self, life: &Life, of: &str) {
-        let fault = self.first_fault(&life.states());
-        assert!(fault.is_none(), "{of}: {}", fault.unwrap());
-    }
+fn fault_of(folder: &Folder, durable: u64) -> Option<String> {
+    let what = match recovered(folder) {
+        Ok(serial) if serial >= durable => return None,
+        Ok(serial) => format!("{durable} was durable, {serial} is there"),
+        Err(error) => error,
+    };
+    let show = |(name, bytes): (&String, &Vec<u8>)| format!("{name}: {}\n", bytes.escape_ascii());
+    Some(format!("{what}\n{}", folder.iter().map(show).collect::<String>()))
+}
+
+fn accept(life: &Life, of: &str) {
+    let fault = fault(&life.states());
+    assert!(fault.is_none(), "{of}: {}", fault.unwrap());
 }
 
 /// [`recover`], once for all tests: their lives leave the same folders again and again.
@@ -190,13 +201,13 @@ fn whatever_a_power_cut_leaves_of_what_was_not_synced_nothing_acknowledged_is_fo
     if !strace_works("power cuts") {
         return;
     }
-    let mut judge = Judge::default();
     for (begin, durable) in [(Disk::default(), 0), (torn(), 3)] {
         let life = live(&begin, durable, WHOLE, &[]);
         assert_eq!(life.said().last(), Some(&"closed"));
-        judge.accept(&life, "a whole life");
+        let states = life.states().len();
+        assert!(states > 200, "only {states} states: strace no longer sees the calls");
+        accept(&life, "a whole life");
     }
-    assert!(judge.0.len() > 400, "only {} states: strace no longer sees the calls", judge.0.len());
 }
 
 #[test]
@@ -214,7 +225,7 @@ fn a_write_that_found_no_room_leaves_nothing_to_a_power_cut() {
     assert!(said.contains("stopped no_room resumed") && said.ends_with("closed"), "{said}");
     let cut = life.ops.windows(2).find(|ops| matches!(ops, [Op::Write(..), Op::Truncate(_, 1..)]));
     assert!(cut.is_some(), "no write was short: {:?}", life.ops);
-    Judge::default().accept(&life, "no room");
+    accept(&life, "no room");
 }
 
 /// What the next process finds is what the system shows it, on the disk or not.
@@ -223,11 +234,10 @@ fn killed_at_any_moment_and_started_again_a_power_cut_still_finds_nothing_forgot
     if !strace_works("power cuts after a kill") {
         return;
     }
-    let mut judge = Judge::default();
     let moments = live(&torn(), 3, SHORT, &[]).moments();
     let step = if tears() == Tears::All { 1 } else { moments.len().div_ceil(RECOVERIES) };
     for (disk, durable) in moments.into_iter().step_by(step) {
-        judge.accept(&live(&disk, durable, "2", &[]), "after a kill");
+        accept(&live(&disk, durable, "2", &[]), "after a kill");
     }
 }
 
@@ -236,11 +246,10 @@ fn a_power_cut_during_the_recovery_from_one_forgets_nothing_either() {
     if !strace_works("power cuts in a recovery") {
         return;
     }
-    let mut judge = Judge::default();
     let states = live(&torn(), 3, WHOLE, &[]).states();
     let step = if tears() == Tears::All { 1 } else { states.len().div_ceil(RECOVERIES) };
     for (folder, durable) in states.iter().step_by(step) {
-        judge.accept(&live(&Disk::of(folder), *durable, "2", &[]), "in a recovery");
+        accept(&live(&Disk::of(folder), *durable, "2", &[]), "in a recovery");
     }
 }
 
@@ -249,7 +258,6 @@ fn what_a_failed_sync_left_in_doubt_is_written_anew_before_it_is_relied_on() {
     if !strace_works("power cuts after a failed sync") {
         return;
     }
-    let mut judge = Judge::default();
     for call in ["fdatasync", "fsync"] {
         for n in 1.. {
             let first = live(&Disk::default(), 0, SHORT, &["-e", &format!("inject={call}:error=EIO:when={n}")]);
@@ -258,7 +266,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_anew_before_it_is_relied_on() {
                 break;
             }
             let (disk, durable) = first.end();
-            judge.accept(&live(&disk, durable, "2", &[]), &format!("after a failed {call}"));
+            accept(&live(&disk, durable, "2", &[]), &format!("after a failed {call}"));
         }
     }
 }
@@ -269,7 +277,6 @@ fn without_any_one_of_its_syncs_the_ledger_would_forget() {
     if !strace_works("power cuts without a sync") {
         return;
     }
-    let mut judge = Judge::default();
     let whole = live(&Disk::default(), 0, WHOLE, &[]);
     // And the life of whoever finds what another one wrote and was killed before it could sync it.
     let mut before_syncs = whole.moments().into_iter().zip(&whole.ops).filter(|(_, op)| matches!(op, Op::Sync(..)));
@@ -278,7 +285,7 @@ fn without_any_one_of_its_syncs_the_ledger_would_forget() {
         let syncs: Vec<_> = (0..life.ops.len()).filter(|at| matches!(life.ops[*at], Op::Sync(..))).collect();
         assert!(syncs.len() >= 4, "only {} syncs: strace no longer sees the calls", syncs.len());
         for at in syncs {
-            let fault = judge.first_fault(&life.without(at).states());
+            let fault = fault(&life.without(at).states());
             assert!(fault.is_some(), "nobody misses {:?}", &life.ops[at - 1..=at]);
         }
     }
