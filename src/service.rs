@@ -95,9 +95,11 @@ mod tests {
     /// What the unit gives the watchdog.
     const LIMIT: Duration = Duration::from_secs(60);
 
+    type Heard = Arc<Mutex<Vec<Timestamp>>>;
+
     /// A manager that writes down when it hears a word.
-    fn manager(clock: Clock, word: &'static str) -> (Arc<Mutex<Vec<Timestamp>>>, impl Fn(&[NotifyState<'_>])) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+    fn manager(clock: Clock, word: &'static str) -> (Heard, impl Fn(&[NotifyState<'_>])) {
+        let heard = Heard::default();
         let writes = Arc::clone(&heard);
         let told = move |states: &[NotifyState<'_>]| {
             if states.iter().any(|state| state.to_string() == word) {
