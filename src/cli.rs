@@ -7,6 +7,7 @@
 
 mod apply;
 mod diff;
+mod doctor;
 mod engine;
 mod explain;
 mod history;
@@ -20,6 +21,7 @@ mod shell;
 mod status;
 mod suspend;
 mod validate;
+mod webhook;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -120,6 +122,9 @@ enum Command {
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
+    /// Check everything before the first run; writes nothing
+    #[command(after_long_help = manual::DOCTOR)]
+    Doctor(doctor::Doctor),
     /// Show every change that was applied, and who decided it
     #[command(after_long_help = manual::HISTORY)]
     History(history::History),
@@ -251,6 +256,7 @@ impl Cli {
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::History(history) => history.run(),
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),

@@ -5,6 +5,7 @@
 //! Invariants: everything wrong with the options is said before anything is read or sent; secrets
 //! come from the environment or from files, never from an option's value.
 
+mod notifications;
 mod safety;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::runbook::ExternalUrl;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
+pub use notifications::{Notifications, Webhook, WebhookError};
 pub use safety::{Disruptions, Protect};
 
 /// Options that contradict each other, or lack one. The process exits with 64.
@@ -250,13 +252,16 @@ impl Service {
         }
     }
 
+    /// The Mail API and the accounts server.
+    pub fn urls(&self) -> (BaseUrl, BaseUrl) {
+        let api = self.api_url.clone().unwrap_or_else(|| self.data_center.mail_url());
+        let accounts = self.accounts_url.clone().unwrap_or_else(|| self.data_center.accounts_url());
+        (api, accounts)
+    }
+
     /// The Mail API's host, for people.
     pub fn host(&self, sandbox: bool) -> String {
-        match &self.api_url {
-            _ if sandbox => "embedded sandbox".to_owned(),
-            Some(url) => url.host().to_owned(),
-            None => self.data_center.mail_url().host().to_owned(),
-        }
+        if sandbox { "embedded sandbox".to_owned() } else { self.urls().0.host().to_owned() }
     }
 
     /// The conductor's settings.

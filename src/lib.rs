@@ -96,13 +96,16 @@ pub mod status;
 pub mod report;
 pub mod runbook;
 pub mod freeze;
+pub mod notice;
 pub mod controller;
 
 pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod metrics;
+pub mod notifier;
 pub mod sandbox;
 pub mod service;
 pub mod shutdown;

@@ -4,6 +4,8 @@
 //! Invariants: names are a promise to dashboards; labels come from closed sets, never from names,
 //! ids or addresses; gauges are read from one report, so they fit together.
 
+mod gauges;
+
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,9 +17,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::account::Field;
+use self::gauges::{Gauges, SecondsGauge, unix};
 use crate::change::Outcome;
-use crate::report::{Directions, Report};
+use crate::report::Report;
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
 use crate::version::COMMIT;
@@ -27,7 +29,6 @@ pub const PREFIX: &str = "zoho_mail_reconciler";
 
 type Labels<const N: usize> = [(&'static str, String); N];
 type Seconds = Counter<f64, AtomicU64>;
-type SecondsGauge = Gauge<f64, AtomicU64>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 /// 1 ms to about 30 s, the default request timeout, in steps of two.
@@ -46,7 +47,6 @@ pub struct Metrics {
     reconciles: Family<Labels<1>, Counter>,
     reconcile_errors: Family<Labels<1>, Counter>,
     reconcile_duration: Histogram,
-    queue_depth: Gauge,
     queue_adds: Counter,
     queue_retries: Counter,
     queue_wait: Histogram,
@@ -54,20 +54,13 @@ pub struct Metrics {
     api_duration: Histograms,
     api_paused: Family<Labels<1>, Seconds>,
     token_refreshes: Family<Labels<1>, Counter>,
-    accounts: Family<Labels<1>, Gauge>,
-    manifest_problems: Gauge,
-    watch_degraded: Gauge,
-    pending_changes: Family<Labels<2>, Gauge>,
-    disruptions_held: Gauge,
+    notifications: Family<Labels<1>, Counter>,
     disruptions_approved: Counter,
-    disruption_limit: Gauge,
-    request_budget_used: Gauge,
-    request_budget_limit: Gauge,
-    suspended: Gauge,
     ledger_commit: Histogram,
     ledger_failures: Counter,
-    oldest_unapplied: SecondsGauge,
-    last_sync: SecondsGauge,
+    started: SecondsGauge,
+    last_applied: SecondsGauge,
+    gauges: Gauges,
 }
 
 impl fmt::Debug for Metrics {
@@ -105,7 +98,6 @@ impl Metrics {
                 "From the intent of a change to its end",
                 seconds(),
             ),
-            queue_depth: register(r, "workqueue_depth", "Accounts that are queued or back off", Gauge::default()),
             queue_adds: register(r, "workqueue_adds", "Accounts queued by an edit or a resync", Counter::default()),
             queue_retries: register(
                 r,
@@ -143,55 +135,12 @@ impl Metrics {
                 "Requests for an access token, by how they ended",
                 Family::default(),
             ),
-            accounts: register(r, "accounts", "Declared accounts, by condition", Family::default()),
-            manifest_problems: register(r, "manifest_problems", "Problems in manifests", Gauge::default()),
-            watch_degraded: register(
-                r,
-                "watch_degraded",
-                "1 while changes of the folder may go unnoticed until its next scan, else 0",
-                Gauge::default(),
-            ),
-            pending_changes: register(
-                r,
-                "plan_pending_changes",
-                "Changes that are wanted and not acknowledged",
-                Family::default(),
-            ),
-            disruptions_held: register(
-                r,
-                "disruptions_held",
-                "Accounts whose disruptions the budget holds",
-                Gauge::default(),
-            ),
+            notifications: register(r, "notifications", "Notifications, by how they ended", Family::default()),
             disruptions_approved: register(
                 r,
                 "disruptions_approved",
                 "Disruptions applied that an approval covered",
                 Counter::default(),
-            ),
-            disruption_limit: register(
-                r,
-                "disruption_limit",
-                "Accounts that may lose something within the window, by the budget in force",
-                Gauge::default(),
-            ),
-            request_budget_used: register(
-                r,
-                "request_budget_used",
-                "Requests that count against the request budget now",
-                Gauge::default(),
-            ),
-            request_budget_limit: register(
-                r,
-                "request_budget_limit",
-                "How many may count at a time; 0 without a budget",
-                Gauge::default(),
-            ),
-            suspended: register(
-                r,
-                "suspended",
-                "1 while an operator has suspended everything, else 0",
-                Gauge::default(),
             ),
             ledger_commit: register(
                 r,
@@ -205,24 +154,33 @@ impl Metrics {
                 "Groups of records that could not be written",
                 Counter::default(),
             ),
-            oldest_unapplied: register(
+            started: register(
                 r,
-                "oldest_unapplied_change_seconds",
-                "How long the oldest change has been waiting; 0 if none is",
+                "start_timestamp_seconds",
+                "When this process began, in Unix time",
                 SecondsGauge::default(),
             ),
-            last_sync: register(
+            last_applied: register(
                 r,
-                "last_sync_timestamp_seconds",
-                "When the desired state was last read, in Unix time",
+                "last_applied_timestamp_seconds",
+                "When this process last had a change acknowledged, in Unix time; 0 if it never had",
                 SecondsGauge::default(),
             ),
+            gauges: Gauges::new(r),
             registry,
         }
     }
 
-    /// One attempt at a change ended.
-    pub fn reconciled(&self, outcome: &Outcome, took: Duration) {
+    /// The process began.
+    pub fn started(&self, now: Timestamp) {
+        self.started.set(unix(Some(now)).as_secs_f64());
+    }
+
+    /// One attempt at a change ended at `now`.
+    pub fn reconciled(&self, outcome: &Outcome, took: Duration, now: Timestamp) {
+        if *outcome == Outcome::Applied {
+            self.last_applied.set(unix(Some(now)).as_secs_f64());
+        }
         self.reconciles.get_or_create(&[("result", outcome.label().into())]).inc();
         if let Some(failure) = outcome.failure() {
             self.reconcile_errors.get_or_create(&[("reason", failure.reason.as_str().into())]).inc();
@@ -261,6 +219,11 @@ impl Metrics {
         self.token_refreshes.get_or_create(&[("result", result.into())]).inc();
     }
 
+    /// A notification was `sent`, an attempt `failed`, or it was `dropped`, being no news any more.
+    pub fn notified(&self, result: &'static str) {
+        self.notifications.get_or_create(&[("result", result.into())]).inc();
+    }
+
     /// A group of records became durable.
     pub fn ledger_committed(&self, took: Duration) {
         self.ledger_commit.observe(took.as_secs_f64());
@@ -276,34 +239,9 @@ impl Metrics {
         self.disruptions_approved.inc();
     }
 
-    fn set_gauges(&self, report: &Report, now: Timestamp) {
-        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        self.queue_depth.set(gauge(report.queued));
-        self.manifest_problems.set(gauge(report.problems));
-        self.watch_degraded.set(i64::from(report.degraded.is_some()));
-        self.disruptions_held.set(gauge(report.held));
-        self.disruption_limit.set(gauge(report.disruptions.limit));
-        self.request_budget_used.set(gauge(report.request_budget.used));
-        self.request_budget_limit.set(report.request_budget.limit.map_or(0, i64::from));
-        self.suspended.set(i64::from(report.suspended.is_some()));
-        for (condition, count) in report.conditions() {
-            self.accounts.get_or_create(&[("condition", condition.into())]).set(gauge(count));
-        }
-        for field in Field::ALL {
-            let Directions { disable, enable } = report.pending_changes.of(field);
-            for (direction, count) in [("disable", disable), ("enable", enable)] {
-                let labels = [("field", field.as_str().into()), ("direction", direction.into())];
-                self.pending_changes.get_or_create(&labels).set(gauge(count));
-            }
-        }
-        self.oldest_unapplied.set(report.oldest_pending.map_or(0.0, |since| now.since(since).as_secs_f64()));
-        let millis = Duration::from_millis(report.last_sync.map_or(0, Timestamp::as_millis));
-        self.last_sync.set(millis.as_secs_f64());
-    }
-
     /// The metrics at `now` in OpenMetrics text.
     pub fn open_metrics(&self, report: &Report, now: Timestamp) -> String {
-        self.set_gauges(report, now);
+        self.gauges.set(report, now);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -336,7 +274,7 @@ mod tests {
     #[test]
     fn the_classic_text_names_counters_in_full_and_has_no_open_metrics_lines() {
         let metrics = Metrics::new();
-        metrics.reconciled(&Outcome::Applied, Duration::from_millis(3));
+        metrics.reconciled(&Outcome::Applied, Duration::from_millis(3), Timestamp::from_millis(0));
         let report = Report { queued: 7, ..Report::default() };
         let text = metrics.text(&report, Timestamp::from_millis(0));
         for line in [

@@ -94,8 +94,7 @@ pub(super) async fn build(
             (url.clone(), url, sandbox_credentials(target))
         }
         Some(credentials) => {
-            let api = service.api_url.clone().unwrap_or_else(|| service.data_center.mail_url());
-            let accounts = service.accounts_url.clone().unwrap_or_else(|| service.data_center.accounts_url());
+            let (api, accounts) = service.urls();
             (api, accounts, credentials)
         }
     };
@@ -106,6 +105,7 @@ pub(super) async fn build(
     let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
     let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
+    metrics.started(clock.now());
     let acknowledged = Acknowledged::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
@@ -130,7 +130,11 @@ fn credentials() -> anyhow::Result<CredentialSource> {
 
 /// A sandbox on a free port of this machine. Its world is what the sandbox's ledger says was applied,
 /// so that a restart finds it as it left it; accounts it never saw are adopted at their first PUT.
-async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationToken) -> anyhow::Result<BaseUrl> {
+pub(super) async fn embed_sandbox(
+    target: &Target,
+    ledger: &Ledger,
+    cancel: CancellationToken,
+) -> anyhow::Result<BaseUrl> {
     let mut settings = sandbox::Settings { open: true, ..sandbox::Settings::default() };
     if let Some(zoid) = target.zoid {
         settings.zoid = zoid;
@@ -150,7 +154,8 @@ async fn embed_sandbox(target: &Target, ledger: &Ledger, cancel: CancellationTok
     server.api_url().parse().context("the sandbox's URL")
 }
 
-fn sandbox_credentials(target: &Target) -> CredentialSource {
+/// Who may sign in there.
+pub(super) fn sandbox_credentials(target: &Target) -> CredentialSource {
     let credentials = match target.auth {
         Auth::Admin => sandbox::Credentials::administrator(),
         Auth::User => sandbox::Credentials::person(sandbox::sample_zuid()),

@@ -52,6 +52,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
   desired-state/           manifests, *.yaml and *.yml, at any depth
   ledger.json              what was applied; ledger.json.journal and ledger.json.lock beside it
   ledger.json.audit        each change that was applied and who decided it, for `history`
+  ledger.json.notified     what people were told of trouble, with --notify-url
   ledger.json.suspended    suspends everything while it is there; see `suspend --help`
   ledger.sandbox.json      the same of --sandbox",
     ),
@@ -92,6 +93,19 @@ Credentials come from the environment; see `zoho-mail-reconciler --help`.
 SIGHUP reads everything again. SIGTERM finishes what is in flight and exits 0.
 Exit codes: 1 failed, 4 the ledger is in use, 5 the ledger is refused, 64
 usage.";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  zoho-mail-reconciler doctor              # with the options and variables of `run`
+  zoho-mail-reconciler doctor --offline    # this machine only
+  zoho-mail-reconciler doctor -o json | jq '.checks[] | select(.level == \"fail\")'
+
+Each line is ok, warn, fail or skip, with the remedy below. Nothing is written, no
+lock is taken, nothing is changed; at most one token is asked for, which is one of
+the ten that Zoho grants in ten minutes. During a pause that the service imposed,
+and with --offline, nothing is sent. Ask as the user that the daemon runs as.
+
+Exit codes: 0 nothing fails, 1 something does, 64 usage.";
 
 pub(super) const APPLY: &str = "\
 Examples:

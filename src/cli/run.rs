@@ -12,8 +12,9 @@ use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load::{self, Acknowledged};
+use super::webhook::{self, Watched};
 use crate::account::AuthMode;
-use crate::config::{Daemon, Disruptions, Folder, Listen, RateLimitOption, Service, Target};
+use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
@@ -33,6 +34,8 @@ pub(super) struct Run {
     disruptions: Disruptions,
     #[command(flatten)]
     daemon: Daemon,
+    #[command(flatten)]
+    notify: Notifications,
 }
 
 impl Run {
@@ -41,10 +44,12 @@ impl Run {
     }
 
     async fn serve(self) -> anyhow::Result<Exit> {
-        let Self { folder, target, service, disruptions, daemon } = self;
+        let Self { folder, target, service, disruptions, daemon, notify } = self;
+        let external = daemon.external_url;
         let settings =
-            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, daemon.external_url)?;
+            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
         let protection = disruptions.protect.protection();
+        let webhook = webhook::check(&notify)?;
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
@@ -57,6 +62,12 @@ impl Run {
             tokio::spawn(service::reload(watched.clone()));
             read_again.notify_one();
         })?;
+        if let Some(webhook) = webhook {
+            let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
+            let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
+            let watched = Watched { reports, queries, metrics, clock, ledger, instance, external };
+            webhook::start(notify, &webhook, watched, cancel.clone());
+        }
         if let Some(listener) = listener {
             let metrics = Arc::new(
                 move |open, report: &Report, now| {

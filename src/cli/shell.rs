@@ -5,15 +5,15 @@ use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 use super::{Exit, command, manual, plan, print};
-use crate::manifest;
+use crate::{manifest, notice};
 
 const NAME: &str = "zoho-mail-reconciler";
 
-/// The one kind that is printed and not read: what `plan -o json` shows.
+/// What is printed and not read: what `plan -o json` shows, and what a webhook is sent.
 const PLAN: &str = "Plan";
 
 fn kinds() -> impl Iterator<Item = &'static str> {
-    manifest::SCHEMA_KINDS.into_iter().chain([PLAN])
+    manifest::SCHEMA_KINDS.into_iter().chain([PLAN, notice::message::KIND])
 }
 
 /// `completions SHELL`.
@@ -113,6 +113,7 @@ impl Schema {
         let schema = match self.kind.as_deref() {
             None => Some(manifest::json_schema()),
             Some(PLAN) => Some(plan::plan_schema()),
+            Some(notice::message::KIND) => Some(notice::message::schema()),
             Some(kind) => manifest::json_schema_of(kind),
         };
         print(&format!("{:#}\n", schema.unwrap_or_default()))?;

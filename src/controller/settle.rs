@@ -34,7 +34,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
         let operation = Operation::of(flight.change.field, flight.change.to);
         self.metrics.api_request(operation.as_str(), answer.code, answer.took);
-        self.metrics.reconciled(&answer.outcome, now.since(flight.began));
+        self.metrics.reconciled(&answer.outcome, now.since(flight.began), now);
         if let (Some(generation), Outcome::Applied | Outcome::Rejected(_)) = (flight.token, &answer.outcome) {
             self.tokens.accepted(generation);
             self.throttled = 0;

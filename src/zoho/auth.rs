@@ -130,12 +130,7 @@ struct Slot {
 impl CredentialSource {
     /// Takes what `vars` knows of the eight variables. Reads no file yet, and judges nothing.
     pub fn new(vars: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name: &str| vars(name).filter(|value| !value.is_empty());
-        let slot = |variable: &'static str| Slot {
-            variable,
-            value: set(variable).map(|value| secret(value.to_str().ok_or(UnusableSecret::NotPlain)?)),
-            file: set(&format!("{variable}_FILE")).map(PathBuf::from),
-        };
+        let slot = |variable| Slot::new(variable, &vars);
         Self {
             client_id: slot(CLIENT_ID),
             client_secret: slot(CLIENT_SECRET),
@@ -168,6 +163,19 @@ impl CredentialSource {
     }
 }
 
+/// A secret of another kind that `vars` knows as `variable`, or under that name with `_FILE` at its end; `None` if it knows
+/// neither. Blocks for as long as reading a small file takes.
+///
+/// # Errors
+/// As [`CredentialSource::load`].
+pub fn secret_of(
+    variable: &'static str,
+    vars: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<SecretString>, CredentialError> {
+    let slot = Slot::new(variable, &vars);
+    if slot.is_set() { slot.load(checked).map(Some) } else { Ok(None) }
+}
+
 /// Names the variable alone: the path may be the secret itself.
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,6 +184,15 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
+    fn new(variable: &'static str, vars: &impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| vars(name).filter(|value| !value.is_empty());
+        Self {
+            variable,
+            value: set(variable).map(|value| secret(value.to_str().ok_or(UnusableSecret::NotPlain)?)),
+            file: set(&format!("{variable}_FILE")).map(PathBuf::from),
+        }
+    }
+
     fn is_set(&self) -> bool {
         self.value.is_some() || self.file.is_some()
     }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::base_url::BaseUrl;
@@ -62,9 +61,7 @@ impl<T: Transport> Client<T> {
     pub async fn fetch_token(&self, credentials: &RefreshCredentials) -> TokenAnswer {
         let accounts_url = &self.inner.accounts_url;
         let (answer, took) = self.send(encode_token_request(credentials, accounts_url)).await;
-        // The client's id is no secret, and short ones would redact half of `invalid_client`.
-        let RefreshCredentials { client_id: _, client_secret, refresh_token } = credentials;
-        let secrets = Secrets::new([client_secret, refresh_token].map(|secret| secret.expose_secret()));
+        let secrets = Secrets::new(credentials.secrets());
         TokenAnswer { took, ..classify_token(&answer, accounts_url, &secrets, wall_clock()) }
     }
 

@@ -86,6 +86,14 @@ impl RefreshCredentials {
     }
 }
 
+impl RefreshCredentials {
+    /// What an answer may not repeat. The client's id is no secret, and short ones would redact half of `invalid_client`.
+    pub(super) fn secrets(&self) -> [&str; 2] {
+        let Self { client_id: _, client_secret, refresh_token } = self;
+        [client_secret, refresh_token].map(|secret| secret.expose_secret())
+    }
+}
+
 impl PartialEq for RefreshCredentials {
     fn eq(&self, other: &Self) -> bool {
         let Self { client_id, client_secret, refresh_token } = self;

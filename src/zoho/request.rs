@@ -6,6 +6,8 @@
 //! documentation; `mode` is a closed set of three, because its siblings on the same URL reset
 //! passwords and disable whole users; a request's Debug shows no secret.
 
+use std::fmt;
+
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::base_url::BaseUrl;
@@ -70,9 +72,13 @@ impl Operation {
 /// The token request's name in metrics, beside those of [`Operation`].
 pub(super) const TOKEN: &str = "token";
 
-/// The two methods in use.
+/// The methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// Asks whether somebody is there.
+    Head,
+    /// Asks for what is there.
+    Get,
     /// Changes an account.
     Put,
     /// Asks for a token.
@@ -88,19 +94,26 @@ pub enum HeaderText {
     Secret(SecretString),
 }
 
-/// A request, ready to be sent. Its body and token are redacted in Debug.
-#[derive(Clone, Debug)]
+/// A request, ready to be sent. Its URL, body and token are redacted in Debug.
+#[derive(Clone)]
 pub struct HttpRequest {
     /// The operation's name in metrics.
     pub operation: &'static str,
     /// The method.
     pub method: Method,
-    /// The whole URL. Holds ids, never a secret.
+    /// The whole URL. Holds ids; of a webhook it is the secret itself, and is left out of Debug.
     pub url: String,
     /// Every header but those of the transport itself (`Host`, `Content-Length`).
     pub headers: Vec<(&'static str, HeaderText)>,
     /// The whole body. A secret because the token request's is one.
     pub body: SecretSlice<u8>,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, method, url: _, headers, body: _ } = self;
+        write!(f, "HttpRequest({operation}, {method:?}, {headers:?})")
+    }
 }
 
 /// Admin authentication names the user in the body, and the change has no `zuid`.
@@ -157,6 +170,13 @@ fn body(operation: Operation, zuid: Option<Zuid>, to: bool) -> String {
     };
     let zuid = zuid.map(|zuid| format!(r#""zuid":{quote}{zuid}{quote},"#)).unwrap_or_default();
     format!(r#"{{{zuid}"mode":"{mode}"{flag}}}"#)
+}
+
+/// The headers of a request that only looks, signed if there is a token.
+pub(super) fn reading_headers(token: Option<&AccessToken>) -> Vec<(&'static str, HeaderText)> {
+    let sign = |token: &AccessToken| HeaderText::Secret(format!("Zoho-oauthtoken {}", token.expose()).into());
+    let plain = [("accept", HeaderText::Plain(JSON)), ("user-agent", HeaderText::Plain(USER_AGENT))];
+    plain.into_iter().chain(token.map(|token| ("authorization", sign(token)))).collect()
 }
 
 /// The POST that asks `accounts_url` for an access token (Zoho's documentation, OAuth: refreshing access tokens).

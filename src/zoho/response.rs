@@ -48,6 +48,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// The `Retry-After` header, as it came.
     pub retry_after: Option<String>,
+    /// The `Date` header, as it came.
+    pub date: Option<String>,
     /// The body, up to the transport's cap.
     pub body: Vec<u8>,
     /// Whether the body went on beyond the cap.
@@ -74,7 +76,7 @@ impl HttpResponse {
 
 impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, retry_after, body, truncated } = self;
+        let Self { status, retry_after, date: _, body, truncated } = self;
         write!(f, "HttpResponse({status}, {retry_after:?}, {} bytes, truncated: {truncated})", body.len())
     }
 }

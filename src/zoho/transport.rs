@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
 
@@ -30,8 +30,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a body is read, in bytes. Documented answers have a hundred.
 const BODY_MAX: usize = 64 * 1024;
 
-/// How much of a `Retry-After` is kept, in bytes. HTTP's longest date has 33.
-const RETRY_AFTER_MAX: usize = 64;
+/// How much of a `Retry-After` or `Date` is kept, in bytes. HTTP's longest date has 33.
+const DATE_MAX: usize = 64;
 
 /// Brings a request to the service. The one thing that tests put something else in the place of.
 pub trait Transport: Send + Sync + 'static {
@@ -128,16 +128,26 @@ impl Transport for HttpTransport {
         let host = url.authority().to_owned();
         let failed = |error| self.failed(&host, error);
         let method = match request.method {
+            Method::Head => reqwest::Method::HEAD,
+            Method::Get => reqwest::Method::GET,
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
         };
         let body = request.body.expose_secret().to_vec();
         let headers = headers(&request)?;
-        let mut response = client.request(method, url).headers(headers).body(body).send().await.map_err(failed)?;
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let mut request = client.request(method, url).headers(headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(failed)?;
+        let short = |name| {
+            let text = response.headers().get(name).and_then(|value| value.to_str().ok());
+            text.filter(|text| text.len() <= DATE_MAX).map(str::to_owned)
+        };
         let mut answer = HttpResponse {
             status: response.status().as_u16(),
-            retry_after: retry_after.filter(|text| text.len() <= RETRY_AFTER_MAX).map(str::to_owned),
+            retry_after: short(RETRY_AFTER),
+            date: short(DATE),
             ..HttpResponse::default()
         };
         while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -17,7 +17,7 @@ mod options;
 mod plan;
 mod plan_document;
 mod revisions;
-mod run;
+pub mod run;
 mod sandbox;
 mod status;
 mod suspend;

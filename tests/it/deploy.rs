@@ -6,13 +6,19 @@
 //! their kin) is asked by `.ci/run`.
 
 mod alerts;
+mod dashboard;
 mod environment;
+mod exports;
+mod kubernetes;
+mod page;
 mod pull_request;
 mod service;
 mod settings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
 
 /// A file of `deploy/`.
 struct Recipe {
@@ -27,6 +33,10 @@ fn folder() -> PathBuf {
 /// The text of one file of `deploy/`.
 fn text(path: &str) -> String {
     fs::read_to_string(folder().join(path)).unwrap_or_else(|error| panic!("deploy/{path}: {error}"))
+}
+
+fn yaml(path: &str) -> Value {
+    serde_yaml::from_str(&text(path)).unwrap_or_else(|error| panic!("deploy/{path}: {error}"))
 }
 
 /// Every file of `deploy/`.

@@ -1,6 +1,7 @@
 //! The ledger on a real disk: what it promises between processes, after a crash, and without room.
 
 mod audit;
+mod backup;
 mod crashes;
 mod errnos;
 mod no_room;

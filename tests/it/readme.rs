@@ -118,10 +118,11 @@ fn every_metric_is_in_the_table_and_every_one_of_the_table_exists() {
     let metrics = Metrics::new();
     // What has a label appears with its first value.
     let failure = Failure { reason: Reason::Forbidden, message: "".into() };
-    metrics.reconciled(&Outcome::Rejected(failure), Duration::ZERO);
+    metrics.reconciled(&Outcome::Rejected(failure), Duration::ZERO, Timestamp::from_millis(0));
     metrics.api_request("token", 200, Duration::ZERO);
     metrics.waited(Wait::TokenLimit, Duration::from_secs(1));
     metrics.token_answered("granted");
+    metrics.notified("sent");
     let text = metrics.text(&Report::default(), Timestamp::from_millis(0));
     let there = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let there: BTreeSet<_> = there.collect();

@@ -198,7 +198,9 @@ fn every_key_that_the_program_names_is_in_the_runbook() {
     let (mut broken, mut named) = (Vec::new(), 0);
     for source in rust(&["src"]) {
         for (number, line) in source.code() {
-            let Some(key) = line.split("runbook(\"").nth(1).and_then(|rest| rest.split('"').next()) else { continue };
+            let called =
+                line.split("runbook").skip(1).find_map(|rest| rest.trim_start_matches(')').strip_prefix("(\""));
+            let Some(key) = called.and_then(|rest| rest.split('"').next()) else { continue };
             named += 1;
             if !keys.contains(&key) {
                 broken.push(format!("{}:{number}: {key}", source.path));

@@ -64,14 +64,14 @@ async fn child(name: &str, environment: &[(&str, &str)]) -> String {
 }
 
 /// An https server for [`NAME`] and `localhost`, and the file with the certificate that proves it.
-struct Https {
+pub struct Https {
     address: String,
     memory: Memory,
     folder: tempfile::TempDir,
 }
 
 impl Https {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::proved_by(rcgen::CertificateParams::new([NAME.to_owned(), "localhost".to_owned()]).unwrap()).await
     }
 
@@ -102,11 +102,11 @@ impl Https {
         Self { address, memory, folder }
     }
 
-    fn ca(&self) -> String {
+    pub fn ca(&self) -> String {
         self.folder.path().join("ca.pem").to_str().unwrap().to_owned()
     }
 
-    fn port(&self) -> &str {
+    pub fn port(&self) -> &str {
         self.address.rsplit_once(':').unwrap().1
     }
 }

@@ -20,6 +20,7 @@ fn the_short_help_fits_on_a_screen() {
       diff         Show what apply would change, as unified text; sends nothing
       validate     Check manifests, and show every problem under the line it is on
       status       Show each account's conditions, from the ledger
+      doctor       Check everything before the first run; writes nothing
       history      Show every change that was applied, and who decided it
       suspend      Suspend everything: nothing is sent until resume, or until a moment
       resume       Lift a suspension: what is pending is sent

@@ -2,16 +2,17 @@
 
 use super::Place;
 
-const ALL: &str = "run apply plan diff";
-const SERVICE: &str = "run apply";
+const ALL: &str = "run apply plan diff doctor";
+const SERVICE: &str = "run apply doctor";
+const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 43] = [
-    ("--desired-state", "desired-state", "run apply plan diff status", ""),
-    ("--ledger", "ledger.json", "run apply plan diff status history suspend resume", ""),
-    ("--auth", "admin", "run apply plan diff status validate", "root"),
+const OPTIONS: [(&str, &str, &str, &str); 46] = [
+    ("--desired-state", "desired-state", "run apply plan diff doctor status", ""),
+    ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume", ""),
+    ("--auth", "admin", "run apply plan diff doctor status validate", "root"),
     ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply plan diff status history suspend resume", "perhaps"),
+    ("--sandbox", "", "run apply plan diff doctor status history suspend resume", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -21,28 +22,31 @@ const OPTIONS: [(&str, &str, &str, &str); 43] = [
     ("--retry-min", "1s", SERVICE, "0s"),
     ("--retry-max", "5m", SERVICE, "-1s"),
     ("--throttle-pause", "15m", SERVICE, "2days"),
-    ("--disruption-budget", "10,10%", "run apply plan diff status", "ten"),
-    ("--disruption-window", "1h", "run apply plan diff status", "1y"),
-    ("--protect", "", "run apply plan diff status validate", "CEO"),
-    ("--debounce", "200ms", "run", "6s"),
-    ("--resync-interval", "10m", "run", "often"),
-    ("--drift-interval", "off", "run", "5m"),
-    ("--listen", "127.0.0.1:8686", "run", "8686"),
-    ("--external-url", "", "run", "mail.example.com"),
-    ("--shutdown-grace", "25s", "run", "25"),
+    ("--disruption-budget", "10,10%", "run apply plan diff doctor status", "ten"),
+    ("--disruption-window", "1h", "run apply plan diff doctor status", "1y"),
+    ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
+    ("--debounce", "200ms", DAEMON, "6s"),
+    ("--resync-interval", "10m", DAEMON, "often"),
+    ("--drift-interval", "off", DAEMON, "5m"),
+    ("--listen", "127.0.0.1:8686", DAEMON, "8686"),
+    ("--external-url", "", DAEMON, "mail.example.com"),
+    ("--shutdown-grace", "25s", DAEMON, "25"),
+    ("--notify-url", "", DAEMON, ""),
+    ("--notify-url-file", "", DAEMON, ""),
+    ("--notify-after", "30s", DAEMON, "soon"),
     (
         "--log-format",
         "",
-        "run apply plan diff validate status history suspend resume explain sandbox schema completions man",
+        "run apply plan diff doctor validate status history suspend resume explain sandbox schema completions man",
         "xml",
     ),
     (
         "--log-level",
         "info",
-        "run apply plan diff validate status history suspend resume explain sandbox schema completions man",
+        "run apply plan diff doctor validate status history suspend resume explain sandbox schema completions man",
         "inof",
     ),
-    ("--output", "text", "plan validate history", "xml"),
+    ("--output", "text", "plan validate history doctor", "xml"),
     ("--output", "table", "status", "xml"),
     ("--detailed-exitcode", "", "plan", ""),
     ("--base", "", "plan", ""),
@@ -119,6 +123,7 @@ fn no_command_has_a_shared_option_beyond_the_promised_table() {
         "--reason",
         "--for",
         "--until",
+        "--offline",
         "--help",
         "--version",
     ];
@@ -199,6 +204,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value 'mail.example.com' for '--external-url <URL>': expected a URL such as https://mail-reconciler.example.com, without user name, query or fragment
     --shutdown-grace 25
     error: invalid value '25' for '--shutdown-grace <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --notify-after soon
+    error: invalid value 'soon' for '--notify-after <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --log-format xml
     error: invalid value 'xml' for '--log-format <LOG_FORMAT>'
       [possible values: text, json]

@@ -8,13 +8,14 @@ use clap::Command;
 use serde_yaml::Value;
 use zoho_mail_reconciler::cli::{self, Exit};
 
-use super::{recipes, text, words};
+use super::{recipes, text, words, yaml};
 
 /// Options of other programs that the recipes call.
-const FOREIGN: [&str; 23] = [
+const FOREIGN: &[&str] = &[
     "--arg",
     "--build",
     "--build-arg",
+    "--config",
     "--credential",
     "--daemon",
     "--detach",
@@ -72,11 +73,7 @@ fn parse(arguments: &[&str]) -> Result<(), String> {
     cli::command().try_get_matches_from(arguments).map(drop).map_err(|error| error.to_string())
 }
 
-fn yaml(path: &str) -> Value {
-    serde_yaml::from_str(&text(path)).unwrap()
-}
-
-/// The daemon's container in the Deployment at `path`.
+/// The daemon's container in the pod at `path`.
 fn container(path: &str) -> Value {
     let containers = yaml(path)["spec"]["template"]["spec"]["containers"].clone();
     containers.as_sequence().unwrap().iter().find(|it| it["name"] == "reconciler").unwrap().clone()
@@ -107,7 +104,7 @@ fn every_variable_that_deploy_names_is_in_the_help() {
 #[test]
 fn every_option_that_deploy_names_is_in_the_help() {
     let help = help();
-    let known: BTreeSet<&str> = words(&help, "--", &['-']).chain(FOREIGN).collect();
+    let known: BTreeSet<&str> = words(&help, "--", &['-']).chain(FOREIGN.iter().copied()).collect();
     // A script is full of other programs' options.
     for recipe in recipes().into_iter().filter(|recipe| !recipe.text.starts_with("#!")) {
         for option in words(&recipe.text, "--", &['-']).filter(|option| !option.starts_with("---")) {
@@ -125,14 +122,16 @@ fn every_value_that_deploy_gives_a_variable_is_accepted_by_its_option() {
         }
     };
     directive(&text("systemd/zoho-mail-reconciler.service"), "Environment").for_each(&mut add);
-    for file in ["systemd/zoho-mail-reconciler.env", "kubernetes/base/settings.env"] {
+    for file in ["systemd/zoho-mail-reconciler.env", "kubernetes/overlays/one/settings.env"] {
         text(file).lines().map(|line| line.trim_start_matches('#')).for_each(&mut add);
     }
     text("container/Containerfile").lines().map(|line| line.trim_start_matches("ENV ").trim()).for_each(&mut add);
-    for deployment in
-        ["kubernetes/base/deployment.yaml", "kubernetes/git-sync/sidecar.yaml", "kubernetes/configmap/volume.yaml"]
-    {
-        for variable in container(deployment)["env"].as_sequence().unwrap() {
+    for pod in [
+        "kubernetes/base/statefulset.yaml",
+        "kubernetes/components/git-sync/sidecar.yaml",
+        "kubernetes/components/configmap/volume.yaml",
+    ] {
+        for variable in container(pod)["env"].as_sequence().unwrap() {
             add(&format!("{}={}", variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap()));
         }
     }
@@ -167,7 +166,7 @@ fn what_systemd_kubernetes_and_the_image_start_is_a_command_line() {
     let arguments: Vec<_> = started.split_whitespace().skip(1).collect();
     parse(&arguments).unwrap();
 
-    let args = container("kubernetes/base/deployment.yaml")["args"].clone();
+    let args = container("kubernetes/base/statefulset.yaml")["args"].clone();
     let args: Vec<_> = args.as_sequence().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
     parse(&args).unwrap();
     assert_eq!(args[0], "run");
@@ -188,7 +187,7 @@ fn every_manager_waits_longer_than_a_stop_may_take() {
     let grace = run.get_arguments().find(|option| option.get_long() == Some("shutdown-grace")).unwrap();
     let grace = humantime::parse_duration(grace.get_default_values()[0].to_str().unwrap()).unwrap();
     let unit = text("systemd/zoho-mail-reconciler.service");
-    let pod = yaml("kubernetes/base/deployment.yaml")["spec"]["template"]["spec"].clone();
+    let pod = yaml("kubernetes/base/statefulset.yaml")["spec"]["template"]["spec"].clone();
     let compose = yaml("container/compose.yaml")["services"]["reconciler"].clone();
     let waits = [
         directive(&unit, "TimeoutStopSec").next().unwrap().to_owned(),
@@ -213,7 +212,7 @@ fn systemd_restarts_after_a_failure_except_where_only_a_person_can_help() {
 
 #[test]
 fn the_pod_listens_where_its_probes_and_scrapers_look() {
-    let container = container("kubernetes/base/deployment.yaml");
+    let container = container("kubernetes/base/statefulset.yaml");
     let port = container["ports"][0].clone();
     let args = container["args"].as_sequence().unwrap();
     let listen = args.iter().skip_while(|arg| *arg != "--listen").nth(1).unwrap().as_str().unwrap();
@@ -224,16 +223,19 @@ fn the_pod_listens_where_its_probes_and_scrapers_look() {
     }
     let policy = yaml("kubernetes/base/network-policy.yaml");
     assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], port["name"]);
-    let monitor = yaml("kubernetes/pod-monitor/pod-monitor.yaml");
+    let monitor = yaml("monitoring/pod-monitor.yaml");
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], port["name"]);
-    let annotations = &yaml("kubernetes/base/deployment.yaml")["spec"]["template"]["metadata"]["annotations"];
-    assert_eq!(annotations["prometheus.io/port"], port["containerPort"].as_u64().unwrap().to_string());
+    let service = yaml("kubernetes/base/service.yaml");
+    assert_eq!(service["spec"]["ports"][0]["port"], port["containerPort"]);
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], port["name"]);
+    let target = &yaml("monitoring/prometheus.yaml")["scrape_configs"][0]["static_configs"][0]["targets"][0];
+    assert_eq!(target.as_str().unwrap().rsplit(':').next(), listen.rsplit(':').next());
 }
 
 #[test]
 fn the_versions_in_deploy_are_this_version() {
     let version = env!("CARGO_PKG_VERSION");
-    let image = container("kubernetes/base/deployment.yaml")["image"].clone();
+    let image = container("kubernetes/base/statefulset.yaml")["image"].clone();
     assert_eq!(image.as_str().unwrap().rsplit(':').next(), Some(version));
     assert!(text("ci/gitlab/gitlab-ci.yaml").contains(&format!("zoho-mail-reconciler-ci:{version}\n")));
     let rust = env!("CARGO_PKG_RUST_VERSION");

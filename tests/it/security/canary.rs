@@ -100,7 +100,7 @@ fn with_secrets(place: &mut Place) {
 
 #[test]
 fn no_command_tells_a_secret_of_its_environment() {
-    let commands = "validate;validate -o json;validate -o name;validate -o github;validate -o sarif;plan;plan -o json;plan -o yaml;plan -o name;diff;status;status \
+    let commands = "validate;doctor --offline;doctor --offline -o json;validate -o json;validate -o name;validate -o github;validate -o sarif;plan;plan -o json;plan -o yaml;plan -o name;diff;status;status \
         -o wide;status -o json;status -o yaml;status -o name;schema;man;completions bash;completions zsh;completions \
         fish;help;--help;-h;help run;apply --help;run -h;--version;apply --sandbox;plan --nonsense;nonsense;sandbox --listen x";
     for format in ["text", "json"] {

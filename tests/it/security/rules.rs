@@ -54,7 +54,9 @@ fn files_are_made_in_one_place_which_gives_them_to_their_owner() {
         ["File::create", "fs::write(", ".create(true)", ".create_new(true)", "tempfile", "NamedTempFile", "create_dir"];
     let found = lines_with(&makes);
     // The switch is everybody's to read, or the daemon could not see what its administrator set.
-    let known = |line: &&String| line.starts_with("ledger/file/place.rs: ") || line.starts_with("switch.rs: ");
+    // What was told is kept as the ledger is: a temp file of mode 0600 from the start.
+    let rooms = ["ledger/file/place.rs: ", "switch.rs: ", "notifier/memory.rs: "];
+    let known = |line: &&String| rooms.iter().any(|room| line.starts_with(room));
     let elsewhere: Vec<_> = found.iter().filter(|line| !known(line)).collect();
     assert!(found.len() > 2 && elsewhere.is_empty(), "{elsewhere:#?}");
     assert_eq!(lines_with(&["temp_dir", "\"/tmp", "tempfile()"]), [""; 0], "nothing lies where others can guess it");

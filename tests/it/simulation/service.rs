@@ -262,6 +262,6 @@ fn response(reply: &Reply) -> HttpResponse {
         status: reply.status,
         retry_after: header(reply, "retry-after").map(str::to_owned),
         body: reply.body.to_vec(),
-        truncated: false,
+        ..HttpResponse::default()
     }
 }
