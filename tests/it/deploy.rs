@@ -7,6 +7,7 @@
 
 mod alerts;
 mod dashboard;
+mod environment;
 mod exports;
 mod kubernetes;
 mod page;

@@ -21,25 +21,44 @@ struct Daemon {
     _folder: TempDir,
 }
 
+/// A folder of one manifest, beside which the daemon's socket will be.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let desired = folder.path().join("desired-state");
+    fs::create_dir(&desired).unwrap();
+    write_manifest(&folder, true);
+    folder
+}
+
+/// Writes what is wanted of the one account.
+fn write_manifest(folder: &TempDir, enabled: bool) {
+    let manifest = format!(
+        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: alice}}\n\
+                        spec: {{accountId: 1, zuid: 1, enabled: {enabled}}}\n"
+    );
+    fs::write(folder.path().join("desired-state/alice.yaml"), manifest).unwrap();
+}
+
+/// Starts the daemon; its log goes to `log`, and a watchdog waits for `watchdog`.
+fn spawn(folder: &TempDir, log: impl Into<Stdio>, watchdog: Duration) -> (Child, UnixDatagram) {
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"))
+        .args(["run", "--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .current_dir(folder.path())
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", watchdog.as_micros().to_string())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    (child, manager)
+}
+
 impl Daemon {
     fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let desired = folder.path().join("desired-state");
-        fs::create_dir(&desired).unwrap();
-        let manifest = "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {name: alice}\n\
-                        spec: {accountId: 1, zuid: 1, enabled: true}\n";
-        fs::write(desired.join("alice.yaml"), manifest).unwrap();
-        let socket = folder.path().join("notify");
-        let manager = UnixDatagram::bind(&socket).unwrap();
-        manager.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"))
-            .args(["run", "--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .current_dir(folder.path())
-            .env("NOTIFY_SOCKET", &socket)
-            .env("WATCHDOG_USEC", "10000000")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let folder = folder();
+        let (mut child, manager) = spawn(&folder, Stdio::piped(), Duration::from_secs(10));
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = log.by_ref().map(Result::unwrap).find_map(|line| {
             let event: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -98,6 +117,44 @@ fn the_daemon_tells_systemd_that_it_is_ready_alive_and_read_again_and_ends_with_
     daemon.wait_for("READY=1");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_loop_that_is_stuck_feeds_no_watchdog_although_the_process_lives() {
+    /// What a pipe holds, and what of it is left for the log of the start (pipe(7)).
+    const PIPE: (usize, usize) = (64 * 1024, 4 * 1024);
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&vec![b'\n'; PIPE.0 - PIPE.1]).unwrap();
+    let folder = folder();
+    let (mut child, manager) = spawn(&folder, writer, Duration::from_secs(4));
+    // What the next datagram says, if one comes soon.
+    manager.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let fed = || {
+        let mut datagram = [0; 4096];
+        let length = manager.recv(&mut datagram).ok()?;
+        Some(String::from_utf8_lossy(&datagram[..length]).contains("WATCHDOG=1"))
+    };
+    wait_until("fed", || fed() == Some(true));
+    // Nobody reads the log, so in the end the loop stands still in the middle of a line.
+    let (mut enabled, mut hungry) = (false, 0);
+    wait_until("stuck", || {
+        write_manifest(&folder, enabled);
+        enabled = !enabled;
+        hungry = fed().map_or(hungry, |fed| if fed { 0 } else { hungry + 1 });
+        hungry == 3
+    });
+    std::thread::spawn(move || reader.read_to_end(&mut Vec::new()));
+    wait_until("fed again", || fed() == Some(true));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Asks until the answer is yes.
+fn wait_until(what: &str, mut ask: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !ask() {
+        assert!(begun.elapsed() < DEADLINE * 2, "never {what}");
+    }
 }
 
 #[test]

@@ -11,9 +11,10 @@ use zoho_mail_reconciler::cli::{self, Exit};
 use super::{recipes, text, words, yaml};
 
 /// Options of other programs that the recipes call.
-const FOREIGN: [&str; 19] = [
+const FOREIGN: &[&str] = &[
     "--arg",
     "--build",
+    "--build-arg",
     "--config",
     "--credential",
     "--daemon",
@@ -24,17 +25,24 @@ const FOREIGN: [&str; 19] = [
     "--locked",
     "--mount",
     "--now",
+    "--profile",
+    "--read-only",
     "--release",
     "--retry",
+    "--rm",
     "--bin",
+    "--name",
     "--data",
     "--server-side",
     "--ssh-key-file",
     "--target",
 ];
 
+/// What the build is told, not the program.
+const COMMIT: &str = "ZOHO_MAIL_RECONCILER_COMMIT";
+
 /// The command line, built, so that global options are in each command.
-fn built() -> Command {
+pub(super) fn built() -> Command {
     let mut command = cli::command();
     command.build();
     command
@@ -72,7 +80,7 @@ fn container(path: &str) -> Value {
 }
 
 /// Values of a unit's directive, in order.
-fn directive<'a>(unit: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+pub(super) fn directive<'a>(unit: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     unit.lines().filter_map(move |line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
@@ -82,10 +90,10 @@ fn every_variable_that_deploy_names_is_in_the_help() {
     let known: BTreeSet<&str> = words(&help, "ZOHO_MAIL_", &['_']).collect();
     let mut found = 0;
     for recipe in recipes() {
-        for variable in words(&recipe.text, "ZOHO_MAIL_", &['_']) {
+        for variable in words(&recipe.text, "ZOHO_MAIL_", &['_']).filter(|variable| *variable != COMMIT) {
             let plain = variable.strip_suffix("_FILE").unwrap_or(variable);
-            // Only credentials can be files, and they are no option's.
-            let exists = known.contains(plain) && (plain == variable || option(plain).is_none());
+            // Unless an option says so itself, only credentials can be files, and they are no option's.
+            let exists = known.contains(variable) || known.contains(plain) && option(plain).is_none();
             assert!(exists, "{}: {variable}", recipe.path.display());
             found += 1;
         }
@@ -96,7 +104,7 @@ fn every_variable_that_deploy_names_is_in_the_help() {
 #[test]
 fn every_option_that_deploy_names_is_in_the_help() {
     let help = help();
-    let known: BTreeSet<&str> = words(&help, "--", &['-']).chain(FOREIGN).collect();
+    let known: BTreeSet<&str> = words(&help, "--", &['-']).chain(FOREIGN.iter().copied()).collect();
     // A script is full of other programs' options.
     for recipe in recipes().into_iter().filter(|recipe| !recipe.text.starts_with("#!")) {
         for option in words(&recipe.text, "--", &['-']).filter(|option| !option.starts_with("---")) {
@@ -127,13 +135,24 @@ fn every_value_that_deploy_gives_a_variable_is_accepted_by_its_option() {
             add(&format!("{}={}", variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap()));
         }
     }
+    for file in ["container/compose.yaml", "container/compose.folder.yaml"] {
+        for (variable, value) in yaml(file)["services"]["reconciler"]["environment"].as_mapping().unwrap() {
+            // `${VARIABLE:-default}` stands for its default, `${VARIABLE:?why}` for what only the user knows.
+            let value = value.as_str().unwrap();
+            let given = value.strip_prefix("${").map_or(value, |it| it.split_once(":-").map_or("", |(_, it)| it));
+            add(&format!("{}={}", variable.as_str().unwrap(), given.trim_end_matches('}')));
+        }
+    }
     let mut parsed = 0;
     for (variable, value) in settings.iter().filter(|(_, value)| !value.is_empty()) {
         let Some(option) = option(variable) else {
             assert!(variable.ends_with("_FILE"), "{variable} is no option's");
             continue;
         };
-        parse(&["run", &option, value]).unwrap_or_else(|error| panic!("{variable}={value}: {error}"));
+        // A flag has no value of its own; its variable says yes or no.
+        let flag = option == "--sandbox" && ["true", "false"].contains(&value.as_str());
+        let arguments = ["run", &option, value];
+        parse(&arguments[..if flag { 2 } else { 3 }]).unwrap_or_else(|error| panic!("{variable}={value}: {error}"));
         parsed += 1;
     }
     assert!(parsed > 10, "only {parsed} values");
@@ -220,5 +239,8 @@ fn the_versions_in_deploy_are_this_version() {
     assert_eq!(image.as_str().unwrap().rsplit(':').next(), Some(version));
     assert!(text("ci/gitlab/gitlab-ci.yaml").contains(&format!("zoho-mail-reconciler-ci:{version}\n")));
     let rust = env!("CARGO_PKG_RUST_VERSION");
-    assert!(text("container/Containerfile").contains(&format!("library/rust:{rust}-")));
+    let image = text("container/Containerfile");
+    assert!(image.contains(&format!("library/rust:{rust}-")));
+    assert!(image.contains(&format!("image.version=\"{version}\"")));
+    assert!(image.contains(COMMIT) && include_str!("../../../src/build.rs").contains(COMMIT));
 }
