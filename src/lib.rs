@@ -31,7 +31,10 @@
 //! ```
 //!
 //! Beside it, for pull requests: [`compare`] makes a plan of two desired states, of which [`source`] reads one from Git's
-//! objects. And before all of it an operator's [`switch`]: while its [`freeze`] lasts, nothing is sent.
+//! objects. And before all of it an operator's [`switch`]: while its [`freeze`] lasts, nothing is sent. For people around
+//! it: the [`page`], made of the conductor's [`report`] and [`status`] and served by [`admin`]; the [`notifier`], which
+//! says by a webhook what the rules of [`notice`] find worth saying; the [`doctor`]; and the [`runbook`], to which each
+//! reason leads.
 //!
 //! There are two cycles only, and both are inside [`controller`]: a retry goes back to the queue,
 //! and the ledger feeds the plan. Everything between two arrows is a value that can be printed.
@@ -63,7 +66,7 @@
 //!    freeze.
 //! 7. Incremental reading and a fresh full load give the same desired state, for any edits.
 //! 8. The cost of one edit does not grow with the number of accounts; nor does that of one PUT on disk.
-//! 9. `plan`, `diff`, `validate`, `status` and `history` cannot write: they never name the client that does.
+//! 9. `plan`, `diff`, `validate`, `status`, `history` and `doctor` cannot write: they never name the client that does.
 //! 10. planned = applied + held + failed + in doubt, in every report.
 //! 11. Secrets are in no log, error, ledger, metric, page or panic.
 //! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause.
@@ -73,8 +76,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Reading the service's state (drift), and a page for people. Their places: [`zoho`] has no GET, [`admin`] serves nothing
-//! at `/`.
+//! Reading the service's state (drift): [`zoho`] has a client that looks, for [`doctor`] alone, and the conductor has none.
 
 pub mod account;
 pub mod change;

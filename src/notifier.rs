@@ -1,6 +1,6 @@
 //! Tells people by a webhook: the task that keeps asking the rules what is wanted, and sends it.
 //!
-//! In: the conductor's [`Report`]; for names of accounts, one question to the conductor per notice. Out: requests, through
+//! In: the conductor's [`Report`]; for names of accounts, questions to the conductor, one after the other. Out: requests, through
 //! a function that makes one, and a small file beside the ledger that remembers what was told.
 //! Invariants: the conductor never waits for this task; one request at a time, and what is sent is how it is then, not how
 //! it was when it could not be sent; what was attempted is in the file before the request leaves, so that a process which
@@ -115,10 +115,20 @@ impl Notifier {
         notification(notice, &who, &self.about, self.clock.now()).to_bytes()
     }
 
-    /// Every account, if the conductor has the time. Without names a notice still says how many.
+    /// Every account that is stalled, if the conductor has the time; asked for in parts, so that it never has to take much. Without names a notice still says how many.
     async fn ask(&self) -> Option<MailAccountList> {
-        let (reply, answer) = oneshot::channel();
-        self.queries.try_send((Part::default(), reply)).ok()?;
-        tokio::time::timeout(ANSWER_TIMEOUT, answer).await.ok()?.ok()
+        let parts = async {
+            let (mut part, mut items) = (Part::FIRST, Vec::new());
+            loop {
+                let (reply, answer) = oneshot::channel();
+                self.queries.send((part, reply)).await.ok()?;
+                let list = answer.await.ok()?;
+                let next = part.after(&list.items);
+                items.extend(list.items.into_iter().filter(Who::may_be_meant));
+                let Some(next) = next else { return Some(MailAccountList::new(items)) };
+                part = next;
+            }
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, parts).await.ok()?
     }
 }

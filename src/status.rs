@@ -8,6 +8,7 @@
 
 mod approvals;
 mod list;
+mod standstill;
 pub mod selector;
 
 use std::sync::Arc;
@@ -18,9 +19,8 @@ use crate::account::{AccountId, Field, SourceRef, Zuid, printable};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, Standing};
-use crate::freeze::Freeze;
 use crate::guard::Verdict;
-use crate::ledger::{FieldState, ImposedPause, Row};
+use crate::ledger::{FieldState, Row};
 use crate::manifest::Labels;
 use crate::plan::{AccountPlan, plan_account};
 use crate::revision::Revision;
@@ -28,6 +28,8 @@ use crate::timestamp::Timestamp;
 
 pub use approvals::{ApprovalStatus, approvals};
 pub use list::{Part, list};
+pub use standstill::Standstill;
+use standstill::Trouble;
 
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
@@ -157,21 +159,6 @@ impl LastApplied {
     }
 }
 
-/// Why an account is not ready.
-#[derive(Clone, Debug)]
-struct Trouble {
-    /// `Reconciling`, `Stalled`, or neither.
-    kind: Option<ConditionType>,
-    reason: Reason,
-    message: Box<str>,
-}
-
-impl Trouble {
-    fn new(kind: impl Into<Option<ConditionType>>, reason: Reason, message: impl Into<Box<str>>) -> Self {
-        Self { kind: kind.into(), reason, message: message.into() }
-    }
-}
-
 /// The generation of `desired` after `row`: the observed one, or the next if its spec was not seen yet.
 fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64 {
     match (desired, row) {
@@ -180,33 +167,6 @@ fn generation(desired: Option<DesiredAccount<'_>>, row: Option<&Row>) -> u64 {
         (Some(desired), Some(row)) => {
             row.observed_generation.saturating_add(u64::from(row.spec_hash != desired.spec_hash))
         }
-    }
-}
-
-/// Why no account's request can start now.
-#[derive(Clone, Debug)]
-pub struct Standstill(Trouble);
-
-impl Standstill {
-    /// The service told everybody to wait.
-    pub fn paused(pause: ImposedPause) -> Self {
-        let message = format!("no request starts before {}, when the pause the service imposed is over", pause.until);
-        Self(Trouble::new(ConditionType::Reconciling, pause.reason, message))
-    }
-
-    /// The credentials were refused, in the service's words.
-    pub fn refused(why: &str) -> Self {
-        Self(Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why))
-    }
-
-    /// An operator suspended everything.
-    pub fn suspended(freeze: &Freeze) -> Self {
-        Self(Trouble::new(None, Reason::Suspended, format!("all reconciling is {freeze}")))
-    }
-
-    /// The ledger cannot be written.
-    pub fn unrecorded(why: &str) -> Self {
-        Self(Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why))
     }
 }
 
@@ -294,7 +254,9 @@ const HELD_HINT: &str = "if it is meant, commit what `plan --approval` prints";
 fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};
     let Some(desired) = facts.desired else {
-        return Some(if facts.broken {
+        return Some(if let Some(Standstill { trouble, unread: true }) = facts.standstill {
+            trouble.clone()
+        } else if facts.broken {
             let message = "its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired";
             Trouble::new(Stalled, Reason::InvalidManifest, message)
         } else {
@@ -326,7 +288,7 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         let message = format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}", describe(plan));
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
-    if let Some(Standstill(trouble)) = facts.standstill {
+    if let Some(Standstill { trouble, .. }) = facts.standstill {
         // Its own answer names the HTTP status and the errorCode, unless that is what stops everybody.
         let own = told.filter(|told| !told.message.ends_with(&*trouble.message));
         let own = own.map_or_else(String::new, |told| format!("; the last answer: {}", told.message));

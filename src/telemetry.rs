@@ -43,8 +43,9 @@ pub struct InvalidLevel {
     level: String,
 }
 
-/// The watcher's library warns of each folder that it was told twice is gone. A filter that names it hears it again.
-const QUIETER: &str = "notify=error";
+/// The watcher's library warns of each folder that it was told twice is gone; the one that checks certificates tells of
+/// each that it refuses, which the client tells as well. A filter that names them hears them again.
+const QUIETER: &str = "notify=error,rustls_platform_verifier=off";
 
 /// How much of a level that cannot be used is repeated, in characters: a filter of a few modules.
 const LEVEL_SHOWN: usize = 200;

@@ -1,7 +1,7 @@
 //! The accounts, asked for in parts and shared by everybody who looks.
 //!
 //! In: the conductor's answers. Out: the [`Catalogue`] of all accounts, the whole list, or one account.
-//! Invariants: no question costs the loop more than [`PART`] accounts; however many look, one asks at a time, and no
+//! Invariants: no question costs the loop more than one [`Part`] of the accounts; however many look, one asks at a time, and no
 //! more often than once a second nor for more than a twentieth of the time; an old answer is told as old, and better
 //! than none.
 
@@ -17,9 +17,6 @@ use crate::page::Catalogue;
 use crate::report::Report;
 use crate::status::{Item, MailAccountList, Part};
 use crate::timestamp::Timestamp;
-
-/// How many accounts one question is about: some two milliseconds of the loop.
-const PART: usize = 500;
 
 /// How long all answers may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -102,7 +99,7 @@ pub(super) async fn one(pages: &Pages, account: AccountId) -> Option<Option<Item
 
 /// Asks for one part after the other. Returns what came with the first.
 async fn each_part(pages: &Pages, mut take: impl FnMut(Vec<Item>)) -> Option<Vec<crate::status::ApprovalStatus>> {
-    let mut part = Part { from: None, most: PART };
+    let mut part = Part::FIRST;
     let mut first = None;
     loop {
         let list = ask(pages, part).await?;

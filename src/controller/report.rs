@@ -145,6 +145,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     fn standstill(&self, now: Timestamp) -> Option<Standstill> {
+        if !self.report.borrow().loaded {
+            return Some(Standstill::unread());
+        }
         if let Some(error) = &self.report.borrow().ledger_error {
             return Some(Standstill::unrecorded(error));
         }

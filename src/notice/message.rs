@@ -15,7 +15,7 @@ use super::{Cause, Notice, Phase};
 use crate::account::printable::{self, Notation};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::manifest::API_VERSION;
-use crate::status::MailAccountList;
+use crate::status::{Item, MailAccountList};
 use crate::timestamp::Timestamp;
 
 /// The most accounts that are named: a screen of a phone.
@@ -105,14 +105,22 @@ pub struct Who {
     message: Option<Box<str>>,
 }
 
+fn is_stalled(condition: &Condition) -> bool {
+    condition.kind == ConditionType::Stalled && condition.status == ConditionStatus::True
+}
+
 impl Who {
+    /// Whether a notice can be about this account: all others need not be remembered.
+    pub fn may_be_meant(item: &Item) -> bool {
+        item.status.conditions.iter().any(is_stalled)
+    }
+
     /// The accounts of `list` that `cause` is about, and the reason most of them have.
     pub fn of(cause: Cause, list: &MailAccountList) -> Self {
         let is_meant = |told: &&Condition| {
             let held = told.reason == Reason::DisruptionBudgetExceeded;
             let rejected = [Reason::AccountNotFound, Reason::Forbidden, Reason::Rejected].contains(&told.reason);
-            let is_stalled = told.kind == ConditionType::Stalled && told.status == ConditionStatus::True;
-            is_stalled && if cause == Cause::DisruptionsHeld { held } else { rejected }
+            is_stalled(told) && if cause == Cause::DisruptionsHeld { held } else { rejected }
         };
         let meant = list
             .items

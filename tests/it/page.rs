@@ -139,6 +139,7 @@ fn what_changed_is_told_with_its_manifest_also_after_a_restart() {
     assert!(text(&html, newest).contains("a1.yaml:1"), "{}", text(&html, newest));
     process.kill();
     let process = rig.run();
+    shows(&process, "/", "h1", "Everything is in sync");
     let html = shows(&process, "/", newest, "a1 : ActiveSync on");
     assert_eq!(all(&html, ".changes li").len(), 6, "each field of each account, once");
     let own = page(&process, &format!("/accounts/{}", account(2)));

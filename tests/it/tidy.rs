@@ -168,6 +168,7 @@ fn every_invariant_has_a_test_named_after_it() {
         (7, "incremental_reading_and_a_fresh_full_load_give_the_same_desired_state"),
         (8, "an_edit_is_told_a_debounce_after_its_event_and_costs_one_look"),
         (9, "plan_diff_validate_and_status_cannot_write"),
+        (9, "the_doctor_only_looks"),
         (10, "planned_is_applied_and_held_and_failed_and_in_doubt"),
         (11, "secrets_are_in_no_log_error_ledger_metric_or_page"),
         (12, "channels_without_a_bound_are_named_here"),

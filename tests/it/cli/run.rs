@@ -58,7 +58,7 @@ fn the_daemon_applies_edits_answers_on_its_pages_and_stops_in_order() {
     }
     assert!(get(&address, "/metrics").1.contains("zoho_mail_reconciler_accounts{condition=\"Ready\"} 1"));
     let (code, text) = get(&address, "/nowhere");
-    insta::assert_snapshot!(format!("{code} {text}"), @"404 no such page; there are /healthz, /readyz, /metrics and /status");
+    insta::assert_snapshot!(format!("{code} {text}"), @"404 no such page; there are /, /runbook, /healthz, /readyz, /metrics and /status");
 
     place.account("bob", 3, "enabled: true");
     until("the edit is applied", || status(&address)["reconciler"]["totals"]["applied"] == 3);

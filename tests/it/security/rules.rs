@@ -69,13 +69,14 @@ fn files_are_made_in_one_place_which_gives_them_to_their_owner() {
 fn every_recipe_gives_secrets_a_mode_that_the_program_takes() {
     let recipe =
         |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)).unwrap();
-    let deployment = recipe("kubernetes/base/deployment.yaml");
-    let secret = deployment.split("secretName:").nth(1).unwrap();
+    let pod = recipe("kubernetes/base/statefulset.yaml");
+    let secret = pod.split(" projected:").nth(1).unwrap();
     let mode = secret.lines().find_map(|line| line.trim().strip_prefix("defaultMode: ")).unwrap();
     assert_eq!(u32::from_str_radix(mode, 8).unwrap() & 0o007, 0, "everybody's share of {mode}");
-    assert_eq!(deployment.matches("secretName:").count(), 1, "the one above is the only one");
+    let secrets = [" secret:", "secretName:", "secretKeyRef:"].map(|word| pod.matches(word).count());
+    assert_eq!(secrets, [1, 0, 0], "the one above is the only one");
     // Compose ignores a mode for secrets that are files: who sets it up has to.
-    assert!(recipe("container/compose.yaml").contains("chmod 0400 secrets/*"));
+    assert!(recipe("container/compose.yaml").contains("chmod 0400 deploy/container/secrets/*"));
     let unit = recipe("systemd/zoho-mail-reconciler.service");
     for name in ["client-id", "client-secret", "refresh-token"] {
         assert!(unit.contains(&format!("LoadCredential={name}:")), "systemd gives {name} mode 0400");

@@ -1,0 +1,101 @@
+//! Why accounts are not as wanted: one of them, or all at once.
+//!
+//! In: what the conductor knows of the service, the ledger and the folder. Out: a kind of condition, a reason, and words.
+//! Invariant: what stops everybody is told of each account that waits, so that nobody has to look in two places.
+
+use crate::condition::{ConditionType, Reason};
+use crate::freeze::Freeze;
+use crate::ledger::ImposedPause;
+
+/// Why an account is not ready.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    /// `Reconciling`, `Stalled`, or neither.
+    pub(super) kind: Option<ConditionType>,
+    pub(super) reason: Reason,
+    pub(super) message: Box<str>,
+}
+
+impl Trouble {
+    pub(super) fn new(kind: impl Into<Option<ConditionType>>, reason: Reason, message: impl Into<Box<str>>) -> Self {
+        Self { kind: kind.into(), reason, message: message.into() }
+    }
+}
+
+/// Why no account's request can start now.
+#[derive(Clone, Debug)]
+pub struct Standstill {
+    pub(super) trouble: Trouble,
+    /// Nobody knows yet which accounts have a manifest.
+    pub(super) unread: bool,
+}
+
+impl From<Trouble> for Standstill {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, unread: false }
+    }
+}
+
+impl Standstill {
+    /// The manifests were not read so far: an account without one is no orphan.
+    pub fn unread() -> Self {
+        let trouble = Trouble::new(ConditionType::Reconciling, Reason::Progressing, "manifests are being read");
+        Self { trouble, unread: true }
+    }
+
+    /// The service told everybody to wait.
+    pub fn paused(pause: ImposedPause) -> Self {
+        let message = format!("no request starts before {}, when the pause the service imposed is over", pause.until);
+        Trouble::new(ConditionType::Reconciling, pause.reason, message).into()
+    }
+
+    /// The credentials were refused, in the service's words.
+    pub fn refused(why: &str) -> Self {
+        Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why).into()
+    }
+
+    /// An operator suspended everything.
+    pub fn suspended(freeze: &Freeze) -> Self {
+        Trouble::new(None, Reason::Suspended, format!("all reconciling is {freeze}")).into()
+    }
+
+    /// The ledger cannot be written.
+    pub fn unrecorded(why: &str) -> Self {
+        Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{AccountId, Field};
+    use crate::desired::DesiredState;
+    use crate::ledger::{Ledger, Owner, Record};
+    use crate::status::{Part, list};
+    use crate::timestamp::Timestamp;
+
+    #[test]
+    fn nobody_is_an_orphan_before_the_manifests_were_read() {
+        let (mut ledger, now) = (Ledger::new(Owner::Sandbox), Timestamp::from_millis(1_000));
+        let (account, field) = (AccountId::new(1).unwrap(), Field::Enabled);
+        let intent = Record::Intent {
+            at: now,
+            account,
+            name: "a".into(),
+            zuid: None,
+            field,
+            to: true,
+            spec_hash: 0,
+            lands_by: None,
+            cause: None,
+        };
+        ledger.apply(intent);
+        let reason = |standstill: Option<&Standstill>| {
+            let list = list(&DesiredState::new(), &ledger, Part::default(), |_| None, standstill, now);
+            list.items[0].status.conditions.iter().map(|told| told.reason).collect::<Vec<_>>()
+        };
+        assert_eq!(reason(Some(&Standstill::unread())), [Reason::Progressing; 2], "Ready and Reconciling");
+        assert_eq!(reason(None), [Reason::Orphaned]);
+        assert_eq!(reason(Some(&Standstill::unrecorded("full"))), [Reason::Orphaned]);
+    }
+}
