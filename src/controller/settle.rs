@@ -155,8 +155,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         let (attempts, runbook) = (self.queue.failures(change.account) + 1, self.runbook(failure.reason.as_str()));
         if self.tell(change, ConditionType::Reconciling, failure, now) {
             warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, revision = %change.revision, attempts,
-            reason = %failure.reason, why = %failure.message, runbook, "not applied; retrying");
+                source = %change.source, revision = %change.revision, attempts, reason = %failure.reason,
+                why = %failure.message, runbook, "not applied; retrying");
         }
         if self.settings.mode == Mode::Apply && attempts >= APPLY_ATTEMPTS {
             self.backlog.stall(change.account, Stalled::ALL);
@@ -169,10 +169,12 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     fn rejected(&mut self, change: &Change, failure: &Failure, now: Timestamp) {
         let runbook = self.runbook(failure.reason.as_str());
-        warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
-            source = %change.source, revision = %change.revision, reason = %failure.reason, why = %failure.message,
-            runbook, "rejected; waiting for a change of the manifest or the resync");
-        self.tell(change, ConditionType::Stalled, failure, now);
+        // Each resync asks again, and whoever is answered the same again and again is no news.
+        if self.tell(change, ConditionType::Stalled, failure, now) {
+            warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
+                source = %change.source, revision = %change.revision, reason = %failure.reason,
+                why = %failure.message, runbook, "rejected; waiting for a change of the manifest or the resync");
+        }
         let attempted = self.ledger.accounts.get(&change.account).map(|row| row.spec_hash);
         if attempted != self.desired.get(change.account).map(|desired| desired.spec_hash) {
             // The manifest was edited meanwhile: what was rejected is no longer what is wanted.

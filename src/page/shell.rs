@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::Frame;
 use super::words::text;
+use crate::version::VERSION;
 
 /// What a browser may do with a page: load from here, ask here, and nothing else.
 pub const SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -55,7 +56,7 @@ impl Page<'_> {
                             a href={ (up) "status" } { "Status as JSON" }
                             a href={ (up) "metrics" } { "Metrics" }
                         }
-                        p { "zoho-mail-reconciler " (env!("CARGO_PKG_VERSION")) ". These pages only show; what is wanted is changed in Git." }
+                        p { "zoho-mail-reconciler " (VERSION) ". These pages only show; what is wanted is changed in Git." }
                     }
                 }
             }
