@@ -85,8 +85,8 @@ pub fn unknown(text: &str, exported: &Exported) -> Vec<String> {
             let Some(selector) = text[at + name.len()..].strip_prefix('{') else { continue };
             for (label, operator, value) in matchers(selector.split('}').next().unwrap()) {
                 let exists = labels.get(label).is_some_and(|values| {
-                    // Any version may be meant: upgrades have two.
-                    operator.ends_with('~') || label == "version" || values.contains(value)
+                    // Any version and commit may be meant: upgrades have two.
+                    operator.ends_with('~') || ["version", "commit"].contains(&label) || values.contains(value)
                 });
                 if !exists && !OF_A_SCRAPE.contains(&label) {
                     unknown.push(format!("{name}{{{label}{operator}\"{value}\"}}"));

@@ -31,6 +31,7 @@ const FOREIGN: &[&str] = &[
     "--retry",
     "--rm",
     "--bin",
+    "--path",
     "--name",
     "--data",
     "--server-side",
