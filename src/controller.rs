@@ -179,6 +179,8 @@ pub struct Controller<T: Transport, J: Journal> {
     backlog: Backlog,
     /// The freeze, which may be over.
     frozen: Option<Freeze>,
+    /// The whole folder was read at least once.
+    loaded: bool,
     flights: BTreeMap<AccountId, Flight>,
     commits: BTreeMap<u64, Commit>,
     /// What waits for the records that are not written yet.
@@ -258,6 +260,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             },
             desired: DesiredState::new(),
             queue: WorkQueue::default(),
+            loaded: false,
             frozen: None,
             flights: BTreeMap::new(),
             commits: BTreeMap::new(),

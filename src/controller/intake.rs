@@ -81,7 +81,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             let (accounts, problems) = (touched.len(), self.desired.problem_count());
             info!(files, accounts, problems, pending = self.backlog.pending(), "manifests read");
         }
-        if batch.full && self.report.borrow().loaded {
+        if batch.full && self.loaded {
             self.resync(now);
         }
         self.note_plan(now);
@@ -142,6 +142,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Root::Unknown(reason) => Some(reason),
         };
         let runbook = self.runbook("DesiredStateUnknown");
+        // Told with the counts at the end of the turn: whoever waits for it wants to know how much there is to do.
+        self.loaded |= full && unknown.is_none();
         self.report.send_if_modified(|report| {
             let changed = report.desired_unknown != unknown;
             if changed {
@@ -157,7 +159,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 }
             }
             if unknown.is_none() {
-                report.loaded |= full;
                 report.last_sync = Some(now);
             }
             report.desired_unknown = unknown;

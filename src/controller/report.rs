@@ -35,6 +35,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             if report.pending > 0 && self.backlog.pending() == 0 {
                 info!(accounts = self.desired.managed(), "everything is applied; nothing is pending");
             }
+            report.loaded = self.loaded;
             report.turned_at = now;
             report.managed = self.desired.managed();
             report.problems = self.desired.problem_count();
@@ -145,7 +146,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     }
 
     fn standstill(&self, now: Timestamp) -> Option<Standstill> {
-        if !self.report.borrow().loaded {
+        if !self.loaded {
             return Some(Standstill::unread());
         }
         if let Some(error) = &self.report.borrow().ledger_error {
