@@ -122,4 +122,22 @@ pub const BUGS: &[Variant] = &[
         )],
         &["lib::zoho::response::tests::an_answer_shows_no_body_in_its_debug_output"],
     ),
+    variant(
+        "the_doctor_asks_for_a_token_during_a_pause",
+        &[6, 9],
+        &[edit("src/doctor/service.rs", "let reason = match «plan::pause(subject)» {", "None")],
+        &["doctor::service::during_a_pause_and_offline_not_one_request_leaves"],
+    ),
+    variant(
+        "a_notification_is_forgotten_by_a_restart",
+        &[12],
+        &[edit("src/notifier/memory.rs", "new.persist(path)?;", "new.close()?;")],
+        &["notifying::a_restart_repeats_nothing_and_a_damaged_memory_is_forgotten_and_said_once"],
+    ),
+    variant(
+        "whoever_looks_at_the_page_asks_the_loop_anew",
+        &[8],
+        &[edit("src/admin/accounts.rs", "if «news && now >= kept.again» {", "true")],
+        &["page::questions::whoever_looks_shares_one_answer_until_something_happens"],
+    ),
 ];

@@ -158,7 +158,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "each_held_account_is_a_line_in_the_log",
         &[12],
-        &[edit("src/controller/dispatch.rs", "if «self.backlog.held() == 0» { warn!(", "true")],
+        &[edit("src/controller/dispatch.rs", "if «self.backlog.held() == 0» { let runbook", "true")],
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
     ),
     variant(
@@ -166,5 +166,15 @@ pub const BUGS: &[Variant] = &[
         &[8, 12],
         &[edit("src/controller/settle.rs", "before.is_some_and(|told| told.message == message)", "false")],
         &["remembering::a_failure_that_comes_again_is_written_down_once"],
+    ),
+    variant(
+        "each_failure_of_a_row_is_a_line_in_the_log",
+        &[12],
+        &[edit(
+            "src/controller/settle.rs",
+            "if «self.tell(change, ConditionType::Reconciling, failure, now)» {",
+            "self.tell(change, ConditionType::Reconciling, failure, now) | true",
+        )],
+        &["cli::logs::a_failure_that_repeats_itself_is_told_once"],
     ),
 ];
