@@ -315,7 +315,7 @@ pub struct Daemon {
     #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = drift)]
     pub drift_interval: Drift,
 
-    /// Address of /healthz, /readyz, /metrics and /status
+    /// Address of the pages: / for people, /healthz, /readyz, /metrics and /status
     ///
     /// The pages ask for no password and show names and addresses: open them to those only who may read the manifests.
     #[arg(long, value_name = "ADDR|off", env = "ZOHO_MAIL_LISTEN", default_value = "127.0.0.1:8686")]
