@@ -1,6 +1,8 @@
 //! Logs: text for people, JSON for machines, and nothing in either that a stranger could steer a terminal with.
 
-use super::{Place, Service, masked};
+use rustix::process::Signal;
+
+use super::{Place, Service, masked, until};
 
 /// What a stranger might send: an escape sequence, a forged line, a reversal, C1 controls, invisible tags.
 const HOSTILE: &str = r#"{"operation": "put", "do": {"answer": {"status": 403, "body":
@@ -80,4 +82,21 @@ fn a_failure_that_repeats_itself_is_told_once() {
     let ran = place.run("apply --log-format text");
     assert!(service.requests() > 3, "{}", ran.all());
     assert_eq!(ran.err.matches("not applied; retrying").count(), 1, "{}", ran.all());
+}
+
+#[test]
+fn a_rejection_that_each_resync_repeats_is_told_once() {
+    let (mut place, service) = (Place::with_alice(), Service::with_faults(HOSTILE));
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    let running = place.start("run --listen off");
+    let told = |words: &str| place.read("stderr").matches(words).count();
+    until("it is rejected", || told("rejected; waiting") == 1);
+    let before = service.requests();
+    running.signal(Signal::HUP);
+    until("it is tried again", || service.requests() > before);
+    // What follows the answer is in the log after what the answer itself may have left there.
+    running.signal(Signal::TERM);
+    until("it has ended", || told("\"stopped\"") == 1);
+    assert_eq!(told("rejected; waiting"), 1, "{}", place.read("stderr"));
 }
