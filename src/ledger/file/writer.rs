@@ -26,9 +26,9 @@ const FOLD_MIN: u64 = 1024 * 1024;
 /// four of a snapshot, at any size, and neither a start nor a fold ever reads a long journal.
 const FOLD_PART: u64 = 4;
 
-/// How soon the writer looks again whether there is room, and how seldom in the end: often enough
-/// for an operator who watches, seldom enough for a disk that is full for days.
-const RETRY: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+/// How soon the writer tries again where there was no room, and how seldom in the end: soon enough for what passes at
+/// once (a file descriptor that is freed), seldom enough for a disk that is full for days.
+const RETRY: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 
 fn fold_at(snapshot_len: u64) -> u64 {
     (snapshot_len / FOLD_PART).max(FOLD_MIN)
