@@ -230,6 +230,8 @@ pub struct Service {
     pub request_timeout: Duration,
 
     /// Longest wait of an account after its first failure; doubled with each further one
+    ///
+    /// A service in trouble is probed after five times as long at first, and after --retry-max at the latest.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MIN", default_value = "1s", value_parser = positive)]
     pub retry_min: Duration,
 

@@ -250,7 +250,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                 dispatch::INTENT_AGE_MAX + settings.request_timeout,
                 &ledger,
                 now,
-            ),
+            )
+            .probing(settings.backoff),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             tokens: Tokens::new(credentials),
             // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.

@@ -42,6 +42,13 @@ pub struct Backoff {
     pub max: Duration,
 }
 
+/// The defaults of `--retry-min` and `--retry-max`.
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { min: Duration::from_secs(1), max: Duration::from_secs(300) }
+    }
+}
+
 impl Backoff {
     /// The wait after `failures` (1 or more) in a row. `chance` is uniform in `0.0..1.0`.
     pub fn delay(self, failures: u32, chance: f64) -> Duration {
@@ -226,8 +233,6 @@ mod tests {
     use super::*;
     use Urgency::{Grant, Revocation};
 
-    const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(300) };
-
     fn id(n: u64) -> AccountId {
         AccountId::new(n).unwrap()
     }
@@ -246,7 +251,7 @@ mod tests {
         for (n, urgency) in [(1, Grant), (2, Revocation)] {
             queue.add(id(n), urgency, at(0));
             queue.pop(at(0)).unwrap();
-            queue.retry(id(n), urgency, BACKOFF, 1.0, at(0));
+            queue.retry(id(n), urgency, Backoff::default(), 1.0, at(0));
         }
         queue.add(id(3), Grant, at(5));
         queue.add(id(4), Revocation, at(6));
@@ -273,7 +278,7 @@ mod tests {
         let mut queue = WorkQueue::default();
         queue.add(id(1), Grant, at(0));
         queue.pop(at(0)).unwrap();
-        queue.retry(id(1), Grant, BACKOFF, 1.0, at(0));
+        queue.retry(id(1), Grant, Backoff::default(), 1.0, at(0));
         assert_eq!(queue.next_due(), Some(at(1)));
         assert_eq!(queue.peek(at(0)), None);
         queue.add(id(1), Grant, at(0));
@@ -299,16 +304,16 @@ mod tests {
         queue.add(id(1), Grant, at(0));
         queue.pop(at(0)).unwrap();
         queue.add(id(1), Revocation, at(1));
-        queue.retry(id(1), Grant, BACKOFF, 1.0, at(2));
+        queue.retry(id(1), Grant, Backoff::default(), 1.0, at(2));
         assert_eq!(order(&mut queue, at(2)), [1]);
     }
 
     #[test]
     fn the_backoff_doubles_up_to_its_bound_and_is_spread_over_all_of_it() {
-        let bounds: Vec<_> = [1, 2, 3, 9, 10, 40].map(|n| BACKOFF.delay(n, 1.0).as_secs()).into();
+        let bounds: Vec<_> = [1, 2, 3, 9, 10, 40].map(|n| Backoff::default().delay(n, 1.0).as_secs()).into();
         assert_eq!(bounds, [1, 2, 4, 256, 300, 300]);
-        assert_eq!(BACKOFF.delay(3, 0.25), Duration::from_secs(1));
-        assert_eq!(BACKOFF.delay(3, 0.0), Duration::ZERO);
+        assert_eq!(Backoff::default().delay(3, 0.25), Duration::from_secs(1));
+        assert_eq!(Backoff::default().delay(3, 0.0), Duration::ZERO);
     }
 
     #[test]
@@ -317,7 +322,7 @@ mod tests {
         queue.add(id(1), Grant, at(0));
         for failures in 1..=3 {
             queue.pop(at(1000 * u64::from(failures))).unwrap();
-            queue.retry(id(1), Grant, BACKOFF, 0.5, at(1000 * u64::from(failures)));
+            queue.retry(id(1), Grant, Backoff::default(), 0.5, at(1000 * u64::from(failures)));
             assert_eq!(queue.failures(id(1)), failures);
         }
         queue.pop(at(9000)).unwrap();

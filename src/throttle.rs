@@ -15,17 +15,16 @@ use serde::Serialize;
 
 use crate::condition::{ConditionType, Reason};
 use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
+use crate::queue::Backoff;
 use crate::timestamp::Timestamp;
 
 /// Failures in a row, over all accounts, after which the breaker opens. Five, because with the
 /// default concurrency of four one lost connection can fail four requests at once.
 pub const BREAKER_FAILURES: u32 = 5;
 
-/// How long the breaker first stays open; doubled for each failed probe, up to [`BREAKER_MAX`].
-pub const BREAKER_MIN: Duration = Duration::from_secs(5);
-
-/// The longest time between two probes of a service in trouble: the default `--retry-max`.
-pub const BREAKER_MAX: Duration = Duration::from_secs(300);
+/// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`): an
+/// account is tried again sooner than a whole service is. Five seconds with the default of one.
+const PROBE_FACTOR: u32 = 5;
 
 /// Token requests allowed within [`TOKEN_WINDOW`] (Zoho's OAuth documentation: 10 in 10 minutes;
 /// each one more prolongs the lock).
@@ -200,6 +199,7 @@ pub struct Throttle {
     tokens: Window,
     pause: Option<ImposedPause>,
     breaker: Breaker,
+    probes: Backoff,
 }
 
 impl Throttle {
@@ -217,7 +217,15 @@ impl Throttle {
             } else {
                 Breaker::Closed { failures: 0 }
             },
+            probes: Backoff::default(),
         }
+    }
+
+    /// Probes a service in trouble at intervals that follow from the `backoff` of an account: the first after five times
+    /// its minimum, each further one after twice as long, up to its maximum.
+    #[must_use]
+    pub fn probing(self, backoff: Backoff) -> Self {
+        Self { probes: backoff, ..self }
     }
 
     /// Whether a PUT may start at `now`.
@@ -283,7 +291,8 @@ impl Throttle {
     pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
         self.end(now);
         let open = |opened: u32| {
-            let bound = BREAKER_MIN.saturating_mul(1 << opened.min(16)).min(BREAKER_MAX);
+            let first = self.probes.min.saturating_mul(PROBE_FACTOR);
+            let bound = first.saturating_mul(1 << opened.min(16)).min(self.probes.max);
             Breaker::Open { until: now + bound, opened: opened + 1 }
         };
         let before = self.breaker;
