@@ -17,6 +17,7 @@ mod wire;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::depth::is_full;
 use cell::{Cell, Phase, Whose, live_through};
 use operation::operations;
 use table::{Does, Line, PUTS, TOKENS};
@@ -58,14 +59,22 @@ fn hold(mut cells: Vec<Cell>) {
     assert!(failures.is_empty(), "{} of {} cells:\n{}", failures.len(), cells.len(), failures.join("\n"));
 }
 
+/// All of the product; by default each form for each operation in one of the phases, in turn.
+fn representative(cells: Vec<Cell>) -> Vec<Cell> {
+    let phases = PHASES.len();
+    let each = phases * operations(true).count();
+    let is_chosen = |at: usize| is_full() || at % phases == (at / phases + at / each) % phases;
+    cells.into_iter().enumerate().filter(|(at, _)| is_chosen(*at)).map(|(_, cell)| cell).collect()
+}
+
 #[test]
 fn every_answer_to_a_put_comes_to_what_the_table_says_whenever_it_comes() {
-    hold(cells(Whose::Put, &PHASES));
+    hold(representative(cells(Whose::Put, &PHASES)));
 }
 
 #[test]
 fn every_answer_to_a_token_request_comes_to_what_the_table_says_whenever_it_comes() {
-    hold(cells(Whose::Token, &PHASES));
+    hold(representative(cells(Whose::Token, &PHASES)));
 }
 
 #[test]

@@ -23,15 +23,10 @@ use zoho_mail_reconciler::ledger::file::{Committed, LedgerError, LedgerFile, his
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
+use super::depth::pick;
+
 /// How long anything may take before a test fails; a loaded machine needs seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Set to anything but nothing, the sweeps leave nothing out: minutes instead of seconds.
-const DEEP: &str = "LEDGER_DEEP";
-
-pub fn is_deep() -> bool {
-    std::env::var_os(DEEP).is_some_and(|deep| !deep.is_empty())
-}
 
 fn owner() -> Owner {
     Owner::Organization(Zoid::new(12_345_678).unwrap())

@@ -9,6 +9,7 @@ mod conductor;
 mod cost;
 mod crash;
 mod deploy;
+mod depth;
 mod doctor;
 mod fault_matrix;
 mod gitops;

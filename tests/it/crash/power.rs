@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use zoho_mail_reconciler::change::Known;
 
+use super::super::depth::{number, pick};
 use super::super::process::{Process, Rig, wait_for};
 use super::converge;
 
@@ -18,8 +19,8 @@ use super::converge;
 const ROUNDS: &str = "POWER_CUT_ROUNDS";
 const SEED: &str = "POWER_CUT_SEED";
 
-/// Enough for a taste.
-const FEW_ROUNDS: u64 = 3;
+/// How many by default, and in full.
+const FEW: [u64; 2] = [1, 20];
 
 const ACCOUNTS: u64 = 12;
 
@@ -132,8 +133,7 @@ fn round(seed: u64, disk: &Ext4) {
 
 #[test]
 fn the_power_fails_under_a_busy_daemon_and_nothing_it_sent_is_forgotten() {
-    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().expect("a whole number"));
-    let rounds = number(ROUNDS).unwrap_or(FEW_ROUNDS);
+    let rounds = number(ROUNDS).unwrap_or(pick(FEW[0], FEW[1]));
     let first = number(SEED).unwrap_or_else(|| fastrand::u64(0..1_000_000));
     for seed in first..first + rounds {
         let Some(disk) = Ext4::mount() else {

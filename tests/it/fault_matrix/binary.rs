@@ -39,6 +39,12 @@ fn converge(rig: &Rig) {
     assert_eq!(rig.world().requests_total(), before);
 }
 
+/// Each case in a thread of its own, for most of the time they wait.
+fn side_by_side<const N: usize, T: Send>(cases: [T; N], check: impl Fn(T) + Sync) {
+    let check = &check;
+    std::thread::scope(|scope| cases.into_iter().for_each(|case| drop(scope.spawn(move || check(case)))));
+}
+
 #[test]
 fn the_exit_code_of_a_pass_and_the_status_after_it_tell_of_the_answer() {
     for (does, puts, code, expected) in [
@@ -59,11 +65,12 @@ fn the_exit_code_of_a_pass_and_the_status_after_it_tell_of_the_answer() {
 
 #[test]
 fn a_daemon_that_is_told_to_stop_hears_the_answer_under_way() {
-    for (does, known, expected) in [
+    let cases = [
         (FORBIDDEN, Known::Absent, ["Stalled", "Forbidden", "HTTP 403 FORBIDDEN"]),
         (THROTTLED, Known::Absent, ["Reconciling", "Throttled", "HTTP 429"]),
         (TROUBLE, Known::InDoubt, ["Reconciling", "ServiceUnavailable", "HTTP 500"]),
-    ] {
+    ];
+    side_by_side(cases, |(does, known, expected)| {
         let rig = Rig::new(1);
         // Long enough for a signal to arrive meanwhile, on a loaded machine.
         let fault = format!(r#"{{"operation": "enableMailAccount", "latency": "3s", "do": {does}}}"#);
@@ -80,7 +87,7 @@ fn a_daemon_that_is_told_to_stop_hears_the_answer_under_way() {
         if does != THROTTLED {
             converge(&rig);
         }
-    }
+    });
 }
 
 #[test]
@@ -100,7 +107,7 @@ fn a_daemon_whose_grace_is_over_leaves_in_doubt_what_it_did_not_hear() {
 
 #[test]
 fn a_single_pass_gives_up_on_a_service_that_throttles_it_again_after_each_pause() {
-    for (operation, puts, tokens) in [("put", 4, 1), ("token", 0, 4)] {
+    side_by_side([("put", 4, 1), ("token", 0, 4)], |(operation, puts, tokens)| {
         let rig = Rig::new(1);
         let answer = r#"{"answer": {"status": 429, "headers": {"Retry-After": "1"}}}"#;
         rig.script(&format!(r#"{{"faults": [{{"operation": "{operation}", "do": {answer}}}]}}"#));
@@ -115,7 +122,7 @@ fn a_single_pass_gives_up_on_a_service_that_throttles_it_again_after_each_pause(
         process.signal(Signal::TERM);
         assert_eq!(process.end().code(), Some(0));
         converge(&rig);
-    }
+    });
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn killed_at_any_system_call_the_ledger_holds_what_was_durable() {
         for call in
             ["openat", "write", "fdatasync", "fsync", "?rename,?renameat,renameat2", "ftruncate", "?unlink,unlinkat"]
         {
-            for n in 1.. {
+            for n in (1..).step_by(pick(3, 1)) {
                 let child = child(torn);
                 let lived = child.run(&format!("inject={call}:signal=KILL:when={n}"));
                 child.check(&format!("killed at {call} {n}, torn before: {torn}"));
@@ -159,7 +159,7 @@ fn killed_at_any_system_call_the_ledger_holds_what_was_durable() {
                 kills += 1;
             }
         }
-        assert!(kills >= 30, "only {kills} kills: strace no longer sees the calls");
+        assert!(kills >= pick(10, 30), "only {kills} kills: strace no longer sees the calls");
     }
 }
 

@@ -83,11 +83,11 @@ fn whatever_call_fails_in_whatever_way_nothing_is_lost_and_the_error_says_what_t
     if !strace_works("every errno") {
         return;
     }
-    // Each call in every way, or in two ways, in turn.
-    let ways = if is_deep() { ERRNOS.len() } else { 2 };
+    // Each call in every way, or in one of them, in turn.
+    let ways = pick(1, ERRNOS.len());
     let sweep = |at: usize, call: &'static str| {
         for n in 1..TOO_MANY {
-            let turn = 2 * (n + at);
+            let turn = 3 * (n + at);
             let errnos = (turn..turn + ways).map(|turn| ERRNOS[turn % ERRNOS.len()]);
             // Side by side, for some of them wait a second before they try again.
             let ends: Vec<_> = std::thread::scope(|scope| {

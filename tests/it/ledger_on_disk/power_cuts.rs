@@ -15,12 +15,12 @@ use self::disk::{Disk, Folder, Op, Tears};
 use super::crashes::{CHILD, GROUPS, SCRIPT, WHOLE, strace_works};
 use super::*;
 
-/// How many of the states that a power cut or a kill leaves have their recovery cut off as well, unless it is to be deep.
-const RECOVERIES: usize = 24;
+/// How many of the states that a power cut or a kill leaves have their recovery cut off as well, unless all have.
+const RECOVERIES: usize = 6;
 
-/// Deep, writes are torn at every byte, and all recoveries are cut off as well.
+/// In full, writes are torn at every byte.
 fn tears() -> Tears {
-    if is_deep() { Tears::All } else { Tears::Some }
+    pick(Tears::Some, Tears::All)
 }
 
 /// A temporary folder, in memory where that can be had.
@@ -235,7 +235,7 @@ fn killed_at_any_moment_and_started_again_a_power_cut_still_finds_nothing_forgot
         return;
     }
     let moments = live(&torn(), 3, SHORT, &[]).moments();
-    let step = if tears() == Tears::All { 1 } else { moments.len().div_ceil(RECOVERIES) };
+    let step = pick(moments.len().div_ceil(RECOVERIES), 1);
     for (disk, durable) in moments.into_iter().step_by(step) {
         accept(&live(&disk, durable, "2", &[]), "after a kill");
     }
@@ -247,7 +247,7 @@ fn a_power_cut_during_the_recovery_from_one_forgets_nothing_either() {
         return;
     }
     let states = live(&torn(), 3, WHOLE, &[]).states();
-    let step = if tears() == Tears::All { 1 } else { states.len().div_ceil(RECOVERIES) };
+    let step = pick(states.len().div_ceil(RECOVERIES), 1);
     for (folder, durable) in states.iter().step_by(step) {
         accept(&live(&Disk::of(folder), *durable, "2", &[]), "in a recovery");
     }
@@ -259,7 +259,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_anew_before_it_is_relied_on() {
         return;
     }
     for call in ["fdatasync", "fsync"] {
-        for n in 1.. {
+        for n in (1..).step_by(pick(4, 1)) {
             let first = live(&Disk::default(), 0, SHORT, &["-e", &format!("inject={call}:error=EIO:when={n}")]);
             if first.said().last() == Some(&"closed") {
                 assert!(n > 4, "only {n} of {call}: strace no longer sees the calls");
@@ -281,10 +281,10 @@ fn without_any_one_of_its_syncs_the_ledger_would_forget() {
     // And the life of whoever finds what another one wrote and was killed before it could sync it.
     let mut before_syncs = whole.moments().into_iter().zip(&whole.ops).filter(|(_, op)| matches!(op, Op::Sync(..)));
     let ((disk, durable), _) = before_syncs.nth(5).unwrap();
-    for life in [live(&disk, durable, "2", &[]), whole] {
+    for (life, step) in [(live(&disk, durable, "2", &[]), 1), (whole, pick(4, 1))] {
         let syncs: Vec<_> = (0..life.ops.len()).filter(|at| matches!(life.ops[*at], Op::Sync(..))).collect();
         assert!(syncs.len() >= 4, "only {} syncs: strace no longer sees the calls", syncs.len());
-        for at in syncs {
+        for at in syncs.into_iter().step_by(step) {
             let fault = fault(&life.without(at).states());
             assert!(fault.is_some(), "nobody misses {:?}", &life.ops[at - 1..=at]);
         }
