@@ -13,6 +13,7 @@ use zoho_mail_reconciler::report::Report;
 use zoho_mail_reconciler::source::{Batch, Look};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
+use super::builders::Manifest;
 use super::conductor::{Outside, applied, batch, build, file, owner};
 
 /// A disk that is done when the test says so.
@@ -67,28 +68,23 @@ impl World {
     }
 }
 
-fn policy(path: &str, text: &str) -> (Arc<str>, Look<Parsed>) {
+fn policy(path: &str, policy: &Manifest) -> (Arc<str>, Look<Parsed>) {
     let path: Arc<str> = path.into();
-    let parsed = manifest::parse(&path, text.as_bytes(), Rules::default());
+    let parsed = manifest::parse(&path, policy.to_string().as_bytes(), Rules::default());
     assert_eq!(parsed.problems, []);
     (path, Look::Read(parsed))
 }
 
-fn budget(spec: &str) -> (Arc<str>, Look<Parsed>) {
-    let head = "apiVersion: zoho-mail-reconciler/v1\nkind: DisruptionBudget\nmetadata:\n  name: limits\nspec: ";
-    policy("limits.yaml", &format!("{head}{spec}\n"))
+fn budget(max: u32) -> (Arc<str>, Look<Parsed>) {
+    policy("limits.yaml", &Manifest::budget("limits").set("maxDisruptions", max))
 }
 
 /// An approval of the mailboxes of these accounts, for so long from now on.
 fn approval(accounts: &[u64], term: Duration) -> (Arc<str>, Look<Parsed>) {
     let expires = Timestamp::from(std::time::SystemTime::now()) + term;
-    let account = |n: &u64| format!("    - name: a{n}\n      fields: [enabled]\n");
-    let text = format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: DisruptionApproval\nmetadata:\n  name: leavers\nspec:\n  \
-         reason: they leave\n  expires: \"{expires}\"\n  accounts:\n{}",
-        accounts.iter().map(account).collect::<String>()
-    );
-    policy("approval.yaml", &text)
+    let approval = Manifest::approval("leavers").set("expires", expires);
+    let approving = |approval: Manifest, n| approval.approving(format_args!("a{n}"), "enabled");
+    policy("approval.yaml", &accounts.iter().fold(approval, approving))
 }
 
 /// Four people with mailboxes, and a budget of nothing; then what the test does.
@@ -99,7 +95,7 @@ async fn with_four<F: Future<Output = ()>>(test: impl FnOnce(World) -> F) {
     let disk = Disk { committed, waiting: Arc::default(), slow: Arc::default() };
     let (controller, inputs, Outside { looks, reports, .. }) = build(ledger, disk.clone(), durable);
     let world = World { looks, reports, disk };
-    let files = (0..4).map(|n| file(n, true)).chain([budget("{maxDisruptions: 0}")]).collect();
+    let files = (0..4).map(|n| file(n, true)).chain([budget(0)]).collect();
     world.looks.send(batch(files, true)).await.unwrap();
     tokio::select! {
         _ = controller.run(inputs) => panic!("it ended by itself"),
@@ -117,9 +113,9 @@ async fn an_approval_lets_exactly_its_accounts_go_and_one_more_budget_the_rest()
         world.look(vec![approval(&[1, 3], HOUR)]).await;
         assert_eq!(world.held_and_applied(), (2, 2));
         // What went by approval counts in any budget.
-        world.look(vec![budget("{maxDisruptions: 3}")]).await;
+        world.look(vec![budget(3)]).await;
         assert_eq!(world.held_and_applied(), (2, 2));
-        world.look(vec![budget("{maxDisruptions: 4}")]).await;
+        world.look(vec![budget(4)]).await;
         assert_eq!(world.held_and_applied(), (0, 4));
     })
     .await;

@@ -36,6 +36,8 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use zoho_mail_reconciler::sandbox::{Script, Settings, World, serve};
 
+use crate::builders::Manifest;
+
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_zoho-mail-reconciler");
 
@@ -87,13 +89,7 @@ impl Place {
 
     /// Writes the manifest of an account called `name`.
     pub fn manifest(&self, path: &str, name: &str, number: u64, wanted: &str) {
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: {name}\nspec:\n  \
-             accountId: {}\n  zuid: {}\n  {}\n",
-            id(number),
-            1_111_109 + number,
-            wanted.replace(", ", "\n  "),
-        );
+        let text = Manifest::of(name).id(number).wanting(wanted).to_string();
         self.write(&format!("desired-state/{path}.yaml"), &text);
     }
 
@@ -169,11 +165,6 @@ impl Place {
         let text = text.replace(real.to_str().unwrap(), "DIR").replace(self.path().to_str().unwrap(), "DIR");
         masked(&text)
     }
-}
-
-/// An accountId.
-pub fn id(number: u64) -> u64 {
-    2_560_636_000_000_008_000 + number
 }
 
 /// A process that ends with the test.

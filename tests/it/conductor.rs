@@ -3,17 +3,15 @@
 //! In: a ledger, a journal, looks at files. Out: its reports. For what a test must see between two turns.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use zoho_mail_reconciler::account::{AccountId, AuthMode, Field, SourceRef, Zoid, Zuid};
+use zoho_mail_reconciler::account::{AuthMode, Field, SourceRef, Zoid};
 use zoho_mail_reconciler::clock::Clock;
 use zoho_mail_reconciler::controller::{Controller, Inputs, Journal, Mode, Query, Settings};
 use zoho_mail_reconciler::ledger::file::Committed;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
 use zoho_mail_reconciler::metrics::Metrics;
-use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::report::Report;
 use zoho_mail_reconciler::shutdown::Stop;
 use zoho_mail_reconciler::source::{Batch, Look, Root};
@@ -22,14 +20,12 @@ use zoho_mail_reconciler::zoho::{
     Client, CredentialSource, HttpRequest, HttpResponse, Principal, Transport, TransportError,
 };
 
+pub use super::builders::account;
+use super::builders::{Manifest, settings, zuid};
+
 /// Whose accounts these are.
 pub fn owner() -> Owner {
     Owner::Organization(Zoid::new(12_345_678).unwrap())
-}
-
-/// The account numbered `n`.
-pub fn account(n: u64) -> AccountId {
-    AccountId::new(n + 1).unwrap()
 }
 
 /// Acknowledges everything at once.
@@ -56,18 +52,7 @@ pub fn build<J: Journal>(
     journal: J,
     committed: mpsc::UnboundedReceiver<Committed>,
 ) -> (Controller<Agreeable, J>, Inputs, Outside) {
-    let settings = Settings {
-        mode: Mode::Run,
-        rate_limit: None,
-        max_concurrency: 4,
-        request_timeout: Duration::from_secs(30),
-        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
-        throttle_pause: Duration::from_secs(1),
-        disruption_budget: "100%".parse().unwrap(),
-        disruption_window: Duration::from_secs(3600),
-        shutdown_grace: Duration::from_secs(1),
-        external_url: None,
-    };
+    let settings = Settings { mode: Mode::Run, ..settings() };
     let url = || "http://127.0.0.1:1".parse().unwrap();
     let client = Client::new(Agreeable, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
     let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
@@ -82,13 +67,14 @@ pub fn build<J: Journal>(
 
 /// A look at the manifest of the account numbered `n`.
 pub fn file(n: u64, enabled: bool) -> (Arc<str>, Look<Parsed>) {
+    file_of(n, &Manifest::numbered(n).enabled(enabled))
+}
+
+/// A look at the file numbered `n`, in which this stands.
+pub fn file_of(n: u64, manifest: &Manifest) -> (Arc<str>, Look<Parsed>) {
     let path: Arc<str> = format!("a{n}.yaml").into();
-    let text = format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{n}\nspec:\n  accountId: {}\n  \
-         zuid: 1\n  enabled: {enabled}\n",
-        account(n)
-    );
-    let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
+    let rules = Rules { auth: AuthMode::Admin, ..Rules::default() };
+    let parsed = manifest::parse(&path, manifest.to_string().as_bytes(), rules);
     (path, Look::Read(parsed))
 }
 
@@ -102,7 +88,7 @@ pub fn applied(accounts: u64, value: bool) -> impl Iterator<Item = Record> {
     let (at, field) = (Timestamp::from_millis(1_763_753_000_000), Field::Enabled);
     (0..accounts).flat_map(move |n| {
         let (account, source) = (account(n), SourceRef { path: format!("a{n}.yaml").into(), line: 1 });
-        let (name, zuid) = (format!("a{n}").into(), Zuid::new(1));
+        let (name, zuid) = (format!("a{n}").into(), Some(zuid(n)));
         let intent =
             Record::Intent { at, account, name, zuid, field, to: value, spec_hash: n, lands_by: None, cause: None };
         [intent, Record::Applied { at, account, field, value, source, evidence: None }]

@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::builders::{Manifest, account};
 use crate::cli::{Place, Service, until};
 
 /// A real repository with a folder of manifests, made by people with names.
@@ -60,10 +61,7 @@ impl Repository {
 
     /// Writes the manifest of the account numbered `n`.
     pub fn account(&self, n: u64, wanted: &str) {
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: user-{n}\nspec:\n  \
-             accountId: {n}\n  zuid: {n}\n  {wanted}\n"
-        );
+        let text = Manifest::of(format_args!("user-{n}")).id(n).wanting(wanted).to_string();
         fs::write(self.path().join(format!("desired-state/user-{n}.yaml")), text).unwrap();
     }
 }
@@ -91,7 +89,7 @@ impl Deployment {
     }
 
     fn is_enabled(&self, n: u64) -> Option<bool> {
-        let account = self.service.world.lock().unwrap().account(n.to_string().parse().unwrap()).cloned();
+        let account = self.service.world.lock().unwrap().account(account(n)).cloned();
         account.map(|account| account.mailbox_enabled)
     }
 

@@ -6,6 +6,7 @@ use std::process::Output;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::builders::Manifest;
 use super::process::{Rig, account, wait_for};
 use super::provenance::Repository;
 
@@ -70,15 +71,7 @@ fn two_merges_between_two_looks_are_two_decisions_of_two_people() {
 fn of_one_file_with_two_accounts_each_change_is_its_own_authors() {
     let (rig, repository) = versioned(2);
     let both = |enabled: [bool; 2]| {
-        let documents = [0, 1].map(|n| {
-            format!(
-                "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{n}\nspec:\n  accountId: {}\n  \
-                 zuid: {}\n  enabled: {}\n",
-                account(n),
-                1000 + n,
-                enabled[usize::try_from(n).unwrap()]
-            )
-        });
+        let documents = [0, 1].map(|n| Manifest::numbered(n as u64).enabled(enabled[n]).to_string());
         (0..2).for_each(|n| drop(fs::remove_file(repository.0.join(format!("a{n}.yaml")))));
         repository.write("both.yaml", &documents.join("---\n"));
     };

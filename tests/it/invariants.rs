@@ -11,21 +11,22 @@ use rustix::process::Signal;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use zoho_mail_reconciler::account::{AccountId, AuthMode, Field, Zoid};
+use zoho_mail_reconciler::account::{AccountId, Field, Zoid};
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::clock::Clock;
-use zoho_mail_reconciler::controller::{Controller, Ended, Fatal, Inputs, Journal, Mode, Settings};
+use zoho_mail_reconciler::controller::{Controller, Ended, Fatal, Inputs, Journal};
 use zoho_mail_reconciler::ledger::file::{Committed, LedgerFile, read};
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
-use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
+use zoho_mail_reconciler::manifest::Parsed;
 use zoho_mail_reconciler::metrics::Metrics;
-use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox;
-use zoho_mail_reconciler::source::{Batch, Look, Root};
+use zoho_mail_reconciler::source::Batch;
 use zoho_mail_reconciler::zoho::{
     Client, CredentialSource, HttpRequest, HttpResponse, Method, Principal, Transport, TransportError,
 };
 
+use super::builders::{Manifest, settings};
+use super::conductor::{batch, file_of};
 use super::process::{Rig, account, files, strace_works, wait_for};
 
 /// A service that acknowledges everything, and looks into the ledger's files at each PUT.
@@ -49,24 +50,8 @@ impl Transport for Looking {
 }
 
 fn manifests(count: u64) -> Batch<Parsed> {
-    let files = (0..count).map(|n| {
-        let path: Arc<str> = format!("a{n}.yaml").into();
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\nspec: {{accountId: {}, \
-             zuid: 1, enabled: false, activeSyncEnabled: true}}\n",
-            account(n)
-        );
-        let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
-        (path, Look::Read(parsed))
-    });
-    Batch {
-        files: files.collect(),
-        root: Root::Ready,
-        full: true,
-        degraded: None,
-        origin: Default::default(),
-        versions: Default::default(),
-    }
+    let files = (0..count).map(|n| file_of(n, &Manifest::numbered(n).enabled(false).active_sync(true)));
+    batch(files.collect(), true)
 }
 
 /// One pass over what the watcher saw, with this ledger and this service. A watcher that saw nothing has died.
@@ -79,20 +64,8 @@ async fn pass<T: Transport, J: Journal>(
     let url = || "http://127.0.0.1:1".parse().unwrap();
     let client = Client::new(transport, url(), url(), Principal::Admin(zoid()));
     let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
-    let settings = Settings {
-        mode: Mode::Apply,
-        rate_limit: None,
-        max_concurrency: 4,
-        request_timeout: Duration::from_secs(30),
-        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
-        throttle_pause: Duration::from_secs(1),
-        disruption_budget: "100%".parse().unwrap(),
-        disruption_window: Duration::from_secs(3600),
-        shutdown_grace: Duration::from_secs(1),
-        external_url: None,
-    };
     let metrics = Arc::new(Metrics::new());
-    let (controller, _reports) = Controller::new(settings, client, credentials, ledger, metrics, Clock::start());
+    let (controller, _reports) = Controller::new(settings(), client, credentials, ledger, metrics, Clock::start());
     let (looks_out, looks) = mpsc::channel(1);
     let (_stops_out, stops) = mpsc::channel(1);
     let (_queries_out, queries) = mpsc::channel(1);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // the setting for tests covers test functions, not the servers and checks they share
 
 mod approving;
+mod builders;
 mod cli;
 mod commits;
 mod conductor;

@@ -6,8 +6,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::builders::account;
 use crate::cli::run::{events, get, started};
-use crate::cli::{Place, Running, Service, id, until};
+use crate::cli::{Place, Running, Service, until};
 use crate::loopback::{Reply, Server, http};
 
 /// What nobody may read anywhere.
@@ -47,8 +48,10 @@ impl Webhook {
 
 /// A daemon whose account `bob` the service rejects until its manifest changes.
 fn rejecting(webhook: &Webhook) -> (Place, Service) {
-    let rejected =
-        format!(r#"{{"operation": "put", "account": "{}", "times": 1, "do": {{"answer": {{"status": 403}}}}}}"#, id(3));
+    let rejected = format!(
+        r#"{{"operation": "put", "account": "{}", "times": 1, "do": {{"answer": {{"status": 403}}}}}}"#,
+        account(3)
+    );
     let (mut place, service) = (Place::with_alice(), Service::with_faults(&rejected));
     place.account("bob", 3, "enabled: true");
     service.serve(&mut place);
@@ -127,7 +130,8 @@ fn a_restart_repeats_nothing_and_a_damaged_memory_is_forgotten_and_said_once() {
 }
 
 fn always_rejecting() -> zoho_mail_reconciler::sandbox::Script {
-    let fault = format!(r#"{{"operation": "put", "account": "{}", "do": {{"answer": {{"status": 403}}}}}}"#, id(3));
+    let fault =
+        format!(r#"{{"operation": "put", "account": "{}", "do": {{"answer": {{"status": 403}}}}}}"#, account(3));
     zoho_mail_reconciler::sandbox::Script::parse(format!("{{\"faults\": [{fault}]}}").as_bytes()).unwrap()
 }
 

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use zoho_mail_reconciler::account::{AuthMode, Zoid};
+use zoho_mail_reconciler::account::Zoid;
 use zoho_mail_reconciler::clock::Clock;
-use zoho_mail_reconciler::controller::{Controller, Inputs, Journal, Mode, Settings};
+use zoho_mail_reconciler::controller::{Controller, Inputs, Journal, Settings};
 use zoho_mail_reconciler::ledger::file::Committed;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
-use zoho_mail_reconciler::manifest::{self, Parsed, Rules};
+use zoho_mail_reconciler::manifest::Parsed;
 use zoho_mail_reconciler::metrics::Metrics;
-use zoho_mail_reconciler::queue::Backoff;
-use zoho_mail_reconciler::source::{Batch, Look, Root};
+use zoho_mail_reconciler::source::Batch;
 use zoho_mail_reconciler::throttle::RateLimit;
 use zoho_mail_reconciler::zoho::{
     Client, CredentialSource, HttpRequest, HttpResponse, Principal, Transport, TransportError,
 };
+
+use super::builders::{Manifest, settings};
+use super::conductor::{batch, file_of};
 
 const ACCOUNTS: usize = 200;
 const CONCURRENCY: usize = 4;
@@ -83,24 +85,8 @@ impl Journal for Disk {
 }
 
 fn manifests() -> Batch<Parsed> {
-    let files = (0..ACCOUNTS).map(|n| {
-        let path: Arc<str> = format!("a{n}.yaml").into();
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\nspec: {{accountId: {}, \
-             zuid: 1, enabled: true, activeSyncEnabled: true}}\n",
-            n + 1
-        );
-        let parsed = manifest::parse(&path, text.as_bytes(), Rules { auth: AuthMode::Admin, ..Rules::default() });
-        (path, Look::Read(parsed))
-    });
-    Batch {
-        files: files.collect(),
-        root: Root::Ready,
-        full: true,
-        degraded: None,
-        origin: Default::default(),
-        versions: Default::default(),
-    }
+    let files = (0..ACCOUNTS as u64).map(|n| file_of(n, &Manifest::numbered(n).enabled(true).active_sync(true)));
+    batch(files.collect(), true)
 }
 
 /// What one pass came to.
@@ -122,18 +108,7 @@ async fn pass(latency: Duration, rate_limit: Option<RateLimit>) -> Pass {
     let service = Service { latency, here, most: Arc::clone(&most) };
     let client = Client::new(service, url(), url(), Principal::Admin(zoid));
     let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
-    let settings = Settings {
-        mode: Mode::Apply,
-        rate_limit,
-        max_concurrency: CONCURRENCY,
-        request_timeout: Duration::from_secs(30),
-        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
-        throttle_pause: Duration::from_secs(1),
-        disruption_budget: "100%".parse().unwrap(),
-        disruption_window: Duration::from_secs(3600),
-        shutdown_grace: Duration::from_secs(1),
-        external_url: None,
-    };
+    let settings = Settings { rate_limit, max_concurrency: CONCURRENCY, ..settings() };
     let metrics = Arc::new(Metrics::new());
     let ledger = (Ledger::new(owner), disk);
     let (controller, _reports) = Controller::new(settings, client, credentials, ledger, metrics, Clock::start());

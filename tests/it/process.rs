@@ -16,10 +16,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use zoho_mail_reconciler::account::{AccountId, Field, Zuid};
+use zoho_mail_reconciler::account::{AccountId, Field};
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::ledger::{self, Ledger};
 use zoho_mail_reconciler::sandbox::{self, Account, Operation, Script, Settings, World};
+
+pub use super::builders::account;
+use super::builders::{Manifest, zuid};
 
 /// How long anything may take before a test fails; a loaded machine needs seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,11 +37,6 @@ pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < DEADLINE, "waited too long for {what}");
         std::thread::sleep(Duration::from_micros(500));
     }
-}
-
-/// The account numbered `n`.
-pub fn account(n: u64) -> AccountId {
-    AccountId::new(2_560_636_000_000_008_000 + n).unwrap()
 }
 
 /// Whether strace can trace here. If not, says on standard error what was not tested.
@@ -71,8 +69,7 @@ impl Rig {
     pub fn with(accounts: u64, settings: Settings) -> Self {
         let mut world = World::new(Settings { log_capacity: 100_000, ..settings });
         for n in 0..accounts {
-            let zuid = Zuid::new(1000 + n).unwrap();
-            world.seed(Account::new(account(n), zuid, &format!("a{n}@example.com"), &format!("a{n}")));
+            world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));
         }
         let world = Arc::new(Mutex::new(world));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -89,12 +86,7 @@ impl Rig {
 
     /// Writes the manifest of one account, as an editor does: a new file in the place of the old one.
     pub fn declare(&self, n: u64, enabled: bool, sync: bool) {
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{n}\nspec:\n  accountId: {}\n  \
-             zuid: {}\n  enabled: {enabled}\n  activeSyncEnabled: {sync}\n",
-            account(n),
-            1000 + n
-        );
+        let text = Manifest::numbered(n).enabled(enabled).active_sync(sync).to_string();
         let place = self.folder.path().join("desired-state");
         let new = place.join(format!(".a{n}.new"));
         fs::write(&new, text).unwrap();

@@ -17,6 +17,8 @@ use zoho_mail_reconciler::account::{AccountId, AuthMode};
 use zoho_mail_reconciler::manifest::{Parsed, Rules, parse};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
+use crate::builders::Manifest;
+
 /// More cases than usual: one takes a millisecond or two. A failure is kept as an example beside its property, not in
 /// a folder of seeds.
 fn config() -> Config {
@@ -48,19 +50,15 @@ struct Doc {
 impl Doc {
     fn text(&self) -> String {
         let Self { account, name, .. } = self;
-        let mut text = format!(
-            "---\napiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: {name}\nspec:\n  \
-             accountId: {account}\n  zuid: {}\n",
-            account + 1000
-        );
+        let mut text = Manifest::of(name).set("accountId", account).set("zuid", account + 1000);
         for (key, value) in [("enabled", self.enabled), ("activeSyncEnabled", self.active_sync)] {
-            text += &value.map(|value| format!("  {key}: {value}\n")).unwrap_or_default();
+            text = value.into_iter().fold(text, |text, value| text.set(key, value));
         }
         if let Some(until) = self.suspended {
-            text += "  suspend: true\n";
-            text += &until.map(|until| format!("  suspendUntil: {until}\n")).unwrap_or_default();
+            text = until.into_iter().fold(text.set("suspend", true), |text, until| text.set("suspendUntil", until));
         }
-        if self.broken { text + "  enabeld: maybe\n" } else { text }
+        let text = if self.broken { text.set("enabeld", "maybe") } else { text };
+        format!("---\n{text}")
     }
 }
 

@@ -11,8 +11,10 @@ mod pages;
 mod rules;
 mod text;
 
+use zoho_mail_reconciler::account::AccountId;
+
 /// A fault: the service says `words` in every place it has for words, the first time it is asked.
-fn words(operation: &str, account: Option<u64>, status: u16, words: &str) -> String {
+fn words(operation: &str, account: Option<AccountId>, status: u16, words: &str) -> String {
     let words = serde_json::to_string(words).unwrap();
     let account = account.map(|id| format!(r#""account": "{id}", "#)).unwrap_or_default();
     let body = format!(

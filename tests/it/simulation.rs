@@ -44,6 +44,8 @@ use fuse::Fuse;
 use proofs::{Proofs, Rule};
 use service::{Fate, Network};
 
+use crate::builders;
+
 /// How many seeds are lived through where `SIMULATION_SEEDS` does not say, by default and in full; from 0 on, or from
 /// `SIMULATION_FROM`.
 const SEEDS: [u64; 2] = [500, 2_000];
@@ -121,7 +123,7 @@ impl Simulation {
             disruption_budget: disruptions.to_string().parse().unwrap(),
             disruption_window: DISRUPTION_WINDOW,
             shutdown_grace: Duration::from_secs(25),
-            external_url: None,
+            ..builders::settings()
         };
         let budget = misfortune::budget(&mut chance);
         let mut world = World::new(sandbox::Settings { log_capacity: 0, budget, ..sandbox::Settings::default() });

@@ -41,6 +41,7 @@ use rustix::process::Signal;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::sandbox::{Entry, Operation};
 
+use super::builders::Manifest;
 use super::process::{Process, Rig, account, wait_for};
 
 /// The shortest debounce there is in effect: what is right with it is right with every other.
@@ -56,12 +57,7 @@ fn rounds(default: usize) -> usize {
 
 /// A manifest as everybody writes it.
 fn manifest(n: u64, enabled: bool, sync: bool) -> String {
-    format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{n}\nspec:\n  accountId: {}\n  \
-         zuid: {}\n  enabled: {enabled}\n  activeSyncEnabled: {sync}\n",
-        account(n),
-        1000 + n
-    )
+    Manifest::numbered(n).enabled(enabled).active_sync(sync).to_string()
 }
 
 /// Writes a file, with the folders it needs, in place: not as careful editors do.

@@ -6,12 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use fastrand::Rng;
-use zoho_mail_reconciler::account::Zuid;
 use zoho_mail_reconciler::sandbox::Account;
 
-use super::process::{Rig, account};
+use super::builders::{Manifest, account, zuid};
+use super::process::Rig;
 
 /// How many accounts there are: a company.
 const ACCOUNTS: usize = 500;
@@ -45,8 +44,8 @@ impl Churn {
         let wanted = (0..ACCOUNTS).map(|_| [chance.bool(), chance.bool()]).collect();
         let mut churn = Self { chance, causes: 0, folder, lost_until: None, wanted, spoilt: Vec::new(), last: 0 };
         for n in 0..ACCOUNTS {
-            let (id, zuid) = (n as u64, Zuid::new(1000 + n as u64).context("a zuid")?);
-            rig.world().seed(Account::new(account(id), zuid, &format!("a{n}@example.com"), &format!("a{n}")));
+            let id = n as u64;
+            rig.world().seed(Account::new(account(id), zuid(id), &format!("a{n}@example.com"), &format!("a{n}")));
             churn.write(n)?;
         }
         Ok(churn)
@@ -67,12 +66,8 @@ impl Churn {
 
     /// The manifest of an account: in place, or as a new file over the old one.
     fn write(&mut self, n: usize) -> anyhow::Result<()> {
-        let ([enabled, sync], id) = (self.wanted[n], account(n as u64));
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\nspec:\n  accountId: {id}\n  \
-             zuid: {}\n  enabled: {enabled}\n  activeSyncEnabled: {sync}\n",
-            1000 + n
-        );
+        let [enabled, sync] = self.wanted[n];
+        let text = Manifest::numbered(n as u64).enabled(enabled).active_sync(sync).to_string();
         self.causes += 1;
         let path = self.path(n);
         if self.chance.bool() {

@@ -8,6 +8,9 @@
 //! as desired, a resync asks for nothing, and SIGTERM ends it with 0.
 //! Deliberately absent: whether each step on the way was right. The simulation and the fault matrix have that.
 
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the integration tests, which use all of it")]
+#[path = "../it/builders.rs"]
+mod builders;
 mod churn;
 mod daemon;
 mod misfortune;

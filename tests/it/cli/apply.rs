@@ -2,10 +2,11 @@
 
 use rustix::process::Signal;
 
-use super::{BINARY, PATIENCE, Place, Service, id, until};
+use super::{BINARY, PATIENCE, Place, Service, until};
+use crate::builders::account;
 
 fn put(number: u64, effect: &str) -> String {
-    format!(r#"{{"operation": "put", "account": "{}", "do": {effect}}}"#, id(number))
+    format!(r#"{{"operation": "put", "account": "{}", "do": {effect}}}"#, account(number))
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Budgets, approvals and protected accounts, from the pull request to the service.
 
-use super::{Place, Service, id, until};
-
-const HEAD: &str = "apiVersion: zoho-mail-reconciler/v1\nkind: ";
+use super::{Place, Service, until};
+use crate::builders::{Manifest, account};
 
 /// Fifty people with a mailbox, of whom so many leave.
 fn leaving(place: &Place, leavers: std::ops::RangeInclusive<u64>) {
@@ -36,10 +35,7 @@ fn names(numbers: std::ops::RangeInclusive<u64>) -> Vec<String> {
 }
 
 fn budget(place: &Place, spec: &str) {
-    place.write(
-        "desired-state/limits.yaml",
-        &format!("{HEAD}DisruptionBudget\nmetadata: {{name: limits}}\nspec: {spec}\n"),
-    );
+    place.write("desired-state/limits.yaml", &Manifest::budget("limits").wanting(spec).to_string());
 }
 
 #[test]
@@ -89,7 +85,7 @@ fn an_approval_needs_a_reason_in_one_line_and_a_term() {
 fn a_budget_among_the_manifests_overrides_the_options_and_says_so() {
     let place = fifty();
     leaving(&place, 1..=3);
-    budget(&place, "{maxDisruptions: 2}");
+    budget(&place, "maxDisruptions: 2");
     let held = place.run("apply --sandbox --disruption-budget 100%");
     assert_eq!((held.code, gone(&place).len()), (3, 0));
     insta::assert_snapshot!(held.out.lines().rev().nth(1).unwrap(), @"Held by the disruption budget: 0 applied in the window + 3 pending, budget 2. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed (--disruption-budget has no say: the manifest limits.yaml:1 has); else look for the mistake.");
@@ -105,7 +101,7 @@ fn a_budget_among_the_manifests_overrides_the_options_and_says_so() {
     );
     insta::assert_snapshot!(unclear.out.lines().last().unwrap(), @"Held by the disruption budget: 0 applied in the window + 3 pending, budget 0. Nothing may be taken away before it is clear which budget counts: there are 2, in limits.yaml:1 and other.yaml:1.");
     std::fs::remove_file(place.path().join("desired-state/other.yaml")).unwrap();
-    budget(&place, "{maxDisruptions: 3}");
+    budget(&place, "maxDisruptions: 3");
     place.ok("apply --sandbox --disruption-budget 0");
     assert_eq!(gone(&place), names(1..=3));
     // The option still says how long a disruption counts.
@@ -119,7 +115,7 @@ fn a_protected_account_loses_nothing_by_any_manifest_and_validate_says_why() {
     let mut place = Place::new();
     place.account("ceo", 2, "enabled: true, activeSyncEnabled: true");
     place.ok("apply --sandbox");
-    let ceo = id(2).to_string();
+    let ceo = account(2).to_string();
     for (path, name) in [("ceo", "ceo"), ("renamed", "somebody")] {
         place.manifest(path, name, 2, "enabled: false, activeSyncEnabled: true");
         let said = place.run(&format!("validate -o name --protect {ceo}"));
@@ -150,7 +146,7 @@ fn the_daemon_lets_the_approved_go_when_the_approval_is_merged_and_shows_what_is
     service.serve(&mut place);
     (1..=3).for_each(|n| place.account(&format!("p{n:02}"), n, "enabled: true"));
     place.ok("apply");
-    budget(&place, "{maxDisruptions: 1, window: 7days}");
+    budget(&place, "maxDisruptions: 1, window: 7days");
     leaving(&place, 1..=2);
     let printed = approval(&place, "--reason=they-leave");
     leaving(&place, 3..=3);

@@ -1,6 +1,7 @@
 //! `plan --base`: what a branch changes, offline, and with the ledger.
 
 use super::Place;
+use crate::builders::Manifest;
 
 /// A base with five accounts; a branch that changes some of them, in every way there is.
 fn branch() -> Place {
@@ -103,38 +104,19 @@ fn a_comment_says_what_is_held_and_why() {
 #[test]
 fn whatever_loosens_or_tightens_what_may_be_taken_away_is_told_before_the_changes() {
     let place = Place::new();
-    let policy = |kind: &str, name: &str, spec: &str| {
-        let text =
-            format!("apiVersion: zoho-mail-reconciler/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n");
-        place.write(&format!("desired-state/{name}.yaml"), &text);
-    };
-    let protected = |value: &str| {
-        place.write(
-            "desired-state/ceo.yaml",
-            &format!(
-                "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: ceo\n  annotations:\n    \
-                 zoho-mail-reconciler/protect: \"{value}\"\nspec:\n  accountId: 1\n  zuid: 1\n  enabled: true\n"
-            ),
-        );
-    };
+    let write = |name: &str, text: &Manifest| place.write(&format!("desired-state/{name}.yaml"), &text.to_string());
+    let protect = |value| write("ceo", &Manifest::of("ceo").protect(value).enabled(true));
     let approval = |expires| {
-        policy(
-            "DisruptionApproval",
-            "leavers",
-            &format!("{{reason: 'Lisbon | closes', expires: {expires}, accounts: [{{name: ceo, fields: [enabled]}}]}}"),
-        );
+        let approval = Manifest::approval("leavers").set("reason", "Lisbon | closes").set("expires", expires);
+        write("leavers", &approval.approving("ceo", "enabled"));
     };
-    protected("true");
+    protect(true);
     approval("2999-01-01T00:00:00Z");
-    policy(
-        "DisruptionApproval",
-        "old",
-        "{reason: r, expires: 2999-01-01T00:00:00Z, accounts: [{name: ceo, fields: [enabled]}]}",
-    );
+    write("old", &Manifest::approval("old").approving("ceo", "enabled"));
     std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
-    protected("false");
+    protect(false);
     approval("2999-06-01T00:00:00Z");
-    policy("DisruptionBudget", "limits", "{maxDisruptions: 90%}");
+    write("limits", &Manifest::budget("limits").set("maxDisruptions", "90%"));
     insta::assert_snapshot!(place.ok("plan --base base -o markdown"), @"
     <!-- zoho-mail-reconciler plan -->
     **No changes; what may be taken away changes**
@@ -150,7 +132,7 @@ fn whatever_loosens_or_tightens_what_may_be_taken_away_is_told_before_the_change
     ");
     let text = place.ok("plan --base base");
     assert!(text.contains("Safety: the disruption budget is 90% in 1h, by limits.yaml; it was 10,10% in 1h"), "{text}");
-    assert!(text.contains("NOT PROTECTED any more: ceo (1)"), "{text}");
+    assert!(text.contains("NOT PROTECTED any more: ceo (2560636000000008002)"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&place.ok("plan --base base -o json")).unwrap();
     assert_eq!((json["safety"].as_array().unwrap().len(), &json["remarks"][0]["note"]), (3, &"unprotected".into()));
 }

@@ -4,6 +4,7 @@ use comrak::nodes::{AstNode, NodeValue};
 use comrak::{Arena, Options, parse_document};
 
 use super::Place;
+use crate::builders::Manifest;
 
 /// What would mention, link, format, close or forge something in a comment.
 const HOSTILE: [&str; 12] = [
@@ -72,16 +73,19 @@ fn no_name_address_reason_or_folder_does_anything_in_a_comment() {
     for (at, text) in HOSTILE.iter().enumerate() {
         let place = Place::new();
         let folder = format!("{text}/base");
-        place.write(&format!("{folder}/gone {text}.yaml"), &manifest("gone", 1, "enabled: true"));
-        place.write(&format!("{folder}/moved.yaml"), &manifest("moved", 2, "enabled: true"));
+        let write = |path: &str, name: &str, number: u64, enabled: bool| {
+            place.write(path, &Manifest::of(name).id(number).enabled(enabled).to_string());
+        };
+        write(&format!("{folder}/gone {text}.yaml"), "gone", 1, true);
+        write(&format!("{folder}/moved.yaml"), "moved", 2, true);
         place.write(&format!("{folder}/broken {text}.yaml"), "kind: [");
-        place.write(&format!("desired-state/{text}.yaml"), &manifest("moved", 2, "enabled: false"));
-        let spec = format!("enabled: true, email: {}", quoted(&format!("a@{text}")));
-        place.write("desired-state/email.yaml", &manifest("email", 3, &spec));
-        let spec = format!("enabled: true, suspend: true, suspendReason: {}", quoted(text));
-        place.write("desired-state/suspended.yaml", &manifest("suspended", 4, &spec));
-        place.write(&format!("desired-state/twice {text}.yaml"), &manifest("twice", 5, "enabled: true"));
-        place.write("desired-state/twice.yaml", &manifest("twice", 6, "enabled: true"));
+        write(&format!("desired-state/{text}.yaml"), "moved", 2, false);
+        let odd = Manifest::of("email").id(3).enabled(true).set("email", quoted(&format!("a@{text}")));
+        place.write("desired-state/email.yaml", &odd.to_string());
+        let odd = Manifest::of("suspended").id(4).wanting("enabled: true, suspend: true");
+        place.write("desired-state/suspended.yaml", &odd.set("suspendReason", quoted(text)).to_string());
+        write(&format!("desired-state/twice {text}.yaml"), "twice", 5, true);
+        write("desired-state/twice.yaml", "twice", 6, true);
         let mut command = place.command("plan -o markdown");
         command.arg(format!("--base={folder}"));
         let out = place.ran(assert_cmd::Command::from_std(command)).out;
@@ -103,13 +107,6 @@ fn no_name_address_reason_or_folder_does_anything_in_a_comment() {
         let place_of = |code: &&String| code.replace("\\u{7c}", "\\|").starts_with(&format!("{shown}.yaml:1"));
         assert!(seen.code.iter().any(|code| place_of(&code)), "{at}: shown as it is: {:?}", seen.code);
     }
-}
-
-fn manifest(name: &str, number: u64, spec: &str) -> String {
-    format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: {name}}}\n\
-         spec: {{accountId: {number}, zuid: {number}, {spec}}}\n"
-    )
 }
 
 /// A text as JSON, and so YAML, writes it.

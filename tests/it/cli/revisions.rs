@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Place, Ran, id};
+use super::{Place, Ran};
+use crate::builders::Manifest;
 use crate::commits::{commit, git};
 
 /// A repository in `repository/` of a place: main with alice and bob; from there the branch topic, which disables alice,
@@ -34,11 +35,7 @@ fn place() -> Place {
 fn account(top: &Path, name: &str, number: u64, enabled: bool) {
     let folder = top.join("desired-state");
     fs::create_dir_all(&folder).unwrap();
-    let text = format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: {name}}}\n\
-         spec: {{accountId: {}, zuid: {number}, enabled: {enabled}}}\n",
-        id(number)
-    );
+    let text = Manifest::of(name).id(number).enabled(enabled).to_string();
     fs::write(folder.join(format!("{name}.yaml")), text).unwrap();
 }
 
@@ -76,7 +73,7 @@ fn what_others_merged_since_is_not_taken_for_something_the_branch_reverts() {
       - enabled           true -> false
 
     Plan: 1 PUT, of which 0 grant and 1 take away; 0 held.
-    Digest: sha256:79360b7fe873f21d7bcf5765eee8cfa45f76d60168fa648b2e0909ce444c88c8
+    Digest: sha256:14d94767163744d2d6de790b02bd49343d83ea24eeb9b40f14d5e74cce8da31f
     --- stderr
     --- exit 0
     ");

@@ -5,11 +5,12 @@ mod watch;
 
 use std::fmt::Write as _;
 
-use super::{Place, Service, id};
+use super::{Place, Service};
+use crate::builders::account;
 
 /// One account for each thing that can be said of one.
 fn one_of_each() -> Place {
-    let put = |number: u64, effect: &str| format!(r#"{{"account": "{}", "do": {effect}}}"#, id(number));
+    let put = |number: u64, effect: &str| format!(r#"{{"account": "{}", "do": {effect}}}"#, account(number));
     let answer = |status: u16| format!(r#"{{"answer": {{"status": {status}}}}}"#);
     let faults = [
         put(11, r#""dropAfterActing""#),

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::builders::Manifest;
+
 /// How long anything may take before the test fails: far more than a busy machine needs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -32,10 +34,7 @@ fn folder() -> TempDir {
 
 /// Writes what is wanted of the one account.
 fn write_manifest(folder: &TempDir, enabled: bool) {
-    let manifest = format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: alice}}\n\
-                        spec: {{accountId: 1, zuid: 1, enabled: {enabled}}}\n"
-    );
+    let manifest = Manifest::of("alice").enabled(enabled).to_string();
     fs::write(folder.path().join("desired-state/alice.yaml"), manifest).unwrap();
 }
 

@@ -10,6 +10,7 @@ use zoho_mail_reconciler::ledger::{ImposedPause, Record};
 use zoho_mail_reconciler::sandbox::{Credentials, Scope, Settings};
 
 use super::{Duration, Rig, ask, command, diagnose, now, remember, replace};
+use crate::builders::zuid;
 use crate::zoho_https::Https;
 
 fn with(command: Command, variable: &str, value: &str) -> Command {
@@ -118,7 +119,7 @@ fn accounts_that_the_service_does_not_list_or_knows_for_another_user_are_named()
     rig.declare(7, true, true);
     diagnose(&rig).expect("Service/accounts", "warn", "does not list a7", "AccountNotFound");
     let path = rig.folder.path().join("desired-state/a1.yaml");
-    fs::write(&path, fs::read_to_string(&path).unwrap().replace("zuid: 1001", "zuid: 4711")).unwrap();
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace(&format!("zuid: {}", zuid(1)), "zuid: 4711")).unwrap();
     diagnose(&rig).expect("Service/accounts", "warn", "another zuid for a1", "spec.zuid");
 }
 

@@ -30,6 +30,7 @@ use super::life::{Course, Life, Process};
 use super::operation::{BYSTANDER, Operation, TARGET};
 use super::table::THROTTLE_PAUSE;
 use super::wire::{PATIENCE, Wire};
+use crate::builders::{self, Manifest};
 
 /// See the module.
 pub struct Scene {
@@ -100,14 +101,9 @@ impl Scene {
     fn manifests(&self) -> Batch<Parsed> {
         let files = self.changing().map(|(account, fields)| {
             let path: Arc<str> = format!("{account}.yaml").into();
-            let zuid = sample_zuid();
-            let to = self.operation.to;
-            let wants: Vec<_> = fields.iter().map(|field| format!("{field}: {to}")).collect();
-            let text = format!(
-                "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{account}}}\n\
-                 spec: {{accountId: {account}, zuid: {zuid}, {}}}\n",
-                wants.join(", ")
-            );
+            let named = Manifest::of(format_args!("a{account}")).set("accountId", account).set("zuid", sample_zuid());
+            let wanting = |manifest: Manifest, field: Field| manifest.set(&field.to_string(), self.operation.to);
+            let text = fields.into_iter().fold(named, wanting).to_string();
             let parsed =
                 manifest::parse(&path, text.as_bytes(), Rules { auth: self.operation.auth, ..Rules::default() });
             (path, Look::Read(parsed))
@@ -237,14 +233,11 @@ impl Scene {
 fn settings(mode: Mode) -> Settings {
     Settings {
         mode,
-        rate_limit: None,
         max_concurrency: 1,
         request_timeout: PATIENCE,
         backoff: Backoff { min: Duration::from_millis(1), max: Duration::from_millis(10) },
         throttle_pause: Duration::from_secs(THROTTLE_PAUSE),
-        disruption_budget: "100%".parse().unwrap(),
-        disruption_window: Duration::from_secs(3600),
         shutdown_grace: PATIENCE,
-        external_url: None,
+        ..builders::settings()
     }
 }

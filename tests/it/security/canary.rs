@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rustix::process::Signal;
 
 use super::words;
-use crate::cli::{Place, Service, id};
+use crate::builders::account;
+use crate::cli::{Place, Service};
 use crate::process::{Rig, files, wait_for};
 
 const CLIENT_SECRET: &str = "sEcReT-of/the+client%41&0123456789";
@@ -144,7 +145,7 @@ fn no_answer_of_the_service_makes_a_secret_known() {
         // Each account's PUT is answered with the token in another spelling.
         let echoes = (0..).zip(spellings(ACCESS_TOKEN)).map(|(n, (_, text))| {
             let status = [403, 400, 404][n as usize % 3];
-            words("put", Some(id(n)), status, &format!("bad token {text}"))
+            words("put", Some(account(n)), status, &format!("bad token {text}"))
         });
         let faults: Vec<_> = echoes.chain([granted.clone()]).collect();
         let (mut place, service) = (place(format), Service::with_faults(&faults.join(",")));

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use zoho_mail_reconciler::sandbox::Script;
 
 use super::words;
-use crate::cli::{Place, Ran, Service, id};
+use crate::builders::account;
+use crate::cli::{Place, Ran, Service};
 
 /// A good deal of what a terminal, a log or a build server obeys. No `/` and no NUL, so that a file can be called so.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}[45m\u{1b}]8;;x\u{1b}\\\u{1b}]52;c;eA==\u{7}\u{9b}31m\n::error::forged\r\n::set-output \
@@ -138,7 +139,7 @@ fn quoted(text: &str) -> String {
 fn nothing_in_a_manifest_steers_what_is_told_of_it() {
     let place = place();
     let head = "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\n";
-    let spec = |n: u64| format!("spec:\n  accountId: {}\n  zuid: 1\n  enabled: true\n", id(n));
+    let spec = |n: u64| format!("spec:\n  accountId: {}\n  zuid: 1\n  enabled: true\n", account(n));
     let (h, long) = (quoted(HOSTILE), quoted(&HOSTILE.repeat(2_000)));
     let on_a_line: String = HOSTILE.chars().filter(|c| !"\n\r".contains(*c)).collect();
     for (at, text) in [

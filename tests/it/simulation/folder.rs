@@ -5,11 +5,10 @@
 mod policies;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zoho_mail_reconciler::account::{AccountId, AuthMode, MailAccountSpec, Zuid};
+use zoho_mail_reconciler::account::{AccountId, AuthMode, MailAccountSpec};
 use zoho_mail_reconciler::controller::look;
 use zoho_mail_reconciler::desired::{DesiredState, Standing};
 use zoho_mail_reconciler::manifest::{self, Parsed, Protection, Rules};
@@ -18,6 +17,9 @@ use zoho_mail_reconciler::timestamp::Timestamp;
 
 pub use policies::Policies;
 
+use crate::builders::Manifest;
+pub use crate::builders::{account, zuid};
+
 /// How many accounts there are.
 pub const ACCOUNTS: u64 = 7;
 
@@ -25,16 +27,6 @@ const FILES: usize = 7;
 
 /// The file of budgets and approvals, if this world has any.
 const POLICIES: usize = 7;
-
-/// The account numbered `n`.
-pub fn account(n: u64) -> AccountId {
-    AccountId::new(2_560_636_000_000_008_000 + n).unwrap()
-}
-
-/// Its user.
-pub fn zuid(n: u64) -> Zuid {
-    Zuid::new(1_111_000 + n).unwrap()
-}
 
 /// What every account that may be reconciled is wanted to be.
 pub type Wanted = BTreeMap<AccountId, MailAccountSpec>;
@@ -85,19 +77,10 @@ fn flag(chance: &mut fastrand::Rng) -> Option<bool> {
 }
 
 /// A document that wants these values.
-pub fn wanting(n: u64, name: u64, flags: [Option<bool>; 2]) -> String {
-    let mut text = format!(
-        "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata:\n  name: a{name}\nspec:\n  accountId: {}\n  \
-         zuid: {}\n",
-        account(n),
-        zuid(n)
-    );
-    for (key, value) in ["enabled", "activeSyncEnabled"].into_iter().zip(flags) {
-        if let Some(value) = value {
-            writeln!(text, "  {key}: {value}").unwrap();
-        }
-    }
-    text
+pub fn wanting(n: u64, name: u64, flags: [Option<bool>; 2]) -> Manifest {
+    let said = ["enabled", "activeSyncEnabled"].into_iter().zip(flags);
+    let said = said.filter_map(|(key, value)| Some((key, value?)));
+    said.fold(Manifest::of(format_args!("a{name}")).id(n), |manifest, (key, value)| manifest.set(key, value))
 }
 
 /// One document, mostly for the account of its file.
@@ -109,19 +92,19 @@ fn document(chance: &mut fastrand::Rng, file: usize, now: Timestamp) -> String {
         [None, None] => [Some(true), None],
         flags => flags,
     };
-    let mut text = wanting(n, name, flags);
+    let mut manifest = wanting(n, name, flags);
     if chance.u8(0..12) == 0 {
-        text = text.replace("spec:", "  annotations: {zoho-mail-reconciler/protect: \"true\"}\nspec:");
+        manifest = manifest.protect(true);
     }
-    match chance.u8(0..20) {
-        0 => text += "  suspend: true\n",
+    let manifest = match chance.u8(0..20) {
+        0 => manifest.set("suspend", true),
         1 => {
             let until = now + Duration::from_secs(chance.u64(1..1200));
-            writeln!(text, "  suspend: true\n  suspendUntil: \"{until}\"").unwrap();
+            manifest.set("suspend", true).set("suspendUntil", format_args!("\"{until}\""))
         }
-        _ => {}
-    }
-    text
+        _ => manifest,
+    };
+    manifest.to_string()
 }
 
 /// The same look, with the opposite of what is wanted.

@@ -27,7 +27,8 @@ type End = (Crash, Fate, bool);
 
 fn manifests(reverted: bool) -> [String; 3] {
     let to = |to: bool| Some(to != reverted);
-    [wanting(0, 0, [to(false), None]), wanting(1, 1, [to(true), to(false)]), wanting(2, 2, [None, to(true)])]
+    [(0, [to(false), None]), (1, [to(true), to(false)]), (2, [None, to(true)])]
+        .map(|(n, flags)| wanting(n, n, flags).to_string())
 }
 
 /// Both directions, a token, an answer that gets lost, a retry.

@@ -1,16 +1,14 @@
 //! `status` for some accounts: names, ids, addresses, labels, conditions, reasons, and their order.
 
-use crate::cli::{Place, id};
+use crate::builders::{self, Manifest};
+use crate::cli::Place;
 
 /// Four accounts: two of sales, one of them suspended; one of ops, out of reach; one without labels.
 fn place() -> Place {
     let place = Place::new();
     let account = |name: &str, number: u64, labels: &str, wanted: &str| {
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: {name}, labels: {{{labels}}}}}\nspec: \
-             {{accountId: {}, zuid: {number}, email: {name}@example.com, {wanted}}}\n",
-            id(number)
-        );
+        let manifest = Manifest::of(name).id(number).labels(labels);
+        let text = manifest.set("email", format_args!("{name}@example.com")).wanting(wanted).to_string();
         place.write(&format!("desired-state/{name}.yaml"), &text);
     };
     account("alice", 2, "team: sales, tier: '1'", "enabled: true");
@@ -60,7 +58,7 @@ fn accounts_are_chosen_by_label_condition_and_reason_and_all_must_hold() {
 #[test]
 fn an_account_is_called_by_its_name_its_id_or_its_address() {
     let place = place();
-    assert_eq!(names(&place, &["carol", &id(2).to_string(), "Bob@Example.com"]), "alice bob carol");
+    assert_eq!(names(&place, &["carol", &builders::account(2).to_string(), "Bob@Example.com"]), "alice bob carol");
     let ran = place.run("status --sandbox -o name alice 77 eve@example.com");
     insta::assert_snapshot!(ran.all(), @r#"
     alice

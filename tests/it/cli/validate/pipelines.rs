@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::builders::Manifest;
 use crate::cli::{Place, Ran};
 
 /// A name that tries to be a command, of the runner's second kind and of its first.
@@ -156,8 +157,7 @@ fn a_fingerprint_stays_while_lines_move_and_tells_twins_apart() {
             }
         }
     };
-    let twin = "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {name: a}\nspec: {accountId: 1, zuid: 1, enabled: yes}\n";
-    let both = format!("{twin}---\n{}", twin.replace("name: a", "name: b"));
+    let both = ["a", "b"].map(|name| Manifest::of(name).set("enabled", "yes").to_string()).join("---\n");
     let (before, moved) = (prints(&both, "gitlab"), prints(&format!("# why\n\n{both}"), "gitlab"));
     assert_eq!(before.len(), 2);
     assert_eq!(before, moved);

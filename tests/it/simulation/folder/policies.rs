@@ -13,8 +13,7 @@ use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::super::DISRUPTION_WINDOW;
 use super::ACCOUNTS;
-
-const HEAD: &str = "---\napiVersion: zoho-mail-reconciler/v1\nkind: ";
+use crate::builders::Manifest;
 
 /// What may be taken away.
 #[derive(Clone, Default)]
@@ -76,42 +75,32 @@ const OPTION: &str = "77777";
 pub fn draw(chance: &mut fastrand::Rng, now: Timestamp) -> String {
     let mut text = String::new();
     for n in 0..[0, 1, 1, 1, 1, 2][chance.usize(0..6)] {
-        write!(text, "{HEAD}DisruptionBudget\nmetadata:\n  name: limits{n}\nspec:\n").unwrap();
+        let mut budget = Manifest::budget(format_args!("limits{n}"));
         let part = chance.u8(0..3);
         if part != 0 {
-            let max = ["0", "1", "2", "3", "20%", "1,30%"][chance.usize(0..6)];
-            writeln!(text, "  maxDisruptions: {max}").unwrap();
+            budget = budget.set("maxDisruptions", ["0", "1", "2", "3", "20%", "1,30%"][chance.usize(0..6)]);
         }
         if part != 1 {
-            writeln!(text, "  window: {}s", chance.u64(0..DISRUPTION_WINDOW.as_secs())).unwrap();
+            budget = budget.set("window", format_args!("{}s", chance.u64(0..DISRUPTION_WINDOW.as_secs())));
         }
+        write!(text, "---\n{budget}").unwrap();
     }
     for n in 0..chance.usize(0..3) {
         let name = if chance.u8(0..10) == 0 { 0 } else { n };
         let expires = now + Duration::from_secs(chance.u64(0..1200));
-        write!(
-            text,
-            "{HEAD}DisruptionApproval\nmetadata:\n  name: leavers{name}\nspec:\n  reason: they leave\n  expires: \
-             \"{expires}\"\n  accounts:\n"
-        )
-        .unwrap();
+        let mut approval = Manifest::approval(format_args!("leavers{name}")).set("expires", expires);
         let first = chance.u64(0..ACCOUNTS);
         for account in first..=first + chance.u64(0..3) {
             let fields = ["enabled", "activeSyncEnabled", "enabled, activeSyncEnabled"][chance.usize(0..3)];
-            writeln!(text, "    - name: a{}\n      fields: [{fields}]", account % ACCOUNTS).unwrap();
+            approval = approval.approving(format_args!("a{}", account % ACCOUNTS), fields);
         }
+        write!(text, "---\n{approval}").unwrap();
     }
     text
 }
 
 /// An approval of everything, which stands in no folder.
 pub fn forged() -> String {
-    let mut text = format!(
-        "{HEAD}DisruptionApproval\nmetadata:\n  name: forged\nspec:\n  reason: none\n  expires: \
-         2090-01-01T00:00:00Z\n  accounts:\n"
-    );
-    for account in 0..ACCOUNTS {
-        writeln!(text, "    - name: a{account}\n      fields: [enabled, activeSyncEnabled]").unwrap();
-    }
-    text
+    let all = |approval: Manifest, n| approval.approving(format_args!("a{n}"), "enabled, activeSyncEnabled");
+    (0..ACCOUNTS).fold(Manifest::approval("forged"), all).to_string()
 }
