@@ -8,6 +8,7 @@ mod commits;
 mod conductor;
 mod cost;
 mod crash;
+mod depth;
 mod deploy;
 mod doctor;
 mod fault_matrix;

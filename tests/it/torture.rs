@@ -41,6 +41,7 @@ use rustix::process::Signal;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::sandbox::{Entry, Operation};
 
+use super::depth::pick;
 use super::process::{Process, Rig, account, wait_for};
 
 /// The shortest debounce there is in effect: what is right with it is right with every other.
@@ -49,9 +50,10 @@ const QUICK: &str = "20ms";
 /// Lines of one warning that a trial may cost, unless it says otherwise.
 const WARNINGS: usize = 10;
 
-/// How often to repeat what is repeated: `TORTURE_ROUNDS`, for more than the default run has time for.
-fn rounds(default: usize) -> usize {
-    std::env::var("TORTURE_ROUNDS").map_or(default, |rounds| rounds.parse().expect("TORTURE_ROUNDS is a number"))
+/// How often to repeat what is repeated: `default`, `full` for the full product, or any number as `TORTURE_ROUNDS`.
+fn rounds(default: usize, full: usize) -> usize {
+    let said = std::env::var("TORTURE_ROUNDS").map(|rounds| rounds.parse().expect("TORTURE_ROUNDS is a number"));
+    said.unwrap_or_else(|_| pick(default, full))
 }
 
 /// A manifest as everybody writes it.
