@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use zoho_mail_reconciler::sandbox::{Script, Settings, World, serve};
 
 use crate::builders::Manifest;
+use crate::process::temporary_folder;
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_zoho-mail-reconciler");
@@ -68,7 +69,7 @@ impl Ran {
 impl Place {
     /// An empty place.
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = temporary_folder();
         std::fs::create_dir(folder.path().join("desired-state")).unwrap();
         // The log of a program whose standard error is a pipe is JSON: tests that want it say so.
         Self { folder, env: vec![("ZOHO_MAIL_LOG_LEVEL".into(), "off".into())] }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use zoho_mail_reconciler::source::{CommitError, Committed, Look, ReadProblem, load, load_committed};
 
+use crate::process::temporary_folder;
+
 /// Runs git, as nobody in particular.
 pub fn git(folder: &Path, arguments: &str) {
     let mut git = Command::new("git");
@@ -33,7 +35,7 @@ pub fn commit(folder: &Path) {
 }
 
 fn repository() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary_folder();
     let top = dir.path().join("top");
     fs::create_dir(&top).unwrap();
     git(&top, "init -q -b main");

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::builders::{Manifest, account};
 use crate::cli::{Place, Service, until};
+use crate::process::temporary_folder;
 
 /// A real repository with a folder of manifests, made by people with names.
 pub struct Repository {
@@ -21,7 +22,7 @@ pub struct Repository {
 impl Repository {
     /// An empty one, on `main`.
     pub fn new() -> Self {
-        let repository = Self { folder: TempDir::new().unwrap() };
+        let repository = Self { folder: temporary_folder() };
         repository.git(&["init", "-q", "--initial-branch", "main", "."]);
         fs::create_dir(repository.path().join("desired-state")).unwrap();
         repository

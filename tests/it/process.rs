@@ -23,6 +23,7 @@ use zoho_mail_reconciler::sandbox::{self, Account, Operation, Script, Settings, 
 
 pub use super::builders::account;
 use super::builders::{Manifest, zuid};
+use super::depth::is_full;
 
 /// How long anything may take before a test fails; a loaded machine needs seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -37,6 +38,13 @@ pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < DEADLINE, "waited too long for {what}");
         std::thread::sleep(Duration::from_micros(500));
     }
+}
+
+/// A folder for a test whose subject is not the disk: in memory where that can be had, for there a sync costs nothing. On
+/// the disk when everything is run in full.
+pub fn temporary_folder() -> TempDir {
+    let in_memory = if is_full() { None } else { TempDir::new_in("/dev/shm").ok() };
+    in_memory.unwrap_or_else(|| TempDir::new().unwrap())
 }
 
 /// Whether strace can trace here. If not, says on standard error what was not tested.
@@ -76,7 +84,7 @@ impl Rig {
         let cancel = CancellationToken::new();
         let listen = "127.0.0.1:0".parse().unwrap();
         let server = runtime.block_on(sandbox::serve(listen, Arc::clone(&world), cancel.clone())).unwrap();
-        let folder = TempDir::new().unwrap();
+        let folder = temporary_folder();
         fs::create_dir(folder.path().join("desired-state")).unwrap();
         let ledger = folder.path().join("ledger.json");
         let rig = Self { ledger, folder, world, url: server.api_url(), _stop: cancel.drop_guard(), _runtime: runtime };

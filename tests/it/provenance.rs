@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use zoho_mail_reconciler::revision::Revision;
 use zoho_mail_reconciler::source::load;
 
+use crate::process::temporary_folder;
+
 /// A repository with a work tree, of which nobody's configuration says anything.
 pub struct Repository(pub PathBuf);
 
@@ -50,7 +52,7 @@ impl Repository {
 
 /// A repository in which alice and bob have committed a file each, and bob's is in a folder.
 fn alice_and_bob() -> (TempDir, Repository, [String; 2]) {
-    let folder = TempDir::new().unwrap();
+    let folder = temporary_folder();
     let repository = Repository::new(&folder.path().canonicalize().unwrap().join("repository"));
     repository.write("state/a.yaml", "a");
     let first = repository.commit("alice", "Add a");
@@ -208,7 +210,7 @@ fn a_volume_of_kubernetes_is_no_revision_and_a_submodule_is_its_own_repository()
 
 #[test]
 fn what_strangers_wrote_in_git_cannot_steer_a_terminal_or_forge_a_line() {
-    let folder = TempDir::new().unwrap();
+    let folder = temporary_folder();
     let repository = Repository::new(&folder.path().join("repository"));
     repository.git("x", &["checkout", "-q", "-b", "ma\u{202e}in"]);
     repository.write("a.yaml", "a");

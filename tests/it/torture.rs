@@ -42,6 +42,7 @@ use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::sandbox::{Entry, Operation};
 
 use super::builders::Manifest;
+use super::depth::{number, pick};
 use super::process::{Process, Rig, account, wait_for};
 
 /// The shortest debounce there is in effect: what is right with it is right with every other.
@@ -50,9 +51,9 @@ const QUICK: &str = "20ms";
 /// Lines of one warning that a trial may cost, unless it says otherwise.
 const WARNINGS: usize = 10;
 
-/// How often to repeat what is repeated: `TORTURE_ROUNDS`, for more than the default run has time for.
-fn rounds(default: usize) -> usize {
-    std::env::var("TORTURE_ROUNDS").map_or(default, |rounds| rounds.parse().expect("TORTURE_ROUNDS is a number"))
+/// How often to repeat what is repeated: `default`, `full` for the full product, or any number as `TORTURE_ROUNDS`.
+fn rounds(default: usize, full: usize) -> usize {
+    number("TORTURE_ROUNDS").map_or(pick(default, full), |rounds| rounds as usize)
 }
 
 /// A manifest as everybody writes it.

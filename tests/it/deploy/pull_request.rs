@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use super::text;
 use crate::gitops::Repository;
+use crate::process::temporary_folder;
 
 /// The script of one step of the workflow.
 fn script(job: &str, step: &str) -> String {
@@ -61,7 +62,7 @@ impl Merged {
         origin.commit("somebody else's, merged meanwhile");
         origin.git(&["checkout", "-q", "-b", "merged"]);
         origin.git(&["merge", "-q", "--no-ff", "-m", "the merge GitHub makes", "change"]);
-        let clone = TempDir::new().unwrap();
+        let clone = temporary_folder();
         let from = format!("file://{}", origin.path().display());
         origin.git(&["clone", "-q", "--depth", "2", "--branch", "merged", &from, clone.path().to_str().unwrap()]);
         Self { _origin: origin, clone }
@@ -161,7 +162,7 @@ fn there_is_one_comment_and_the_next_push_changes_it() {
     let others = (1..=150).map(|id| (id, json!({"id": id, "user": {"type": "User"}, "body": marker})));
     let comments: Comments = Arc::new(Mutex::new(others.collect()));
     let (_runtime, url) = serve(Arc::clone(&comments));
-    let folder = TempDir::new().unwrap();
+    let folder = temporary_folder();
     fs::create_dir(folder.path().join("plan")).unwrap();
     let file: PathBuf = folder.path().join("plan/comment.md");
     let environment = [

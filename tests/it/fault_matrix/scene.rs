@@ -31,6 +31,7 @@ use super::operation::{BYSTANDER, Operation, TARGET};
 use super::table::THROTTLE_PAUSE;
 use super::wire::{PATIENCE, Wire};
 use crate::builders::{self, Manifest};
+use crate::process::temporary_folder;
 
 /// See the module.
 pub struct Scene {
@@ -60,7 +61,7 @@ impl Scene {
         let cancel = CancellationToken::new();
         let any = "127.0.0.1:0".parse().unwrap();
         let server = sandbox::serve(any, Arc::clone(&world), cancel.clone()).await.unwrap();
-        let (folder, now) = (TempDir::new().unwrap(), SystemTime::now().into());
+        let (folder, now) = (temporary_folder(), SystemTime::now().into());
         let scene =
             Self { operation, both, folder, world, url: server.api_url(), begun: now, now, _stop: cancel.drop_guard() };
         std::fs::write(scene.folder.path().join("ledger.json"), scene.first_ledger()).unwrap();

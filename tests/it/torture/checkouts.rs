@@ -92,7 +92,7 @@ fn a_checkout_of_5000_files_beside_a_busy_neighbour_is_applied_whole_or_not_at_a
     let top = rig.folder.path().to_owned();
     let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
     Side::B.want(&mut trial);
-    for _ in 0..rounds(1) {
+    for _ in 0..rounds(1, 1) {
         let neighbour = Neighbour::moves_in(&top);
         git(&top, &["checkout", "-q", Side::B.name()]);
         trial.until_on(Side::B);
@@ -147,7 +147,7 @@ fn one_checkout_on_the_heels_of_another_is_never_a_mixture_of_both() {
     Side::B.want(&mut trial);
     let neighbour = Neighbour::moves_in(&top);
     let mut side = Side::A;
-    for _ in 0..rounds(30) {
+    for _ in 0..rounds(10, 30) {
         side = side.other();
         git(&top, &["checkout", "-q", side.name()]);
         trial.judge();

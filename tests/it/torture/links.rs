@@ -43,7 +43,7 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
     let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
     Side::B.want(&mut trial);
     let mut side = Side::A;
-    for flip in 0..rounds(200) {
+    for flip in 0..rounds(40, 200) {
         side = side.other();
         publisher.show(side);
         if let Some(edited) = &edited {
