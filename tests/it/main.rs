@@ -20,6 +20,7 @@ mod invariants;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;
+mod mutants;
 mod notifying;
 mod page;
 mod pipelining;
