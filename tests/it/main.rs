@@ -28,6 +28,7 @@ mod properties;
 mod provenance;
 mod readme;
 mod remembering;
+mod repository;
 mod sandbox;
 mod security;
 mod simulation;
