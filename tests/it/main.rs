@@ -29,6 +29,7 @@ mod properties;
 mod provenance;
 mod readme;
 mod remembering;
+mod repository;
 mod sandbox;
 mod security;
 mod simulation;
