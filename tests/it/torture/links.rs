@@ -49,7 +49,13 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
         if let Some(edited) = &edited {
             write(edited, &format!("# {flip}\n"));
         }
-        std::thread::sleep(Duration::from_millis(flip as u64 * 7 % 80));
+        // Every third time at any speed, else as long as it takes until somebody looks.
+        let flip = flip as u64;
+        std::thread::sleep(Duration::from_millis(if flip.is_multiple_of(3) {
+            flip * 7 % 80
+        } else {
+            18 + flip * 5 % 24
+        }));
     }
     for side in [side.other(), side] {
         publisher.show(side);

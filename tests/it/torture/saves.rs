@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use zoho_mail_reconciler::source;
+
 use super::*;
 
 #[test]
@@ -218,7 +220,8 @@ fn a_thousand_edits_of_one_file_end_with_the_last() {
 
 #[test]
 fn two_thousand_files_made_and_removed_at_once_leave_the_others_alone() {
-    let mut trial = Trial::begin(3);
+    // In memory unless everything is run: what matters is how many events there are in how short a time.
+    let mut trial = Trial::begin_with(Rig::new(3), 3, &[], QUICK);
     let root = trial.root();
     let passing = |n: u64| root.join(format!("m{}/p{n}.yaml", n % 20));
     (0..20).for_each(|n| fs::create_dir(root.join(format!("m{n}"))).unwrap());
@@ -226,9 +229,14 @@ fn two_thousand_files_made_and_removed_at_once_leave_the_others_alone() {
     let puts = trial.puts();
     // Manifests of accounts that are not wanted: whoever believes one of them sends it.
     let text = |n: u64| manifest(1000 + n, false, false);
+    let begun = Instant::now();
     (0..2000).for_each(|n| write(&passing(n), &text(n)[..100]));
     (0..2000).for_each(|n| fs::remove_file(passing(n)).unwrap());
     (0..20).for_each(|n| fs::remove_dir(root.join(format!("m{n}"))).unwrap());
+    if begun.elapsed() > source::DEBOUNCE_MAX / 2 {
+        // So slow a disk that some were at rest for as long as anybody is waited for, and each is told.
+        trial.warnings = 2000;
+    }
     trial.mark();
     assert_eq!(trial.puts(), puts + 1);
     trial.verdict();
