@@ -28,7 +28,6 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
 use self::backlog::Backlog;
-pub use self::intake::{look, revision};
 pub use self::report::Query;
 use self::tokens::Tokens;
 use crate::account::AccountId;

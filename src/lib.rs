@@ -86,6 +86,7 @@ pub mod timestamp;
 
 pub mod source;
 pub mod manifest;
+pub mod attribution;
 pub mod desired;
 pub mod queue;
 pub mod plan;

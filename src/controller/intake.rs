@@ -12,49 +12,22 @@ use tracing::{info, warn};
 
 use super::{Controller, Journal, Settings};
 use crate::account::AccountId;
+use crate::attribution::{look, revision};
 use crate::change::Change;
 use crate::condition::Reason;
 use crate::desired::{self, DesiredAccount};
 use crate::guard::Allowance;
 use crate::ledger::{Record, Row};
-use crate::manifest::{Document, Parsed, Problem, ProblemCode};
+use crate::manifest::{Parsed, Problem};
 use crate::plan::{AccountPlan, plan_account};
 use crate::queue::Urgency;
 use crate::report::PROBLEMS_TOLD;
-use crate::revision::Revision;
-use crate::source::{Batch, Look, ReadProblem, Root, Version};
+use crate::source::{Batch, Root};
 use crate::timestamp::Timestamp;
 use crate::zoho::Transport;
 
 /// How many problems of one batch are logged; `validate` lists them all.
 const PROBLEMS_LOGGED: usize = 20;
-
-/// Turns a look at one file into what the desired state takes in.
-pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
-    match look {
-        Look::Read(parsed) => desired::Look::Parsed(parsed),
-        Look::Gone => desired::Look::Gone,
-        Look::Problem(problem) => desired::Look::Unreadable(unreadable(path, &problem)),
-    }
-}
-
-/// The revision at which a document came to say what it says: the oldest of its file's last `versions` since when it
-/// has said the same.
-pub fn revision(document: &Document, versions: &[Version<Parsed>]) -> Arc<Revision> {
-    let same = |old: &Document| (old.spec.account_id, old.spec_hash) == (document.spec.account_id, document.spec_hash);
-    let says_it = |version: &&Version<Parsed>| match &version.content {
-        Some(content) => content.documents.iter().any(same),
-        // What was before is not known.
-        None => true,
-    };
-    let found = versions.iter().take_while(says_it).last();
-    found.map(|version| Arc::clone(&version.revision)).unwrap_or_default()
-}
-
-fn unreadable(path: &Arc<str>, problem: &ReadProblem) -> Problem {
-    let (expected, found, hint) = problem.parts();
-    Problem::of_file(path, ProblemCode::Unreadable, &expected, &found, Some(hint))
-}
 
 impl<T: Transport, J: Journal> Controller<T, J> {
     pub(super) fn take_in(&mut self, batch: Batch<Parsed>) {

@@ -142,7 +142,7 @@ pub const BUGS: &[Variant] = &[
         "an_unreadable_file_is_taken_for_a_removed_one",
         &[4],
         &[edit(
-            "src/controller/intake.rs",
+            "src/attribution.rs",
             "Look::Problem(problem) => «desired::Look::Unreadable(unreadable(path, &problem))»",
             "{ let _ = unreadable(path, &problem); desired::Look::Gone }",
         )],
