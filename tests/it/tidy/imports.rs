@@ -58,6 +58,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("switch", IO),
     ("notifier", IO),
     ("service", IO),
+    ("controller/event", PURE),
+    ("controller/machine", PURE),
     ("controller", CONDUCTOR),
     ("config", EDGE),
     ("doctor", EDGE),
