@@ -73,3 +73,55 @@ impl Baseline {
         fields.all(|(field, known)| document.spec.wanted(field).is_none_or(|wanted| known == Known::Applied(wanted)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{AuthMode, SourceRef};
+    use crate::ledger::{Owner, Record};
+    use crate::manifest::{Rules, parse};
+    use crate::timestamp::Timestamp;
+
+    fn declaring(accounts: &[(u64, bool)]) -> Parsed {
+        let document = |(n, enabled): &(u64, bool)| {
+            format!(
+                "---\napiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\n\
+                 spec: {{accountId: '{n}', enabled: {enabled}}}\n"
+            )
+        };
+        let text: String = accounts.iter().map(document).collect();
+        parse(&"a.yaml".into(), text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() })
+    }
+
+    #[test]
+    fn a_document_keeps_the_revision_at_which_it_came_to_say_what_it_says() {
+        let version = |id: &str, content: Option<Parsed>| Version {
+            revision: Arc::new(Revision { id: id.into(), ..Revision::default() }),
+            content,
+        };
+        let now = declaring(&[(1, true), (2, false)]);
+        let versions = [
+            version("newest", None),
+            version("middle", Some(declaring(&[(1, true), (2, true)]))),
+            version("oldest", Some(declaring(&[(1, false), (2, true)]))),
+        ];
+        let at = |document: &Document| revision(document, &versions).id.to_string();
+        assert_eq!(now.documents.iter().map(at).collect::<Vec<_>>(), ["middle", "newest"]);
+    }
+
+    #[test]
+    fn history_is_asked_for_only_where_something_is_wanted_that_is_not_acknowledged() {
+        let (account, field, at) = (AccountId::new(1).unwrap(), Field::Enabled, Timestamp::from_millis(0));
+        let (name, zuid, to, spec_hash) = ("a1".into(), None, true, 0);
+        let mut ledger = Ledger::new(Owner::User);
+        ledger.apply(Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by: None, cause: None });
+        let source = SourceRef { path: "a.yaml".into(), line: 1 };
+        ledger.apply(Record::Applied { at, account, field, value: to, source, evidence: None });
+        let baseline = Baseline::of(&ledger);
+        let depth = |accounts: &[(u64, bool)]| baseline.depth(&declaring(accounts));
+        assert_eq!(depth(&[(1, true)]), 0);
+        assert_eq!(depth(&[(1, false)]), 1);
+        assert_eq!(depth(&[(1, true), (2, true)]), VERSIONS_MAX);
+        assert_eq!(Baseline::default().depth(&declaring(&[(1, true)])), 1);
+    }
+}

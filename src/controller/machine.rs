@@ -56,7 +56,7 @@ use crate::guard::{Allowance, Guard, InForce};
 use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
-use crate::report::{Recent, Totals, Waiting};
+use crate::report::{Acknowledged, Totals, Waiting};
 use crate::throttle::Throttle;
 use crate::timestamp::Timestamp;
 
@@ -87,7 +87,8 @@ pub(super) struct Machine {
     budget: InForce,
     /// The first problems of manifests, a line each.
     first_problems: Vec<String>,
-    recent: Recent,
+    /// What was acknowledged since the last report.
+    acknowledged: Vec<Acknowledged>,
     totals: Totals,
     /// When the last turn was, and how many accounts were pending then.
     turned_at: Timestamp,
@@ -112,7 +113,7 @@ impl Machine {
             inflight: Inflight::new(settings.max_concurrency, settings.rate_limit.is_none()),
             pass: Pass::new(settings.mode),
             budget: InForce { allowance, ..InForce::default() },
-            recent: Recent::restore(&ledger),
+            acknowledged: Vec::new(),
             desired: DesiredState::new(),
             queue: WorkQueue::default(),
             tokens: Tokens::new(),

@@ -85,3 +85,33 @@ impl Machine {
         .flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Reason;
+    use crate::throttle::Wait;
+
+    #[test]
+    fn what_follows_of_each_reason() {
+        let (until, reason) = (Timestamp::from_millis(1), Reason::Throttled);
+        let (freeze, failure) = (Freeze::default(), Failure { reason, message: "no".into() });
+        // Whether it stops planning, recalls intents, recalls a token request, and is told in each status.
+        for (blocked, [planning, intents, token, told]) in [
+            (Blocked::Stopping, [true, true, true, false]),
+            (Blocked::Unread, [false, false, false, true]),
+            (Blocked::Ledger("full"), [true, false, false, true]),
+            (Blocked::Suspended(&freeze), [true, true, true, true]),
+            (Blocked::GaveUp("it throttles"), [true, false, false, false]),
+            (Blocked::Credentials(&failure), [false, false, false, true]),
+            (Blocked::Paused(ImposedPause { until, reason }), [false, true, true, true]),
+            (Blocked::InTrouble, [false, true, false, false]),
+            (Blocked::Waiting(Waiting { until, why: Wait::RateLimit }), [false, false, false, false]),
+        ] {
+            assert_eq!(blocked.stops_planning(), planning, "{blocked:?}");
+            assert_eq!(blocked.recalls_intents(), intents, "{blocked:?}");
+            assert_eq!(blocked.recalls_token_request(), token, "{blocked:?}");
+            assert_eq!(blocked.standstill().is_some(), told, "{blocked:?}");
+        }
+    }
+}

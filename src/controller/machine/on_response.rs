@@ -69,7 +69,7 @@ impl Machine {
         if approval.is_some() {
             self.count(Metric::DisruptionApproved);
         }
-        self.recent.add(Acknowledged {
+        self.acknowledged.push(Acknowledged {
             at: now,
             account,
             name: name.clone(),

@@ -6,7 +6,7 @@
 
 use super::{Blocked, Machine};
 use crate::controller::event::{Metric, StateLog};
-use crate::report::Report;
+use crate::report::{Recent, Report};
 use crate::status::{self, Item, MailAccountList, Part, Spec, Status};
 use crate::timestamp::Timestamp;
 
@@ -33,10 +33,10 @@ impl Machine {
 
     /// What is known before the first turn.
     pub(in crate::controller) fn first_report(&self) -> Report {
-        Report { budget: self.budget.clone(), recent: self.recent.clone(), ..Report::default() }
+        Report { budget: self.budget.clone(), recent: Recent::restore(&self.ledger), ..Report::default() }
     }
 
-    /// Brings `report` up to date: constant work.
+    /// Brings the last `report` up to date: constant work, however long the list of what was acknowledged is.
     pub(in crate::controller) fn describe(&mut self, report: &mut Report, now: Timestamp) {
         self.describe_blocked(report, now);
         report.disruptions = self.guard.verdict(self.desired.managed(), now);
@@ -66,9 +66,7 @@ impl Machine {
         report.totals = self.totals;
         report.planned = self.pass.planned();
         report.serial = self.ledger.serial;
-        if report.recent != self.recent {
-            report.recent.clone_from(&self.recent);
-        }
+        self.acknowledged.drain(..).for_each(|acknowledged| report.recent.add(acknowledged));
     }
 
     /// What keeps requests from starting, as [`Machine::blocked`] says it.
