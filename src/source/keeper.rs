@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use super::list::{ListError, Walk};
 use super::look::Eyes;
 use super::problem::SourceError;
 use super::settle::{Moment, Rule};
-use super::{Batch, Origin, Parse, ROOT_CHECK, Root, Watch};
+use super::{Batch, Origin, Parse, Root, Watch};
 
 /// An open root and its watcher.
 #[derive(Debug)]
@@ -72,17 +71,17 @@ struct Told {
 
 impl<T: Send> Keeper<T> {
     pub(super) fn new(root: PathBuf, options: Watch, parse: Parse<T>, cancel: CancellationToken, now: Instant) -> Self {
-        let options = bounded(options);
+        let options = options.bounded();
         Self {
             root,
             debounce: Debounce::new(options.debounce, options.debounce_max),
             index: Index::new(options.debounce_max),
             resync_at: now + options.resync,
+            gate: Gate::new(options.lock_patience),
             options,
             parse,
             cancel,
             hints: Arc::default(),
-            gate: Gate::default(),
             folder: None,
             rescan: true,
             owed: Some(now),
@@ -162,7 +161,7 @@ impl<T: Send> Keeper<T> {
     }
 
     fn check_root(&mut self, now: Instant) {
-        self.check_at = now + ROOT_CHECK;
+        self.check_at = now + self.options.root_check;
         if self.folder.as_ref().is_some_and(|folder| folder.beneath.presence(&self.root) == Presence::Other) {
             info!(folder = %self.root.display(), "the desired-state folder was replaced or removed");
             self.folder = None;
@@ -211,7 +210,7 @@ impl<T: Send> Keeper<T> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let watch = |path: &str, id| folder.events.iter().for_each(|events| events.watch(path, id));
         let stop = || self.cancel.is_cancelled();
-        let rule = Rule { settle: self.options.debounce, own_clock: !folder.beneath.remote };
+        let rule = Rule::of(&self.options, &folder.beneath);
         let eyes = Eyes {
             beneath: &folder.beneath,
             parse: &*self.parse,
@@ -349,25 +348,6 @@ impl<T: Send> Keeper<T> {
         let folder = self.folder.as_ref().filter(|_| !files.is_empty());
         let origin = folder.map(|folder| Origin::of(&folder.beneath.real, hashes)).unwrap_or_default();
         Some(Batch { files, root, full, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
-    }
-}
-
-/// A time that never comes, and with which no sum overflows.
-const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
-
-/// The shortest time between two scans: with less, the folder would be scanned without end.
-const SHORTEST: Duration = Duration::from_millis(5);
-
-/// The options, such that no sum of times overflows, no scan follows on the heels of another, and two looks a
-/// debounce apart fit into the patience with a file.
-fn bounded(options: Watch) -> Watch {
-    let debounce = options.debounce.min(FOREVER / 4);
-    Watch {
-        debounce,
-        debounce_max: options.debounce_max.min(FOREVER).max(debounce * 2),
-        resync: options.resync.clamp(SHORTEST, FOREVER),
-        poll: options.poll.clamp(SHORTEST, FOREVER),
-        events: options.events,
     }
 }
 

@@ -62,6 +62,7 @@ pub struct Rig {
     pub folder: TempDir,
     /// Where the ledger is; in the folder unless a test moves it.
     pub ledger: PathBuf,
+    _apart: Option<TempDir>,
     world: Arc<Mutex<World>>,
     url: String,
     _stop: DropGuard,
@@ -74,7 +75,20 @@ impl Rig {
         Self::with(accounts, Settings::default())
     }
 
+    /// The same with a folder on the disk, for tests of what a file system does; only the ledger is where it costs less.
+    pub fn on_disk(accounts: u64) -> Self {
+        let mut rig = Self::within(TempDir::new().unwrap(), accounts, Settings::default());
+        let apart = temporary_folder();
+        rig.ledger = apart.path().join("ledger.json");
+        rig._apart = Some(apart);
+        rig
+    }
+
     pub fn with(accounts: u64, settings: Settings) -> Self {
+        Self::within(temporary_folder(), accounts, settings)
+    }
+
+    fn within(folder: TempDir, accounts: u64, settings: Settings) -> Self {
         let mut world = World::new(Settings { log_capacity: 100_000, ..settings });
         for n in 0..accounts {
             world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));
@@ -84,10 +98,17 @@ impl Rig {
         let cancel = CancellationToken::new();
         let listen = "127.0.0.1:0".parse().unwrap();
         let server = runtime.block_on(sandbox::serve(listen, Arc::clone(&world), cancel.clone())).unwrap();
-        let folder = temporary_folder();
         fs::create_dir(folder.path().join("desired-state")).unwrap();
         let ledger = folder.path().join("ledger.json");
-        let rig = Self { ledger, folder, world, url: server.api_url(), _stop: cancel.drop_guard(), _runtime: runtime };
+        let rig = Self {
+            ledger,
+            _apart: None,
+            folder,
+            world,
+            url: server.api_url(),
+            _stop: cancel.drop_guard(),
+            _runtime: runtime,
+        };
         (0..accounts).for_each(|n| rig.declare(n, n % 2 == 0, n % 3 == 0));
         rig
     }

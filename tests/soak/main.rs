@@ -13,6 +13,9 @@
 mod builders;
 mod churn;
 mod daemon;
+#[allow(dead_code, reason = "shared with the integration tests, which use all of it")]
+#[path = "../it/depth.rs"]
+mod depth;
 mod misfortune;
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the integration tests, which use all of it")]
 #[path = "../it/process.rs"]

@@ -43,7 +43,7 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
     let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
     Side::B.want(&mut trial);
     let mut side = Side::A;
-    for flip in 0..rounds(40, 200) {
+    for flip in 0..rounds(24, 200) {
         side = side.other();
         publisher.show(side);
         if let Some(edited) = &edited {
@@ -61,7 +61,7 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
 
 /// A rig whose folder is yet to be made.
 fn bare() -> Rig {
-    let rig = Rig::new(PLAIN);
+    let rig = Rig::on_disk(PLAIN);
     fs::remove_dir_all(rig.folder.path().join("desired-state")).unwrap();
     rig
 }
