@@ -145,8 +145,9 @@ pub const BUGS: &[Variant] = &[
             "let late = «now >= deadline»;",
             "false && now >= deadline",
         )],
-        &[ALIVE],
-    ),
+        &[ALIVE, "lib::controller::machine::tests::a_stop_waits_for_what_is_in_flight_until_its_grace_is_over"],
+    )
+    .rare(),
     variant(
         "what_is_held_counts_as_applied",
         &[10],

@@ -110,9 +110,10 @@ pub const BUGS: &[Variant] = &[
             ),
             edit("src/controller/machine/send.rs", "INTENT_AGE_MAX && «self.throttle.may_leave(began, now)»", "true"),
         ],
-        &[PAUSE],
-    )
-    .rare(),
+        &[
+            "lib::controller::machine::tests::an_intent_that_is_durable_during_a_pause_is_taken_back_and_leaves_when_the_pause_is_over",
+        ],
+    ),
     variant(
         "tokens_are_asked_for_without_a_limit",
         &[6, 12],
