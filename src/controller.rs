@@ -1,55 +1,43 @@
-//! The conductor: one task owns all state and reads one closed [`Event`].
+//! The controller's shell: it waits, and performs what the machine decides.
 //!
 //! In: looks at the folder, commits of the ledger, answers of the service, signals. Out: PUTs, and
 //! a [`Report`] that the outside watches.
-//! Invariants: at most one request in flight per account; an intent is durable before its PUT
-//! leaves; every account is planned again when it is popped, so stale work cannot exist; nothing
-//! here waits, but for the next event. The only two cycles of the house are here: a retry goes
-//! back to the queue, and the ledger feeds the plan.
+//! Invariants: nothing is decided here; effects are performed in their order, and none is waited for. The only async
+//! code of the room, and the only place in it that knows the clock, chance, tasks, channels, the log and metrics.
+//! The only two cycles of the house are in the machine: a retry goes back to the queue, and the ledger feeds the plan.
 //!
-//! The rooms inside: [`intake`] (looks become queued accounts), [`dispatch`] (queued accounts
-//! become intents), [`launch`] (intents become durable, then PUTs), [`settle`] (answers become records), [`halt`] (what stops it, for good or for a while), [`backlog`]
-//! (what is pending, held and stalled), [`tokens`] (one access token for everybody), [`mod@report`].
+//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), [`log`] (its words).
 
-pub mod backlog;
-mod dispatch;
-mod halt;
-mod intake;
-mod launch;
-mod report;
-mod settle;
-pub mod tokens;
+mod event;
+mod log;
+mod machine;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tracing::{error, info};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use self::backlog::Backlog;
-pub use self::intake::{look, revision};
-pub use self::report::Query;
-use self::tokens::Tokens;
-use crate::account::AccountId;
-use crate::change::Change;
+use self::event::{Effect, Event, Metric, Put, Then, Turn};
+use self::log::Logger;
+use self::machine::Machine;
+use crate::change::Failure;
 use crate::clock::Clock;
 use crate::condition::Reason;
-use crate::desired::DesiredState;
 use crate::freeze::Freeze;
-use crate::guard::{Allowance, DisruptionBudget, Guard, InForce};
+use crate::guard::DisruptionBudget;
 use crate::ledger::file::{Committed, LedgerError, LedgerFile};
-use crate::ledger::{FieldState, Ledger, Record};
+use crate::ledger::{Ledger, Record};
 use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
-use crate::queue::{Backoff, WorkQueue};
-use crate::report::{Recent, Report, Summary, Totals, Waiting};
+use crate::queue::Backoff;
+use crate::report::{HEARTBEAT, Report, Summary};
 use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::throttle::{RateLimit, Throttle};
-use crate::timestamp::Timestamp;
-use crate::zoho::{Answer, Client, CredentialSource, TokenAnswer, Transport};
+use crate::status::{MailAccountList, Part};
+use crate::throttle::RateLimit;
+use crate::zoho::{Client, CredentialSource, Transport};
 
 /// How many events are taken before work is dispatched again: enough to share one commit among
 /// many answers, few enough to keep the requests going.
@@ -95,25 +83,8 @@ pub struct Settings {
     pub external_url: Option<ExternalUrl>,
 }
 
-/// Everything that can happen. Closed: a new kind does not compile until it is handled.
-#[derive(Debug)]
-enum Event {
-    Looked(Batch<Parsed>),
-    Committed(Committed),
-    /// The ledger's writer ended without a word, as after a panic.
-    WriterGone,
-    /// So did the watcher of the folder.
-    WatcherGone,
-    Answered {
-        account: AccountId,
-        answer: Answer,
-    },
-    Token(TokenAnswer),
-    Stop,
-    Frozen(Option<Freeze>),
-    Query(Query),
-    Tick,
-}
+/// Somebody wants to know the status of a part of the accounts.
+pub type Query = (Part, oneshot::Sender<MailAccountList>);
 
 /// The streams of events from outside.
 #[derive(Debug)]
@@ -142,68 +113,32 @@ impl Journal for LedgerFile {
     }
 }
 
-/// One request, from its intent to its answer.
-#[derive(Debug)]
-struct Flight {
-    change: Change,
-    /// What the ledger knew of the field before, to restore if the service provably did not act.
-    prior: Option<FieldState>,
-    /// When the account had last lost something, likewise.
-    disruption: Option<Timestamp>,
-    began: Timestamp,
-    /// The access token it was sent with; `None` while its intent is on the way to the disk.
-    token: Option<u64>,
-}
-
-/// What waits for a commit.
-#[derive(Debug, Default)]
-struct Commit {
-    puts: Vec<AccountId>,
-    /// A token request, and when it was begun.
-    token_request: Option<Timestamp>,
-}
-
-/// Owner of all state. Built by a command, run to its end, then taken apart.
+/// Owner of the machine and of everything it cannot touch. Built by a command, run to its end, then taken apart.
 pub struct Controller<T: Transport, J: Journal> {
-    settings: Settings,
+    machine: Machine,
     clock: Clock,
     client: Client<T>,
+    credentials: CredentialSource,
     journal: J,
     metrics: Arc<Metrics>,
-    desired: DesiredState,
-    ledger: Ledger,
-    queue: WorkQueue,
-    guard: Guard,
-    throttle: Throttle,
-    tokens: Tokens,
-    backlog: Backlog,
-    /// The freeze, which may be over.
-    frozen: Option<Freeze>,
-    /// The whole folder was read at least once.
-    loaded: bool,
-    flights: BTreeMap<AccountId, Flight>,
-    commits: BTreeMap<u64, Commit>,
-    /// What waits for the records that are not written yet.
-    next_commit: Commit,
-    /// Accounts whose intents are durable and whose PUTs wait for their turn, in the order of their intents.
-    durable: VecDeque<AccountId>,
-    /// How many PUTs were answered during the last commit, and since.
-    answered: usize,
-    answered_since: usize,
-    unwritten: Vec<Record>,
-    unwritten_since: Timestamp,
-    ticket: u64,
+    logger: Logger,
+    /// Where tasks send what their requests came to.
     answers_out: mpsc::Sender<Event>,
     answers: mpsc::Receiver<Event>,
+    /// Who asked and was not answered yet, in their order.
+    askers: VecDeque<oneshot::Sender<MailAccountList>>,
     report: watch::Sender<Report>,
-    /// What all requests wait for, as the last dispatch found it.
-    waiting: Option<Waiting>,
-    /// How many pauses the service asked for in a row.
-    throttled: u32,
-    turned_at: Timestamp,
-    totals: Totals,
-    planned: Vec<Change>,
-    stop_by: Option<Timestamp>,
+}
+
+/// What came in.
+enum Input {
+    Event(Event),
+    Committed(Committed),
+    /// The ledger's writer ended without a word, as after a panic.
+    WriterGone,
+    /// So did the watcher of the folder.
+    WatcherGone,
+    Asked(Query),
 }
 
 /// Why the conductor cannot go on: better a restart than to go on blind, or without a memory.
@@ -237,55 +172,23 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> (Self, watch::Receiver<Report>) {
-        let now = clock.now();
         // One slot for each request that can be under way, and the token request.
         let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
-        let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
-        let budget = InForce { allowance, ..InForce::default() };
-        let (report, reports) =
-            watch::channel(Report { budget, recent: Recent::restore(&ledger), ..Report::default() });
+        let logger = Logger(settings.external_url.clone());
+        let machine = Machine::new(settings, ledger, clock.now());
+        let (report, reports) = watch::channel(machine.first_report());
+        let askers = VecDeque::new();
         let controller = Self {
-            throttle: Throttle::restore(
-                settings.rate_limit,
-                dispatch::INTENT_AGE_MAX + settings.request_timeout,
-                &ledger,
-                now,
-            )
-            .probing(settings.backoff),
-            guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
-            tokens: Tokens::new(credentials),
-            // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
-            backlog: match settings.mode {
-                Mode::Run => Backlog::restore(&ledger),
-                Mode::Apply => Backlog::default(),
-            },
-            desired: DesiredState::new(),
-            queue: WorkQueue::default(),
-            loaded: false,
-            frozen: None,
-            flights: BTreeMap::new(),
-            commits: BTreeMap::new(),
-            next_commit: Commit::default(),
-            durable: VecDeque::new(),
-            answered: 0,
-            answered_since: 0,
-            unwritten: Vec::new(),
-            unwritten_since: now,
-            ticket: 0,
-            waiting: None,
-            throttled: 0,
-            turned_at: now,
-            totals: Totals::default(),
-            planned: Vec::new(),
-            stop_by: None,
-            settings,
+            machine,
             clock,
             client,
+            credentials,
             journal,
             metrics,
-            ledger,
+            logger,
             answers_out,
             answers,
+            askers,
             report,
         };
         (controller, reports)
@@ -293,103 +196,152 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// From these accounts nothing is ever taken away, whatever their manifests say.
     #[must_use]
-    pub fn protecting(self, protection: Arc<Protection>) -> Self {
-        Self { desired: DesiredState::protecting(protection), ..self }
+    pub fn protecting(mut self, protection: Arc<Protection>) -> Self {
+        self.machine.protect(protection);
+        self
     }
 
     /// Turns until the end: a signal, the end of the one pass, or a ledger that cannot be trusted.
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
         let freeze = inputs.freeze.borrow_and_update().clone();
-        self.switched(freeze);
+        self.feed(Event::Suspension(freeze));
         let result = loop {
-            let event = self.next(&mut inputs).await;
-            let mut turn = self.handle(event);
+            let input = self.next(&mut inputs).await;
+            let mut fed = self.take(input);
             for _ in 0..EVENTS_PER_TURN {
-                match self.ready(&mut inputs).filter(|_| turn.is_ok()) {
-                    Some(event) => turn = self.handle(event),
+                match self.ready(&mut inputs).filter(|_| fed.is_ok()) {
+                    Some(input) => fed = self.take(input),
                     None => break,
                 }
             }
-            self.launch();
-            self.dispatch();
-            self.write_if_due();
-            self.publish();
-            if turn.is_err() || self.has_ended() {
-                break turn;
+            let then = self.turn();
+            if fed.is_err() || then == Then::End {
+                break fed;
             }
         };
-        self.take_back_unsent();
-        self.write();
-        Ended { summary: self.summary(), journal: self.journal, result }
+        let now = self.clock.now();
+        self.machine.end(now).into_iter().for_each(|effect| self.perform(effect));
+        Ended { summary: self.machine.summary(now), journal: self.journal, result }
     }
 
-    async fn next(&mut self, inputs: &mut Inputs) -> Event {
-        let sleep = self.sleep();
+    async fn next(&mut self, inputs: &mut Inputs) -> Input {
+        let now = self.clock.now();
+        let sleep = self.machine.next_timeout().map_or(HEARTBEAT, |next| next.since(now).min(HEARTBEAT));
         tokio::select! {
             biased;
             // What comes seldom comes first: a bulk change must not drown an order to stop.
-            Some(Stop) = inputs.stops.recv() => Event::Stop,
-            Ok(()) = inputs.freeze.changed() => Event::Frozen(inputs.freeze.borrow_and_update().clone()),
-            batch = inputs.looks.recv() => batch.map_or(Event::WatcherGone, Event::Looked),
-            committed = inputs.committed.recv() => committed.map_or(Event::WriterGone, Event::Committed),
-            Some(event) = self.answers.recv() => event,
-            Some(query) = inputs.queries.recv() => Event::Query(query),
-            () = tokio::time::sleep(sleep) => Event::Tick,
-        }
-    }
-
-    /// The next event that has already happened.
-    fn ready(&mut self, inputs: &mut Inputs) -> Option<Event> {
-        let committed = inputs.committed.try_recv().ok().map(Event::Committed);
-        committed.or_else(|| self.answers.try_recv().ok())
-    }
-
-    fn handle(&mut self, event: Event) -> Result<(), Fatal> {
-        match event {
-            Event::Looked(batch) => self.take_in(batch),
-            Event::Committed(committed) => return self.committed(committed),
-            Event::WriterGone => return Err(Fatal::Ledger(None)),
-            Event::WatcherGone => return Err(Fatal::Watcher),
-            Event::Answered { account, answer } => self.settle(account, answer),
-            Event::Token(answer) => self.token_answered(answer),
-            Event::Stop => self.stop(),
-            Event::Frozen(freeze) => self.switched(freeze),
-            Event::Query((part, reply)) => {
-                // Nobody is left to answer if the asker hung up.
-                let _ = reply.send(self.accounts(part));
+            Some(Stop) = inputs.stops.recv() => Input::Event(Event::Stop),
+            Ok(()) = inputs.freeze.changed() => {
+                Input::Event(Event::Suspension(inputs.freeze.borrow_and_update().clone()))
             }
-            Event::Tick => self.wake(),
+            batch = inputs.looks.recv() => batch.map_or(Input::WatcherGone, |batch| Input::Event(Event::Looked(batch))),
+            committed = inputs.committed.recv() => committed.map_or(Input::WriterGone, Input::Committed),
+            Some(event) = self.answers.recv() => Input::Event(event),
+            Some(query) = inputs.queries.recv() => Input::Asked(query),
+            () = tokio::time::sleep(sleep) => Input::Event(Event::Tick),
         }
-        Ok(())
     }
 
-    fn committed(&mut self, committed: Committed) -> Result<(), Fatal> {
-        match committed {
-            Committed::Durable { ticket, took } => {
+    /// What has already come in.
+    fn ready(&mut self, inputs: &mut Inputs) -> Option<Input> {
+        let committed = inputs.committed.try_recv().ok().map(Input::Committed);
+        committed.or_else(|| self.answers.try_recv().ok().map(Input::Event))
+    }
+
+    /// Passes on what came in, unless it is the end of something that the machine cannot be without.
+    fn take(&mut self, input: Input) -> Result<(), Fatal> {
+        match input {
+            Input::Event(event) => self.feed(event),
+            Input::Asked((part, asker)) => {
+                self.askers.push_back(asker);
+                self.feed(Event::Query(part));
+            }
+            Input::Committed(Committed::Durable { ticket, took }) => {
                 self.metrics.ledger_committed(took);
-                self.answered = std::mem::take(&mut self.answered_since);
-                let Commit { puts, token_request } = self.commits.remove(&ticket).unwrap_or_default();
-                self.durable.extend(puts);
-                if let Some(begun) = token_request {
-                    self.fetch_token(begun);
-                }
+                self.feed(Event::Durable { ticket });
             }
-            Committed::Stopped { error } => {
+            Input::Committed(Committed::Stopped { error }) => {
                 self.metrics.ledger_commit_failed();
-                let source = std::error::Error::source(&error);
-                let runbook = self.runbook(Reason::LedgerUnavailable.as_str());
-                error!(%error, source, runbook, "the ledger cannot be written; no PUT leaves until it can");
-                self.report.send_modify(|report| report.ledger_error = Some(error.to_string()));
+                self.logger.unwritable(&error);
+                self.feed(Event::Unwritable(error.to_string()));
             }
-            Committed::Resumed => {
-                info!("the ledger can be written again");
-                self.report.send_modify(|report| report.ledger_error = None);
+            Input::Committed(Committed::Resumed) => {
+                self.logger.writable();
+                self.feed(Event::Writable);
             }
-            Committed::Fatal(error) => {
+            Input::Committed(Committed::Fatal(error)) => {
                 self.metrics.ledger_commit_failed();
                 return Err(Fatal::Ledger(Some(error)));
             }
+            Input::WriterGone => return Err(Fatal::Ledger(None)),
+            Input::WatcherGone => return Err(Fatal::Watcher),
         }
         Ok(())
+    }
+
+    fn feed(&mut self, event: Event) {
+        self.machine.handle(event, self.clock.now(), fastrand::f64());
+    }
+
+    /// Performs what follows of all events so far, and shows the state they led to.
+    fn turn(&mut self) -> Then {
+        let now = self.clock.now();
+        let then = loop {
+            let Turn { effects, then } = self.machine.turn(now);
+            effects.into_iter().for_each(|effect| self.perform(effect));
+            if then != Then::ReadCredentials {
+                break then;
+            }
+            let read = self.credentials.load();
+            let refused = |message: String| Failure { reason: Reason::Unauthorized, message: message.into() };
+            self.feed(Event::Credentials(read.map_err(|error| refused(error.to_string()))));
+        };
+        self.report.send_modify(|report| self.machine.describe(report, now));
+        then
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append { records, ticket } => self.journal.append(records, ticket),
+            Effect::Put(put) => {
+                let (client, out) = (self.client.clone(), self.answers_out.clone());
+                tokio::spawn(async move {
+                    let Put { change, token } = *put;
+                    let answer = client.put(&change, &token).await;
+                    // The controller is gone only if the process ends; then the field stays in doubt.
+                    let _ = out.send(Event::Answered { account: change.account, answer }).await;
+                });
+            }
+            Effect::FetchToken(credentials) => {
+                let (client, out) = (self.client.clone(), self.answers_out.clone());
+                tokio::spawn(async move {
+                    let answer = client.fetch_token(&credentials).await;
+                    // The controller is gone only if the process ends.
+                    let _ = out.send(Event::Token(answer)).await;
+                });
+            }
+            Effect::Answer(list) => {
+                if let Some(asker) = self.askers.pop_front() {
+                    // Nobody is left to answer if the asker hung up.
+                    let _ = asker.send(*list);
+                }
+            }
+            Effect::Log(log) => self.logger.write(*log),
+            Effect::Count(metric) => self.count(metric),
+        }
+    }
+
+    fn count(&self, metric: Metric) {
+        let metrics = &self.metrics;
+        match metric {
+            Metric::QueueAdded(accounts) => metrics.queue_added(accounts),
+            Metric::QueueRetried => metrics.queue_retried(),
+            Metric::QueueWaited(waited) => metrics.queue_waited(waited),
+            Metric::Request { operation, code, took } => metrics.api_request(operation, code, took),
+            Metric::Reconciled { outcome, took, at } => metrics.reconciled(&outcome, took, at),
+            Metric::DisruptionApproved => metrics.disruption_approved(),
+            Metric::TokenAnswered(result) => metrics.token_answered(result),
+            Metric::Waited { why, how_long } => metrics.waited(why, how_long),
+        }
     }
 }

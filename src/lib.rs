@@ -8,6 +8,8 @@
 //!     v
 //!  manifest         bytes of one file -> documents + all its problems with file:line:column
 //!     v
+//!  attribution      documents -> who decided them: the revision at which each came to say what it says
+//!     v
 //!  desired          all documents -> DesiredState; last good per file; duplicates held; accounts touched
 //!     |                         keys of those accounts
 //!     v
@@ -39,11 +41,23 @@
 //! There are two cycles only, and both are inside [`controller`]: a retry goes back to the queue,
 //! and the ledger feeds the plan. Everything between two arrows is a value that can be printed.
 //!
+//! # The controller: a machine and a shell
+//!
+//! ```text
+//!  controller           the shell: waits, performs effects, publishes. The only async code of the room
+//!     | Event                        ^ Effect: append, PUT, fetch a token, answer, log, count
+//!     v                              |
+//!  controller::machine  handle(event, now, chance); turn(now) -> effects; next_timeout()
+//! ```
+//!
+//! The machine owns all state and knows no runtime, no file, no clock, no log and no metrics. It says in one place why
+//! nothing may start, and whoever wants to know reads that.
+//!
 //! # Reading order
 //!
 //! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`]. Then the heart, all of it
 //! pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
-//! [`controller`], the one task that owns all state and reads one closed enum of events. The rest
+//! [`controller`], with its machine, which follows of which event. The rest
 //! can be read in any order.
 //!
 //! # Who may import whom
@@ -86,6 +100,7 @@ pub mod timestamp;
 
 pub mod source;
 pub mod manifest;
+pub mod attribution;
 pub mod desired;
 pub mod queue;
 pub mod plan;

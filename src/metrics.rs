@@ -188,9 +188,9 @@ impl Metrics {
         self.reconcile_duration.observe(took.as_secs_f64());
     }
 
-    /// An account was queued by an edit or a resync.
-    pub fn queue_added(&self) {
-        self.queue_adds.inc();
+    /// So many accounts were queued by an edit or a resync.
+    pub fn queue_added(&self, accounts: usize) {
+        self.queue_adds.inc_by(accounts as u64);
     }
 
     /// An account was queued again after a failure.

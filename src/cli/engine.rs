@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::load::Acknowledged;
 use crate::account::Field;
+use crate::attribution::Baseline;
 use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::{Auth, Service, Target, UsageError};
@@ -60,7 +60,7 @@ pub(super) struct Engine {
     pub(super) inputs: Inputs,
     pub(super) outside: Outside,
     /// What the ledger knew when it was opened.
-    pub(super) acknowledged: Acknowledged,
+    pub(super) acknowledged: Baseline,
     /// Ends the embedded sandbox, if there is one.
     pub(super) cancel: CancellationToken,
 }
@@ -105,7 +105,7 @@ pub(super) async fn build(
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
     let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
     metrics.started(clock.now());
-    let acknowledged = Acknowledged::of(&ledger);
+    let acknowledged = Baseline::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
     Ok(Engine {

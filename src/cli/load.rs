@@ -7,13 +7,11 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::{complain, note};
-use crate::account::{AccountId, AuthMode, Field, printable};
-use crate::change::Known;
+use crate::account::{AuthMode, printable};
+use crate::attribution::{Baseline, look, revision};
 use crate::clock::Clock;
-use crate::controller::{look, revision};
 use crate::desired::DesiredState;
-use crate::ledger::Ledger;
-use crate::manifest::{self, Document, Parsed, Problem, Protection, Rules};
+use crate::manifest::{self, Parsed, Problem, Protection, Rules};
 use crate::source::{self, Batch, Root, Watch};
 
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
@@ -42,7 +40,7 @@ pub(super) fn desired(
     folder: &Path,
     auth: AuthMode,
     protection: Arc<Protection>,
-    acknowledged: Option<&Acknowledged>,
+    acknowledged: Option<&Baseline>,
 ) -> anyhow::Result<DesiredState> {
     let rules = Rules { auth, protection: &protection };
     let mut batch = batch(folder, rules, None)?;
@@ -52,40 +50,9 @@ pub(super) fn desired(
     Ok(declared(batch, protection))
 }
 
-/// How many revisions of a file that declares several accounts are looked at to tell who changed which: a file that
-/// changes more often between two looks is changed by programs.
-const VERSIONS_MAX: usize = 32;
-
-/// What was acknowledged when the command began: who decided it is known.
-pub(super) struct Acknowledged(Vec<(AccountId, [Known; 2])>);
-
-impl Acknowledged {
-    pub(super) fn of(ledger: &Ledger) -> Self {
-        Self(
-            ledger.accounts.iter().map(|(account, row)| (*account, Field::ALL.map(|field| row.known(field)))).collect(),
-        )
-    }
-
-    pub(super) const fn nothing() -> Self {
-        Self(Vec::new())
-    }
-
-    fn is_all_of(&self, document: &Document) -> bool {
-        let found = self.0.binary_search_by_key(&document.spec.account_id, |(account, _)| *account);
-        let known = found.map_or([Known::Absent; 2], |at| self.0[at].1);
-        let mut fields = Field::ALL.into_iter().zip(known);
-        fields.all(|(field, known)| document.spec.wanted(field).is_none_or(|wanted| known == Known::Applied(wanted)))
-    }
-}
-
 /// Finds out whose work the files are that want anything which is not `acknowledged`.
-pub(super) fn attribute(batch: &mut Batch<Parsed>, rules: Rules<'_>, acknowledged: &Acknowledged) {
-    let depth = |parsed: &Parsed| match parsed.documents.as_slice() {
-        documents if documents.iter().all(|document| acknowledged.is_all_of(document)) => 0,
-        [_] => 1,
-        _ => VERSIONS_MAX,
-    };
-    batch.attribute(&|path, bytes| manifest::parse(path, bytes, rules), &depth);
+pub(super) fn attribute(batch: &mut Batch<Parsed>, rules: Rules<'_>, acknowledged: &Baseline) {
+    batch.attribute(&|path, bytes| manifest::parse(path, bytes, rules), &|parsed| acknowledged.depth(parsed));
 }
 
 /// The desired state that a batch declares.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::load::Acknowledged;
 use super::{Exit, json, load, note, print, yaml};
+use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::condition::Reason;
@@ -102,7 +102,7 @@ impl Standing {
 pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruptions) -> anyhow::Result<Comparison> {
     let ledger = read_ledger(target)?;
     let desired = {
-        let acknowledged = Acknowledged::of(&ledger);
+        let acknowledged = Baseline::of(&ledger);
         load::desired(&folder.desired_state, target.auth.into(), disruptions.protect.protection(), Some(&acknowledged))?
     };
     load::note_oddities(&desired);

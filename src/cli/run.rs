@@ -11,9 +11,10 @@ use tracing::info;
 use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
-use super::load::{self, Acknowledged};
+use super::load;
 use super::webhook::{self, Watched};
 use crate::account::AuthMode;
+use crate::attribution::Baseline;
 use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
@@ -112,7 +113,7 @@ async fn attribute(
     mut looks: mpsc::Receiver<Batch<Parsed>>,
     out: mpsc::Sender<Batch<Parsed>>,
     (auth, protection): (AuthMode, Arc<Protection>),
-    mut acknowledged: Acknowledged,
+    mut acknowledged: Baseline,
 ) {
     while let Some(mut batch) = looks.recv().await {
         let is_first_full = batch.full && !batch.files.is_empty();
@@ -122,7 +123,7 @@ async fn attribute(
             (batch, acknowledged)
         });
         let Ok((batch, known)) = attributed.await else { return };
-        acknowledged = if is_first_full { Acknowledged::nothing() } else { known };
+        acknowledged = if is_first_full { Baseline::default() } else { known };
         if out.send(batch).await.is_err() {
             return;
         }

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::Comparison;
 use crate::account::{AuthMode, printable};
-use crate::cli::load::{self, Acknowledged};
+use crate::attribution::Baseline;
+use crate::cli::load;
 use crate::cli::note;
 use crate::clock::Clock;
 use crate::compare::{self, Remark, Safety, Split};
@@ -151,7 +152,7 @@ impl Against {
             self.read(&folder.desired_state, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
         let applied = compare::as_applied(&base, now);
-        let acknowledged = Acknowledged::of(ledger.as_ref().unwrap_or(&applied));
+        let acknowledged = Baseline::of(ledger.as_ref().unwrap_or(&applied));
         let head = load::desired(&folder.desired_state, auth, protection, Some(&acknowledged))?;
         load::note_oddities(&head);
         let remarks = compare::remarks(&base, &head, now);

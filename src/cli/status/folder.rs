@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::account::{AccountId, AuthMode};
-use crate::controller::look;
+use crate::attribution::look;
 use crate::desired::{self, DesiredState};
 use crate::manifest::{self, Labels, Parsed, Protection, Rules};
 use crate::source::{Batch, Look};

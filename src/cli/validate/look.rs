@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::{Checked, Files, Finding};
 use crate::account::{AuthMode, printable};
+use crate::attribution::look;
 use crate::cli::load;
 use crate::clock::Clock;
-use crate::controller::look;
 use crate::desired::{DesiredState, Look};
 use crate::manifest::{self, Problem, ProblemCode, Protection, Rules};
 use crate::source::{self, Root};

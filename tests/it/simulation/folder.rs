@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::{AccountId, AuthMode, MailAccountSpec};
-use zoho_mail_reconciler::controller::look;
+use zoho_mail_reconciler::attribution::look;
 use zoho_mail_reconciler::desired::{DesiredState, Standing};
 use zoho_mail_reconciler::manifest::{self, Parsed, Protection, Rules};
 use zoho_mail_reconciler::source::{Batch, Look, ReadProblem, Root};

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("ledger/file", IO),
     ("ledger", PURE),
     ("manifest", PURE),
+    ("attribution", PURE),
     ("desired", PURE),
     ("plan", PURE),
     ("guard", PURE),
@@ -29,6 +30,12 @@ const LAYERS: &[(&str, u8)] = &[
     ("zoho/client", IO),
     ("zoho/auth", IO),
     ("zoho/reader", IO),
+    // By the names under which the room hands them out.
+    ("zoho/Client", IO),
+    ("zoho/CredentialSource", IO),
+    ("zoho/HttpTransport", IO),
+    ("zoho/Reader", IO),
+    ("zoho/Transport", IO),
     ("zoho/", PURE),
     ("zoho", IO),
     ("sandbox/http", IO),
@@ -37,6 +44,12 @@ const LAYERS: &[(&str, u8)] = &[
     ("version", WORDS),
     ("build", EDGE),
     ("clock", CLOCK),
+    // The values that it hands over.
+    ("source/Batch", PURE),
+    ("source/Look", PURE),
+    ("source/ReadProblem", PURE),
+    ("source/Root", PURE),
+    ("source/Version", PURE),
     ("source", IO),
     ("admin", IO),
     ("metrics", IO),
@@ -45,6 +58,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("switch", IO),
     ("notifier", IO),
     ("service", IO),
+    ("controller/event", PURE),
+    ("controller/machine", PURE),
     ("controller", CONDUCTOR),
     ("config", EDGE),
     ("doctor", EDGE),
@@ -85,15 +100,20 @@ fn module(source: &Source) -> &str {
     source.path.trim_start_matches("src/").trim_end_matches(".rs")
 }
 
-/// What a line names after `crate::`, as a path: `ledger/file`, `account`.
+/// What a line names after `crate::`, as a path: `ledger/file`, `account`, each of `zoho/{Answer, Code}`.
 fn named(line: &str) -> impl Iterator<Item = String> {
     let path = |text: &str| {
         let path: String = text.trim().chars().take_while(|c| is_word(*c) || *c == ':').collect();
         path.trim_end_matches(':').replace("::", "/")
     };
-    line.split("crate::").skip(1).flat_map(move |rest| match rest.strip_prefix('{') {
-        Some(several) => several.split(',').map(path).collect::<Vec<_>>(),
-        None => vec![path(rest)],
+    line.split("crate::").skip(1).flat_map(move |rest| match rest.split_once('{') {
+        Some(("", several)) => several.split(',').map(path).collect::<Vec<_>>(),
+        // Names that follow on other lines count as the room itself.
+        Some((room, several)) if room.ends_with("::") && several.contains('}') => {
+            let several = several.split('}').next().unwrap_or_default();
+            several.split(',').map(|name| format!("{}/{}", path(room), path(name))).collect()
+        }
+        _ => vec![path(rest)],
     })
 }
 

@@ -25,27 +25,31 @@ pub const BUGS: &[Variant] = &[
         "a_put_does_not_wait_for_the_disk",
         &[2],
         &[edit(
-            "src/controller/launch.rs",
-            "self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));",
-            "self.durable.extend(std::mem::take(&mut self.next_commit.puts));
-             self.commits.insert(self.ticket, std::mem::take(&mut self.next_commit));
-             self.launch();",
+            "src/controller/machine/dispatch.rs",
+            "self.unwritten.put(account); self.inflight.begin(Request::new(change, prior, disruption, now));",
+            "self.inflight.begin(Request::new(change, prior, disruption, now));
+             self.inflight.committed(vec![account]);
+             self.send_durable(now);",
         )],
         &[INTENT_FIRST],
     ),
     variant(
         "a_token_request_does_not_wait_for_its_record",
         &[2, 6],
-        &[edit("src/controller/dispatch.rs", "self.next_commit.token_request = Some(now);", "self.fetch_token(now);")],
+        &[edit(
+            "src/controller/machine/dispatch.rs",
+            "self.unwritten.token_request(now);",
+            "self.fetch_token(now, now);",
+        )],
         &[INTENT_FIRST],
     ),
     variant(
         "what_may_have_happened_is_taken_back",
         &[2, 5],
         &[edit(
-            "src/controller/settle.rs",
-            "Outcome::InDoubt(failure) => «self.back_off(&flight.change, &failure, now)»",
-            "{ self.not_applied(&flight); self.back_off(&flight.change, &failure, now) }",
+            "src/controller/machine/on_response.rs",
+            "Outcome::InDoubt(failure) => «self.back_off(request.change(), failure, now, chance)»",
+            "{ self.not_applied(&request, now); self.back_off(request.change(), failure, now, chance) }",
         )],
         &[TRUTH],
     ),
@@ -53,8 +57,8 @@ pub const BUGS: &[Variant] = &[
         "a_stop_takes_back_what_was_sent",
         &[2, 5],
         &[edit(
-            "src/controller/launch.rs",
-            "self.flights.iter().filter(|(_, flight)| «flight.token.is_none()»)",
+            "src/controller/machine/inflight.rs",
+            "self.requests.iter().filter(|(_, request)| «request.token().is_none()»)",
             "true",
         )],
         &["remembering::what_a_stop_did_not_wait_for_stays_in_doubt"],
@@ -63,9 +67,9 @@ pub const BUGS: &[Variant] = &[
         "an_intent_that_is_taken_back_stays_pending",
         &[10],
         &[edit(
-            "src/controller/launch.rs",
+            "src/controller/machine/send.rs",
             "self.step(account, now);",
-            "self.queue.put_back(account, super::intake::urgency(&[flight.change]), now);",
+            "self.queue.put_back(account, super::reconcile::urgency(&[request.change().clone()]), now);",
         )],
         &["remembering::an_edit_that_is_reverted_before_its_intent_is_durable_leaves_nothing_pending"],
     ),
@@ -73,7 +77,7 @@ pub const BUGS: &[Variant] = &[
         "the_second_field_waits_for_the_next_edit",
         &[3],
         &[edit(
-            "src/controller/settle.rs",
+            "src/controller/machine/reconcile.rs",
             "self.queue.put_back(account, urgency(&open), now);",
             "self.queue.done(account, now);",
         )],
@@ -83,16 +87,17 @@ pub const BUGS: &[Variant] = &[
         "a_token_is_asked_for_though_nothing_is_to_be_done",
         &[3],
         &[edit(
-            "src/controller/dispatch.rs",
+            "src/controller/machine/dispatch.rs",
             "self.release_held(now);",
-            "self.release_held(now); self.may_start(now);",
+            "self.release_held(now);
+             if self.queue.depth() == 0 && matches!(self.may_start(now), Start::Credentials) { return Then::ReadCredentials; }",
         )],
         &[IDLE_RESTART],
     ),
     variant(
         "a_restart_asks_again_for_what_was_rejected",
         &[3],
-        &[edit("src/controller.rs", "Mode::Run => «Backlog::restore(&ledger)»", "Backlog::default()")],
+        &[edit("src/controller/machine.rs", "Mode::Run => «Backlog::restore(&ledger)»", "Backlog::default()")],
         &["remembering::a_restart_does_not_ask_again_for_what_was_rejected"],
     ),
     variant(
@@ -109,7 +114,7 @@ pub const BUGS: &[Variant] = &[
         "a_resync_forgets_what_was_rejected_and_tries_nothing",
         &[3],
         &[edit(
-            "src/controller/intake.rs",
+            "src/controller/machine/on_files.rs",
             "for account in self.backlog.unstall_all().into_keys() { self.touch(account, now); }",
             "self.backlog.unstall_all();",
         )],
@@ -118,16 +123,16 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_suspension_that_ends_wakes_nobody",
         &[3],
-        &[edit("src/controller/intake.rs", "self.backlog.wake_at(until, account);", "")],
+        &[edit("src/controller/machine/reconcile.rs", "self.backlog.wake_at(until, account);", "")],
         &[CONVERGES],
     ),
     variant(
         "the_loop_spins_while_the_disk_is_full",
         &[12],
         &[edit(
-            "src/controller/dispatch.rs",
+            "src/controller/machine/dispatch.rs",
             "let next = «self.queue.peek(now)»;",
-            "if self.stop_by.is_some() || self.report.borrow().ledger_error.is_some() { None } else { self.queue.peek(now) }",
+            "if self.stop_by.is_some() || self.unwritable.is_some() { None } else { self.queue.peek(now) }",
         )],
         &[ALIVE],
     )
@@ -136,29 +141,30 @@ pub const BUGS: &[Variant] = &[
         "each_turn_of_a_stop_begins_the_grace_anew",
         &[12],
         &[edit(
-            "src/controller/halt.rs",
-            "let late = «self.clock.now() >= deadline»;",
-            "false && self.clock.now() >= deadline",
+            "src/controller/machine/orders.rs",
+            "let late = «now >= deadline»;",
+            "false && now >= deadline",
         )],
-        &[ALIVE],
-    ),
+        &[ALIVE, "lib::controller::machine::tests::a_stop_waits_for_what_is_in_flight_until_its_grace_is_over"],
+    )
+    .rare(),
     variant(
         "what_is_held_counts_as_applied",
         &[10],
-        &[edit("src/controller/report.rs", "_ if held => «summary.held.push(unapplied)»", "summary.applied += 1")],
+        &[edit("src/controller/machine/summary.rs", "_ if held => «summary.held.push(unapplied)»", "summary.applied += 1")],
         &["cli::apply::held_disruptions_are_an_exit_code_of_their_own_and_everything_else_goes_on"],
     ),
     variant(
         "what_is_in_doubt_is_in_no_sum",
         &[10],
-        &[edit("src/controller/report.rs", "Known::InDoubt => «summary.in_doubt.push(unapplied)»", "drop(unapplied)")],
+        &[edit("src/controller/machine/summary.rs", "Known::InDoubt => «summary.in_doubt.push(unapplied)»", "drop(unapplied)")],
         &[SUM, "cli::apply::every_failure_says_what_happened_to_whom_from_which_line_and_what_to_do"],
     ),
     variant(
         "what_was_never_attempted_is_in_no_sum",
         &[10],
         &[edit(
-            "src/controller/report.rs",
+            "src/controller/machine/summary.rs",
             "Known::Absent | Known::Applied(_) => «summary.failed.push(unapplied)»",
             "if known != Known::Absent { summary.failed.push(unapplied) }",
         )],
@@ -168,9 +174,9 @@ pub const BUGS: &[Variant] = &[
         "each_edit_plans_every_account",
         &[8],
         &[edit(
-            "src/controller/intake.rs",
+            "src/controller/machine/on_files.rs",
             "for account in &touched { self.touch(*account, now); }",
-            "let all: Vec<AccountId> = self.desired.iter().map(|(account, _)| account).collect();
+            "let all: Vec<crate::account::AccountId> = self.desired.iter().map(|(account, _)| account).collect();
              for account in &all { self.touch(*account, now); }",
         )],
         &["cost::an_edit_costs_the_same_with_a_hundred_times_the_accounts"],
@@ -179,7 +185,7 @@ pub const BUGS: &[Variant] = &[
         "each_report_counts_every_account_anew",
         &[8],
         &[edit(
-            "src/controller/report.rs",
+            "src/controller/machine/report.rs",
             "report.managed = «self.desired.managed()»;",
             "self.desired.iter().filter(|(_, account)| account.spec.account_id.get() > 0).count()",
         )],

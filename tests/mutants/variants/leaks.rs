@@ -7,7 +7,7 @@ pub const BUGS: &[Variant] = &[
         "each_answer_leaves_something_in_memory",
         &[12],
         &[edit(
-            "src/controller/settle.rs",
+            "src/controller/machine/on_response.rs",
             "self.totals.count(&answer.outcome);",
             "self.totals.count(&answer.outcome); std::mem::forget(vec![1_u8; 16 * 1024]);",
         )],
@@ -37,9 +37,9 @@ pub const BUGS: &[Variant] = &[
         "each_turn_of_the_loop_is_a_line_in_the_log",
         &[12],
         &[edit(
-            "src/controller/report.rs",
+            "src/controller/machine/report.rs",
             "self.turned_at = now;",
-            "self.turned_at = now; info!(queued = self.queue.depth(), \"turned\");",
+            "self.turned_at = now; self.log(StateLog::AllApplied { accounts: self.queue.depth() });",
         )],
         &["soak log lines a cause"],
     ),

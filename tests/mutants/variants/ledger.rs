@@ -107,8 +107,8 @@ pub const BUGS: &[Variant] = &[
         "what_did_not_happen_is_taken_for_never_set",
         &[3],
         &[edit(
-            "src/controller/settle.rs",
-            "let (restore, disruption) = («flight.prior.clone()», flight.disruption);",
+            "src/controller/machine/on_response.rs",
+            "let (restore, disruption) = («request.prior().cloned()», request.disruption());",
             "None",
         )],
         &["remembering::what_was_rejected_leaves_the_ledger_as_it_was_and_a_revert_asks_for_nothing"],

@@ -47,18 +47,26 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_freeze_counts_only_from_the_next_start",
         &[6],
-        &[edit("src/controller.rs", "Event::Frozen(freeze) => «self.switched(freeze)»,", "drop(freeze)")],
+        &[edit(
+            "src/controller/machine.rs",
+            "Event::Suspension(freeze) => «self.suspend(freeze, now)»,",
+            "drop(freeze)",
+        )],
         &[FREEZE, "cli::suspend::a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resumed"],
     ),
     variant(
         "a_freeze_stops_what_is_new_and_not_what_is_a_token",
         &[6],
         &[
-            edit("src/controller/dispatch.rs", "let halted = «halted || self.freeze(now).is_some()»;", "halted"),
             edit(
-                "src/controller/dispatch.rs",
-                "let late = «late || self.stop_by.is_some() || self.freeze(now).is_some()»;",
-                "late || self.stop_by.is_some()",
+                "src/controller/machine/dispatch.rs",
+                "|blocked| «blocked.stops_planning()»",
+                "blocked.stops_planning() && !matches!(blocked, super::Blocked::Suspended(_))",
+            ),
+            edit(
+                "src/controller/machine/dispatch.rs",
+                "|blocked| «blocked.recalls_token_request()»",
+                "blocked.recalls_token_request() && !matches!(blocked, super::Blocked::Suspended(_))",
             ),
         ],
         &[FREEZE],
@@ -66,7 +74,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_pause_is_not_written_down",
         &[6],
-        &[edit("src/controller/settle.rs", "self.record(Record::Pause { pause: Some(pause) });", "")],
+        &[edit("src/controller/machine/on_token.rs", "self.record(Record::Pause { pause: Some(pause) }, now);", "")],
         &["remembering::a_restart_does_not_jump_a_pause_that_was_imposed_before"],
     ),
     variant(
@@ -85,7 +93,7 @@ pub const BUGS: &[Variant] = &[
         "a_pause_is_as_long_as_usual_whatever_the_service_says",
         &[6],
         &[edit(
-            "src/controller/settle.rs",
+            "src/controller/machine/on_token.rs",
             "let wait = «wait.unwrap_or(self.settings.throttle_pause)»;",
             "{ let _ = wait; self.settings.throttle_pause }",
         )],
@@ -96,15 +104,16 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[
             edit(
-                "src/controller/launch.rs",
-                "let stays = «self.stop_by.is_some() || self.freeze(now).is_some() || !self.throttle.may_leave(now, now)»;",
-                "self.stop_by.is_some()",
+                "src/controller/machine/send.rs",
+                "stays |= «blocked.recalls_intents()»;",
+                "matches!(blocked, Blocked::Stopping)",
             ),
-            edit("src/controller/launch.rs", "INTENT_AGE_MAX && «self.throttle.may_leave(flight.began, now)»;", "true"),
+            edit("src/controller/machine/send.rs", "INTENT_AGE_MAX && «self.throttle.may_leave(began, now)»", "true"),
         ],
-        &[PAUSE],
-    )
-    .rare(),
+        &[
+            "lib::controller::machine::tests::an_intent_that_is_durable_during_a_pause_is_taken_back_and_leaves_when_the_pause_is_over",
+        ],
+    ),
     variant(
         "tokens_are_asked_for_without_a_limit",
         &[6, 12],
@@ -118,7 +127,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_token_that_is_refused_is_replaced_for_ever",
         &[12],
-        &[edit("src/controller/tokens.rs", "if «self.doubted» {", "false")],
+        &[edit("src/controller/machine/token.rs", "if «self.doubted» {", "false")],
         &["remembering::a_second_refusal_of_a_fresh_token_stops_everybody"],
     ),
     variant(
@@ -152,28 +161,32 @@ pub const BUGS: &[Variant] = &[
     variant(
         "every_problem_of_a_batch_is_logged",
         &[12],
-        &[edit("src/controller/intake.rs", "problems.iter().take(«most»)", "most.max(1)")],
+        &[edit("src/controller/machine/on_files.rs", "problems.iter().take(«most»)", "most.max(1)")],
         &["cli::logs::however_many_manifests_are_broken_the_log_stays_short"],
     ),
     variant(
         "each_held_account_is_a_line_in_the_log",
         &[12],
-        &[edit("src/controller/dispatch.rs", "if «self.backlog.held() == 0» { let runbook", "true")],
+        &[edit(
+            "src/controller/machine/reconcile.rs",
+            "if «self.backlog.held() == 0» { self.log(StateLog::Held",
+            "true",
+        )],
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
     ),
     variant(
         "an_account_that_fails_alike_is_written_down_each_time",
         &[8, 12],
-        &[edit("src/controller/settle.rs", "before.is_some_and(|told| told.message == message)", "false")],
+        &[edit("src/controller/machine/on_response.rs", "before.is_some_and(|told| told.message == message)", "false")],
         &["remembering::a_failure_that_comes_again_is_written_down_once"],
     ),
     variant(
         "each_failure_of_a_row_is_a_line_in_the_log",
         &[12],
         &[edit(
-            "src/controller/settle.rs",
-            "if «self.tell(change, ConditionType::Reconciling, failure, now)» {",
-            "self.tell(change, ConditionType::Reconciling, failure, now) | true",
+            "src/controller/machine/on_response.rs",
+            "if «self.tell(change, ConditionType::Reconciling, &failure, now)» {",
+            "self.tell(change, ConditionType::Reconciling, &failure, now) | true",
         )],
         &["cli::logs::a_failure_that_repeats_itself_is_told_once"],
     ),

@@ -100,9 +100,9 @@ pub const BUGS: &[Variant] = &[
         "a_restart_forgets_what_was_taken_away",
         &[4],
         &[edit(
-            "src/controller.rs",
+            "src/controller/machine.rs",
             "Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions)",
-            "Guard::new(settings.disruption_budget, settings.disruption_window, &BTreeMap::new())",
+            "Guard::new(settings.disruption_budget, settings.disruption_window, &std::collections::BTreeMap::new())",
         )],
         &[DISRUPTIONS],
     ),
@@ -126,7 +126,7 @@ pub const BUGS: &[Variant] = &[
         "what_is_held_is_never_let_go",
         &[3],
         &[edit(
-            "src/controller/dispatch.rs",
+            "src/controller/machine/reconcile.rs",
             "self.backlog.held() == 0 || self.guard.verdict(self.desired.managed(), now).exceeded()",
             "true",
         )],
@@ -142,7 +142,7 @@ pub const BUGS: &[Variant] = &[
         "an_unreadable_file_is_taken_for_a_removed_one",
         &[4],
         &[edit(
-            "src/controller/intake.rs",
+            "src/attribution.rs",
             "Look::Problem(problem) => «desired::Look::Unreadable(unreadable(path, &problem))»",
             "{ let _ = unreadable(path, &problem); desired::Look::Gone }",
         )],

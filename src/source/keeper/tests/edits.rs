@@ -8,7 +8,7 @@ use proptest::test_runner::RngSeed;
 use super::super::super::load;
 use super::*;
 use crate::account::AuthMode;
-use crate::controller;
+use crate::attribution;
 use crate::desired::{DesiredState, Standing};
 use crate::manifest::{Problem, Rules, parse};
 
@@ -191,7 +191,7 @@ impl Consumer {
                 Look::Gone => Look::Gone,
                 Look::Problem(problem) => Look::Problem(problem.clone()),
             };
-            self.state.update(&path, controller::look(&path, parsed));
+            self.state.update(&path, attribution::look(&path, parsed));
             if look == Look::Gone {
                 assert!(self.missed.contains(&path), "{path} was there all the time");
                 self.files.remove(&path);

@@ -17,14 +17,14 @@ use crate::timestamp::Timestamp;
 
 /// The fields of an account that the service rejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stalled([bool; 2]);
+pub(super) struct Stalled([bool; 2]);
 
 impl Stalled {
     /// Both fields.
-    pub const ALL: Self = Self([true, true]);
+    pub(super) const ALL: Self = Self([true, true]);
 
     /// One field.
-    pub const fn only(field: Field) -> Self {
+    pub(super) const fn only(field: Field) -> Self {
         match field {
             Field::Enabled => Self([true, false]),
             Field::ActiveSyncEnabled => Self([false, true]),
@@ -32,7 +32,7 @@ impl Stalled {
     }
 
     /// Whether `field` is among them.
-    pub const fn has(self, field: Field) -> bool {
+    pub(super) const fn has(self, field: Field) -> bool {
         match field {
             Field::Enabled => self.0[0],
             Field::ActiveSyncEnabled => self.0[1],
@@ -60,7 +60,7 @@ struct Pending {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Backlog {
+pub(super) struct Backlog {
     pending: BTreeMap<AccountId, Pending>,
     by_age: BTreeSet<(Timestamp, AccountId)>,
     counts: PendingCounts,
@@ -72,7 +72,7 @@ pub struct Backlog {
 
 impl Backlog {
     /// A backlog that remembers what the service rejected, so that a restart does not ask again.
-    pub fn restore(ledger: &Ledger) -> Self {
+    pub(super) fn restore(ledger: &Ledger) -> Self {
         let stalls = |(account, row): (&AccountId, &Row)| {
             let told = row.conditions.iter().find(|told| told.kind == ConditionType::Stalled)?;
             Some((*account, Stalled::remembered(told)))
@@ -81,7 +81,7 @@ impl Backlog {
     }
 
     /// Notes an account's fresh plan.
-    pub fn set(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) {
+    pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) {
         match plan.blocked.filter(|reason| *reason != Reason::Orphaned) {
             Some(reason) => self.blocked.insert(account, reason),
             None => self.blocked.remove(&account),
@@ -117,96 +117,96 @@ impl Backlog {
     }
 
     /// Notes that the service rejected the account's fields.
-    pub fn stall(&mut self, account: AccountId, fields: Stalled) {
+    pub(super) fn stall(&mut self, account: AccountId, fields: Stalled) {
         let before = self.stalled.get(&account).copied().unwrap_or_default();
         self.stalled.insert(account, before.or(fields));
     }
 
     /// Forgets what was rejected: the manifest changed.
-    pub fn unstall(&mut self, account: AccountId) {
+    pub(super) fn unstall(&mut self, account: AccountId) {
         self.stalled.remove(&account);
     }
 
     /// Forgets everything that was rejected: a resync. Returns the accounts that may be tried again.
-    pub fn unstall_all(&mut self) -> BTreeMap<AccountId, Stalled> {
+    pub(super) fn unstall_all(&mut self) -> BTreeMap<AccountId, Stalled> {
         std::mem::take(&mut self.stalled)
     }
 
     /// The changes of `plan` that the service has not rejected.
-    pub fn open(&self, account: AccountId, plan: &AccountPlan) -> Vec<Change> {
+    pub(super) fn open(&self, account: AccountId, plan: &AccountPlan) -> Vec<Change> {
         let stalled = self.stalled.get(&account).copied().unwrap_or_default();
         plan.changes.iter().filter(|change| !stalled.has(change.field)).cloned().collect()
     }
 
     /// Notes that the disruption budget holds the account.
-    pub fn hold(&mut self, account: AccountId) {
+    pub(super) fn hold(&mut self, account: AccountId) {
         self.held.insert(account);
     }
 
     /// Lets go of everything that was held.
-    pub fn release(&mut self) -> BTreeSet<AccountId> {
+    pub(super) fn release(&mut self) -> BTreeSet<AccountId> {
         std::mem::take(&mut self.held)
     }
 
     /// Whether the budget holds the account.
-    pub fn is_held(&self, account: AccountId) -> bool {
+    pub(super) fn is_held(&self, account: AccountId) -> bool {
         self.held.contains(&account)
     }
 
     /// How many accounts the budget holds.
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.held.len()
     }
 
     /// Whether the service rejected a field of the account.
-    pub fn is_stalled(&self, account: AccountId) -> bool {
+    pub(super) fn is_stalled(&self, account: AccountId) -> bool {
         self.stalled.contains_key(&account)
     }
 
     /// How many accounts the service rejected.
-    pub fn stalled(&self) -> usize {
+    pub(super) fn stalled(&self) -> usize {
         self.stalled.len()
     }
 
     /// How many accounts have a plan that is not empty.
-    pub fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.pending.len()
     }
 
     /// How many accounts are declared and not reconciled at all: duplicates and the suspended.
-    pub fn blocked(&self) -> usize {
+    pub(super) fn blocked(&self) -> usize {
         self.blocked.len()
     }
 
     /// Pending changes by field and direction.
-    pub const fn counts(&self) -> PendingCounts {
+    pub(super) const fn counts(&self) -> PendingCounts {
         self.counts
     }
 
     /// Since when something of the account waits.
-    pub fn since(&self, account: AccountId) -> Option<Timestamp> {
+    pub(super) fn since(&self, account: AccountId) -> Option<Timestamp> {
         self.pending.get(&account).map(|pending| pending.since)
     }
 
     /// Since when the oldest change waits.
-    pub fn oldest(&self) -> Option<Timestamp> {
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.by_age.first().map(|(since, _)| *since)
     }
 
     /// Looks at the account again at `until`: its suspension ends then, or an approval.
-    pub fn wake_at(&mut self, until: Timestamp, account: AccountId) {
+    pub(super) fn wake_at(&mut self, until: Timestamp, account: AccountId) {
         self.wake.insert((until, account));
     }
 
     /// An account that is to be looked at again by `now`.
-    pub fn woken(&mut self, now: Timestamp) -> Option<AccountId> {
+    pub(super) fn woken(&mut self, now: Timestamp) -> Option<AccountId> {
         let due = self.wake.first().filter(|(until, _)| *until <= now).copied()?;
         self.wake.pop_first();
         Some(due.1)
     }
 
     /// When the next account is to be looked at again.
-    pub fn next_wake(&self) -> Option<Timestamp> {
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
         self.wake.first().map(|(until, _)| *until)
     }
 }

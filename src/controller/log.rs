@@ -1,0 +1,152 @@
+//! The controller's lines of the log: one place for all their words.
+//!
+//! In: a [`Log`] as data, or an error of the ledger's writer. Out: one event of the log.
+//! Invariants: a line that asks somebody to act leads to the runbook; each line has one level and one wording.
+
+use std::error::Error;
+
+use tracing::{error, field, info, warn};
+
+use super::event::{Log, ManifestLog, RequestLog, StateLog};
+use crate::condition::Reason;
+use crate::ledger::ImposedPause;
+use crate::ledger::file::LedgerError;
+use crate::runbook::{self, ExternalUrl};
+
+/// Writes lines, with links to where people reach the pages.
+pub(super) struct Logger(pub(super) Option<ExternalUrl>);
+
+impl Logger {
+    pub(super) fn write(&self, log: Log) {
+        match log {
+            Log::Manifest(log) => self.manifest(log),
+            Log::Request(log) => self.request(log),
+            Log::State(log) => self.state(log),
+        }
+    }
+
+    /// Where `reason` is explained.
+    fn about(&self, reason: Reason) -> String {
+        self.runbook(reason.as_str())
+    }
+
+    fn runbook(&self, key: &str) -> String {
+        runbook::link(self.0.as_ref(), key)
+    }
+
+    pub(super) fn unwritable(&self, error: &LedgerError) {
+        let (source, runbook) = (error.source(), self.about(Reason::LedgerUnavailable));
+        error!(%error, source, runbook, "the ledger cannot be written; no PUT leaves until it can");
+    }
+
+    pub(super) fn writable(&self) {
+        info!("the ledger can be written again");
+    }
+
+    fn manifest(&self, log: ManifestLog) {
+        match log {
+            ManifestLog::Broken(problem) => {
+                let runbook = self.about(Reason::InvalidManifest);
+                warn!(%problem, runbook, "a manifest is broken; what it declares is left as it is");
+            }
+            ManifestLog::More(more) => warn!(more, "more problems in manifests; see `validate`"),
+            ManifestLog::Read { files, accounts, problems, pending } => {
+                info!(files, accounts, problems, pending, "manifests read");
+            }
+            ManifestLog::WatchDegraded(reason) => {
+                let runbook = self.runbook("WatchDegraded");
+                warn!(reason, runbook, "changes of the folder may go unnoticed until its next scan");
+            }
+            ManifestLog::WatchRestored => info!("changes of the folder are noticed again"),
+            ManifestLog::Unknown(reason) => {
+                let runbook = self.runbook("DesiredStateUnknown");
+                warn!(reason, runbook, "the desired state is unknown; nothing is taken away, what was known is kept");
+            }
+            ManifestLog::KnownAgain => info!("the desired state is known again"),
+            ManifestLog::BudgetUnclear(why) => {
+                let runbook = self.about(Reason::DisruptionBudgetExceeded);
+                warn!(why, runbook, "it is not clear which disruption budget counts; what no approval covers is held");
+            }
+            ManifestLog::BudgetInForce { allowance, source } => {
+                let (max, window) = (allowance.max, humantime::format_duration(allowance.window));
+                let source = source.as_ref().map(field::display);
+                info!(%max, %window, source, "disruption budget in force");
+            }
+        }
+    }
+
+    fn request(&self, log: RequestLog) {
+        match log {
+            RequestLog::Applied(change) => info!(account = %change.account, name = %change.name, field = %change.field,
+                value = change.to, source = %change.source, revision = %change.revision,
+                approval = change.approval.as_deref(), "applied"),
+            RequestLog::Unsettled { account, field, until } => info!(%account, %field, %until,
+                "an earlier PUT of the other value may still take effect; sent once more then"),
+            RequestLog::Retrying { change, failure, attempts } => {
+                let runbook = self.about(failure.reason);
+                warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
+                    source = %change.source, revision = %change.revision, attempts, reason = %failure.reason,
+                    why = %failure.message, runbook, "not applied; retrying");
+            }
+            RequestLog::Rejected { change, failure } => {
+                let runbook = self.about(failure.reason);
+                warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
+                    source = %change.source, revision = %change.revision, reason = %failure.reason,
+                    why = %failure.message, runbook, "rejected; waiting for a change of the manifest or the resync");
+            }
+            RequestLog::Throttled(failure) => {
+                let runbook = self.about(Reason::Throttled);
+                warn!(why = %failure.message, runbook, "the service throttles; everybody pauses");
+            }
+            RequestLog::Paused(ImposedPause { until, reason }) => {
+                let runbook = self.about(reason);
+                warn!(%until, %reason, runbook, "no request starts before the pause ends");
+            }
+            RequestLog::Failing(why) => {
+                let runbook = self.about(Reason::ServiceUnavailable);
+                warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
+            }
+            RequestLog::AnswersAgain => info!("the service answers again"),
+            RequestLog::TokenGranted { expires_in } => {
+                info!(expires_in = %humantime::format_duration(expires_in), "access token granted");
+            }
+            RequestLog::TokenThrottled(failure) => {
+                let runbook = self.about(Reason::Throttled);
+                warn!(why = %failure.message, runbook, "too many token requests; everybody pauses");
+            }
+            RequestLog::TokenUnavailable { failure, failures } => {
+                let runbook = self.about(failure.reason);
+                warn!(why = %failure.message, failures, runbook, "no access token; trying again");
+            }
+            RequestLog::CredentialsRefused(failure) => {
+                let runbook = self.about(failure.reason);
+                warn!(reason = %failure.reason, why = &*failure.message, runbook,
+                    "the credentials do not work; all PUTs wait for others");
+            }
+        }
+    }
+
+    fn state(&self, log: StateLog) {
+        match log {
+            StateLog::Held(verdict) => {
+                let runbook = self.about(Reason::DisruptionBudgetExceeded);
+                warn!(%verdict, runbook,
+                    "disruptions are held: they exceed the disruption budget; everything else goes on");
+            }
+            StateLog::FitsAgain(accounts) => info!(accounts, "held disruptions fit the budget again"),
+            StateLog::AllApplied { accounts } => info!(accounts, "everything is applied; nothing is pending"),
+            StateLog::Suspended(freeze) => {
+                let runbook = self.about(Reason::Suspended);
+                warn!(%freeze, runbook, "all reconciling is suspended; nothing is sent until it is resumed");
+            }
+            StateLog::Resumed => info!("resumed: what is pending is sent"),
+            StateLog::Stopping { in_flight, grace } => {
+                let grace = humantime::format_duration(grace);
+                info!(in_flight, %grace, "stopping: finishing what is in flight");
+            }
+            StateLog::GraceOver { in_flight } => {
+                warn!(in_flight, "the grace period is over; what was sent stays in doubt");
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The machine: all state of the controller, and what follows of each event.
+//!
+//! In: [`Event`]s, each with the moment at which it came. Out: [`Effect`]s, in the order in which they are to be
+//! performed. A protocol without I/O: it waits for nothing, so a test can drive it with no more than values.
+//!
+//! Two calls, for many events share one commit: [`Machine::handle`] takes an event in, [`Machine::turn`] says what
+//! follows of all that came since the last turn. [`Machine::next_timeout`] says when there has to be a turn though
+//! nothing happens.
+//! Credentials are read at the moment at which a token is needed, neither before (they may be replaced at any time) nor
+//! after (the order of requests would change). So a turn may stop in its middle, at [`Then::ReadCredentials`], and goes
+//! on with the next call after [`Event::Credentials`].
+//!
+//! Invariants: at most one request in flight per account; an intent is durable before its PUT leaves; every account is
+//! planned again when it is popped; each part below owns its fields, and "why may nothing start" is worked out in
+//! [`blocked`] alone.
+//! Absent by design: tasks, channels, the clock, chance (both are arguments), the log, metrics, files.
+//!
+//! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
+//! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
+//! [`orders`] (to stop, to suspend), [`mod@report`] and [`summary`] (what is told). Their state: [`inflight`],
+//! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
+
+mod backlog;
+mod blocked;
+mod dispatch;
+mod folder;
+mod inflight;
+mod on_files;
+mod on_response;
+mod on_token;
+mod orders;
+mod reconcile;
+mod report;
+mod send;
+mod summary;
+mod suspension;
+#[cfg(test)]
+mod tests;
+mod token;
+mod unwritten;
+
+use std::sync::Arc;
+
+use self::backlog::Backlog;
+use self::blocked::Blocked;
+use self::folder::Folder;
+use self::inflight::Inflight;
+use self::summary::Pass;
+use self::suspension::Suspension;
+use self::token::Tokens;
+use self::unwritten::{Due, Unwritten};
+use super::event::{Effect, Event, Log, Metric, Then, Turn};
+use super::{APPLY_ATTEMPTS, APPLY_PROBES, Mode, Settings};
+use crate::desired::DesiredState;
+use crate::guard::{Allowance, Guard, InForce};
+use crate::ledger::Ledger;
+use crate::manifest::Protection;
+use crate::queue::WorkQueue;
+use crate::report::{Acknowledged, Totals, Waiting};
+use crate::throttle::Throttle;
+use crate::timestamp::Timestamp;
+
+/// See the module.
+pub(super) struct Machine {
+    settings: Settings,
+    desired: DesiredState,
+    ledger: Ledger,
+    queue: WorkQueue,
+    guard: Guard,
+    throttle: Throttle,
+    tokens: Tokens,
+    backlog: Backlog,
+    inflight: Inflight,
+    unwritten: Unwritten,
+    folder: Folder,
+    suspension: Suspension,
+    pass: Pass,
+    /// Why the ledger cannot be written now.
+    unwritable: Option<String>,
+    /// Until when what is in flight may end, since an order to stop.
+    stop_by: Option<Timestamp>,
+    /// What all requests wait for, as the last dispatch found it.
+    waiting: Option<Waiting>,
+    /// How many pauses the service asked for in a row.
+    throttled: u32,
+    /// The disruption budget, and who says so.
+    budget: InForce,
+    /// The first problems of manifests, a line each.
+    first_problems: Vec<String>,
+    /// What was acknowledged since the last report.
+    acknowledged: Vec<Acknowledged>,
+    totals: Totals,
+    /// When the last turn was, and how many accounts were pending then.
+    turned_at: Timestamp,
+    was_pending: usize,
+    /// Not yet handed out.
+    effects: Vec<Effect>,
+}
+
+impl Machine {
+    /// A machine that knows `ledger` and nothing of the folder yet.
+    pub(super) fn new(settings: Settings, ledger: Ledger, now: Timestamp) -> Self {
+        let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
+        let lateness = dispatch::INTENT_AGE_MAX + settings.request_timeout;
+        Self {
+            throttle: Throttle::restore(settings.rate_limit, lateness, &ledger, now).probing(settings.backoff),
+            guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
+            // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
+            backlog: match settings.mode {
+                Mode::Run => Backlog::restore(&ledger),
+                Mode::Apply => Backlog::default(),
+            },
+            inflight: Inflight::new(settings.max_concurrency, settings.rate_limit.is_none()),
+            pass: Pass::new(settings.mode),
+            budget: InForce { allowance, ..InForce::default() },
+            acknowledged: Vec::new(),
+            desired: DesiredState::new(),
+            queue: WorkQueue::default(),
+            tokens: Tokens::new(),
+            unwritten: Unwritten::default(),
+            folder: Folder::default(),
+            suspension: Suspension::default(),
+            unwritable: None,
+            stop_by: None,
+            waiting: None,
+            throttled: 0,
+            first_problems: Vec::new(),
+            totals: Totals::default(),
+            turned_at: now,
+            was_pending: 0,
+            effects: Vec::new(),
+            settings,
+            ledger,
+        }
+    }
+
+    /// From these accounts nothing is ever taken away, whatever their manifests say.
+    pub(super) fn protect(&mut self, protection: Arc<Protection>) {
+        self.desired = DesiredState::protecting(protection);
+    }
+
+    /// Takes in what happened at `now`. `chance`, from 0 to 1, spreads a backoff if one follows.
+    pub(super) fn handle(&mut self, event: Event, now: Timestamp, chance: f64) {
+        match event {
+            Event::Looked(batch) => self.on_files(batch, now),
+            Event::Durable { ticket } => self.on_commit(ticket, now),
+            Event::Unwritable(why) => self.unwritable = Some(why),
+            Event::Writable => self.unwritable = None,
+            Event::Answered { account, answer } => self.on_response(account, answer, now, chance),
+            Event::Token(answer) => self.on_token(answer, now, chance),
+            Event::Credentials(credentials) => self.tokens.read(credentials),
+            Event::Stop => self.stop(now),
+            Event::Suspension(freeze) => self.suspend(freeze, now),
+            Event::Query(part) => {
+                let list = self.accounts(part, now);
+                self.effects.push(Effect::Answer(Box::new(list)));
+            }
+            Event::Tick => self.wake(now),
+        }
+    }
+
+    /// What follows of everything since the last turn.
+    pub(super) fn turn(&mut self, now: Timestamp) -> Turn {
+        self.send_durable(now);
+        let mut then = self.dispatch(now);
+        if then != Then::ReadCredentials {
+            self.write_if_due(now);
+            self.note_turn(now);
+            if self.has_ended(now) {
+                then = Then::End;
+            }
+        }
+        Turn { effects: std::mem::take(&mut self.effects), then }
+    }
+
+    /// When something may happen by itself.
+    pub(super) fn next_timeout(&self) -> Option<Timestamp> {
+        let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
+        let waiting = self.waiting.map(|waiting| waiting.until);
+        let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
+        let due = [self.queue.next_due(), waiting, held, resumed, woken, self.stop_by, self.unwritten.due()];
+        due.into_iter().flatten().min()
+    }
+
+    /// The last words: what never left is taken back, and all records are handed over.
+    pub(super) fn end(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.take_back_unsent(now);
+        self.write();
+        std::mem::take(&mut self.effects)
+    }
+
+    fn on_commit(&mut self, ticket: u64, now: Timestamp) {
+        let Due { puts, token_request } = self.unwritten.durable(ticket);
+        self.inflight.committed(puts);
+        if let Some(begun) = token_request {
+            self.fetch_token(begun, now);
+        }
+    }
+
+    fn log(&mut self, log: impl Into<Log>) {
+        self.effects.push(Effect::Log(Box::new(log.into())));
+    }
+
+    /// Counts; what is counted for each of many accounts is one effect.
+    fn count(&mut self, metric: Metric) {
+        match (self.effects.last_mut(), metric) {
+            (Some(Effect::Count(Metric::QueueAdded(before))), Metric::QueueAdded(more)) => *before += more,
+            (_, metric) => self.effects.push(Effect::Count(metric)),
+        }
+    }
+}

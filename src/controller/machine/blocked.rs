@@ -1,0 +1,117 @@
+//! Why may nothing start?
+//!
+//! In: the machine's state. Out: every reason, the one that counts most first.
+//! Invariant: there is no other place that works this out. Whoever dispatches, sends, ends, reports or answers reads
+//! [`Machine::blocked`], and asks of each reason what follows of it for them.
+
+use super::Machine;
+use crate::change::Failure;
+use crate::freeze::Freeze;
+use crate::ledger::ImposedPause;
+use crate::report::Waiting;
+use crate::status::Standstill;
+use crate::timestamp::Timestamp;
+
+/// One reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blocked<'a> {
+    /// The process was told to end.
+    Stopping,
+    /// The folder was not read yet: there is nothing to start.
+    Unread,
+    /// The ledger cannot be written.
+    Ledger(&'a str),
+    /// An operator suspended everything.
+    Suspended(&'a Freeze),
+    /// The single pass ends early.
+    GaveUp(&'a str),
+    /// The credentials do not work.
+    Credentials(&'a Failure),
+    /// The service asked everybody to pause.
+    Paused(ImposedPause),
+    /// The service is in trouble, and what was intended before is not what probes it.
+    InTrouble,
+    /// The last dispatch found that a request has to wait: for its place in a budget, or as a probe.
+    Waiting(Waiting),
+}
+
+impl Blocked<'_> {
+    /// Whether no account is even planned. Behind the other reasons accounts are planned, to learn what is held and
+    /// what has become needless.
+    pub(super) const fn stops_planning(&self) -> bool {
+        matches!(self, Self::Stopping | Self::Ledger(_) | Self::Suspended(_) | Self::GaveUp(_))
+    }
+
+    /// Whether intents whose PUTs did not leave are taken back. A ledger that cannot be written only delays them.
+    pub(super) const fn recalls_intents(&self) -> bool {
+        matches!(self, Self::Stopping | Self::Suspended(_) | Self::Paused(_) | Self::InTrouble)
+    }
+
+    /// Whether a token request that was written down does not leave.
+    pub(super) const fn recalls_token_request(&self) -> bool {
+        matches!(self, Self::Stopping | Self::Suspended(_) | Self::Paused(_))
+    }
+
+    /// What the status of each account that waits says of it.
+    pub(super) fn standstill(&self) -> Option<Standstill> {
+        match self {
+            Self::Unread => Some(Standstill::unread()),
+            Self::Ledger(why) => Some(Standstill::unrecorded(why)),
+            Self::Suspended(freeze) => Some(Standstill::suspended(freeze)),
+            Self::Credentials(failure) => Some(Standstill::refused(&failure.message)),
+            Self::Paused(pause) => Some(Standstill::paused(*pause)),
+            Self::Stopping | Self::GaveUp(_) | Self::InTrouble | Self::Waiting(_) => None,
+        }
+    }
+}
+
+impl Machine {
+    /// Every reason for which nothing may start at `now`.
+    pub(super) fn blocked(&self, now: Timestamp) -> impl Iterator<Item = Blocked<'_>> {
+        let pause = self.throttle.pause(now);
+        let in_trouble = pause.is_none() && !self.throttle.may_leave(now, now);
+        [
+            self.stop_by.map(|_| Blocked::Stopping),
+            (!self.folder.is_loaded()).then_some(Blocked::Unread),
+            self.unwritable.as_deref().map(Blocked::Ledger),
+            self.suspension.in_force(now).map(Blocked::Suspended),
+            self.pass.gave_up().map(Blocked::GaveUp),
+            self.tokens.refusal().map(Blocked::Credentials),
+            pause.map(Blocked::Paused),
+            in_trouble.then_some(Blocked::InTrouble),
+            self.waiting.map(Blocked::Waiting),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Reason;
+    use crate::throttle::Wait;
+
+    #[test]
+    fn what_follows_of_each_reason() {
+        let (until, reason) = (Timestamp::from_millis(1), Reason::Throttled);
+        let (freeze, failure) = (Freeze::default(), Failure { reason, message: "no".into() });
+        // Whether it stops planning, recalls intents, recalls a token request, and is told in each status.
+        for (blocked, [planning, intents, token, told]) in [
+            (Blocked::Stopping, [true, true, true, false]),
+            (Blocked::Unread, [false, false, false, true]),
+            (Blocked::Ledger("full"), [true, false, false, true]),
+            (Blocked::Suspended(&freeze), [true, true, true, true]),
+            (Blocked::GaveUp("it throttles"), [true, false, false, false]),
+            (Blocked::Credentials(&failure), [false, false, false, true]),
+            (Blocked::Paused(ImposedPause { until, reason }), [false, true, true, true]),
+            (Blocked::InTrouble, [false, true, false, false]),
+            (Blocked::Waiting(Waiting { until, why: Wait::RateLimit }), [false, false, false, false]),
+        ] {
+            assert_eq!(blocked.stops_planning(), planning, "{blocked:?}");
+            assert_eq!(blocked.recalls_intents(), intents, "{blocked:?}");
+            assert_eq!(blocked.recalls_token_request(), token, "{blocked:?}");
+            assert_eq!(blocked.standstill().is_some(), told, "{blocked:?}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Queued accounts become intents.
+//!
+//! In: the queue. Out: intents, for the next commit; requests for a token.
+//! Invariants: nothing is popped before it may start, so the order of the queue holds while
+//! everybody waits; the plan is made anew for each account.
+
+use std::time::Duration;
+
+use super::Machine;
+use super::inflight::Request;
+use super::reconcile::Action;
+use super::token::Need;
+use crate::account::AccountId;
+use crate::change::Change;
+use crate::controller::event::{Effect, Metric, Then};
+use crate::ledger::{Cause, LANDING, Record};
+use crate::report::Waiting;
+use crate::throttle::{Admission, Wait};
+use crate::timestamp::Timestamp;
+
+/// How long an intent may wait for the disk. What waited longer (a disk that was full) is begun anew, for a
+/// restart counts a request from its intent and would give its place in the window away too early.
+/// As long as the default `--request-timeout`; a disk that always takes longer is broken.
+pub(super) const INTENT_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// Whether a PUT may start.
+enum Start {
+    Yes,
+    No,
+    /// The credentials have to be read first.
+    Credentials,
+}
+
+impl Machine {
+    /// Starts as much as may start now. Says whether that has come to its end, or goes on with the credentials.
+    pub(super) fn dispatch(&mut self, now: Timestamp) -> Then {
+        self.waiting = None;
+        if self.suspension.is_over(now) {
+            self.suspend(None, now);
+        }
+        self.release_held(now);
+        while let Some(account) = self.next_account(now) {
+            let change = match self.reconcile(account, now) {
+                Action::Put(change) => change,
+                Action::Hold(verdict, until) => {
+                    self.hold(account, verdict);
+                    self.rest(account, until);
+                    continue;
+                }
+                Action::RequeueAt(until) => {
+                    self.rest(account, Some(until));
+                    continue;
+                }
+                Action::Done => {
+                    self.rest(account, None);
+                    continue;
+                }
+            };
+            match self.may_start(now) {
+                Start::Yes => self.begin(change, now),
+                Start::No => break,
+                Start::Credentials => return Then::ReadCredentials,
+            }
+        }
+        Then::Wait
+    }
+
+    /// The most urgent account that is ready, unless nothing may start at all.
+    fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
+        // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
+        let next = self.queue.peek(now);
+        let halted = self.blocked(now).any(|blocked| blocked.stops_planning());
+        next.filter(|_| !halted && self.inflight.has_room())
+    }
+
+    /// Whether a PUT may start now; if not, notes for how long.
+    fn may_start(&mut self, now: Timestamp) -> Start {
+        let admission = match self.tokens.need(now) {
+            Need::Nothing => self.throttle.admit_put(now),
+            Need::Credentials => return Start::Credentials,
+            Need::Request => {
+                self.request_token(now);
+                return Start::No;
+            }
+            Need::Patience => return Start::No,
+            Need::Until(until) => Admission::At(until, Wait::TokenLimit),
+            Need::Others(failure) => {
+                self.credentials_refused(failure);
+                return Start::No;
+            }
+        };
+        if self.is_admitted(admission) { Start::Yes } else { Start::No }
+    }
+
+    fn is_admitted(&mut self, admission: Admission) -> bool {
+        match admission {
+            Admission::Now => return true,
+            Admission::At(until, why) => self.waiting = Some(Waiting { until, why }),
+            Admission::AfterAnother(_) => {}
+        }
+        false
+    }
+
+    /// Asks for a token; the request leaves when its record is durable.
+    fn request_token(&mut self, now: Timestamp) {
+        let admission = self.throttle.admit_token(now);
+        if self.is_admitted(admission) {
+            self.throttle.begin_token();
+            self.tokens.begin();
+            self.record(Record::TokenRequest { at: now }, now);
+            self.unwritten.token_request(now);
+        }
+    }
+
+    fn begin(&mut self, change: Change, now: Timestamp) {
+        let account = change.account;
+        let popped = self.queue.pop(now);
+        debug_assert_eq!(popped.map(|popped| popped.account), Some(account), "what was peeked is popped");
+        if let Some(popped) = popped {
+            self.count(Metric::QueueWaited(popped.waited));
+        }
+        self.throttle.begin_put(now);
+        let row = self.ledger.accounts.get(&account);
+        let prior = row.and_then(|row| row.field(change.field).cloned());
+        let disruption = self.ledger.disruptions.get(&account).copied();
+        let intent = Record::Intent {
+            at: now,
+            account,
+            name: change.name.clone(),
+            zuid: change.zuid,
+            field: change.field,
+            to: change.to,
+            spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
+            lands_by: Some(now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING),
+            cause: Some(Box::new(Cause { source: change.source.clone(), revision: change.revision.id.clone() })),
+        };
+        self.record(intent, now);
+        self.unwritten.put(account);
+        self.inflight.begin(Request::new(change, prior, disruption, now));
+    }
+
+    /// The record of a token request is durable: the request leaves, if it may still.
+    pub(super) fn fetch_token(&mut self, begun: Timestamp, now: Timestamp) {
+        let late = now.since(begun) > INTENT_AGE_MAX;
+        let late = late || self.blocked(now).any(|blocked| blocked.recalls_token_request());
+        match self.tokens.credentials().filter(|_| !late) {
+            Some(credentials) => self.effects.push(Effect::FetchToken(Box::new(credentials))),
+            None => {
+                self.throttle.cancel_token();
+                self.tokens.cancel();
+            }
+        }
+    }
+}

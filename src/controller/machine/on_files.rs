@@ -1,0 +1,89 @@
+//! Looks at the folder become queued accounts.
+//!
+//! In: a [`Batch`] of files that changed. Out: the desired state, brought up to date, and every
+//! touched account planned, counted and queued.
+//! Invariants: a folder that is missing, unreadable or suddenly empty takes nothing away; only
+//! touched accounts are looked at, whatever the number of others.
+
+use std::collections::BTreeSet;
+
+use super::Machine;
+use crate::attribution::{look, revision};
+use crate::controller::Settings;
+use crate::controller::event::ManifestLog;
+use crate::desired;
+use crate::guard::Allowance;
+use crate::manifest::{Parsed, Problem};
+use crate::report::PROBLEMS_TOLD;
+use crate::source::Batch;
+use crate::timestamp::Timestamp;
+
+/// How many problems of one batch are logged; `validate` lists them all.
+const PROBLEMS_LOGGED: usize = 20;
+
+impl Machine {
+    pub(super) fn on_files(&mut self, batch: Batch<Parsed>, now: Timestamp) {
+        let mut touched = BTreeSet::new();
+        let (files, mut problems_met) = (batch.files.len(), 0);
+        for (path, found) in batch.files {
+            let found = look(&path, found);
+            let versions = batch.versions.get(&path).map_or(&[][..], Vec::as_slice);
+            problems_met += self.log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
+            // Not `append`: that rebuilds the whole set for each file.
+            touched.extend(self.desired.update_from(&path, found, &|document| revision(document, versions)));
+        }
+        if problems_met > PROBLEMS_LOGGED {
+            self.log(ManifestLog::More(problems_met - PROBLEMS_LOGGED));
+        }
+        self.adopt_budget();
+        self.first_problems = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
+        for account in &touched {
+            self.touch(*account, now);
+        }
+        if files > 0 {
+            let (problems, pending) = (self.desired.problem_count(), self.backlog.pending());
+            self.log(ManifestLog::Read { files, accounts: touched.len(), problems, pending });
+        }
+        if batch.full && self.folder.is_loaded() {
+            self.resync(now);
+        }
+        self.note_plan(now);
+        let news = [self.folder.looked(batch.root, batch.full, now), self.folder.watched(batch.degraded)];
+        news.into_iter().flatten().for_each(|news| self.log(news));
+    }
+
+    /// The budget that the manifests declare now is in force. What is held by it is looked at in this turn, and what was
+    /// held by the one before.
+    fn adopt_budget(&mut self) {
+        let Settings { disruption_budget: max, disruption_window: window, .. } = self.settings;
+        let budget = self.desired.budget(Allowance { max, window });
+        if budget == self.budget {
+            return;
+        }
+        self.guard.allow(budget.allowance, &self.ledger.disruptions);
+        self.log(match &budget.unclear {
+            Some(why) => ManifestLog::BudgetUnclear(why.clone()),
+            None => ManifestLog::BudgetInForce { allowance: budget.allowance, source: budget.manifest.clone() },
+        });
+        self.budget = budget;
+    }
+
+    /// Logs the problems of one file, at most `most` of them. Returns how many there are.
+    fn log_problems(&mut self, found: &desired::Look, most: usize) -> usize {
+        let problems: &[Problem] = match found {
+            desired::Look::Parsed(parsed) => &parsed.problems,
+            desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
+            desired::Look::Gone => &[],
+        };
+        problems.iter().take(most).for_each(|problem| self.log(ManifestLog::Broken(problem.clone())));
+        problems.len()
+    }
+
+    /// A resync gives every rejected account one more try. Backoffs go on: they are shorter.
+    fn resync(&mut self, now: Timestamp) {
+        self.tokens.try_again();
+        for account in self.backlog.unstall_all().into_keys() {
+            self.touch(account, now);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the outside sees of the machine: its report after each turn, and the status of accounts.
+//!
+//! In: the machine's state. Out: a [`Report`] brought up to date, a [`MailAccountList`].
+//! Invariants: making a report costs the same whatever the number of accounts; a report is output, and nothing is read
+//! back from one.
+
+use super::{Blocked, Machine};
+use crate::controller::event::{Metric, StateLog};
+use crate::report::{Recent, Report};
+use crate::status::{self, Item, MailAccountList, Part, Spec, Status};
+use crate::timestamp::Timestamp;
+
+/// Sets `text` to what it is now; copies nothing that did not change.
+fn set(text: &mut Option<String>, now: Option<&str>) {
+    if text.as_deref() != now {
+        *text = now.map(str::to_owned);
+    }
+}
+
+impl Machine {
+    /// A turn is over.
+    pub(super) fn note_turn(&mut self, now: Timestamp) {
+        if let Some(waiting) = self.waiting {
+            self.count(Metric::Waited { why: waiting.why, how_long: now.since(self.turned_at) });
+        }
+        self.turned_at = now;
+        let pending = self.backlog.pending();
+        if self.was_pending > 0 && pending == 0 {
+            self.log(StateLog::AllApplied { accounts: self.desired.managed() });
+        }
+        self.was_pending = pending;
+    }
+
+    /// What is known before the first turn.
+    pub(in crate::controller) fn first_report(&self) -> Report {
+        Report { budget: self.budget.clone(), recent: Recent::restore(&self.ledger), ..Report::default() }
+    }
+
+    /// Brings the last `report` up to date: constant work, however long the list of what was acknowledged is.
+    pub(in crate::controller) fn describe(&mut self, report: &mut Report, now: Timestamp) {
+        self.describe_blocked(report, now);
+        report.disruptions = self.guard.verdict(self.desired.managed(), now);
+        report.request_budget = self.throttle.usage(now);
+        report.loaded = self.folder.is_loaded();
+        report.last_sync = self.folder.last_sync();
+        set(&mut report.desired_unknown, self.folder.unknown());
+        set(&mut report.degraded, self.folder.degraded());
+        report.turned_at = self.turned_at;
+        report.managed = self.desired.managed();
+        report.problems = self.desired.problem_count();
+        if report.first_problems != self.first_problems {
+            report.first_problems.clone_from(&self.first_problems);
+        }
+        report.pending = self.backlog.pending();
+        report.stalled = self.backlog.stalled();
+        report.held = self.backlog.held();
+        report.blocked = self.backlog.blocked();
+        report.queued = self.queue.depth();
+        report.backing_off = self.queue.delayed();
+        report.in_flight = self.inflight.sent();
+        report.pending_changes = self.backlog.counts();
+        report.oldest_pending = self.backlog.oldest();
+        if report.budget != self.budget {
+            report.budget.clone_from(&self.budget);
+        }
+        report.totals = self.totals;
+        report.planned = self.pass.planned();
+        report.serial = self.ledger.serial;
+        self.acknowledged.drain(..).for_each(|acknowledged| report.recent.add(acknowledged));
+    }
+
+    /// What keeps requests from starting, as [`Machine::blocked`] says it.
+    fn describe_blocked(&self, report: &mut Report, now: Timestamp) {
+        let (mut ledger, mut gave_up, mut suspended) = (None, None, None);
+        (report.pause, report.waiting) = (None, None);
+        for blocked in self.blocked(now) {
+            match blocked {
+                Blocked::Ledger(why) => ledger = Some(why),
+                Blocked::GaveUp(why) => gave_up = Some(why),
+                Blocked::Suspended(freeze) => suspended = Some(freeze),
+                Blocked::Paused(pause) => report.pause = Some(pause),
+                Blocked::Waiting(waiting) => report.waiting = Some(waiting),
+                Blocked::Stopping | Blocked::Unread | Blocked::Credentials(_) | Blocked::InTrouble => {}
+            }
+        }
+        set(&mut report.ledger_error, ledger);
+        set(&mut report.gave_up, gave_up);
+        // It stands until a PUT is accepted, also while the credentials are tried once more.
+        set(&mut report.credentials_refused, self.tokens.told());
+        if report.suspended.as_ref() != suspended {
+            report.suspended = suspended.cloned();
+        }
+    }
+
+    /// The status of `part` of the accounts, as `status -o json` shows it; approvals with the first part. Costs what the
+    /// part holds.
+    pub(super) fn accounts(&mut self, part: Part, now: Timestamp) -> MailAccountList {
+        let verdict = self.guard.verdict(self.desired.managed(), now);
+        let held = |account| self.backlog.is_held(account).then_some(verdict);
+        let standstill = self.blocked(now).find_map(|blocked| blocked.standstill());
+        let mut list = status::list(&self.desired, &self.ledger, part, held, standstill.as_ref(), now);
+        for Item { spec: Spec { account_id, .. }, status: Status { work, .. }, .. } in &mut list.items {
+            work.pending_since = self.backlog.since(*account_id);
+            work.next_attempt = self.queue.due(*account_id);
+            work.failures = self.queue.failures(*account_id);
+        }
+        if part.from.is_none() {
+            list.approvals = status::approvals(&self.desired, &self.ledger, now);
+        }
+        list
+    }
+}

@@ -1,0 +1,129 @@
+//! The single pass: what it sets out to do, and what it came to.
+//!
+//! In: the plan when the folder was read; the machine's state at the end. Out: a [`Summary`].
+//! Invariant: planned = applied + held + failed + in doubt.
+
+use super::on_response::about;
+use super::{Blocked, Machine};
+use crate::change::{Change, Known};
+use crate::condition::Condition;
+use crate::controller::Mode;
+use crate::desired::DesiredAccount;
+use crate::plan::plan;
+use crate::report::{Summary, Unapplied};
+use crate::status;
+use crate::timestamp::Timestamp;
+
+/// What is remembered of the single pass; a daemon makes none.
+#[derive(Debug)]
+pub(super) struct Pass {
+    is_single: bool,
+    planned: Vec<Change>,
+    gave_up: Option<String>,
+}
+
+impl Pass {
+    pub(super) fn new(mode: Mode) -> Self {
+        Self { is_single: mode == Mode::Apply, planned: Vec::new(), gave_up: None }
+    }
+
+    /// Whether the controller ends with it.
+    pub(super) const fn is_single(&self) -> bool {
+        self.is_single
+    }
+
+    /// How many changes it set out to make.
+    pub(super) fn planned(&self) -> usize {
+        self.planned.len()
+    }
+
+    /// The daemon waits; a single pass ends, with everything that is left counted as failed.
+    pub(super) fn give_up(&mut self, why: impl FnOnce() -> String) {
+        if self.is_single {
+            self.gave_up = Some(why());
+        }
+    }
+
+    /// Why it ended early.
+    pub(super) fn gave_up(&self) -> Option<&str> {
+        self.gave_up.as_deref()
+    }
+}
+
+impl Machine {
+    /// Remembers what the single pass sets out to do.
+    pub(super) fn note_plan(&mut self, now: Timestamp) {
+        if self.pass.is_single {
+            self.pass.planned = plan(&self.desired, &self.ledger, now).changes;
+        }
+    }
+
+    /// What became of everything that was planned.
+    pub(in crate::controller) fn summary(&mut self, now: Timestamp) -> Summary {
+        let mut summary = Summary {
+            planned: self.pass.planned.len(),
+            disruptions: self.guard.verdict(self.desired.managed(), now),
+            gave_up: self.pass.gave_up.clone(),
+            budget: self.budget.clone(),
+            ..Summary::default()
+        };
+        let suspended = self.blocked(now).any(|blocked| matches!(blocked, Blocked::Suspended(_)));
+        for change in std::mem::take(&mut self.pass.planned) {
+            let known = self.ledger.known(change.account, change.field);
+            if known == Known::Applied(change.to) {
+                summary.applied += 1;
+                continue;
+            }
+            let held = self.backlog.is_held(change.account) && self.needs_budget(&change, now);
+            let why = self.why(&change, held, &summary);
+            let unapplied = Unapplied { change, why };
+            match known {
+                _ if held => summary.held.push(unapplied),
+                Known::InDoubt => summary.in_doubt.push(unapplied),
+                _ if suspended => summary.held.push(unapplied),
+                Known::Absent | Known::Applied(_) => summary.failed.push(unapplied),
+            }
+        }
+        summary
+    }
+
+    /// Whether the change, planned when the pass began, can be held now: approvals expire.
+    fn needs_budget(&self, change: &Change, now: Timestamp) -> bool {
+        let approval = |desired: DesiredAccount<'_>| desired.approval(change.field, now).is_some();
+        change.is_disruption() && !self.desired.get(change.account).is_some_and(approval)
+    }
+
+    fn why(&self, change: &Change, held: bool, summary: &Summary) -> String {
+        if held {
+            return format!("held by the disruption budget ({})", summary.disruptions);
+        }
+        let row = self.ledger.accounts.get(&change.account);
+        if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {
+            return status::unsettled(until);
+        }
+        let told = row.and_then(|row| {
+            let own = |told: &&Condition| told.message.starts_with(&about(change));
+            row.conditions.iter().find(own).or(row.conditions.first())
+        });
+        match (told, &summary.gave_up) {
+            (Some(told), _) => format!("{}: {}", told.reason, told.message),
+            (None, Some(_)) => "not attempted: the pass gave up".to_owned(),
+            (None, None) => "not attempted: the pass was stopped".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_single_pass_gives_up() {
+        let gave_up = |mode| {
+            let mut pass = Pass::new(mode);
+            pass.give_up(|| "it throttles".to_owned());
+            pass.gave_up().map(str::to_owned)
+        };
+        assert_eq!([Mode::Run, Mode::Apply].map(gave_up), [None, Some("it throttles".to_owned())]);
+    }
+}

@@ -1,0 +1,237 @@
+//! The machine, driven with nothing but values.
+
+use std::time::Duration;
+
+use super::*;
+use crate::account::{AccountId, AuthMode, Field};
+use crate::change::{Failure, Known, Outcome, PauseCause};
+use crate::condition::Reason;
+use crate::controller::event::RequestLog;
+use crate::freeze::Freeze;
+use crate::guard::DisruptionBudget;
+use crate::ledger::{Owner, Record};
+use crate::manifest::{Rules, parse};
+use crate::queue::Backoff;
+use crate::report::Report;
+use crate::source::{Batch, Look, Root};
+use crate::status::Part;
+use crate::zoho::{AccessToken, Answer, Code, Credentials};
+
+/// A machine, and what it wanted done so far, a word each.
+struct Stage {
+    machine: Machine,
+    now: Timestamp,
+    said: Vec<String>,
+}
+
+/// A word for each effect that acts on the world.
+fn word(effect: &Effect) -> Option<String> {
+    let record = |record: &Record| match record {
+        Record::Intent { account, to, .. } => format!("intent {account} {to}"),
+        Record::Applied { account, value, .. } => format!("applied {account} {value}"),
+        Record::NotApplied { account, .. } => format!("not applied {account}"),
+        Record::Pause { .. } => "pause".to_owned(),
+        Record::TokenRequest { .. } => "token request".to_owned(),
+        _ => "other".to_owned(),
+    };
+    match effect {
+        Effect::Append { records, ticket } => {
+            Some(format!("append {ticket}: {}", records.iter().map(record).collect::<Vec<_>>().join(", ")))
+        }
+        Effect::Put(put) => Some(format!("put {} {}", put.change.account, put.change.to)),
+        Effect::FetchToken(_) => Some("fetch a token".to_owned()),
+        Effect::Answer(list) => Some(format!("answer {}", list.items.len())),
+        Effect::Log(_) | Effect::Count(_) => None,
+    }
+}
+
+impl Stage {
+    fn new(mode: Mode) -> Self {
+        let settings = Settings {
+            mode,
+            rate_limit: None,
+            max_concurrency: 2,
+            request_timeout: Duration::from_secs(30),
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+            throttle_pause: Duration::from_secs(90),
+            disruption_budget: DisruptionBudget::default(),
+            disruption_window: Duration::from_secs(600),
+            shutdown_grace: Duration::from_secs(25),
+            external_url: None,
+        };
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        Self { machine: Machine::new(settings, Ledger::new(Owner::User), now), now, said: Vec::new() }
+    }
+
+    /// The machine takes the event in, and a turn.
+    fn feed(&mut self, event: Event) -> Then {
+        self.machine.handle(event, self.now, 0.5);
+        let Turn { effects, then } = self.machine.turn(self.now);
+        self.said.extend(effects.iter().filter_map(word));
+        then
+    }
+
+    /// The machine is fed and has its credentials; what it wants done is this.
+    #[track_caller]
+    fn check(&mut self, event: Event, expected: &[&str]) -> Then {
+        let mut then = self.feed(event);
+        if then == Then::ReadCredentials {
+            let token = Credentials::Token(AccessToken::new("token").unwrap());
+            then = self.feed(Event::Credentials(Ok(token)));
+        }
+        assert_eq!(std::mem::take(&mut self.said), expected);
+        then
+    }
+
+    fn report(&mut self) -> Report {
+        let mut report = Report::default();
+        self.machine.describe(&mut report, self.now);
+        report
+    }
+}
+
+/// All of a folder in which the mailboxes of these accounts are declared.
+fn folder(accounts: &[(u64, bool)]) -> Event {
+    let file = |(n, enabled): &(u64, bool)| {
+        let path: Arc<str> = format!("a{n}.yaml").into();
+        let text = format!(
+            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\n\
+             spec: {{accountId: '{n}', enabled: {enabled}}}\n"
+        );
+        let parsed = parse(&path, text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() });
+        (path, Look::Read(parsed))
+    };
+    let files = accounts.iter().map(file).collect();
+    let (origin, versions) = Default::default();
+    Event::Looked(Batch { files, root: Root::Ready, full: true, degraded: None, origin, versions })
+}
+
+fn answered(n: u64, outcome: Outcome) -> Event {
+    let (retry_after, code, took) = (None, Code::Http(200), Duration::ZERO);
+    Event::Answered { account: AccountId::new(n).unwrap(), answer: Answer { outcome, retry_after, code, took } }
+}
+
+#[test]
+fn an_intent_is_durable_before_its_put_and_an_acknowledgement_is_written_down() {
+    let mut stage = Stage::new(Mode::Apply);
+    let then = stage.check(folder(&[(1, true), (2, true), (3, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    assert_eq!(then, Then::Wait);
+    stage.check(Event::Tick, &[]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
+    stage.check(answered(1, Outcome::Applied), &["append 2: applied 1 true, intent 3 true"]);
+    stage.check(Event::Durable { ticket: 2 }, &["put 3 true"]);
+    stage.check(answered(2, Outcome::Applied), &["append 3: applied 2 true"]);
+    let then = stage.check(answered(3, Outcome::Applied), &["append 4: applied 3 true"]);
+    assert_eq!(then, Then::End);
+    let summary = stage.machine.summary(stage.now);
+    assert_eq!((summary.planned, summary.applied), (3, 3));
+}
+
+#[test]
+fn credentials_are_read_when_a_token_is_needed_and_a_request_for_one_waits_for_its_record() {
+    let mut stage = Stage::new(Mode::Run);
+    assert_eq!(stage.feed(Event::Tick), Then::Wait);
+    assert_eq!(stage.feed(folder(&[(1, true)])), Then::ReadCredentials);
+    assert_eq!(stage.said, [""; 0], "the turn is not over");
+    let refresh = crate::zoho::RefreshCredentials::new("id", "secret", "refresh").unwrap();
+    stage.check(Event::Credentials(Ok(Credentials::Refresh(refresh))), &["append 1: token request"]);
+    stage.check(Event::Durable { ticket: 1 }, &["fetch a token"]);
+}
+
+#[test]
+fn what_blocks_requests_is_one_list_from_which_the_report_is_made() {
+    let mut stage = Stage::new(Mode::Run);
+    let blocked = |stage: &Stage| stage.machine.blocked(stage.now).map(|blocked| format!("{blocked:?}")).collect();
+    let names = |stage: &Stage| {
+        let words: Vec<String> = blocked(stage);
+        words.iter().map(|word| word.split('(').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&stage), ["Unread"]);
+    stage.check(folder(&[]), &[]);
+    assert_eq!(names(&stage), [""; 0]);
+    let failure = Failure { reason: Reason::Unauthorized, message: "no".into() };
+    assert_eq!(stage.feed(folder(&[(1, true)])), Then::ReadCredentials);
+    stage.check(Event::Credentials(Err(failure)), &[]);
+    stage.check(Event::Unwritable("full".to_owned()), &[]);
+    stage.check(Event::Suspension(Some(Freeze::default())), &[]);
+    stage.check(Event::Stop, &[]);
+    assert_eq!(names(&stage), ["Stopping", "Ledger", "Suspended", "Credentials"]);
+    let report = stage.report();
+    assert_eq!(report.ledger_error.as_deref(), Some("full"));
+    assert_eq!(report.credentials_refused.as_deref(), Some("no"));
+    assert_eq!(report.suspended, Some(Freeze::default()));
+    stage.check(Event::Writable, &[]);
+    assert_eq!(stage.report().ledger_error, None);
+}
+
+#[test]
+fn an_intent_that_is_durable_during_a_suspension_is_taken_back_and_its_put_never_leaves() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    stage.check(Event::Suspension(Some(Freeze::default())), &[]);
+    stage.check(Event::Durable { ticket: 1 }, &["append 2: not applied 1"]);
+    assert_eq!(stage.machine.ledger.known(AccountId::new(1).unwrap(), Field::Enabled), Known::Absent);
+    stage.check(Event::Suspension(None), &["append 3: intent 1 true"]);
+}
+
+#[test]
+fn an_intent_that_is_durable_during_a_pause_is_taken_back_and_leaves_when_the_pause_is_over() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true), (2, true), (3, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
+    stage.check(answered(1, Outcome::Applied), &["append 2: applied 1 true, intent 3 true"]);
+    let throttled = Failure { reason: Reason::Throttled, message: "too many".into() };
+    let answer = answered(2, Outcome::Paused(PauseCause::Throttled, throttled));
+    stage.check(answer, &["append 3: not applied 2, other, pause"]);
+    stage.check(Event::Durable { ticket: 2 }, &["append 4: not applied 3"]);
+    stage.now = stage.now + Duration::from_secs(90);
+    stage.check(Event::Tick, &["append 5: intent 2 true"]);
+}
+
+#[test]
+fn a_stop_waits_for_what_is_in_flight_until_its_grace_is_over() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true"]);
+    assert_eq!(stage.check(Event::Stop, &[]), Then::Wait);
+    let deadline = stage.machine.next_timeout().unwrap();
+    assert_eq!(deadline, stage.now + Duration::from_secs(25));
+    stage.now = stage.now + Duration::from_millis(24_999);
+    assert_eq!(stage.check(Event::Stop, &[]), Then::Wait);
+    stage.now = deadline;
+    assert_eq!(stage.check(Event::Tick, &[]), Then::End);
+}
+
+#[test]
+fn a_failure_backs_off_by_chance_and_is_tried_again_when_it_is_over() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true"]);
+    let failure = Failure { reason: Reason::ServiceUnavailable, message: "it hung up".into() };
+    stage.check(answered(1, Outcome::Retry(failure)), &["append 2: not applied 1, other"]);
+    let due = stage.machine.next_timeout().unwrap();
+    assert!(due > stage.now && due <= stage.now + Duration::from_secs(1), "{due}");
+    stage.now = due;
+    stage.check(Event::Tick, &["append 3: intent 1 true"]);
+}
+
+#[test]
+fn questions_are_answered_in_their_turn_and_many_queued_accounts_are_one_count() {
+    let mut stage = Stage::new(Mode::Run);
+    let accounts: Vec<_> = (1..=50).map(|n| (n, true)).collect();
+    stage.machine.handle(folder(&accounts), stage.now, 0.5);
+    let counts: Vec<_> = stage.machine.effects.iter().filter(|effect| matches!(effect, Effect::Count(_))).collect();
+    assert!(matches!(counts[..], [Effect::Count(Metric::QueueAdded(50))]), "{counts:?}");
+    stage.machine.handle(Event::Query(Part::default()), stage.now, 0.5);
+    stage.check(Event::Stop, &["answer 50"]);
+}
+
+#[test]
+fn what_never_left_is_taken_back_at_the_end() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    let effects = stage.machine.end(stage.now);
+    assert_eq!(effects.iter().filter_map(word).collect::<Vec<_>>(), ["append 2: not applied 1"]);
+    let is_log = |log: &Log| matches!(log, Log::Request(RequestLog::Applied(_)));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Log(log) if is_log(log))));
+}
