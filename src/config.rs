@@ -233,11 +233,13 @@ pub struct Service {
 
     /// Longest wait of an account after its first failure; doubled with each further one
     ///
-    /// A service in trouble is probed after five times as long at first, and after --retry-max at the latest.
+    /// A service in trouble is probed after five times as long at first; apply gives up after the third probe that fails.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MIN", default_value = "1s", value_parser = positive)]
     pub retry_min: Duration,
 
     /// Longest wait of an account after any number of failures
+    ///
+    /// A service in trouble is probed as often at the least, and every 5m.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MAX", default_value = "5m", value_parser = positive)]
     pub retry_max: Duration,
 

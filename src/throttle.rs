@@ -22,9 +22,12 @@ use crate::timestamp::Timestamp;
 /// default concurrency of four one lost connection can fail four requests at once.
 pub const BREAKER_FAILURES: u32 = 5;
 
-/// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`): an
-/// account is tried again sooner than a whole service is. Five seconds with the default of one.
+/// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`). Five
+/// seconds with the default of one.
 const PROBE_FACTOR: u32 = 5;
+
+/// The longest time between two probes, however long an account may wait (`--retry-max`): everybody waits for them.
+const PROBE_MAX: Duration = Duration::from_secs(300);
 
 /// Token requests allowed within [`TOKEN_WINDOW`] (Zoho's OAuth documentation: 10 in 10 minutes;
 /// each one more prolongs the lock).
@@ -205,7 +208,16 @@ pub struct Throttle {
 impl Throttle {
     /// A throttle that remembers what the ledger does. A request that was under way when the process
     /// died ended at most `lateness` after its intent, and before `now`.
-    pub fn restore(limit: Option<RateLimit>, lateness: Duration, ledger: &Ledger, now: Timestamp) -> Self {
+    ///
+    /// A service in trouble is probed at intervals that follow from the `backoff` of an account: the first after five times
+    /// its minimum, each further one after twice as long, up to its maximum and to five minutes.
+    pub fn restore(
+        limit: Option<RateLimit>,
+        lateness: Duration,
+        backoff: Backoff,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Self {
         let remembered = |stamps| Window::restore(stamps, lateness, now);
         Self {
             limit,
@@ -217,15 +229,8 @@ impl Throttle {
             } else {
                 Breaker::Closed { failures: 0 }
             },
-            probes: Backoff::default(),
+            probes: Backoff { min: backoff.min.saturating_mul(PROBE_FACTOR), max: backoff.max.min(PROBE_MAX) },
         }
-    }
-
-    /// Probes a service in trouble at intervals that follow from the `backoff` of an account: the first after five times
-    /// its minimum, each further one after twice as long, up to its maximum.
-    #[must_use]
-    pub fn probing(self, backoff: Backoff) -> Self {
-        Self { probes: backoff, ..self }
     }
 
     /// Whether a PUT may start at `now`.
@@ -291,8 +296,8 @@ impl Throttle {
     pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
         self.end(now);
         let open = |opened: u32| {
-            let first = self.probes.min.saturating_mul(PROBE_FACTOR);
-            let bound = first.saturating_mul(1 << opened.min(16)).min(self.probes.max);
+            // Without jitter: there is one service, and nothing to spread.
+            let bound = self.probes.delay(opened + 1, 1.0);
             Breaker::Open { until: now + bound, opened: opened + 1 }
         };
         let before = self.breaker;

@@ -15,7 +15,7 @@ fn empty() -> Ledger {
 }
 
 fn throttle(limit: &str, now: Timestamp) -> Throttle {
-    Throttle::restore(limit.parse().ok(), Duration::from_secs(30), &empty(), now)
+    Throttle::restore(limit.parse().ok(), Duration::from_secs(30), Backoff::default(), &empty(), now)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
         let account = AccountId::new(1).unwrap();
         ledger.apply(record(0, ms(0)));
         ledger.apply(Record::Conditions { account, conditions: vec![told(kind)] });
-        let mut throttle = Throttle::restore(None, Duration::from_millis(300), &ledger, ms(1000));
+        let mut throttle = Throttle::restore(None, Duration::from_millis(300), Backoff::default(), &ledger, ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), Admission::Now);
         throttle.begin_put(ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), second, "{kind:?}");
@@ -98,7 +98,7 @@ fn a_pause_outlives_a_restart() {
     let mut ledger = empty();
     let pause = Some(ImposedPause { until: ms(60_000), reason: Reason::Throttled });
     ledger.apply(Record::Pause { pause });
-    let mut throttle = Throttle::restore(None, Duration::from_secs(30), &ledger, ms(1_000));
+    let mut throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, ms(1_000));
     assert_eq!(throttle.admit_put(ms(1_000)), Admission::At(ms(60_000), Wait::Paused(Reason::Throttled)));
 }
 
@@ -122,12 +122,37 @@ fn the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request() {
 }
 
 #[test]
+fn probes_follow_from_the_backoff_of_an_account_and_never_come_further_apart_than_five_minutes() {
+    for (min, max, intervals) in [
+        (1, 300, [5, 10, 20, 40, 80, 160, 300, 300]),
+        (1, 12, [5, 10, 12, 12, 12, 12, 12, 12]),
+        (1, 3, [3; 8]),
+        (60, 86_400, [300; 8]),
+    ] {
+        let backoff = Backoff { min: Duration::from_secs(min), max: Duration::from_secs(max) };
+        let mut throttle = Throttle::restore(None, Duration::from_secs(30), backoff, &empty(), ms(0));
+        for _ in 1..BREAKER_FAILURES {
+            throttle.begin_put(ms(0));
+            throttle.end_put(ms(0), false, ms(0));
+        }
+        let mut now = ms(0);
+        for seconds in intervals {
+            throttle.begin_put(now);
+            throttle.end_put(now, false, now);
+            let next = now + Duration::from_secs(seconds);
+            assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker), "{min} s to {max} s");
+            now = next;
+        }
+    }
+}
+
+#[test]
 fn token_requests_have_a_limit_of_their_own_that_a_restart_remembers() {
     let mut ledger = empty();
     for n in 0..10 {
         ledger.apply(Record::TokenRequest { at: ms(n * 1000) });
     }
-    let mut throttle = Throttle::restore(None, Duration::from_secs(30), &ledger, ms(10_000));
+    let mut throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, ms(10_000));
     assert_eq!(throttle.admit_token(ms(10_000)), Admission::At(ms(610_000), Wait::TokenLimit));
     assert_eq!(throttle.admit_put(ms(10_000)), Admission::Now);
 }
@@ -136,7 +161,8 @@ fn token_requests_have_a_limit_of_their_own_that_a_restart_remembers() {
 fn moments_from_a_clock_that_ran_ahead_count_as_now() {
     let mut ledger = empty();
     ledger.apply(record(0, ms(999_000_000)));
-    let mut throttle = Throttle::restore("1/1m".parse().ok(), Duration::from_secs(30), &ledger, ms(5_000));
+    let mut throttle =
+        Throttle::restore("1/1m".parse().ok(), Duration::from_secs(30), Backoff::default(), &ledger, ms(5_000));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::At(ms(65_000), Wait::RateLimit));
 }
 

@@ -43,7 +43,15 @@ pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
 /// A folder for a test whose subject is not the disk: in memory where that can be had, for there a sync costs nothing. On
 /// the disk when everything is run in full.
 pub fn temporary_folder() -> TempDir {
-    let in_memory = if is_full() { None } else { TempDir::new_in("/dev/shm").ok() };
+    if is_full() { TempDir::new().unwrap() } else { folder_in_memory() }
+}
+
+/// A folder in memory, where there is room for more than any test needs; else on the disk.
+pub fn folder_in_memory() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    const ROOM: u64 = 1024 * 1024 * 1024;
+    let has_room = rustix::fs::statvfs(MEMORY).is_ok_and(|found| found.f_bavail * found.f_frsize >= ROOM);
+    let in_memory = if has_room { TempDir::new_in(MEMORY).ok() } else { None };
     in_memory.unwrap_or_else(|| TempDir::new().unwrap())
 }
 
@@ -88,7 +96,8 @@ impl Rig {
         Self::within(temporary_folder(), accounts, settings)
     }
 
-    fn within(folder: TempDir, accounts: u64, settings: Settings) -> Self {
+    /// The same, in a folder of the test's choice.
+    pub fn within(folder: TempDir, accounts: u64, settings: Settings) -> Self {
         let mut world = World::new(Settings { log_capacity: 100_000, ..settings });
         for n in 0..accounts {
             world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));

@@ -32,7 +32,7 @@ pub fn latest() -> Option<Latest> {
     let number = if shallow {
         u64::from_str_radix(git(&["rev-parse", "HEAD"])?.get(..8)?, 16).ok()?
     } else {
-        git(&["rev-list", "--count", "HEAD"])?.trim().parse().ok()?
+        git(&["rev-list", "--count", "--first-parent", "HEAD"])?.trim().parse().ok()?
     };
     Some(Latest { touched: names.lines().map(str::to_owned).collect(), number })
 }

@@ -34,6 +34,9 @@ const LEAST: usize = 2;
 /// How long trials may go on where only some are chosen: what a pipeline bears. The build comes on top.
 const CHANGED_MINUTES: f64 = 5.0;
 
+/// How long trials are begun at the least, however long the check of the healthy copy took.
+const LEAST_TRIALS: Duration = Duration::from_secs(90);
+
 /// How many invariants the crate documentation has.
 const INVARIANTS: u8 = 14;
 
@@ -53,8 +56,10 @@ fn main() -> anyhow::Result<()> {
     let begun = Instant::now();
     let built = Built::build(&copy::make(&all)?)?;
     eprintln!("the copy with all variants: built in {:.0} s", begun.elapsed().as_secs_f64());
+    // Without time for a trial at all, the healthy copy would have been judged for nothing.
     let until = minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
     built.check_healthy(&chosen)?;
+    let until = until.map(|until| until.max(Instant::now() + LEAST_TRIALS));
     let caught = try_all(&built, &chosen, until);
     let (tried, missed): (Vec<_>, Vec<_>) = chosen.iter().partition(|variant| caught.contains_key(variant.name));
     print(&tried, &caught);
@@ -75,11 +80,32 @@ fn changed(all: &[Variant]) -> Vec<&Variant> {
         eprintln!("no commit is known here: nothing counts as touched, and it is the first share of all");
     }
     let (touched, number) = latest.map(|latest| (latest.touched, latest.number)).unwrap_or_default();
-    let edited: Vec<Vec<_>> = all.iter().map(|variant| variant.edits.iter().map(|edit| edit.file).collect()).collect();
-    let chosen = selection::choose(&edited, &touched, number);
+    let concerned: Vec<Vec<String>> = all.iter().map(files_of).collect();
+    let concerned: Vec<Vec<&str>> = concerned.iter().map(|files| files.iter().map(String::as_str).collect()).collect();
+    let chosen = selection::choose(&concerned, &touched, number);
     let (share, shares) = (number % selection::SHARES + 1, selection::SHARES);
     eprintln!("{} variants of {}: those that were touched, and share {share} of {shares}", chosen.len(), all.len());
     chosen.into_iter().map(|place| &all[place]).collect()
+}
+
+/// The files that a variant is about: those that it edits, and those of the tests that must catch it.
+fn files_of(variant: &Variant) -> Vec<String> {
+    let edited = variant.edits.iter().map(|edit| edit.file.to_owned());
+    let tests = variant.caught_by.iter().flat_map(|test| {
+        let (below, path) = match test.strip_prefix("lib::") {
+            Some(path) => ("src", path),
+            None => ("tests/it", *test),
+        };
+        // `watching::saves::name` stands in watching/saves.rs, or in watching.rs.
+        let mut parts: Vec<_> = path.split("::").collect();
+        let mut files = Vec::new();
+        while parts.pop().is_some() && !parts.is_empty() {
+            files.push(format!("{below}/{}.rs", parts.join("/")));
+        }
+        files.truncate(1);
+        files
+    });
+    edited.chain(tests).collect()
 }
 
 /// Every chosen variant on trial, [`AT_ONCE`] at the same time, as long as there is time.
