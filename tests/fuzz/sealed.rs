@@ -15,7 +15,7 @@ use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::ledger::Ledger;
 use zoho_mail_reconciler::manifest::{Rules, parse};
 use zoho_mail_reconciler::plan::plan;
-use zoho_mail_reconciler::status;
+use zoho_mail_reconciler::status::{self, Part};
 use zoho_mail_reconciler::throttle::{RateLimit, Throttle};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -55,7 +55,7 @@ fn use_it(mut ledger: Ledger) {
     let desired = desired(&ledger);
     let planned = plan(&desired, &ledger, now).changes;
     assert!(planned.iter().all(|change| ledger.known(change.account, change.field) == change.from));
-    let list = status::list(&desired, &ledger, |_| None, None, now);
+    let list = status::list(&desired, &ledger, Part { from: None, most: usize::MAX }, |_| None, None, now);
     assert!(list.items.len() >= ledger.accounts.len());
     ledger.forget_before(now);
     assert_eq!(Ledger::from_bytes(Some(&ledger.to_bytes()), b""), Ok(Some(ledger)));
