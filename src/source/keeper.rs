@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::POLL;
 use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
 use super::events::{Events, Hints};
@@ -259,9 +258,7 @@ impl<T: Send> Keeper<T> {
     /// compares time stamps, watches each folder before it lists it: from then on nothing is missed.
     fn prepare_rescan(&mut self, now: Instant) {
         self.rescan = false;
-        // A folder that cannot be read is looked at again no less often than by default, whatever the option says.
-        let poll = if self.is_ready() { self.options.poll } else { self.options.poll.min(POLL) };
-        self.poll_at = now + poll;
+        self.poll_at = now + self.options.poll;
         let Some(folder) = &mut self.folder else { return };
         self.gate.find(&folder.beneath.real);
         folder.failure = None;
