@@ -13,14 +13,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::account::AccountId;
 use crate::condition::{ConditionType, Reason};
 use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::Timestamp;
 
-/// Failures in a row, over all accounts, after which the breaker opens. Five, because with the
-/// default concurrency of four one lost connection can fail four requests at once.
-pub const BREAKER_FAILURES: u32 = 5;
+/// So many different accounts that fail, with no success of any in between, open the breaker. Accounts, not failures: one
+/// that fails again and again says nothing of the service. Five, because with the default concurrency of four one lost
+/// connection can fail four requests at once.
+pub const BREAKER_ACCOUNTS: usize = 5;
 
 /// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`): an
 /// account is tried again sooner than a whole service is. Five seconds with the default of one.
@@ -80,7 +82,7 @@ pub enum Wait {
     RateLimit,
     /// The service imposed a pause.
     Paused(Reason),
-    /// The service failed several times in a row.
+    /// The service failed several accounts in a row.
     Breaker,
     /// The one request that probes has not ended yet.
     Probe,
@@ -177,11 +179,37 @@ impl Window {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Breaker {
-    Closed { failures: u32 },
-    Open { until: Timestamp, opened: u32 },
-    Probing { since: Timestamp, opened: u32 },
+    /// With the accounts that failed since the last success, fewer than [`BREAKER_ACCOUNTS`].
+    Closed {
+        failed: Vec<AccountId>,
+    },
+    Open {
+        until: Timestamp,
+        trouble: Trouble,
+    },
+    Probing {
+        since: Timestamp,
+        trouble: Trouble,
+    },
+}
+
+/// What the probes came to since the breaker opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Trouble {
+    /// How many failed in a row, where those of one account after the other count as one: else an account that always
+    /// fails, and has no company, would have the others wait longer and longer.
+    probes: u32,
+    /// The account of the last one that failed.
+    last: Option<AccountId>,
+}
+
+impl Trouble {
+    fn and(self, account: AccountId) -> Self {
+        let probes = if self.last == Some(account) { self.probes } else { self.probes.saturating_add(1) };
+        Self { probes, last: Some(account) }
+    }
 }
 
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
@@ -213,9 +241,9 @@ impl Throttle {
             tokens: remembered(&ledger.token_requests),
             pause: ledger.pause.filter(|pause| pause.until > now),
             breaker: if was_in_trouble(ledger) {
-                Breaker::Open { until: now, opened: 0 }
+                Breaker::Open { until: now, trouble: Trouble::default() }
             } else {
-                Breaker::Closed { failures: 0 }
+                Breaker::Closed { failed: Vec::new() }
             },
             probes: Backoff::default(),
         }
@@ -230,8 +258,8 @@ impl Throttle {
 
     /// Whether a PUT may start at `now`.
     pub fn admit_put(&mut self, now: Timestamp) -> Admission {
-        match (self.admit_any(now), self.breaker) {
-            (Admission::Now, Breaker::Open { until, .. }) if until > now => Admission::At(until, Wait::Breaker),
+        match (self.admit_any(now), &self.breaker) {
+            (Admission::Now, Breaker::Open { until, .. }) if *until > now => Admission::At(*until, Wait::Breaker),
             (Admission::Now, Breaker::Probing { .. }) => Admission::AfterAnother(Wait::Probe),
             (admission, _) => admission,
         }
@@ -261,8 +289,8 @@ impl Throttle {
     /// A PUT was admitted at `now` and its intent is on the way to the disk.
     pub fn begin_put(&mut self, now: Timestamp) {
         self.requests.begin();
-        if let Breaker::Open { opened, .. } = self.breaker {
-            self.breaker = Breaker::Probing { since: now, opened };
+        if let Breaker::Open { trouble, .. } = self.breaker {
+            self.breaker = Breaker::Probing { since: now, trouble };
         }
     }
 
@@ -279,35 +307,41 @@ impl Throttle {
     /// A PUT that was `begun` never left.
     pub fn cancel_put(&mut self, begun: Timestamp, now: Timestamp) {
         self.requests.cancel();
-        if let Breaker::Probing { since, opened } = self.breaker
+        if let Breaker::Probing { since, trouble } = self.breaker
             && begun >= since
         {
-            self.breaker = Breaker::Open { until: now, opened };
+            self.breaker = Breaker::Open { until: now, trouble };
         }
     }
 
-    /// A PUT that was `begun` ended at `now`. `healthy` says whether the service answered as a service that works does.
-    /// Returns whether the breaker opened by it.
-    pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
+    /// A PUT to `account` that was `begun` ended at `now`. `healthy` says whether the service answered as a service that
+    /// works does. Returns whether the breaker opened by it.
+    pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
         self.end(now);
-        let open = |opened: u32| {
-            let first = self.probes.min.saturating_mul(PROBE_FACTOR);
-            let bound = first.saturating_mul(1 << opened.min(16)).min(self.probes.max);
-            Breaker::Open { until: now + bound, opened: opened + 1 }
+        let backoff = self.probes;
+        let open = |trouble: Trouble| {
+            let first = backoff.min.saturating_mul(PROBE_FACTOR);
+            let bound = first.saturating_mul(1 << trouble.probes.saturating_sub(1).min(16)).min(backoff.max);
+            Breaker::Open { until: now + bound, trouble }
         };
-        let before = self.breaker;
-        self.breaker = match (before, healthy) {
+        let after = match (&mut self.breaker, healthy) {
             // Requests that were under way when it opened, or when the probe began, tell nothing new.
-            (Breaker::Open { .. }, _) => before,
-            (Breaker::Probing { since, .. }, _) if begun < since => before,
-            (Breaker::Closed { .. } | Breaker::Probing { .. }, true) => Breaker::Closed { failures: 0 },
-            (Breaker::Closed { failures }, false) if failures + 1 < BREAKER_FAILURES => {
-                Breaker::Closed { failures: failures + 1 }
+            (Breaker::Open { .. }, _) => return false,
+            (Breaker::Probing { since, .. }, _) if begun < *since => return false,
+            (Breaker::Closed { .. } | Breaker::Probing { .. }, true) => Breaker::Closed { failed: Vec::new() },
+            (Breaker::Closed { failed }, false) => {
+                if !failed.contains(&account) {
+                    failed.push(account);
+                }
+                if failed.len() < BREAKER_ACCOUNTS {
+                    return false;
+                }
+                open(Trouble::default().and(account))
             }
-            (Breaker::Closed { .. }, false) => open(0),
-            (Breaker::Probing { opened, .. }, false) => open(opened),
+            (Breaker::Probing { trouble, .. }, false) => open(trouble.and(account)),
         };
-        matches!(self.breaker, Breaker::Open { .. }) && self.breaker != before
+        self.breaker = after;
+        matches!(self.breaker, Breaker::Open { .. })
     }
 
     /// A token request was admitted.
@@ -349,10 +383,10 @@ impl Throttle {
 
     /// Lets the next PUT go alone, and the others only after the service accepted it.
     pub fn probe_next(&mut self, now: Timestamp) {
-        self.breaker = match self.breaker {
-            Breaker::Closed { .. } => Breaker::Open { until: now, opened: 0 },
-            Breaker::Probing { opened, .. } => Breaker::Open { until: now, opened },
-            open @ Breaker::Open { .. } => open,
+        self.breaker = match &self.breaker {
+            Breaker::Closed { .. } => Breaker::Open { until: now, trouble: Trouble::default() },
+            Breaker::Probing { trouble, .. } => Breaker::Open { until: now, trouble: *trouble },
+            Breaker::Open { .. } => return,
         };
     }
 
@@ -372,7 +406,7 @@ impl Throttle {
     pub const fn failed_probes(&self) -> u32 {
         match self.breaker {
             Breaker::Closed { .. } => 0,
-            Breaker::Open { opened, .. } | Breaker::Probing { opened, .. } => opened,
+            Breaker::Open { trouble, .. } | Breaker::Probing { trouble, .. } => trouble.probes,
         }
     }
 }

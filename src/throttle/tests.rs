@@ -10,6 +10,10 @@ fn ms(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
+fn id(n: u64) -> AccountId {
+    AccountId::new(n).unwrap()
+}
+
 fn empty() -> Ledger {
     Ledger::new(Owner::Sandbox)
 }
@@ -72,9 +76,9 @@ fn a_full_window_says_when_it_has_room_again() {
         throttle.begin_put(ms(at));
     }
     assert_eq!(throttle.admit_put(ms(1000)), Admission::AfterAnother(Wait::RateLimit));
-    throttle.end_put(ms(0), true, ms(1500));
+    throttle.end_put(id(1), ms(0), true, ms(1500));
     assert_eq!(throttle.admit_put(ms(1500)), Admission::At(ms(61_500), Wait::RateLimit));
-    throttle.end_put(ms(1000), true, ms(2000));
+    throttle.end_put(id(1), ms(1000), true, ms(2000));
     assert_eq!(throttle.admit_put(ms(61_500)), Admission::Now);
 }
 
@@ -89,7 +93,7 @@ fn an_imposed_pause_is_never_jumped_or_shortened_and_ends_with_one_probe() {
     assert_eq!(throttle.admit_put(ms(900_000)), Admission::Now);
     throttle.begin_put(ms(900_000));
     assert_eq!(throttle.admit_put(ms(900_000)), Admission::AfterAnother(Wait::Probe));
-    throttle.end_put(ms(900_000), true, ms(900_100));
+    throttle.end_put(id(1), ms(900_000), true, ms(900_100));
     assert_eq!(throttle.admit_put(ms(900_100)), Admission::Now);
 }
 
@@ -105,18 +109,18 @@ fn a_pause_outlives_a_restart() {
 #[test]
 fn the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request() {
     let mut throttle = throttle("unlimited", ms(0));
-    for n in 1..=BREAKER_FAILURES {
+    for n in 1..=BREAKER_ACCOUNTS {
         throttle.begin_put(ms(0));
-        assert_eq!(throttle.end_put(ms(0), false, ms(0)), n == BREAKER_FAILURES);
+        assert_eq!(throttle.end_put(id(n as u64), ms(0), false, ms(0)), n == BREAKER_ACCOUNTS);
     }
     assert_eq!(throttle.admit_put(ms(0)), Admission::At(ms(5_000), Wait::Breaker));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::Now);
     throttle.begin_put(ms(5_000));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::AfterAnother(Wait::Probe));
-    assert!(throttle.end_put(ms(5_000), false, ms(6_000)));
+    assert!(throttle.end_put(id(1), ms(5_000), false, ms(6_000)));
     assert_eq!(throttle.admit_put(ms(6_000)), Admission::At(ms(16_000), Wait::Breaker));
     throttle.begin_put(ms(16_000));
-    throttle.end_put(ms(16_000), true, ms(16_000));
+    throttle.end_put(id(1), ms(16_000), true, ms(16_000));
     assert_eq!(throttle.failed_probes(), 0);
     assert_eq!(throttle.admit_put(ms(16_000)), Admission::Now);
 }
@@ -162,9 +166,9 @@ fn what_was_under_way_before_a_probe_neither_joins_it_nor_speaks_for_it() {
         throttle.begin_put(ms(1_000));
         assert!(!throttle.may_leave(ms(0), ms(1_001)), "an intent that waited for the disk waits on");
         throttle.cancel_put(ms(0), ms(1_001));
-        assert!(!throttle.end_put(ms(0), healthy, ms(1_002)));
+        assert!(!throttle.end_put(id(1), ms(0), healthy, ms(1_002)));
         assert_eq!(throttle.admit_put(ms(1_003)), Admission::AfterAnother(Wait::Probe));
-        throttle.end_put(ms(1_000), true, ms(2_000));
+        throttle.end_put(id(1), ms(1_000), true, ms(2_000));
         assert_eq!(throttle.admit_put(ms(2_000)), Admission::Now);
     }
 }
@@ -186,7 +190,7 @@ fn the_usage_counts_what_is_under_way_and_what_ended_within_the_window() {
     throttle.begin_put(ms(1_000));
     throttle.begin_token();
     assert_eq!(used(&throttle, 1_000), 2);
-    throttle.end_put(ms(1_000), true, ms(2_000));
+    throttle.end_put(id(1), ms(1_000), true, ms(2_000));
     throttle.end_token(ms(5_000));
     assert_eq!((used(&throttle, 61_999), used(&throttle, 62_000), used(&throttle, 65_000)), (2, 1, 0));
 }
