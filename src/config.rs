@@ -5,6 +5,7 @@
 //! Invariants: everything wrong with the options is said before anything is read or sent; secrets
 //! come from the environment or from files, never from an option's value.
 
+mod daemon;
 mod notifications;
 mod safety;
 
@@ -23,6 +24,7 @@ use crate::runbook::ExternalUrl;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
+pub use daemon::{Daemon, Drift, Listen};
 pub use notifications::{Notifications, Webhook, WebhookError};
 pub use safety::{Disruptions, Protect};
 
@@ -231,11 +233,13 @@ pub struct Service {
 
     /// Longest wait of an account after its first failure; doubled with each further one
     ///
-    /// A service in trouble is probed after five times as long at first, and after --retry-max at the latest.
+    /// A service in trouble is probed after five times as long at first; apply gives up after the third probe that fails.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MIN", default_value = "1s", value_parser = positive)]
     pub retry_min: Duration,
 
     /// Longest wait of an account after any number of failures
+    ///
+    /// A service in trouble is probed as often at the least, and every 5m.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RETRY_MAX", default_value = "5m", value_parser = positive)]
     pub retry_max: Duration,
 
@@ -299,80 +303,6 @@ impl Service {
     }
 }
 
-/// What only the daemon needs.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Daemon")]
-pub struct Daemon {
-    /// A change is read after this long without another one
-    ///
-    /// From 1ms to 5s. A folder that never comes to rest is read after 5s all the same.
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DEBOUNCE", default_value = "200ms", value_parser = debounce)]
-    pub debounce: Duration,
-
-    /// How often the whole folder is read again, and rejected accounts are tried again
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RESYNC_INTERVAL", default_value = "10m", value_parser = positive)]
-    pub resync_interval: Duration,
-
-    /// Reserved: this version does not read the service's state, so only off is taken
-    #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = drift)]
-    pub drift_interval: Drift,
-
-    /// Address of the pages: / for people, /healthz, /readyz, /metrics and /status
-    ///
-    /// The pages ask for no password and show names and addresses: open them to those only who may read the manifests.
-    #[arg(long, value_name = "ADDR|off", env = "ZOHO_MAIL_LISTEN", default_value = "127.0.0.1:8686")]
-    pub listen: Listen,
-
-    /// Where people reach the pages of --listen, for links in the log and in notifications
-    ///
-    /// Without it they name the command that explains the same: zoho-mail-reconciler explain.
-    #[arg(long, value_name = "URL", env = "ZOHO_MAIL_EXTERNAL_URL")]
-    pub external_url: Option<ExternalUrl>,
-
-    /// How long a stop waits for what is in flight; a second signal ends the wait
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_SHUTDOWN_GRACE", default_value = "25s", value_parser = positive)]
-    pub shutdown_grace: Duration,
-}
-
-/// `--drift-interval`: the only value so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drift;
-
-fn drift(text: &str) -> Result<Drift, String> {
-    if text == "off" {
-        return Ok(Drift);
-    }
-    Err("this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off"
-        .into())
-}
-
-fn debounce(text: &str) -> Result<Duration, String> {
-    bounded(text, Duration::from_millis(1), crate::source::DEBOUNCE_MAX, "at least 1ms and at most 5s")
-}
-
-/// `--listen`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// Not at all.
-    Off,
-    /// Here.
-    On(std::net::SocketAddr),
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            address => match address.parse() {
-                Ok(address) => Ok(Self::On(address)),
-                Err(_) => Err("expected an address and a port such as 127.0.0.1:8686, or off".into()),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,6 +321,5 @@ mod tests {
     #[test]
     fn durations_have_bounds() {
         assert!(positive("0s").is_err() && positive("25h").is_err() && positive("1m").is_ok());
-        assert!(debounce("0s").is_err() && debounce("6s").is_err() && debounce("200ms").is_ok());
     }
 }

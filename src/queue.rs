@@ -140,7 +140,12 @@ impl WorkQueue {
     /// Takes the most urgent account that is ready at `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<Popped> {
         let account = self.peek(now)?;
-        let item = *self.items.get(&account)?;
+        self.take(account, now)
+    }
+
+    /// Takes an account that is ready.
+    pub fn take(&mut self, account: AccountId, now: Timestamp) -> Option<Popped> {
+        let item = *self.items.get(&account).filter(|item| matches!(item.state, State::Ready { .. }))?;
         self.land(account);
         self.since_retry = if item.class == Class::Retry { 0 } else { self.since_retry.saturating_add(1) };
         self.items.insert(account, Item { state: State::InFlight { again: None }, ..item });
@@ -227,6 +232,15 @@ impl WorkQueue {
         let is_due = fresh.is_none() || self.since_retry >= RETRY_SHARE - 1;
         let retry = retry.filter(|_| is_due).map(|(_, account)| *account);
         retry.or_else(|| fresh.map(|(_, _, account)| *account))
+    }
+
+    /// The account to probe a service in trouble with: a fresh grant if one is ready, else as [`Self::peek`]. Revocations go
+    /// first as long as all is well, so those whose requests always fail would be all that a probe ever tries.
+    pub fn peek_probe(&mut self, now: Timestamp) -> Option<AccountId> {
+        self.wake(now);
+        let first_grant = (Class::Fresh(Urgency::Grant, Timestamp::from_millis(0)), 0, AccountId::new(1)?);
+        let grant = self.fresh.range(first_grant..).next().map(|(.., account)| *account);
+        grant.or_else(|| self.peek(now))
     }
 
     /// How many accounts are ready or delayed.

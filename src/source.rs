@@ -66,13 +66,22 @@ pub const MAX_DEPTH: usize = 64;
 /// Longest wait for a burst of edits to end, and for a file to come to rest.
 pub const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
 
+/// How long an empty or unclosed file must be at rest: as long as the longest burst. Editors empty a file for
+/// milliseconds before they fill it; an upload may stall for seconds, and the half of a file may be a valid manifest of
+/// another account.
+pub const UNFINISHED: Duration = DEBOUNCE_MAX;
+
+/// How long git's lock is respected while nothing stirs in the folder: a killed git leaves its lock behind, and one that
+/// lives writes many files a second.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How often the folder is scanned where events cannot be relied on: a scan of 100,000 files takes some 100 ms, so 1 %
 /// of a core.
 pub const POLL: Duration = Duration::from_secs(10);
 
 /// How often the root is compared with the one held open: no event reports that a link was flipped or a mount went
-/// away.
-const ROOT_CHECK: Duration = Duration::from_secs(1);
+/// away. Two system calls each.
+pub const ROOT_CHECK: Duration = Duration::from_secs(1);
 
 /// What there is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,10 +133,17 @@ pub struct Watch {
     pub debounce: Duration,
     /// Longest wait for quiet or rest; [`DEBOUNCE_MAX`]. Never less than two debounces.
     pub debounce_max: Duration,
+    /// How long a file that is empty, or that its writer has not closed, must have been at rest; [`UNFINISHED`]. Never
+    /// less than a debounce.
+    pub unfinished: Duration,
+    /// How long git's lock is waited for while nothing stirs; [`LOCK_PATIENCE`].
+    pub lock_patience: Duration,
     /// Time between two full scans, each of which sends a batch.
     pub resync: Duration,
     /// Time between two scans while events may be missing; [`POLL`].
     pub poll: Duration,
+    /// Time between two looks at what the root's path leads to; [`ROOT_CHECK`].
+    pub root_check: Duration,
     /// Whether to ask the system for events. `false` is for tests: a file system without events.
     pub events: bool,
 }
@@ -138,9 +154,36 @@ impl Default for Watch {
         Self {
             debounce: Duration::from_millis(200),
             debounce_max: DEBOUNCE_MAX,
+            unfinished: UNFINISHED,
+            lock_patience: LOCK_PATIENCE,
             resync: Duration::from_secs(600),
             poll: POLL,
+            root_check: ROOT_CHECK,
             events: true,
+        }
+    }
+}
+
+/// A time that never comes, and with which no sum overflows.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The shortest time between two scans: with less, the folder would be scanned without end.
+const SHORTEST: Duration = Duration::from_millis(5);
+
+impl Watch {
+    /// The same, such that no sum of times overflows, no scan follows on the heels of another, and two looks a debounce
+    /// apart fit into the patience with a file.
+    fn bounded(self) -> Self {
+        let debounce = self.debounce.min(FOREVER / 4);
+        Self {
+            debounce,
+            debounce_max: self.debounce_max.min(FOREVER).max(debounce * 2),
+            unfinished: self.unfinished.min(FOREVER),
+            lock_patience: self.lock_patience.min(FOREVER),
+            resync: self.resync.clamp(SHORTEST, FOREVER),
+            poll: self.poll.clamp(SHORTEST, FOREVER),
+            root_check: self.root_check.clamp(SHORTEST, FOREVER),
+            events: self.events,
         }
     }
 }

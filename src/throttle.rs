@@ -6,6 +6,8 @@
 //! not even by a fresh edit; after a pause, or a row of failures, one request probes alone.
 //! Absent by design: the clock, the network and the queue.
 
+mod breaker;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
@@ -13,20 +15,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::breaker::Breaker;
 use crate::account::AccountId;
 use crate::condition::{ConditionType, Reason};
 use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::Timestamp;
-
-/// So many different accounts that fail, with no success of any in between, open the breaker. Accounts, not failures: one
-/// that fails again and again says nothing of the service. Five, because with the default concurrency of four one lost
-/// connection can fail four requests at once.
-pub const BREAKER_ACCOUNTS: usize = 5;
-
-/// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`): an
-/// account is tried again sooner than a whole service is. Five seconds with the default of one.
-const PROBE_FACTOR: u32 = 5;
 
 /// Token requests allowed within [`TOKEN_WINDOW`] (Zoho's OAuth documentation: 10 in 10 minutes;
 /// each one more prolongs the lock).
@@ -179,39 +173,6 @@ impl Window {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Breaker {
-    /// With the accounts that failed since the last success, fewer than [`BREAKER_ACCOUNTS`].
-    Closed {
-        failed: Vec<AccountId>,
-    },
-    Open {
-        until: Timestamp,
-        trouble: Trouble,
-    },
-    Probing {
-        since: Timestamp,
-        trouble: Trouble,
-    },
-}
-
-/// What the probes came to since the breaker opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Trouble {
-    /// How many failed in a row, where those of one account after the other count as one: else an account that always
-    /// fails, and has no company, would have the others wait longer and longer.
-    probes: u32,
-    /// The account of the last one that failed.
-    last: Option<AccountId>,
-}
-
-impl Trouble {
-    fn and(self, account: AccountId) -> Self {
-        let probes = if self.last == Some(account) { self.probes } else { self.probes.saturating_add(1) };
-        Self { probes, last: Some(account) }
-    }
-}
-
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
 /// a process that crashes again and again must not ask a service in trouble more often than one that does not.
 fn was_in_trouble(ledger: &Ledger) -> bool {
@@ -227,41 +188,35 @@ pub struct Throttle {
     tokens: Window,
     pause: Option<ImposedPause>,
     breaker: Breaker,
-    probes: Backoff,
 }
 
 impl Throttle {
     /// A throttle that remembers what the ledger does. A request that was under way when the process
     /// died ended at most `lateness` after its intent, and before `now`.
-    pub fn restore(limit: Option<RateLimit>, lateness: Duration, ledger: &Ledger, now: Timestamp) -> Self {
+    ///
+    /// A service in trouble is probed at intervals that follow from the `backoff` of an account.
+    pub fn restore(
+        limit: Option<RateLimit>,
+        lateness: Duration,
+        backoff: Backoff,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Self {
         let remembered = |stamps| Window::restore(stamps, lateness, now);
         Self {
             limit,
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
             tokens: remembered(&ledger.token_requests),
             pause: ledger.pause.filter(|pause| pause.until > now),
-            breaker: if was_in_trouble(ledger) {
-                Breaker::Open { until: now, trouble: Trouble::default() }
-            } else {
-                Breaker::Closed { failed: Vec::new() }
-            },
-            probes: Backoff::default(),
+            breaker: Breaker::new(was_in_trouble(ledger), backoff, now),
         }
-    }
-
-    /// Probes a service in trouble at intervals that follow from the `backoff` of an account: the first after five times
-    /// its minimum, each further one after twice as long, up to its maximum.
-    #[must_use]
-    pub fn probing(self, backoff: Backoff) -> Self {
-        Self { probes: backoff, ..self }
     }
 
     /// Whether a PUT may start at `now`.
     pub fn admit_put(&mut self, now: Timestamp) -> Admission {
-        match (self.admit_any(now), &self.breaker) {
-            (Admission::Now, Breaker::Open { until, .. }) if *until > now => Admission::At(*until, Wait::Breaker),
-            (Admission::Now, Breaker::Probing { .. }) => Admission::AfterAnother(Wait::Probe),
-            (admission, _) => admission,
+        match self.admit_any(now) {
+            Admission::Now => self.breaker.admit(now),
+            wait => wait,
         }
     }
 
@@ -289,59 +244,25 @@ impl Throttle {
     /// A PUT was admitted at `now` and its intent is on the way to the disk.
     pub fn begin_put(&mut self, now: Timestamp) {
         self.requests.begin();
-        if let Breaker::Open { trouble, .. } = self.breaker {
-            self.breaker = Breaker::Probing { since: now, trouble };
-        }
+        self.breaker.begin(now);
     }
 
     /// Whether what was `begun` may still leave at `now`: nobody was told to wait meanwhile, and nobody probes.
     pub fn may_leave(&self, begun: Timestamp, now: Timestamp) -> bool {
-        let stays = match self.breaker {
-            Breaker::Closed { .. } => false,
-            Breaker::Open { .. } => true,
-            Breaker::Probing { since, .. } => begun < since,
-        };
-        self.pause(now).is_none() && !stays
+        self.pause(now).is_none() && self.breaker.may_leave(begun)
     }
 
     /// A PUT that was `begun` never left.
     pub fn cancel_put(&mut self, begun: Timestamp, now: Timestamp) {
         self.requests.cancel();
-        if let Breaker::Probing { since, trouble } = self.breaker
-            && begun >= since
-        {
-            self.breaker = Breaker::Open { until: now, trouble };
-        }
+        self.breaker.cancel(begun, now);
     }
 
     /// A PUT to `account` that was `begun` ended at `now`. `healthy` says whether the service answered as a service that
     /// works does. Returns whether the breaker opened by it.
     pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
         self.end(now);
-        let backoff = self.probes;
-        let open = |trouble: Trouble| {
-            let first = backoff.min.saturating_mul(PROBE_FACTOR);
-            let bound = first.saturating_mul(1 << trouble.probes.saturating_sub(1).min(16)).min(backoff.max);
-            Breaker::Open { until: now + bound, trouble }
-        };
-        let after = match (&mut self.breaker, healthy) {
-            // Requests that were under way when it opened, or when the probe began, tell nothing new.
-            (Breaker::Open { .. }, _) => return false,
-            (Breaker::Probing { since, .. }, _) if begun < *since => return false,
-            (Breaker::Closed { .. } | Breaker::Probing { .. }, true) => Breaker::Closed { failed: Vec::new() },
-            (Breaker::Closed { failed }, false) => {
-                if !failed.contains(&account) {
-                    failed.push(account);
-                }
-                if failed.len() < BREAKER_ACCOUNTS {
-                    return false;
-                }
-                open(Trouble::default().and(account))
-            }
-            (Breaker::Probing { trouble, .. }, false) => open(trouble.and(account)),
-        };
-        self.breaker = after;
-        matches!(self.breaker, Breaker::Open { .. })
+        self.breaker.end(account, begun, healthy, now)
     }
 
     /// A token request was admitted.
@@ -383,11 +304,12 @@ impl Throttle {
 
     /// Lets the next PUT go alone, and the others only after the service accepted it.
     pub fn probe_next(&mut self, now: Timestamp) {
-        self.breaker = match &self.breaker {
-            Breaker::Closed { .. } => Breaker::Open { until: now, trouble: Trouble::default() },
-            Breaker::Probing { trouble, .. } => Breaker::Open { until: now, trouble: *trouble },
-            Breaker::Open { .. } => return,
-        };
+        self.breaker.probe_next(now);
+    }
+
+    /// Whether the next PUT probes: it goes alone, and others only after the service accepted it.
+    pub const fn probes_next(&self) -> bool {
+        self.breaker.probes_next()
     }
 
     /// The pause in force at `now`.
@@ -404,10 +326,7 @@ impl Throttle {
 
     /// How many probes of a service in trouble have failed in a row; 0 while the breaker is closed.
     pub const fn failed_probes(&self) -> u32 {
-        match self.breaker {
-            Breaker::Closed { .. } => 0,
-            Breaker::Open { trouble, .. } | Breaker::Probing { trouble, .. } => trouble.probes,
-        }
+        self.breaker.failed_probes()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::attribution::{Baseline, look, revision};
 use crate::clock::Clock;
 use crate::desired::DesiredState;
 use crate::manifest::{self, Parsed, Problem, Protection, Rules};
-use crate::source::{self, Batch, Root};
+use crate::source::{self, Batch, Root, Watch};
 
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
 /// for it may be half-written.
@@ -26,7 +26,8 @@ pub(super) fn read<T: Send>(
     settle: Option<Duration>,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> anyhow::Result<Batch<T>> {
-    let batch = source::load(folder, settle, parse)?;
+    let waits = settle.map(|debounce| Watch { debounce, ..Watch::default() });
+    let batch = source::load(folder, waits.as_ref(), parse)?;
     if let Root::Unknown(why) = &batch.root {
         bail!("the desired state in {} is unknown: {why}", printable::path(folder));
     }

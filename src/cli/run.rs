@@ -46,6 +46,7 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon, notify } = self;
+        let watch = daemon.watch();
         let external = daemon.external_url;
         let settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
@@ -81,8 +82,6 @@ impl Run {
         }
         service::tell_manager(reports.clone(), clock, cancel.clone());
         let auth = target.auth.into();
-        let watch =
-            source::Watch { debounce: daemon.debounce, resync: daemon.resync_interval, ..source::Watch::default() };
         let banner = Banner {
             target: target.owner()?.to_string(),
             service: service.host(target.sandbox),

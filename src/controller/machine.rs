@@ -103,7 +103,7 @@ impl Machine {
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let lateness = dispatch::INTENT_AGE_MAX + settings.request_timeout;
         Self {
-            throttle: Throttle::restore(settings.rate_limit, lateness, &ledger, now).probing(settings.backoff),
+            throttle: Throttle::restore(settings.rate_limit, lateness, settings.backoff, &ledger, now),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
             backlog: match settings.mode {

@@ -170,9 +170,12 @@ pub fn read(path: &Path, expected: Option<Owner>) -> Result<Option<Ledger>, Ledg
 fn look_beside(place: &Place, expected: Option<Owner>) -> Result<Found, LedgerError> {
     let mut attempts = 1;
     loop {
+        let stamps = place.stamps();
         match look(place, expected) {
-            // A running daemon folded between the two reads; or it is the truth, ten times over.
-            Err(LedgerError::Damaged { .. } | LedgerError::Disturbed { .. }) if attempts < READ_ATTEMPTS => {
+            // A running daemon folded between the two reads. Where no file moved meanwhile, it is the truth.
+            Err(LedgerError::Damaged { .. } | LedgerError::Disturbed { .. })
+                if attempts < READ_ATTEMPTS && place.stamps() != stamps =>
+            {
                 attempts += 1;
                 std::thread::sleep(READ_PAUSE);
             }

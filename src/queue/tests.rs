@@ -37,7 +37,7 @@ fn a_small_edit_overtakes_a_bulk_until_the_bulk_has_waited_as_long_as_it_takes()
         (1..=100).for_each(|n| queue.add(id(n), Grant, 100, at(0)));
         queue
     };
-    for (edited, first) in [(1, 1000), (239, 1000), (241, 1)] {
+    for (edited, first) in [(1, 1000), (238, 1000), (240, 1)] {
         let mut queue = bulk();
         queue.add(id(1000), Grant, 1, at(edited - 1));
         assert_eq!(queue.peek(at(300)), Some(id(first)), "edited after {edited} s");
@@ -58,6 +58,19 @@ fn while_fresh_edits_wait_one_in_twenty_is_a_retry() {
     let order = order(&mut queue, at(0));
     let retries: Vec<_> = (1..).zip(&order).filter(|(_, account)| **account < 100).map(|(place, _)| place).collect();
     assert_eq!(retries, [20, 40, 60]);
+}
+
+#[test]
+fn a_probe_is_a_fresh_grant_if_there_is_one() {
+    let mut queue = WorkQueue::default();
+    queue.add_retry(id(1), at(0));
+    queue.add(id(2), Revocation, 1, at(0));
+    assert_eq!(queue.peek_probe(at(0)), Some(id(2)), "as any other request");
+    queue.add(id(3), Grant, 1, at(1));
+    queue.add(id(4), Grant, 1, at(0));
+    assert_eq!((queue.peek_probe(at(1)), queue.peek(at(1))), (Some(id(4)), Some(id(2))));
+    queue.take(id(4), at(1)).unwrap();
+    assert_eq!(queue.peek_probe(at(1)), Some(id(3)));
 }
 
 #[test]

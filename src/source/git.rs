@@ -2,7 +2,7 @@
 //!
 //! In: the root. Out: wait, or go on; and whether git has worked meanwhile.
 //! Invariants: nothing but the stamps of git's lock and of its index is looked at; a lock that a killed git left behind
-//! holds nobody up for longer than [`LOCK_PATIENCE`] after the last event, nor than [`LOCK_PATIENCE_MAX`], and only once.
+//! holds nobody up for longer than [`super::LOCK_PATIENCE`] after the last event, nor than [`LOCK_PATIENCE_MAX`], and only once.
 //! Deliberately absent: git itself.
 
 use std::fs;
@@ -13,11 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long git's lock is respected while nothing stirs in the folder: a killed git leaves its lock behind, and one that
-/// lives writes many files a second.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long it is respected whatever stirs, for that may be somebody else. A checkout of 100,000 files takes about 5 s
+/// How long git's lock is respected whatever stirs, for that may be somebody else. A checkout of 100,000 files takes about 5 s
 /// on a disk of its own, and minutes on a slow one.
 const LOCK_PATIENCE_MAX: Duration = Duration::from_secs(300);
 
@@ -47,8 +43,10 @@ pub(super) enum Verdict {
 const LOCK: &str = "index.lock";
 
 /// Patience with one repository.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gate {
+    /// How long a lock is waited for while nothing stirs.
+    patience: Duration,
     git: Option<PathBuf>,
     waiting: Option<Waiting>,
     outwaited: Option<Stamp>,
@@ -65,6 +63,11 @@ struct Waiting {
 }
 
 impl Gate {
+    /// In no repository yet.
+    pub(super) const fn new(patience: Duration) -> Self {
+        Self { patience, git: None, waiting: None, outwaited: None, index: None }
+    }
+
     /// Looks for the repository that `root` (without links) is in; there may be none, and it may come and go.
     pub(super) fn find(&mut self, root: &Path) {
         let git = root.ancestors().find_map(git_folder);
@@ -97,7 +100,7 @@ impl Gate {
             return Verdict::GoOn;
         }
         let Waiting { first, quiet } = *self.waiting.get_or_insert(Waiting { first: now, quiet: now });
-        if now < (quiet + LOCK_PATIENCE).min(first + LOCK_PATIENCE_MAX) {
+        if now < (quiet + self.patience).min(first + LOCK_PATIENCE_MAX) {
             return Verdict::Wait;
         }
         self.waiting = None;
@@ -108,7 +111,7 @@ impl Gate {
 
 /// Once a lock: it is in nobody's way any more, but somebody should know.
 pub(super) fn warn_of_lock(gate: &Gate) {
-    let seconds = LOCK_PATIENCE.as_secs();
+    let seconds = gate.patience.as_secs();
     let lock = gate.git.as_deref().map(|git| git.join(LOCK));
     warn!(?lock, seconds, "git's lock is still there: going on; remove it if no git runs");
 }
@@ -136,6 +139,7 @@ fn git_folder(folder: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LOCK_PATIENCE;
     use super::*;
 
     const LEFT: Stamp = Stamp { ino: 1, ctime: (1, 0) };
@@ -145,7 +149,7 @@ mod tests {
     fn a_lock_is_waited_for_but_a_left_over_one_only_once() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut gate = Gate::default();
+        let mut gate = Gate::new(LOCK_PATIENCE);
         assert_eq!(gate.judge(None, at(0)), Verdict::GoOn);
         assert_eq!(gate.judge(Some(LEFT), at(1)), Verdict::Wait);
         assert_eq!(gate.judge(Some(LEFT), at(10)), Verdict::Wait);
@@ -159,7 +163,7 @@ mod tests {
     #[test]
     fn a_lock_is_waited_for_while_files_change_but_not_for_ever() {
         let start = Instant::now();
-        let mut gate = Gate::default();
+        let mut gate = Gate::new(LOCK_PATIENCE);
         let waited = (0..1000).take_while(|second| {
             let now = start + Duration::from_secs(*second);
             gate.stir(now);
@@ -181,7 +185,7 @@ mod tests {
             (repository.clone(), repository.join(".git/index.lock")),
             (worktree.join("state"), repository.join(".git/worktrees/w/index.lock")),
         ] {
-            let mut gate = Gate::default();
+            let mut gate = Gate::new(LOCK_PATIENCE);
             gate.find(&root);
             let now = Instant::now();
             assert_eq!(gate.ask(now), Verdict::GoOn, "{root:?}");
@@ -195,7 +199,7 @@ mod tests {
     fn no_repository_is_no_reason_to_wait() {
         let top = tempfile::tempdir().unwrap();
         fs::write(top.path().join(".git"), "not what it seems").unwrap();
-        let mut gate = Gate::default();
+        let mut gate = Gate::new(LOCK_PATIENCE);
         gate.find(&top.path().join("state"));
         assert_eq!(gate.ask(Instant::now()), Verdict::GoOn);
     }

@@ -9,12 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::POLL;
 use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
 use super::events::{Events, Hints};
@@ -24,7 +24,7 @@ use super::list::{ListError, Walk};
 use super::look::Eyes;
 use super::problem::SourceError;
 use super::settle::{Moment, Rule};
-use super::{Batch, Origin, Parse, ROOT_CHECK, Root, Watch};
+use super::{Batch, Origin, Parse, Root, Watch};
 
 /// An open root and its watcher.
 #[derive(Debug)]
@@ -72,17 +72,17 @@ struct Told {
 
 impl<T: Send> Keeper<T> {
     pub(super) fn new(root: PathBuf, options: Watch, parse: Parse<T>, cancel: CancellationToken, now: Instant) -> Self {
-        let options = bounded(options);
+        let options = options.bounded();
         Self {
             root,
             debounce: Debounce::new(options.debounce, options.debounce_max),
             index: Index::new(options.debounce_max),
             resync_at: now + options.resync,
+            gate: Gate::new(options.lock_patience),
             options,
             parse,
             cancel,
             hints: Arc::default(),
-            gate: Gate::default(),
             folder: None,
             rescan: true,
             owed: Some(now),
@@ -162,7 +162,7 @@ impl<T: Send> Keeper<T> {
     }
 
     fn check_root(&mut self, now: Instant) {
-        self.check_at = now + ROOT_CHECK;
+        self.check_at = now + self.options.root_check;
         if self.folder.as_ref().is_some_and(|folder| folder.beneath.presence(&self.root) == Presence::Other) {
             info!(folder = %self.root.display(), "the desired-state folder was replaced or removed");
             self.folder = None;
@@ -211,7 +211,7 @@ impl<T: Send> Keeper<T> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let watch = |path: &str, id| folder.events.iter().for_each(|events| events.watch(path, id));
         let stop = || self.cancel.is_cancelled();
-        let rule = Rule { settle: self.options.debounce, own_clock: !folder.beneath.remote };
+        let rule = Rule::of(&self.options, &folder.beneath);
         let eyes = Eyes {
             beneath: &folder.beneath,
             parse: &*self.parse,
@@ -259,7 +259,9 @@ impl<T: Send> Keeper<T> {
     /// compares time stamps, watches each folder before it lists it: from then on nothing is missed.
     fn prepare_rescan(&mut self, now: Instant) {
         self.rescan = false;
-        self.poll_at = now + self.options.poll;
+        // A folder that cannot be read is looked at again no less often than by default, whatever the option says.
+        let poll = if self.is_ready() { self.options.poll } else { self.options.poll.min(POLL) };
+        self.poll_at = now + poll;
         let Some(folder) = &mut self.folder else { return };
         self.gate.find(&folder.beneath.real);
         folder.failure = None;
@@ -349,25 +351,6 @@ impl<T: Send> Keeper<T> {
         let folder = self.folder.as_ref().filter(|_| !files.is_empty());
         let origin = folder.map(|folder| Origin::of(&folder.beneath.real, hashes)).unwrap_or_default();
         Some(Batch { files, root, full, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
-    }
-}
-
-/// A time that never comes, and with which no sum overflows.
-const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
-
-/// The shortest time between two scans: with less, the folder would be scanned without end.
-const SHORTEST: Duration = Duration::from_millis(5);
-
-/// The options, such that no sum of times overflows, no scan follows on the heels of another, and two looks a
-/// debounce apart fit into the patience with a file.
-fn bounded(options: Watch) -> Watch {
-    let debounce = options.debounce.min(FOREVER / 4);
-    Watch {
-        debounce,
-        debounce_max: options.debounce_max.min(FOREVER).max(debounce * 2),
-        resync: options.resync.clamp(SHORTEST, FOREVER),
-        poll: options.poll.clamp(SHORTEST, FOREVER),
-        events: options.events,
     }
 }
 

@@ -1,14 +1,13 @@
 //! One full look at the folder, for the commands that end.
 //!
 //! In: a folder, or one file. Out: one batch with everything in it, or the reason why there is none.
-//! Invariants: those of the parent; with `settle` (of at most [`DEBOUNCE_MAX`]), what is not at rest is looked at
-//! again, for at most twice that, and then named as a problem.
+//! Invariants: those of the parent; with waits (a debounce of at most [`DEBOUNCE_MAX`]), what is not at rest is looked
+//! at again, for at most twice that, and then named as a problem.
 //! Deliberately absent: a watcher.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -19,19 +18,19 @@ use super::list::{Kind, ListError, Target, Walk};
 use super::look::{Eyes, Sight};
 use super::problem::{ReadProblem, SourceError};
 use super::settle::{Moment, Rule};
-use super::{Batch, DEBOUNCE_MAX, Look, Origin, Root};
+use super::{Batch, DEBOUNCE_MAX, LOCK_PATIENCE, Look, Origin, Root, Watch};
 
 /// Reads every manifest file beneath `root`, on all cores, in the order of their paths.
 ///
-/// `settle`: how long a file must have been at rest to be believed (for commands that act on it); then git's lock is
-/// waited for as well. `None` takes each file as it is, half-written or not. If `root` is a file, it alone is
-/// read, whatever its name. Blocks; with `settle` for up to 20 s.
+/// `waits`: how long a file must have been at rest to be believed, and git's lock is waited for, as by a watcher (for
+/// commands that act on what they read). `None` takes each file as it is, half-written or not. If `root` is a file, it alone is
+/// read, whatever its name. Blocks; with the usual waits for up to 20 s.
 ///
 /// # Errors
 /// If there is no such folder, it cannot be listed, holds no manifest files, or far too many.
 pub fn load<T: Send>(
     root: &Path,
-    settle: Option<Duration>,
+    waits: Option<&Watch>,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> Result<Batch<T>, SourceError> {
     for _ in 0..ATTEMPTS {
@@ -39,7 +38,7 @@ pub fn load<T: Send>(
             Err(SourceError::NotAFolder { .. }) => return load_file(root, &parse),
             opened => opened?,
         };
-        let (files, hashes) = load_folder(root, &beneath, settle, &parse)?;
+        let (files, hashes) = load_folder(root, &beneath, waits, &parse)?;
         // A link that was flipped meanwhile: what was read may have been on its way out.
         if beneath.presence(root) == Presence::Same {
             return batch(root, files, Origin::of(&beneath.real, hashes));
@@ -60,16 +59,16 @@ fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, So
 fn load_folder<T: Send>(
     root: &Path,
     beneath: &Beneath,
-    settle: Option<Duration>,
+    waits: Option<&Watch>,
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
 ) -> Result<(Files<T>, Vec<u64>), SourceError> {
-    let settle = settle.map(|settle| settle.min(DEBOUNCE_MAX));
-    let rule = settle.map(|settle| Rule { settle, own_clock: !beneath.remote });
-    let mut gate = Gate::default();
+    let waits = waits.map(|waits| Watch { debounce: waits.debounce.min(DEBOUNCE_MAX), ..waits.clone() }.bounded());
+    let rule = waits.as_ref().map(|waits| Rule::of(waits, beneath));
+    let mut gate = Gate::new(waits.as_ref().map_or(LOCK_PATIENCE, |waits| waits.lock_patience));
     gate.find(&beneath.real);
-    let mut index = Index::new(settle.map_or(DEBOUNCE_MAX, |settle| DEBOUNCE_MAX.max(settle * 2)));
+    let mut index = Index::new(waits.as_ref().map_or(DEBOUNCE_MAX, |waits| waits.debounce_max));
     loop {
-        if settle.is_some() {
+        if waits.is_some() {
             wait_for_git(&mut gate);
         }
         gate.has_worked();
@@ -83,7 +82,7 @@ fn load_folder<T: Send>(
         };
         // What is believed belongs together: the last look saw all of it, and neither links nor git moved meanwhile.
         let done = scanned == Scanned::Whole && index.is_done(now.mono);
-        let git = settle.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == Verdict::Wait);
+        let git = waits.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == Verdict::Wait);
         if scanned == Scanned::Empty || done && !git {
             break;
         }

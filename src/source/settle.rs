@@ -3,7 +3,7 @@
 //! In: what `fstat` and two clocks say. Out: at rest, or not yet and when to look again.
 //! Invariants: a file whose time stamps cannot be trusted (they lie in the future, or another machine's
 //! clock made them) is believed only after two looks, a debounce apart, saw the same bytes; a file that is empty, or
-//! that its writer has not closed, is "being written" until it has been at rest for [`UNFINISHED_SETTLE`].
+//! that its writer has not closed, is "being written" until it has been at rest for [`Rule::unfinished`].
 //! Deliberately absent: reading. This is arithmetic.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::Stat;
 use tokio::time::Instant;
 
-/// How long an empty or unclosed file must be at rest: as long as the longest burst ([`super::DEBOUNCE_MAX`]). Editors
-/// empty a file for milliseconds before they fill it; an upload may stall for seconds, and the half of a file may be a
-/// valid manifest of another account.
-const UNFINISHED_SETTLE: Duration = Duration::from_secs(5);
+use super::Watch;
+use super::beneath::Beneath;
 
 /// The shortest rest, whatever the debounce: two ticks of a 100 Hz kernel, the step of its file time stamps.
 /// Within one step a second write leaves no trace in them.
@@ -108,15 +106,22 @@ pub(super) struct Glimpse {
 pub(super) struct Rule {
     /// How long a file must have been at rest.
     pub(super) settle: Duration,
+    /// How long one that is empty, or not closed by its writer.
+    pub(super) unfinished: Duration,
     /// Whether the folder's time stamps come from this machine's clock.
     pub(super) own_clock: bool,
 }
 
 impl Rule {
+    /// The rule of the folder `beneath` is.
+    pub(super) const fn of(options: &Watch, beneath: &Beneath) -> Self {
+        Self { settle: options.debounce, unfinished: options.unfinished, own_clock: !beneath.remote }
+    }
+
     /// How long a file (or its absence) must last before it is believed.
     pub(super) fn need(&self, unfinished: bool) -> Duration {
         let settle = self.settle.max(MIN_SETTLE);
-        if unfinished { settle.max(UNFINISHED_SETTLE) } else { settle }
+        if unfinished { settle.max(self.unfinished) } else { settle }
     }
 
     /// `None`: believe it. Otherwise: how long until the next look.
@@ -139,7 +144,7 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    const RULE: Rule = Rule { settle: ms(200), own_clock: true };
+    const RULE: Rule = Rule { settle: ms(200), unfinished: ms(5000), own_clock: true };
 
     /// A file of 10 bytes last changed at `at` since the epoch.
     fn print(at: Duration) -> Print {
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_debounce_of_zero_still_outlasts_the_step_of_time_stamps() {
-        let rule = Rule { settle: Duration::ZERO, own_clock: true };
+        let rule = Rule { settle: Duration::ZERO, ..RULE };
         assert_eq!(rule.wait(&print(ms(1_000_001)), None, moment(ms(1_000_011))), Some(ms(10)));
     }
 }

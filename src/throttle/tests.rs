@@ -1,6 +1,7 @@
 //! What may start, and when. That no window holds too many requests, whatever happens, is held from outside, by the
 //! properties among the integration tests.
 
+use super::breaker::BREAKER_ACCOUNTS;
 use super::*;
 use crate::account::{AccountId, Field};
 use crate::condition::{Condition, ConditionStatus};
@@ -19,7 +20,7 @@ fn empty() -> Ledger {
 }
 
 fn throttle(limit: &str, now: Timestamp) -> Throttle {
-    Throttle::restore(limit.parse().ok(), Duration::from_secs(30), &empty(), now)
+    Throttle::restore(limit.parse().ok(), Duration::from_secs(30), Backoff::default(), &empty(), now)
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
         let account = AccountId::new(1).unwrap();
         ledger.apply(record(0, ms(0)));
         ledger.apply(Record::Conditions { account, conditions: vec![told(kind)] });
-        let mut throttle = Throttle::restore(None, Duration::from_millis(300), &ledger, ms(1000));
+        let mut throttle = Throttle::restore(None, Duration::from_millis(300), Backoff::default(), &ledger, ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), Admission::Now);
         throttle.begin_put(ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), second, "{kind:?}");
@@ -102,12 +103,12 @@ fn a_pause_outlives_a_restart() {
     let mut ledger = empty();
     let pause = Some(ImposedPause { until: ms(60_000), reason: Reason::Throttled });
     ledger.apply(Record::Pause { pause });
-    let mut throttle = Throttle::restore(None, Duration::from_secs(30), &ledger, ms(1_000));
+    let mut throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, ms(1_000));
     assert_eq!(throttle.admit_put(ms(1_000)), Admission::At(ms(60_000), Wait::Paused(Reason::Throttled)));
 }
 
 #[test]
-fn the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request() {
+fn the_breaker_opens_after_failures_of_several_accounts_and_probes_with_one_request() {
     let mut throttle = throttle("unlimited", ms(0));
     for n in 1..=BREAKER_ACCOUNTS {
         throttle.begin_put(ms(0));
@@ -126,12 +127,65 @@ fn the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request() {
 }
 
 #[test]
+fn one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer() {
+    let mut throttle = throttle("unlimited", ms(0));
+    for n in 0..1_000 {
+        throttle.begin_put(ms(n));
+        assert!(!throttle.end_put(id(1), ms(n), false, ms(n)));
+        assert_eq!(throttle.admit_put(ms(n)), Admission::Now);
+    }
+    // Where requests go one by one, as after a pause, it fails each probe, and the next one is never further away.
+    throttle.probe_next(ms(1_000));
+    let mut now = ms(1_000);
+    for _ in 0..10 {
+        throttle.begin_put(now);
+        throttle.end_put(id(1), now, false, now);
+        let next = now + Duration::from_secs(5);
+        assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker));
+        now = next;
+    }
+    // Several accounts that fail are the service's trouble.
+    for (n, seconds) in [(2, 10), (3, 20), (4, 40)] {
+        throttle.begin_put(now);
+        throttle.end_put(id(n), now, false, now);
+        let next = now + Duration::from_secs(seconds);
+        assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker));
+        now = next;
+    }
+}
+
+#[test]
+fn probes_follow_from_the_backoff_of_an_account_and_never_come_further_apart_than_five_minutes() {
+    for (min, max, intervals) in [
+        (1, 300, [5, 10, 20, 40, 80, 160, 300, 300]),
+        (1, 12, [5, 10, 12, 12, 12, 12, 12, 12]),
+        (1, 3, [3; 8]),
+        (60, 86_400, [300; 8]),
+    ] {
+        let backoff = Backoff { min: Duration::from_secs(min), max: Duration::from_secs(max) };
+        let mut throttle = Throttle::restore(None, Duration::from_secs(30), backoff, &empty(), ms(0));
+        for n in 1..BREAKER_ACCOUNTS {
+            throttle.begin_put(ms(0));
+            throttle.end_put(id(n as u64), ms(0), false, ms(0));
+        }
+        let mut now = ms(0);
+        for (n, seconds) in (100..).zip(intervals) {
+            throttle.begin_put(now);
+            throttle.end_put(id(n), now, false, now);
+            let next = now + Duration::from_secs(seconds);
+            assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker), "{min} s to {max} s");
+            now = next;
+        }
+    }
+}
+
+#[test]
 fn token_requests_have_a_limit_of_their_own_that_a_restart_remembers() {
     let mut ledger = empty();
     for n in 0..10 {
         ledger.apply(Record::TokenRequest { at: ms(n * 1000) });
     }
-    let mut throttle = Throttle::restore(None, Duration::from_secs(30), &ledger, ms(10_000));
+    let mut throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, ms(10_000));
     assert_eq!(throttle.admit_token(ms(10_000)), Admission::At(ms(610_000), Wait::TokenLimit));
     assert_eq!(throttle.admit_put(ms(10_000)), Admission::Now);
 }
@@ -140,7 +194,8 @@ fn token_requests_have_a_limit_of_their_own_that_a_restart_remembers() {
 fn moments_from_a_clock_that_ran_ahead_count_as_now() {
     let mut ledger = empty();
     ledger.apply(record(0, ms(999_000_000)));
-    let mut throttle = Throttle::restore("1/1m".parse().ok(), Duration::from_secs(30), &ledger, ms(5_000));
+    let mut throttle =
+        Throttle::restore("1/1m".parse().ok(), Duration::from_secs(30), Backoff::default(), &ledger, ms(5_000));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::At(ms(65_000), Wait::RateLimit));
 }
 

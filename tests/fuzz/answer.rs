@@ -25,6 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     let response = HttpResponse {
         status,
         retry_after: header.map(|header| String::from_utf8_lossy(header).into_owned()),
+        date: None,
         body: body.to_vec(),
         truncated: flags & 2 == 2,
     };

@@ -11,10 +11,11 @@ use libfuzzer_sys::fuzz_target;
 use zoho_mail_reconciler::account::AuthMode;
 use zoho_mail_reconciler::desired::{DesiredState, Look};
 use zoho_mail_reconciler::guard::Guard;
+use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::ledger::Ledger;
 use zoho_mail_reconciler::manifest::{Rules, parse};
 use zoho_mail_reconciler::plan::plan;
-use zoho_mail_reconciler::status;
+use zoho_mail_reconciler::status::{self, Part};
 use zoho_mail_reconciler::throttle::{RateLimit, Throttle};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -47,14 +48,14 @@ fuzz_target!(|bytes: &[u8]| {
 fn use_it(mut ledger: Ledger) {
     let now = ledger.last_request();
     let limit = Some(RateLimit { count: 3, per: Duration::from_secs(60) });
-    let mut throttle = Throttle::restore(limit, Duration::from_secs(30), &ledger, now);
+    let mut throttle = Throttle::restore(limit, Duration::from_secs(30), Backoff::default(), &ledger, now);
     throttle.admit_put(now);
     throttle.admit_token(now);
     Guard::new("1,10%".parse().unwrap(), Duration::from_secs(3600), &ledger.disruptions).verdict(7, now);
     let desired = desired(&ledger);
     let planned = plan(&desired, &ledger, now).changes;
     assert!(planned.iter().all(|change| ledger.known(change.account, change.field) == change.from));
-    let list = status::list(&desired, &ledger, |_| None, None, now);
+    let list = status::list(&desired, &ledger, Part { from: None, most: usize::MAX }, |_| None, None, now);
     assert!(list.items.len() >= ledger.accounts.len());
     ledger.forget_before(now);
     assert_eq!(Ledger::from_bytes(Some(&ledger.to_bytes()), b""), Ok(Some(ledger)));

@@ -3,7 +3,7 @@
 //! In: every file of `deploy/`, the real command line, the real metrics, the real binary.
 //! Invariant: a metric, label, option or variable that is renamed breaks a test here, not somebody's
 //! alert at night. What other tools think of these files (systemd-analyze, promtool, kubectl and
-//! their kin) is asked by `.ci/run`.
+//! their kin) is asked by `.ci/full`.
 
 mod alerts;
 mod dashboard;

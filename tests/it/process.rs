@@ -43,7 +43,15 @@ pub fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
 /// A folder for a test whose subject is not the disk: in memory where that can be had, for there a sync costs nothing. On
 /// the disk when everything is run in full.
 pub fn temporary_folder() -> TempDir {
-    let in_memory = if is_full() { None } else { TempDir::new_in("/dev/shm").ok() };
+    if is_full() { TempDir::new().unwrap() } else { folder_in_memory() }
+}
+
+/// A folder in memory, where there is room for more than any test needs; else on the disk.
+pub fn folder_in_memory() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    const ROOM: u64 = 1024 * 1024 * 1024;
+    let has_room = rustix::fs::statvfs(MEMORY).is_ok_and(|found| found.f_bavail * found.f_frsize >= ROOM);
+    let in_memory = if has_room { TempDir::new_in(MEMORY).ok() } else { None };
     in_memory.unwrap_or_else(|| TempDir::new().unwrap())
 }
 
@@ -62,6 +70,7 @@ pub struct Rig {
     pub folder: TempDir,
     /// Where the ledger is; in the folder unless a test moves it.
     pub ledger: PathBuf,
+    _apart: Option<TempDir>,
     world: Arc<Mutex<World>>,
     url: String,
     _stop: DropGuard,
@@ -74,7 +83,21 @@ impl Rig {
         Self::with(accounts, Settings::default())
     }
 
+    /// The same with a folder on the disk, for tests of what a file system does; only the ledger is where it costs less.
+    pub fn on_disk(accounts: u64) -> Self {
+        let mut rig = Self::within(TempDir::new().unwrap(), accounts, Settings::default());
+        let apart = temporary_folder();
+        rig.ledger = apart.path().join("ledger.json");
+        rig._apart = Some(apart);
+        rig
+    }
+
     pub fn with(accounts: u64, settings: Settings) -> Self {
+        Self::within(temporary_folder(), accounts, settings)
+    }
+
+    /// The same, in a folder of the test's choice.
+    pub fn within(folder: TempDir, accounts: u64, settings: Settings) -> Self {
         let mut world = World::new(Settings { log_capacity: 100_000, ..settings });
         for n in 0..accounts {
             world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));
@@ -84,10 +107,17 @@ impl Rig {
         let cancel = CancellationToken::new();
         let listen = "127.0.0.1:0".parse().unwrap();
         let server = runtime.block_on(sandbox::serve(listen, Arc::clone(&world), cancel.clone())).unwrap();
-        let folder = temporary_folder();
         fs::create_dir(folder.path().join("desired-state")).unwrap();
         let ledger = folder.path().join("ledger.json");
-        let rig = Self { ledger, folder, world, url: server.api_url(), _stop: cancel.drop_guard(), _runtime: runtime };
+        let rig = Self {
+            ledger,
+            _apart: None,
+            folder,
+            world,
+            url: server.api_url(),
+            _stop: cancel.drop_guard(),
+            _runtime: runtime,
+        };
         (0..accounts).for_each(|n| rig.declare(n, n % 2 == 0, n % 3 == 0));
         rig
     }

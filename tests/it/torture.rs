@@ -13,10 +13,13 @@
 //! | a mount over it, over a part, away, lazily; an overlay's lower layer | [`mounts`] |
 //! | removed, emptied, moved away, replaced, a file in its place, its link's target replaced | [`roots`] |
 //! | more events than the queue holds; no watch left, at the start or later; no watcher | [`limits`] |
-//! | checkout of 5,000 files, stash, reset, a lock left behind, a linked worktree | [`checkouts`] |
+//! | checkout of many files, stash, reset, a lock left behind, a linked worktree | [`checkouts`] |
 //! | halves with the truncated id, vim, emacs, nano, sed, a write every 50 ms, empty files, 1,000 edits | [`saves`] |
 //! | an edit and its rollback, line ends, modes, renames, hard links, folders in the place of files | [`saves`] |
 //! | deep folders at once, closed folders, odd names, 4,000 nested folders, FIFOs, devices | [`oddities`] |
+//!
+//! The folders are on a disk, not in memory: which numbers new files get, what is read of a file while it is written,
+//! and what may be mounted over it is the file system's own way, and the disk's is that of those who run the daemon.
 //!
 //! Deliberately absent: sleeping until something must have happened. A later edit that is applied proves that what
 //! happened before it was told, or never will be; a publisher or a writer that has a pace sleeps between its steps.
@@ -47,6 +50,9 @@ use super::process::{Process, Rig, account, wait_for};
 
 /// The shortest debounce there is in effect: what is right with it is right with every other.
 const QUICK: &str = "20ms";
+
+/// How often the daemon reads the folder where no event tells of a change, and looks at what its path leads to.
+const POLL: &str = "50ms";
 
 /// Lines of one warning that a trial may cost, unless it says otherwise.
 const WARNINGS: usize = 10;
@@ -96,14 +102,14 @@ struct Trial {
 impl Trial {
     /// `accounts` accounts, each with its file, and a daemon that has applied them.
     fn begin(accounts: u64) -> Self {
-        Self::begin_with(Rig::new(accounts), accounts, &[], QUICK)
+        Self::begin_with(Rig::on_disk(accounts), accounts, &[], QUICK)
     }
 
     /// The first `accounts` accounts are wanted as the rig declares them. `prefix` is the command that begins the
     /// daemon.
     fn begin_with(rig: Rig, accounts: u64, prefix: &[&str], debounce: &str) -> Self {
         let mut command = rig.writing("run");
-        command.args(["--listen", "127.0.0.1:0", "--debounce", debounce]);
+        command.args(["--listen", "127.0.0.1:0", "--debounce", debounce, "--poll-interval", POLL]);
         if !prefix.is_empty() {
             command = wrapped(prefix, &command);
         }

@@ -30,7 +30,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Short enough for quick tests, long enough to be told from the pauses of a slow writer.
 fn quick() -> Watch {
-    Watch { debounce: Duration::from_millis(60), resync: Duration::from_secs(3600), ..Watch::default() }
+    Watch {
+        debounce: Duration::from_millis(60),
+        resync: Duration::from_secs(3600),
+        root_check: Duration::from_millis(50),
+        ..Watch::default()
+    }
 }
 
 fn no_events() -> Watch {

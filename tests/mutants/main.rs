@@ -1,21 +1,24 @@
 //! Can the proofs fail? The program with one bug at a time, each of which a test must catch.
 //!
-//! In: the table of [`variants`], `MUTANTS` (the names of some of them, with commas). Out: a Markdown table on
-//! standard output: which variant breaks what, which test caught it, and how soon.
+//! In: the table of [`variants`]; `MUTANTS`, nothing for all of them, the names of some with commas, or `changed` for
+//! those of the files that the latest commits touched and a share of the rest; `MUTANTS_MINUTES`, after which no other
+//! trial begins. Out: a Markdown table on standard output: which variant breaks what, which test caught it, how soon.
 //! The product stays free of switches: a [`copy`] of it has all bugs at once, each behind a test of the environment,
 //! and is built once. Invariants: the copy without a bug passes every test that is named here; a variant whose text is
 //! not in the source exactly once ends the run, so the table cannot go stale; every invariant of the crate and every
 //! rule of the simulation has two variants at least.
 //! Deliberately absent: bugs made by machine. Each of these is one that somebody tired would write.
 
+mod commits;
 mod copy;
+mod selection;
 mod trial;
 mod variants;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
@@ -28,31 +31,90 @@ const AT_ONCE: usize = 2;
 /// How many variants each promise needs: one might be caught by accident.
 const LEAST: usize = 2;
 
+/// How long trials may go on where only some are chosen: what a pipeline bears. The build comes on top.
+const CHANGED_MINUTES: f64 = 5.0;
+
+/// How long trials are begun at the least, however long the check of the healthy copy took.
+const LEAST_TRIALS: Duration = Duration::from_secs(90);
+
 /// How many invariants the crate documentation has.
 const INVARIANTS: u8 = 14;
 
 fn main() -> anyhow::Result<()> {
     let all = variants::all();
     ensure_complete(&all)?;
-    let built = Built::build(&copy::make(&all)?)?;
-    let chosen = std::env::var("MUTANTS").unwrap_or_default();
-    let chosen: Vec<&Variant> = match chosen.as_str() {
+    let mutants = std::env::var("MUTANTS").unwrap_or_default();
+    let chosen: Vec<&Variant> = match mutants.as_str() {
         "" => all.iter().collect(),
+        "changed" => changed(&all),
         names => names.split(',').map(|name| find(&all, name.trim())).collect::<Result<_, _>>()?,
     };
+    let minutes = match std::env::var("MUTANTS_MINUTES") {
+        Ok(text) => Some(text.parse().with_context(|| format!("MUTANTS_MINUTES: expected a number, found {text:?}"))?),
+        Err(_) => (mutants == "changed").then_some(CHANGED_MINUTES),
+    };
+    let begun = Instant::now();
+    let built = Built::build(&copy::make(&all)?)?;
+    eprintln!("the copy with all variants: built in {:.0} s", begun.elapsed().as_secs_f64());
+    // Without time for a trial at all, the healthy copy would have been judged for nothing.
+    let until = minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
     built.check_healthy(&chosen)?;
-    let caught = try_all(&built, &chosen);
-    print(&chosen, &caught);
-    let survivors: Vec<_> = chosen.iter().filter(|variant| !caught[variant.name].all()).map(|v| v.name).collect();
+    let until = until.map(|until| until.max(Instant::now() + LEAST_TRIALS));
+    let caught = try_all(&built, &chosen, until);
+    let (tried, missed): (Vec<_>, Vec<_>) = chosen.iter().partition(|variant| caught.contains_key(variant.name));
+    print(&tried, &caught);
+    if !missed.is_empty() {
+        let names: Vec<_> = missed.iter().map(|variant| variant.name).collect();
+        println!("{} were not reached in time: {}", missed.len(), names.join(", "));
+    }
+    ensure!(!tried.is_empty(), "no trial at all in that time");
+    let survivors: Vec<_> = tried.iter().filter(|variant| !caught[variant.name].all()).map(|v| v.name).collect();
     ensure!(survivors.is_empty(), "not caught: {}", survivors.join(", "));
     Ok(())
 }
 
-/// Every chosen variant on trial, [`AT_ONCE`] at the same time.
-fn try_all(built: &Built, chosen: &[&Variant]) -> BTreeMap<&'static str, Caught> {
+/// The variants of what the latest commits touched, and a share of the rest.
+fn changed(all: &[Variant]) -> Vec<&Variant> {
+    let latest = commits::latest();
+    if latest.is_none() {
+        eprintln!("no commit is known here: nothing counts as touched, and it is the first share of all");
+    }
+    let (touched, number) = latest.map(|latest| (latest.touched, latest.number)).unwrap_or_default();
+    let concerned: Vec<Vec<String>> = all.iter().map(files_of).collect();
+    let concerned: Vec<Vec<&str>> = concerned.iter().map(|files| files.iter().map(String::as_str).collect()).collect();
+    let chosen = selection::choose(&concerned, &touched, number);
+    let (share, shares) = (number % selection::SHARES + 1, selection::SHARES);
+    eprintln!("{} variants of {}: those that were touched, and share {share} of {shares}", chosen.len(), all.len());
+    chosen.into_iter().map(|place| &all[place]).collect()
+}
+
+/// The files that a variant is about: those that it edits, and those of the tests that must catch it.
+fn files_of(variant: &Variant) -> Vec<String> {
+    let edited = variant.edits.iter().map(|edit| edit.file.to_owned());
+    let tests = variant.caught_by.iter().flat_map(|test| {
+        let (below, path) = match test.strip_prefix("lib::") {
+            Some(path) => ("src", path),
+            None => ("tests/it", *test),
+        };
+        // `watching::saves::name` stands in watching/saves.rs, or in watching.rs.
+        let mut parts: Vec<_> = path.split("::").collect();
+        let mut files = Vec::new();
+        while parts.pop().is_some() && !parts.is_empty() {
+            files.push(format!("{below}/{}.rs", parts.join("/")));
+        }
+        files.truncate(1);
+        files
+    });
+    edited.chain(tests).collect()
+}
+
+/// Every chosen variant on trial, [`AT_ONCE`] at the same time, as long as there is time.
+fn try_all(built: &Built, chosen: &[&Variant], until: Option<Instant>) -> BTreeMap<&'static str, Caught> {
     let (next, caught) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let try_the_next = || {
-        while let Some(variant) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while until.is_none_or(|until| Instant::now() < until)
+            && let Some(variant) = chosen.get(next.fetch_add(1, Ordering::Relaxed))
+        {
             let verdict = built.try_out(variant);
             eprintln!("{}: {}", variant.name, verdict.text());
             caught.lock().expect("no trial panics").insert(variant.name, verdict);

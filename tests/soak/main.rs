@@ -13,6 +13,9 @@
 mod builders;
 mod churn;
 mod daemon;
+#[allow(dead_code, reason = "shared with the integration tests, which use all of it")]
+#[path = "../it/depth.rs"]
+mod depth;
 mod misfortune;
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the integration tests, which use all of it")]
 #[path = "../it/process.rs"]
@@ -59,7 +62,8 @@ fn main() -> anyhow::Result<()> {
     let length = Duration::try_from_secs_f64(60.0 * number("SOAK_MINUTES", MINUTES)?).context("SOAK_MINUTES")?;
     let seed = number("SOAK_SEED", 1)?;
     eprintln!("soak: {:.0} s with SOAK_SEED={seed}", length.as_secs_f64());
-    let rig = Rig::with(0, misfortune::service());
+    // On the disk: what the ledger costs there is part of what is watched.
+    let rig = Rig::within(tempfile::TempDir::new()?, 0, misfortune::service());
     let mut churn = Churn::new(&rig, seed)?;
     let mut daemon = Daemon::start(&rig)?;
     wait_for("the first convergence", || churn.is_done(&rig).then_some(()));

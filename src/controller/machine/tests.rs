@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::account::{AccountId, AuthMode, Field};
-use crate::change::{Failure, Known, Outcome};
+use crate::change::{Failure, Known, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::controller::event::RequestLog;
 use crate::freeze::Freeze;
@@ -172,6 +172,34 @@ fn an_intent_that_is_durable_during_a_suspension_is_taken_back_and_its_put_never
     stage.check(Event::Durable { ticket: 1 }, &["append 2: not applied 1"]);
     assert_eq!(stage.machine.ledger.known(AccountId::new(1).unwrap(), Field::Enabled), Known::Absent);
     stage.check(Event::Suspension(None), &["append 3: intent 1 true"]);
+}
+
+#[test]
+fn an_intent_that_is_durable_during_a_pause_is_taken_back_and_leaves_when_the_pause_is_over() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true), (2, true), (3, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
+    stage.check(answered(1, Outcome::Applied), &["append 2: applied 1 true, intent 3 true"]);
+    let throttled = Failure { reason: Reason::Throttled, message: "too many".into() };
+    let answer = answered(2, Outcome::Paused(PauseCause::Throttled, throttled));
+    stage.check(answer, &["append 3: not applied 2, other, pause"]);
+    stage.check(Event::Durable { ticket: 2 }, &["append 4: not applied 3"]);
+    stage.now = stage.now + Duration::from_secs(90);
+    stage.check(Event::Tick, &["append 5: intent 2 true"]);
+}
+
+#[test]
+fn a_stop_waits_for_what_is_in_flight_until_its_grace_is_over() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true"]);
+    assert_eq!(stage.check(Event::Stop, &[]), Then::Wait);
+    let deadline = stage.machine.next_timeout().unwrap();
+    assert_eq!(deadline, stage.now + Duration::from_secs(25));
+    stage.now = stage.now + Duration::from_millis(24_999);
+    assert_eq!(stage.check(Event::Stop, &[]), Then::Wait);
+    stage.now = deadline;
+    assert_eq!(stage.check(Event::Tick, &[]), Then::End);
 }
 
 #[test]

@@ -58,7 +58,31 @@ pub(super) fn size_limit() -> u64 {
     getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX).min(FILE_MAX)
 }
 
+/// Which file it is, how long, and changed when: another one whenever a file is replaced, cut or written to.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    ino: u64,
+    len: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self { ino: metadata.ino(), len: metadata.len(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
+}
+
+/// The state of the snapshot and of the journal, to be compared with a later one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stamps([Option<Stamp>; 2]);
+
 impl Place {
+    /// The state of the snapshot and of the journal now.
+    pub(super) fn stamps(&self) -> Stamps {
+        Stamps([&self.snapshot, &self.journal].map(|path| Stamp::of(path)))
+    }
+
     /// Follows the path's links. Neither the ledger nor its siblings need to exist, the folder must.
     pub(super) fn resolve(path: &Path) -> Result<Self, LedgerError> {
         let mut target = path.to_owned();

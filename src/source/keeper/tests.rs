@@ -314,11 +314,20 @@ fn a_stream_of_edits_is_told_at_least_every_five_seconds() {
 #[test]
 fn no_option_is_too_long_or_too_short() {
     let (long, none) = (Duration::MAX, Duration::ZERO);
-    let endless = Watch { debounce: none, debounce_max: long, resync: long, poll: long, events: false };
+    let all = |time| Watch {
+        debounce: time,
+        debounce_max: time,
+        unfinished: time,
+        lock_patience: time,
+        resync: time,
+        poll: time,
+        root_check: time,
+        events: false,
+    };
+    let endless = Watch { debounce: none, ..all(long) };
     let mut stage = Stage::set(&[("a.yaml", "one")], endless);
     assert_eq!(stage.pass(60 * SECOND).len(), 1);
-    let hasty = Watch { debounce: none, debounce_max: none, resync: none, poll: none, events: false };
-    let mut stage = Stage::set(&[("a.yaml", "one")], hasty);
+    let mut stage = Stage::set(&[("a.yaml", "one")], all(none));
     assert_eq!(files(&stage.pass(SECOND)), [r#"a.yaml Read("one")"#], "and time does pass");
     let slow = Watch { debounce: 10 * SECOND, ..quiet() };
     let mut stage = Stage::set(&[("a.yaml", "one")], slow);

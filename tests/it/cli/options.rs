@@ -7,7 +7,7 @@ const SERVICE: &str = "run apply doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 46] = [
+const OPTIONS: [(&str, &str, &str, &str); 47] = [
     ("--desired-state", "desired-state", "run apply plan diff doctor status", ""),
     ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume", ""),
     ("--auth", "admin", "run apply plan diff doctor status validate", "root"),
@@ -27,6 +27,7 @@ const OPTIONS: [(&str, &str, &str, &str); 46] = [
     ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
     ("--debounce", "200ms", DAEMON, "6s"),
     ("--resync-interval", "10m", DAEMON, "often"),
+    ("--poll-interval", "10s", DAEMON, "0s"),
     ("--drift-interval", "off", DAEMON, "5m"),
     ("--listen", "127.0.0.1:8686", DAEMON, "8686"),
     ("--external-url", "", DAEMON, "mail.example.com"),
@@ -196,6 +197,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value '6s' for '--debounce <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 5s
     --resync-interval often
     error: invalid value 'often' for '--resync-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --poll-interval 0s
+    error: invalid value '0s' for '--poll-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --drift-interval 5m
     error: invalid value '5m' for '--drift-interval <off>': this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off
     --listen 8686

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::builders::Manifest;
+use crate::process::temporary_folder;
 
 /// How long anything may take before the test fails: far more than a busy machine needs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -25,7 +26,7 @@ struct Daemon {
 
 /// A folder of one manifest, beside which the daemon's socket will be.
 fn folder() -> TempDir {
-    let folder = TempDir::new().unwrap();
+    let folder = temporary_folder();
     let desired = folder.path().join("desired-state");
     fs::create_dir(&desired).unwrap();
     write_manifest(&folder, true);
@@ -44,7 +45,7 @@ fn spawn(folder: &TempDir, log: impl Into<Stdio>, watchdog: Duration) -> (Child,
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_read_timeout(Some(DEADLINE)).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"))
-        .args(["run", "--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(["run", "--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json", "--debounce", "20ms"])
         .current_dir(folder.path())
         .env("NOTIFY_SOCKET", &socket)
         .env("WATCHDOG_USEC", watchdog.as_micros().to_string())
@@ -122,28 +123,37 @@ fn the_daemon_tells_systemd_that_it_is_ready_alive_and_read_again_and_ends_with_
 fn a_loop_that_is_stuck_feeds_no_watchdog_although_the_process_lives() {
     /// What a pipe holds, and what of it is left for the log of the start (pipe(7)).
     const PIPE: (usize, usize) = (64 * 1024, 4 * 1024);
+    /// Longer than any line of the log.
+    const LINE: usize = 1024;
+    const LIMIT: Duration = Duration::from_secs(1);
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(&vec![b'\n'; PIPE.0 - PIPE.1]).unwrap();
     let folder = folder();
-    let (mut child, manager) = spawn(&folder, writer, Duration::from_secs(4));
-    // What the next datagram says, if one comes soon.
-    manager.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let fed = || {
-        let mut datagram = [0; 4096];
-        let length = manager.recv(&mut datagram).ok()?;
-        Some(String::from_utf8_lossy(&datagram[..length]).contains("WATCHDOG=1"))
-    };
-    wait_until("fed", || fed() == Some(true));
-    // Nobody reads the log, so in the end the loop stands still in the middle of a line.
-    let (mut enabled, mut hungry) = (false, 0);
-    wait_until("stuck", || {
+    let (mut child, manager) = spawn(&folder, writer, LIMIT);
+    // Whether the next datagram, if one comes soon, is a sign of life. Meanwhile there is something to do, and to log.
+    manager.set_read_timeout(Some(Duration::from_millis(60))).unwrap();
+    let mut enabled = false;
+    let mut is_fed = || {
         write_manifest(&folder, enabled);
         enabled = !enabled;
-        hungry = fed().map_or(hungry, |fed| if fed { 0 } else { hungry + 1 });
-        hungry == 3
+        let mut datagram = [0; 4096];
+        let length = manager.recv(&mut datagram).unwrap_or(0);
+        String::from_utf8_lossy(&datagram[..length]).contains("WATCHDOG=1")
+    };
+    wait_until("fed", &mut is_fed);
+    // Nobody reads the log, so in the end the loop stands still in the middle of a line.
+    let mut fed_at = Instant::now();
+    wait_until("stuck", || {
+        if is_fed() {
+            fed_at = Instant::now();
+        }
+        fed_at.elapsed() > LIMIT
     });
+    let held = rustix::io::ioctl_fionread(&reader).unwrap();
+    assert!(held > (PIPE.0 - LINE) as u64, "fed no more, though there is room for another line: {held} bytes");
+    assert_eq!(child.try_wait().unwrap(), None, "the process lives");
     std::thread::spawn(move || reader.read_to_end(&mut Vec::new()));
-    wait_until("fed again", || fed() == Some(true));
+    wait_until("fed again", is_fed);
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -176,7 +176,7 @@ fn a_write_without_room_is_tried_again_and_a_fold_without_room_is_put_off() {
         assert!(lived || said.last().is_some_and(|line| line.starts_with("not closed no_room")), "write {n}: {said:?}");
         child.check(&format!("{error} at write {n}"));
     };
-    // Side by side, for most of them wait a second before they try again.
+    // Side by side, for most of them wait before they try again.
     std::thread::scope(|scope| {
         scope.spawn(|| check("EDQUOT", 4));
         for n in 1..14 {

@@ -89,7 +89,7 @@ fn whatever_call_fails_in_whatever_way_nothing_is_lost_and_the_error_says_what_t
         for n in 1..TOO_MANY {
             let turn = 3 * (n + at);
             let errnos = (turn..turn + ways).map(|turn| ERRNOS[turn % ERRNOS.len()]);
-            // Side by side, for some of them wait a second before they try again.
+            // Side by side, for some of them wait before they try again.
             let ends: Vec<_> = std::thread::scope(|scope| {
                 let runs: Vec<_> = errnos.map(|errno| scope.spawn(move || fail(call, errno, n))).collect();
                 runs.into_iter().map(|run| run.join().unwrap()).collect()

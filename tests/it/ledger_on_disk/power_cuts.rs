@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::disk::{Disk, Folder, Op, Tears};
+use super::super::process::folder_in_memory;
 use super::crashes::{CHILD, GROUPS, SCRIPT, WHOLE, strace_works};
 use super::*;
 
@@ -21,11 +22,6 @@ const RECOVERIES: usize = 6;
 /// In full, writes are torn at every byte.
 fn tears() -> Tears {
     pick(Tears::Some, Tears::All)
-}
-
-/// A temporary folder, in memory where that can be had.
-fn fast_folder() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 fn fill(place: &Path, folder: &Folder) {
@@ -43,7 +39,7 @@ struct Life {
 
 /// A life of `groups` on a disk, as strace saw it with `options`.
 fn live(begin: &Disk, durable: u64, groups: &str, options: &[&str]) -> Life {
-    let place = fast_folder();
+    let place = folder_in_memory();
     live_in(place.path(), begin, durable, groups, options)
 }
 
@@ -159,7 +155,7 @@ fn recovered(folder: &Folder) -> Result<u64, String> {
 
 /// The last record in the ledger in `folder`, if it is whole and can be gone on from.
 fn recover(folder: &Folder) -> Result<u64, String> {
-    let place = fast_folder();
+    let place = folder_in_memory();
     let path = place.path().join("ledger.json");
     fill(place.path(), folder);
     let told = |error: LedgerError| error.to_string();
@@ -187,7 +183,7 @@ const SHORT: &str = "1,6,1,1";
 
 /// What a killed process left: three records and the beginning of a fourth.
 fn torn() -> Disk {
-    let place = fast_folder();
+    let place = folder_in_memory();
     let path = place.path().join("ledger.json");
     let mut opened = open(&path);
     opened.append(3);
@@ -215,7 +211,7 @@ fn a_write_that_found_no_room_leaves_nothing_to_a_power_cut() {
     if !strace_works("power cuts where there is no room") {
         return;
     }
-    let place = fast_folder();
+    let place = folder_in_memory();
     let Some(mount) = Mount::tmpfs(place.path().join("small"), "size=36k") else {
         return skip("power cuts where there is no room", "mounting a small tmpfs needs root");
     };
@@ -262,7 +258,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_anew_before_it_is_relied_on() {
         for n in (1..).step_by(pick(4, 1)) {
             let first = live(&Disk::default(), 0, SHORT, &["-e", &format!("inject={call}:error=EIO:when={n}")]);
             if first.said().last() == Some(&"closed") {
-                assert!(n > 4, "only {n} of {call}: strace no longer sees the calls");
+                assert!(n > 5, "only {n} of {call}: strace no longer sees the calls");
                 break;
             }
             let (disk, durable) = first.end();

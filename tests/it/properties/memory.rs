@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::guard::Guard;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
+use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::throttle::{RateLimit, Throttle};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -87,7 +88,7 @@ proptest! {
                 }
             }
             let admissions = [&lived, &folded].map(|ledger| {
-                let mut throttle = Throttle::restore(limit, lateness, ledger, now);
+                let mut throttle = Throttle::restore(limit, lateness, Backoff::default(), ledger, now);
                 (throttle.admit_put(now), throttle.admit_token(now))
             });
             prop_assert_eq!(admissions[0], admissions[1]);

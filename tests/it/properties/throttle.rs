@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
+use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::throttle::{Admission, RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW, Throttle};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -102,7 +103,8 @@ struct Rig {
 impl Rig {
     fn new(limit: RateLimit) -> Self {
         let (ledger, now) = (Ledger::new(Owner::User), ms(1_763_753_731_042));
-        let throttle = Throttle::restore(Some(limit), Duration::from_millis(LATENESS), &ledger, now);
+        let throttle =
+            Throttle::restore(Some(limit), Duration::from_millis(LATENESS), Backoff::default(), &ledger, now);
         let (flights, sent) = (Vec::new(), Vec::new());
         Self { limit, throttle, ledger, now, flights, sent, paused_until: ms(0), on_probation: false }
     }
@@ -222,7 +224,7 @@ impl Rig {
         self.ledger.forget_before(self.ledger.last_request());
         self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
         let lateness = Duration::from_millis(LATENESS);
-        self.throttle = Throttle::restore(Some(self.limit), lateness, &self.ledger, self.now);
+        self.throttle = Throttle::restore(Some(self.limit), lateness, Backoff::default(), &self.ledger, self.now);
     }
 
     /// The most requests that the service can have seen within any span of `per`.

@@ -10,7 +10,7 @@ fn limited(name: &str, to: u32) -> Vec<String> {
 
 /// Eight accounts, each in a folder of its own.
 fn scattered() -> Rig {
-    let rig = Rig::new(8);
+    let rig = Rig::on_disk(8);
     let root = rig.folder.path().join("desired-state");
     for n in 0..8 {
         fs::create_dir(root.join(format!("s{n}"))).unwrap();
@@ -26,7 +26,8 @@ impl Trial {
     }
 
     fn until_degraded(&self, why: &str) {
-        self.until("the doubt", || self.report()?["degraded"].as_str().filter(|said| said.contains(why)).map(|_| ()));
+        let says = |said: &&str| said.contains(why) && said.ends_with(&format!("rescanning every {POLL}"));
+        self.until("the doubt", || self.report()?["degraded"].as_str().filter(says).map(|_| ()));
         let (_, metrics) = self.daemon.page("/metrics").unwrap();
         assert!(metrics.contains("\nzoho_mail_reconciler_watch_degraded 1\n"), "{metrics}");
     }

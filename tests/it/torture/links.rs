@@ -43,13 +43,19 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
     let mut trial = Trial::begin_with(rig, PLAIN, &[], QUICK);
     Side::B.want(&mut trial);
     let mut side = Side::A;
-    for flip in 0..rounds(40, 200) {
+    for flip in 0..rounds(24, 200) {
         side = side.other();
         publisher.show(side);
         if let Some(edited) = &edited {
             write(edited, &format!("# {flip}\n"));
         }
-        std::thread::sleep(Duration::from_millis(flip as u64 * 7 % 80));
+        // Every third time at any speed, else as long as it takes until somebody looks.
+        let flip = flip as u64;
+        std::thread::sleep(Duration::from_millis(if flip.is_multiple_of(3) {
+            flip * 7 % 80
+        } else {
+            18 + flip * 5 % 24
+        }));
     }
     for side in [side.other(), side] {
         publisher.show(side);
@@ -61,7 +67,7 @@ fn flip_again_and_again(mut publisher: Publisher, rig: Rig, edited: Option<PathB
 
 /// A rig whose folder is yet to be made.
 fn bare() -> Rig {
-    let rig = Rig::new(PLAIN);
+    let rig = Rig::on_disk(PLAIN);
     fs::remove_dir_all(rig.folder.path().join("desired-state")).unwrap();
     rig
 }

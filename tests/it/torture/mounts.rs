@@ -18,7 +18,7 @@ impl Trial {
 
 fn begin(test: &str, accounts: u64, prefix: &[&str]) -> Option<Trial> {
     let prefix: Vec<String> = PREFIX.iter().chain(prefix).map(|&word| word.to_owned()).collect();
-    Trial::begin_if(test, &prefix, || Rig::new(accounts), accounts)
+    Trial::begin_if(test, &prefix, || Rig::on_disk(accounts), accounts)
 }
 
 #[test]

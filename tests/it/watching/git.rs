@@ -1,47 +1,22 @@
 //! Real git checkouts.
 
-use std::process::Command;
+use std::time::Instant;
 
 use super::*;
+use crate::repository::{self, git};
 
-fn git(folder: &Path, arguments: &[&str]) {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@example.com",
-            "-c",
-            "init.defaultBranch=one",
-            "-c",
-            "gc.auto=0",
-        ])
-        .args(arguments)
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_INDEX_FILE")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .expect("git is needed for these tests");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+/// All the files of a branch: of `one` and `two`, with 400 files each, half are changed, some moved, some only in one.
+fn files(branch: &'static str) -> impl Iterator<Item = (String, String)> {
+    (0..400).map(move |n| {
+        let text = if n % 2 == 0 { "same".to_owned() } else { branch.to_owned() };
+        let folder = if n % 10 == 3 { format!("{branch}-{}", n % 4) } else { format!("s{}", n % 7) };
+        (format!("state/{folder}/{n}.yaml"), text)
+    })
 }
 
-/// Two branches, `one` and `two`, of 400 files each: half of them changed, some moved, some only in one.
+/// A repository with both branches, and the second one checked out.
 fn repository(top: &Path) {
-    git(top, &["init", "-q"]);
-    for branch in ["one", "two"] {
-        if branch == "two" {
-            git(top, &["checkout", "-q", "-b", "two"]);
-            git(top, &["rm", "-q", "-r", "state"]);
-        }
-        for n in 0..400 {
-            let text = if n % 2 == 0 { "same".to_owned() } else { branch.to_owned() };
-            let folder = if n % 10 == 3 { format!("{branch}-{}", n % 4) } else { format!("s{}", n % 7) };
-            write(top, &format!("state/{folder}/{n}.yaml"), &text);
-        }
-        git(top, &["add", "-A"]);
-        git(top, &["commit", "-q", "-m", branch]);
-    }
+    repository::make(top, ["two", "one"].map(|branch| (branch, files(branch))));
 }
 
 /// Every file of one branch and none of the other.
@@ -67,7 +42,7 @@ async fn check_out_back_and_forth(top: &Path, options: Watch) {
 async fn a_checkout_is_told_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     repository(dir.path());
-    check_out_back_and_forth(dir.path(), Watch { debounce: Duration::from_millis(200), ..quick() }).await;
+    check_out_back_and_forth(dir.path(), quick()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,5 +54,28 @@ async fn a_checkout_in_a_linked_worktree_is_told_whole_even_without_events() {
     git(&main, &["checkout", "-q", "--detach"]);
     git(&main, &["worktree", "add", "-q", "../tree", "two"]);
     assert!(tree.join(".git").is_file());
-    check_out_back_and_forth(&tree, Watch { debounce: Duration::from_millis(200), ..no_events() }).await;
+    check_out_back_and_forth(&tree, no_events()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_a_killed_git_left_behind_holds_edits_up_but_not_without_end() {
+    let patience = Duration::from_millis(300);
+    let dir = tempfile::tempdir().unwrap();
+    repository(dir.path());
+    for (options, branch) in [(quick(), "one"), (no_events(), "two")] {
+        let (state, lock) = (dir.path().join("state"), dir.path().join(".git/index.lock"));
+        let mut watcher = Watcher::started(&state, Watch { lock_patience: patience, ..options }).await;
+        // A git that was killed before it began.
+        fs::write(&lock, "").unwrap();
+        let begun = Instant::now();
+        for text in ["an edit beside it", "another one"] {
+            write(&state, "own.yaml", text);
+            watcher.until(text, |seen| seen.has("own.yaml", text)).await;
+            assert!(begun.elapsed() >= patience, "told after {:?}, beside a lock", begun.elapsed());
+        }
+        fs::remove_file(&lock).unwrap();
+        git(dir.path(), &["checkout", "-q", branch]);
+        watcher.until("the checkout", |seen| seen.files.values().filter(|text| *text == branch).count() == 200).await;
+        watcher.stop().await;
+    }
 }

@@ -62,7 +62,13 @@ async fn a_storm_of_swaps_never_shows_two_versions() {
     let keys: Vec<String> = (0..40).map(|n| format!("{n:02}.yaml")).collect();
     let keys: Vec<&str> = keys.iter().map(|key| &**key).collect();
     publish(&volume, 0, &keys);
-    let options = Watch { debounce: Duration::from_millis(20), poll: Duration::from_millis(5), ..no_events() };
+    // Nobody is waited for as long as the storm lasts.
+    let options = Watch {
+        debounce: Duration::from_millis(20),
+        debounce_max: Duration::from_millis(100),
+        poll: Duration::from_millis(5),
+        ..no_events()
+    };
     let mut watcher = Watcher::start(&volume, options);
     watcher.always = Box::new(|files| {
         let versions: std::collections::BTreeSet<_> = files.values().collect();
@@ -76,12 +82,70 @@ async fn a_storm_of_swaps_never_shows_two_versions() {
     watcher.stop().await;
 }
 
+/// Two revisions, whole and at rest for long, take turns behind `link` while `root` is looked at all the time. They are
+/// never told as one, though nobody is waited for as long as the turns last.
+async fn take_turns(root: &Path, link: &Path) {
+    for revision in 0..2 {
+        let place = link.with_file_name(format!(".pool/{revision}"));
+        (0..80).for_each(|n| write(&place, &format!("files/{n:02}.yaml"), &revision.to_string()));
+    }
+    // Under a name of its own each time, as git-sync and the kubelet do.
+    let show = |link: &Path, turn: usize| {
+        let name = |turn: usize| format!("..turn-{turn}");
+        symlink(format!(".pool/{}", turn % 2), link.with_file_name(name(turn))).unwrap();
+        super::link(&name(turn), link);
+        // There was none before the first.
+        let _ = turn.checked_sub(1).map(|last| fs::remove_file(link.with_file_name(name(last))));
+    };
+    show(link, 0);
+    let soon = Duration::from_millis(5);
+    let options = Watch {
+        debounce: Duration::from_millis(20),
+        debounce_max: Duration::from_millis(100),
+        poll: soon,
+        root_check: soon,
+        ..no_events()
+    };
+    let mut watcher = Watcher::start(root, options);
+    watcher.always = Box::new(|files| {
+        let revisions: std::collections::BTreeSet<_> = files.values().collect();
+        assert!(files.len() == 80 && revisions.len() == 1, "two revisions side by side: {files:?}");
+    });
+    watcher.until("the first revision", |seen| seen.files.len() == 80).await;
+    let (done, link, resync) = (CancellationToken::new(), link.to_owned(), Arc::clone(&watcher.resync));
+    let is_done = done.clone();
+    let turns = std::thread::spawn(move || {
+        for turn in 1..=81 {
+            show(&link, turn);
+            std::thread::sleep(Duration::from_micros(turn as u64 * 700 % 9000));
+        }
+        done.cancel();
+        resync.notify_one();
+    });
+    let is_last = |text: &String| text == "1";
+    watcher.until("the last revision", |seen| is_done.is_cancelled() && seen.files.values().all(is_last)).await;
+    turns.join().unwrap();
+    watcher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revisions_at_rest_that_take_turns_are_never_told_as_one() {
+    let outer = tempfile::tempdir().unwrap();
+    let outer = outer.path();
+    // The folder itself, one inside it, and a volume whose keys lead into it.
+    take_turns(&outer.join("root"), &outer.join("root")).await;
+    take_turns(&outer.join("inside"), &outer.join("inside/current")).await;
+    fs::create_dir(outer.join("volume")).unwrap();
+    symlink("..data/files", outer.join("volume/files")).unwrap();
+    take_turns(&outer.join("volume"), &outer.join("volume/..data")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_published_by_a_link_is_followed() {
     let dir = folder(&[("own.yaml", "own"), (".w/1/a.yaml", "one"), (".w/1/b.yaml", "one"), (".w/2/a.yaml", "two")]);
     let root = dir.path();
     link(".w/1", &root.join("current"));
-    let options = Watch { debounce_max: Duration::from_secs(1), ..quick() };
+    let options = Watch { debounce_max: Duration::from_millis(300), ..quick() };
     let mut watcher = Watcher::started(root, options).await;
     assert!(watcher.has("current/a.yaml", "one"));
     write(root, ".w/1/a.yaml", "edited");
@@ -131,7 +195,7 @@ async fn links_that_lead_astray_are_problems_and_name_no_target() {
         symlink(target, root.join(name)).unwrap();
     }
     symlink("..", root.join("sub/up")).unwrap();
-    let options = Watch { debounce_max: Duration::from_secs(1), ..quick() };
+    let options = Watch { debounce_max: Duration::from_millis(300), ..quick() };
     let mut watcher = Watcher::started(&root, options).await;
     watcher.until("the dangling link", |seen| seen.has("dangling.yaml", "!dangling")).await;
     // The same verdicts when a single path is hinted at.

@@ -1,0 +1,143 @@
+//! Options of the daemon alone: how it watches, what it shows, how it ends.
+//!
+//! In: options and variables. Out: checked values, and how the folder is watched.
+//! Deliberately absent: notifications, which have options of their own.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{bounded, positive};
+use crate::runbook::ExternalUrl;
+use crate::source::{DEBOUNCE_MAX, ROOT_CHECK, Watch};
+
+/// What only the daemon needs.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Daemon")]
+pub struct Daemon {
+    /// A change is read after this long without another one
+    ///
+    /// From 1ms to 5s. A folder that never comes to rest is read after 5s all the same.
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DEBOUNCE", default_value = "200ms", value_parser = debounce)]
+    pub debounce: Duration,
+
+    /// How often the whole folder is read again, and rejected accounts are tried again
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RESYNC_INTERVAL", default_value = "10m", value_parser = positive)]
+    pub resync_interval: Duration,
+
+    /// How often the folder is read where the system does not report changes
+    ///
+    /// On network file systems, and where a limit of inotify is reached. What the folder's path leads to is looked at as
+    /// often, and at least every second.
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_POLL_INTERVAL", default_value = "10s", value_parser = positive)]
+    pub poll_interval: Duration,
+
+    /// Reserved: this version does not read the service's state, so only off is taken
+    #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = drift)]
+    pub drift_interval: Drift,
+
+    /// Address of the pages: / for people, /healthz, /readyz, /metrics and /status
+    ///
+    /// The pages ask for no password and show names and addresses: open them to those only who may read the manifests.
+    #[arg(long, value_name = "ADDR|off", env = "ZOHO_MAIL_LISTEN", default_value = "127.0.0.1:8686")]
+    pub listen: Listen,
+
+    /// Where people reach the pages of --listen, for links in the log and in notifications
+    ///
+    /// Without it they name the command that explains the same: zoho-mail-reconciler explain.
+    #[arg(long, value_name = "URL", env = "ZOHO_MAIL_EXTERNAL_URL")]
+    pub external_url: Option<ExternalUrl>,
+
+    /// How long a stop waits for what is in flight; a second signal ends the wait
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_SHUTDOWN_GRACE", default_value = "25s", value_parser = positive)]
+    pub shutdown_grace: Duration,
+}
+
+impl Daemon {
+    /// How the folder is watched.
+    pub fn watch(&self) -> Watch {
+        Watch {
+            debounce: self.debounce,
+            resync: self.resync_interval,
+            poll: self.poll_interval,
+            root_check: ROOT_CHECK.min(self.poll_interval),
+            ..Watch::default()
+        }
+    }
+}
+
+/// `--drift-interval`: the only value so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drift;
+
+fn drift(text: &str) -> Result<Drift, String> {
+    if text == "off" {
+        return Ok(Drift);
+    }
+    Err("this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off"
+        .into())
+}
+
+fn debounce(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_millis(1), DEBOUNCE_MAX, "at least 1ms and at most 5s")
+}
+
+/// `--listen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Not at all.
+    Off,
+    /// Here.
+    On(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => match address.parse() {
+                Ok(address) => Ok(Self::On(address)),
+                Err(_) => Err("expected an address and a port such as 127.0.0.1:8686, or off".into()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        daemon: Daemon,
+    }
+
+    fn watch(line: &str) -> Watch {
+        Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().daemon.watch()
+    }
+
+    #[test]
+    fn a_debounce_has_bounds() {
+        assert!(debounce("0s").is_err() && debounce("6s").is_err() && debounce("200ms").is_ok());
+    }
+
+    #[test]
+    fn without_options_the_folder_is_watched_as_the_source_documents_it() {
+        assert_eq!(format!("{:?}", watch("")), format!("{:?}", Watch::default()));
+    }
+
+    #[test]
+    fn the_root_is_looked_at_as_often_as_the_folder_is_polled_but_at_least_every_second() {
+        for (poll, root_check) in [("50ms", Duration::from_millis(50)), ("1h", Duration::from_secs(1))] {
+            let watch = watch(&format!("--poll-interval {poll}"));
+            assert_eq!((watch.poll, watch.root_check), (humantime::parse_duration(poll).unwrap(), root_check));
+        }
+    }
+}
