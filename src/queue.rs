@@ -2,10 +2,15 @@
 //!
 //! In: accounts that may have work, after an edit or a failure. Out: [`WorkQueue::pop`], one
 //! account at a time, most urgent first.
-//! Invariants: keys, never changes, so that stale work cannot exist; an account is queued once,
-//! and never popped while it is in flight; revocations go before grants, and among equals fresh
-//! edits before retries; every operation costs O(log n). Absent by design: the clock and chance,
-//! which are arguments.
+//!
+//! The order: fresh revocations, fresh grants, then retries of either. Within a class of fresh edits each account counts as
+//! [`SLOT`] of waiting for every account it was edited together with: a small edit overtakes a bulk, and a bulk that has
+//! waited long enough is overtaken no more. Retries go in the order in which their backoffs end, so an account that fails
+//! again goes behind all others that failed. While fresh edits wait, one in [`RETRY_SHARE`] is a retry.
+//!
+//! Invariants: keys, never changes, so that stale work cannot exist; an account is queued once, and never popped while it
+//! is in flight; whatever fails, however often, every account that is ready is popped after a bounded number of others;
+//! every operation costs O(log n). Absent by design: the clock and chance, which are arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,14 +27,27 @@ pub enum Urgency {
     Grant,
 }
 
-/// Fresh edits before retries.
+/// How much later an account of a fresh edit counts as queued, for each account of the same edit: what one request takes of
+/// the default budget of 25 a minute.
+const SLOT: Duration = Duration::from_millis(2_400);
+
+/// Of so many accounts that are popped while both fresh edits and retries are ready, one is a retry.
+pub const RETRY_SHARE: u32 = 20;
+
+/// In which order accounts that are ready are popped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Attempt {
-    Fresh,
+enum Class {
+    /// After an edit; among equals the one that counts as queued earlier.
+    Fresh(Urgency, Timestamp),
+    /// After a failure.
     Retry,
 }
 
-type Class = (Urgency, Attempt);
+impl Class {
+    fn fresh(urgency: Urgency, edited: usize, now: Timestamp) -> Self {
+        Self::Fresh(urgency, now + SLOT.saturating_mul(u32::try_from(edited).unwrap_or(u32::MAX)))
+    }
+}
 
 /// How long to wait after failures: full jitter over an exponential bound.
 ///
@@ -62,7 +80,7 @@ impl Backoff {
 enum State {
     Ready { sequence: u64 },
     Delayed { until: Timestamp },
-    InFlight { again: Option<Urgency> },
+    InFlight { again: Option<Class> },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,46 +104,73 @@ pub struct Popped {
 #[derive(Clone, Debug, Default)]
 pub struct WorkQueue {
     items: BTreeMap<AccountId, Item>,
-    ready: BTreeSet<(Class, u64, AccountId)>,
+    fresh: BTreeSet<(Class, u64, AccountId)>,
+    retries: BTreeSet<(u64, AccountId)>,
     delayed: BTreeSet<(Timestamp, AccountId)>,
     sequence: u64,
+    /// How many fresh edits were popped since the last retry.
+    since_retry: u32,
 }
 
 impl WorkQueue {
-    /// Queues `account` after an edit: at once, whatever backoff it was in. In flight, it comes again after.
-    pub fn add(&mut self, account: AccountId, urgency: Urgency, now: Timestamp) {
+    /// Queues `account` after an edit of `edited` accounts at once: whatever backoff it was in, it is ready. In flight, it
+    /// comes again after.
+    pub fn add(&mut self, account: AccountId, urgency: Urgency, edited: usize, now: Timestamp) {
+        let class = Class::fresh(urgency, edited, now);
         match self.items.get_mut(&account) {
             Some(Item { state: State::InFlight { again }, failures, .. }) => {
-                *again = Some(urgency);
+                *again = Some(class);
                 *failures = 0;
             }
-            Some(Item { state: State::Ready { .. }, class, .. }) if *class == (urgency, Attempt::Fresh) => {}
-            _ => self.make_ready(account, (urgency, Attempt::Fresh), 0, now),
+            // It keeps its turn, unless the new edit gives it an earlier one.
+            Some(&mut Item { state: State::Ready { .. }, class: Class::Fresh(same, queued), .. })
+                if same == urgency && Class::Fresh(same, queued) <= class => {}
+            _ => self.make_ready(account, class, 0, now),
+        }
+    }
+
+    /// Queues `account` as one that failed, though nothing is known of when: it was refused, and is to be asked once more.
+    /// Nothing changes for one that is queued already.
+    pub fn add_retry(&mut self, account: AccountId, now: Timestamp) {
+        if !self.items.contains_key(&account) {
+            self.make_ready(account, Class::Retry, 0, now);
         }
     }
 
     /// Takes the most urgent account that is ready at `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<Popped> {
-        self.wake(now);
-        let (_, _, account) = self.ready.pop_first()?;
-        let item = self.items.get_mut(&account)?;
-        item.state = State::InFlight { again: None };
+        let account = self.peek(now)?;
+        self.take(account, now)
+    }
+
+    /// Takes an account that is ready.
+    pub fn take(&mut self, account: AccountId, now: Timestamp) -> Option<Popped> {
+        let item = *self.items.get(&account).filter(|item| matches!(item.state, State::Ready { .. }))?;
+        self.land(account);
+        self.since_retry = if item.class == Class::Retry { 0 } else { self.since_retry.saturating_add(1) };
+        self.items.insert(account, Item { state: State::InFlight { again: None }, ..item });
         Some(Popped { account, waited: now.since(item.since) })
     }
 
     /// The account has nothing more to do; unless it was edited meanwhile.
     pub fn done(&mut self, account: AccountId, now: Timestamp) {
-        if let Some(urgency) = self.land(account) {
-            self.make_ready(account, (urgency, Attempt::Fresh), 0, now);
+        if let Some(class) = self.land(account) {
+            self.make_ready(account, class, 0, now);
         }
     }
 
-    /// The account has more to do, or could not be tried at all: ready again, with the failures it has.
+    /// The account has more to do, or could not be tried at all: ready again, with the failures it has. What is fresh keeps
+    /// the time at which it counts as queued.
     pub fn put_back(&mut self, account: AccountId, urgency: Urgency, now: Timestamp) {
+        let class = match self.items.get(&account) {
+            Some(Item { failures: 1.., .. }) => Class::Retry,
+            Some(Item { state: State::InFlight { again: Some(Class::Fresh(_, queued)) }, .. })
+            | Some(Item { class: Class::Fresh(_, queued), .. }) => Class::Fresh(urgency, *queued),
+            _ => Class::fresh(urgency, 1, now),
+        };
         let failures = self.failures(account);
-        let attempt = if failures == 0 { Attempt::Fresh } else { Attempt::Retry };
         self.land(account);
-        self.make_ready(account, (urgency, attempt), failures, now);
+        self.make_ready(account, class, failures, now);
     }
 
     /// The attempt succeeded: the next failure is the first again.
@@ -136,13 +181,13 @@ impl WorkQueue {
     }
 
     /// The attempt failed: back after a backoff, or at once if the account was edited meanwhile.
-    pub fn retry(&mut self, account: AccountId, urgency: Urgency, backoff: Backoff, chance: f64, now: Timestamp) {
+    pub fn retry(&mut self, account: AccountId, backoff: Backoff, chance: f64, now: Timestamp) {
         let failures = self.failures(account).saturating_add(1);
-        if let Some(urgency) = self.land(account) {
-            return self.make_ready(account, (urgency, Attempt::Fresh), 0, now);
+        if let Some(class) = self.land(account) {
+            return self.make_ready(account, class, 0, now);
         }
         let until = now + backoff.delay(failures, chance);
-        let class = (urgency, Attempt::Retry);
+        let class = Class::Retry;
         self.items.insert(account, Item { class, state: State::Delayed { until }, failures, since: until });
         self.delayed.insert((until, account));
     }
@@ -183,12 +228,24 @@ impl WorkQueue {
     /// The account that [`Self::pop`] would take.
     pub fn peek(&mut self, now: Timestamp) -> Option<AccountId> {
         self.wake(now);
-        self.ready.first().map(|(_, _, account)| *account)
+        let (fresh, retry) = (self.fresh.first(), self.retries.first());
+        let is_due = fresh.is_none() || self.since_retry >= RETRY_SHARE - 1;
+        let retry = retry.filter(|_| is_due).map(|(_, account)| *account);
+        retry.or_else(|| fresh.map(|(_, _, account)| *account))
+    }
+
+    /// The account to probe a service in trouble with: a fresh grant if one is ready, else as [`Self::peek`]. Revocations go
+    /// first as long as all is well, so those whose requests always fail would be all that a probe ever tries.
+    pub fn peek_probe(&mut self, now: Timestamp) -> Option<AccountId> {
+        self.wake(now);
+        let first_grant = (Class::Fresh(Urgency::Grant, Timestamp::from_millis(0)), 0, AccountId::new(1)?);
+        let grant = self.fresh.range(first_grant..).next().map(|(.., account)| *account);
+        grant.or_else(|| self.peek(now))
     }
 
     /// How many accounts are ready or delayed.
     pub fn depth(&self) -> usize {
-        self.ready.len() + self.delayed.len()
+        self.fresh.len() + self.retries.len() + self.delayed.len()
     }
 
     /// How many accounts wait for their backoff.
@@ -208,15 +265,19 @@ impl WorkQueue {
         self.sequence += 1;
         let state = State::Ready { sequence: self.sequence };
         self.items.insert(account, Item { class, state, failures, since });
-        self.ready.insert((class, self.sequence, account));
+        match class {
+            Class::Fresh(..) => self.fresh.insert((class, self.sequence, account)),
+            Class::Retry => self.retries.insert((self.sequence, account)),
+        };
     }
 
     /// Takes the key out of whatever state it is in; says whether it was edited in flight.
-    fn land(&mut self, account: AccountId) -> Option<Urgency> {
+    fn land(&mut self, account: AccountId) -> Option<Class> {
         let item = self.items.remove(&account)?;
         match item.state {
             State::Ready { sequence } => {
-                self.ready.remove(&(item.class, sequence, account));
+                self.fresh.remove(&(item.class, sequence, account));
+                self.retries.remove(&(sequence, account));
                 None
             }
             State::Delayed { until } => {
@@ -229,108 +290,4 @@ impl WorkQueue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use Urgency::{Grant, Revocation};
-
-    fn id(n: u64) -> AccountId {
-        AccountId::new(n).unwrap()
-    }
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1000)
-    }
-
-    fn order(queue: &mut WorkQueue, now: Timestamp) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop(now).map(|popped| popped.account.get())).collect()
-    }
-
-    #[test]
-    fn revocations_go_before_grants_and_fresh_edits_before_retries() {
-        let mut queue = WorkQueue::default();
-        for (n, urgency) in [(1, Grant), (2, Revocation)] {
-            queue.add(id(n), urgency, at(0));
-            queue.pop(at(0)).unwrap();
-            queue.retry(id(n), urgency, Backoff::default(), 1.0, at(0));
-        }
-        queue.add(id(3), Grant, at(5));
-        queue.add(id(4), Revocation, at(6));
-        queue.add(id(5), Grant, at(4));
-        assert_eq!(order(&mut queue, at(7)), [4, 2, 3, 5, 1]);
-    }
-
-    #[test]
-    fn an_account_in_flight_is_never_popped_and_comes_again_after_an_edit() {
-        let mut queue = WorkQueue::default();
-        queue.add(id(1), Grant, at(0));
-        queue.add(id(1), Grant, at(0));
-        assert_eq!(order(&mut queue, at(0)), [1]);
-        queue.add(id(1), Revocation, at(1));
-        assert_eq!(queue.pop(at(1)), None);
-        queue.done(id(1), at(2));
-        assert_eq!(queue.pop(at(3)), Some(Popped { account: id(1), waited: Duration::from_secs(1) }));
-        queue.done(id(1), at(3));
-        assert_eq!((queue.depth(), queue.next_due()), (0, None));
-    }
-
-    #[test]
-    fn a_fresh_edit_ends_a_backoff_and_forgets_its_failures() {
-        let mut queue = WorkQueue::default();
-        queue.add(id(1), Grant, at(0));
-        queue.pop(at(0)).unwrap();
-        queue.retry(id(1), Grant, Backoff::default(), 1.0, at(0));
-        assert_eq!(queue.next_due(), Some(at(1)));
-        assert_eq!(queue.peek(at(0)), None);
-        queue.add(id(1), Grant, at(0));
-        assert_eq!(order(&mut queue, at(0)), [1]);
-        assert_eq!(queue.failures(id(1)), 0);
-    }
-
-    #[test]
-    fn a_deferred_account_is_ready_again_then_or_after_an_edit() {
-        let mut queue = WorkQueue::default();
-        queue.add(id(1), Grant, at(0));
-        queue.defer(id(1), at(60));
-        assert_eq!((queue.peek(at(59)), queue.next_due(), queue.depth()), (None, Some(at(60)), 1));
-        assert_eq!(queue.peek(at(60)), Some(id(1)));
-        queue.defer(id(1), at(120));
-        queue.add(id(1), Revocation, at(61));
-        assert_eq!(order(&mut queue, at(61)), [1]);
-    }
-
-    #[test]
-    fn an_edit_during_a_failing_attempt_is_tried_at_once() {
-        let mut queue = WorkQueue::default();
-        queue.add(id(1), Grant, at(0));
-        queue.pop(at(0)).unwrap();
-        queue.add(id(1), Revocation, at(1));
-        queue.retry(id(1), Grant, Backoff::default(), 1.0, at(2));
-        assert_eq!(order(&mut queue, at(2)), [1]);
-    }
-
-    #[test]
-    fn the_backoff_doubles_up_to_its_bound_and_is_spread_over_all_of_it() {
-        let bounds: Vec<_> = [1, 2, 3, 9, 10, 40].map(|n| Backoff::default().delay(n, 1.0).as_secs()).into();
-        assert_eq!(bounds, [1, 2, 4, 256, 300, 300]);
-        assert_eq!(Backoff::default().delay(3, 0.25), Duration::from_secs(1));
-        assert_eq!(Backoff::default().delay(3, 0.0), Duration::ZERO);
-    }
-
-    #[test]
-    fn failures_are_counted_until_a_success() {
-        let mut queue = WorkQueue::default();
-        queue.add(id(1), Grant, at(0));
-        for failures in 1..=3 {
-            queue.pop(at(1000 * u64::from(failures))).unwrap();
-            queue.retry(id(1), Grant, Backoff::default(), 0.5, at(1000 * u64::from(failures)));
-            assert_eq!(queue.failures(id(1)), failures);
-        }
-        queue.pop(at(9000)).unwrap();
-        queue.succeeded(id(1));
-        queue.put_back(id(1), Grant, at(9000));
-        assert_eq!(queue.failures(id(1)), 0);
-        assert_eq!(queue.depth(), 1);
-        queue.remove(id(1));
-        assert_eq!(queue.depth(), 0);
-    }
-}
+mod tests;

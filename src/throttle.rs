@@ -6,6 +6,8 @@
 //! not even by a fresh edit; after a pause, or a row of failures, one request probes alone.
 //! Absent by design: the clock, the network and the queue.
 
+mod breaker;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
@@ -13,21 +15,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::breaker::Breaker;
+use crate::account::AccountId;
 use crate::condition::{ConditionType, Reason};
 use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::Timestamp;
-
-/// Failures in a row, over all accounts, after which the breaker opens. Five, because with the
-/// default concurrency of four one lost connection can fail four requests at once.
-pub const BREAKER_FAILURES: u32 = 5;
-
-/// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`). Five
-/// seconds with the default of one.
-const PROBE_FACTOR: u32 = 5;
-
-/// The longest time between two probes, however long an account may wait (`--retry-max`): everybody waits for them.
-const PROBE_MAX: Duration = Duration::from_secs(300);
 
 /// Token requests allowed within [`TOKEN_WINDOW`] (Zoho's OAuth documentation: 10 in 10 minutes;
 /// each one more prolongs the lock).
@@ -83,7 +76,7 @@ pub enum Wait {
     RateLimit,
     /// The service imposed a pause.
     Paused(Reason),
-    /// The service failed several times in a row.
+    /// The service failed several accounts in a row.
     Breaker,
     /// The one request that probes has not ended yet.
     Probe,
@@ -180,13 +173,6 @@ impl Window {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Breaker {
-    Closed { failures: u32 },
-    Open { until: Timestamp, opened: u32 },
-    Probing { since: Timestamp, opened: u32 },
-}
-
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
 /// a process that crashes again and again must not ask a service in trouble more often than one that does not.
 fn was_in_trouble(ledger: &Ledger) -> bool {
@@ -202,15 +188,13 @@ pub struct Throttle {
     tokens: Window,
     pause: Option<ImposedPause>,
     breaker: Breaker,
-    probes: Backoff,
 }
 
 impl Throttle {
     /// A throttle that remembers what the ledger does. A request that was under way when the process
     /// died ended at most `lateness` after its intent, and before `now`.
     ///
-    /// A service in trouble is probed at intervals that follow from the `backoff` of an account: the first after five times
-    /// its minimum, each further one after twice as long, up to its maximum and to five minutes.
+    /// A service in trouble is probed at intervals that follow from the `backoff` of an account.
     pub fn restore(
         limit: Option<RateLimit>,
         lateness: Duration,
@@ -224,21 +208,15 @@ impl Throttle {
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
             tokens: remembered(&ledger.token_requests),
             pause: ledger.pause.filter(|pause| pause.until > now),
-            breaker: if was_in_trouble(ledger) {
-                Breaker::Open { until: now, opened: 0 }
-            } else {
-                Breaker::Closed { failures: 0 }
-            },
-            probes: Backoff { min: backoff.min.saturating_mul(PROBE_FACTOR), max: backoff.max.min(PROBE_MAX) },
+            breaker: Breaker::new(was_in_trouble(ledger), backoff, now),
         }
     }
 
     /// Whether a PUT may start at `now`.
     pub fn admit_put(&mut self, now: Timestamp) -> Admission {
-        match (self.admit_any(now), self.breaker) {
-            (Admission::Now, Breaker::Open { until, .. }) if until > now => Admission::At(until, Wait::Breaker),
-            (Admission::Now, Breaker::Probing { .. }) => Admission::AfterAnother(Wait::Probe),
-            (admission, _) => admission,
+        match self.admit_any(now) {
+            Admission::Now => self.breaker.admit(now),
+            wait => wait,
         }
     }
 
@@ -266,53 +244,25 @@ impl Throttle {
     /// A PUT was admitted at `now` and its intent is on the way to the disk.
     pub fn begin_put(&mut self, now: Timestamp) {
         self.requests.begin();
-        if let Breaker::Open { opened, .. } = self.breaker {
-            self.breaker = Breaker::Probing { since: now, opened };
-        }
+        self.breaker.begin(now);
     }
 
     /// Whether what was `begun` may still leave at `now`: nobody was told to wait meanwhile, and nobody probes.
     pub fn may_leave(&self, begun: Timestamp, now: Timestamp) -> bool {
-        let stays = match self.breaker {
-            Breaker::Closed { .. } => false,
-            Breaker::Open { .. } => true,
-            Breaker::Probing { since, .. } => begun < since,
-        };
-        self.pause(now).is_none() && !stays
+        self.pause(now).is_none() && self.breaker.may_leave(begun)
     }
 
     /// A PUT that was `begun` never left.
     pub fn cancel_put(&mut self, begun: Timestamp, now: Timestamp) {
         self.requests.cancel();
-        if let Breaker::Probing { since, opened } = self.breaker
-            && begun >= since
-        {
-            self.breaker = Breaker::Open { until: now, opened };
-        }
+        self.breaker.cancel(begun, now);
     }
 
-    /// A PUT that was `begun` ended at `now`. `healthy` says whether the service answered as a service that works does.
-    /// Returns whether the breaker opened by it.
-    pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
+    /// A PUT to `account` that was `begun` ended at `now`. `healthy` says whether the service answered as a service that
+    /// works does. Returns whether the breaker opened by it.
+    pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
         self.end(now);
-        let open = |opened: u32| {
-            // Without jitter: there is one service, and nothing to spread.
-            let bound = self.probes.delay(opened + 1, 1.0);
-            Breaker::Open { until: now + bound, opened: opened + 1 }
-        };
-        let before = self.breaker;
-        self.breaker = match (before, healthy) {
-            // Requests that were under way when it opened, or when the probe began, tell nothing new.
-            (Breaker::Open { .. }, _) => before,
-            (Breaker::Probing { since, .. }, _) if begun < since => before,
-            (Breaker::Closed { .. } | Breaker::Probing { .. }, true) => Breaker::Closed { failures: 0 },
-            (Breaker::Closed { failures }, false) if failures + 1 < BREAKER_FAILURES => {
-                Breaker::Closed { failures: failures + 1 }
-            }
-            (Breaker::Closed { .. }, false) => open(0),
-            (Breaker::Probing { opened, .. }, false) => open(opened),
-        };
-        matches!(self.breaker, Breaker::Open { .. }) && self.breaker != before
+        self.breaker.end(account, begun, healthy, now)
     }
 
     /// A token request was admitted.
@@ -354,11 +304,12 @@ impl Throttle {
 
     /// Lets the next PUT go alone, and the others only after the service accepted it.
     pub fn probe_next(&mut self, now: Timestamp) {
-        self.breaker = match self.breaker {
-            Breaker::Closed { .. } => Breaker::Open { until: now, opened: 0 },
-            Breaker::Probing { opened, .. } => Breaker::Open { until: now, opened },
-            open @ Breaker::Open { .. } => open,
-        };
+        self.breaker.probe_next(now);
+    }
+
+    /// Whether the next PUT probes: it goes alone, and others only after the service accepted it.
+    pub const fn probes_next(&self) -> bool {
+        self.breaker.probes_next()
     }
 
     /// The pause in force at `now`.
@@ -375,10 +326,7 @@ impl Throttle {
 
     /// How many probes of a service in trouble have failed in a row; 0 while the breaker is closed.
     pub const fn failed_probes(&self) -> u32 {
-        match self.breaker {
-            Breaker::Closed { .. } => 0,
-            Breaker::Open { opened, .. } | Breaker::Probing { opened, .. } => opened,
-        }
+        self.breaker.failed_probes()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What may start, and when. That no window holds too many requests, whatever happens, is held from outside, by the
 //! properties among the integration tests.
 
+use super::breaker::BREAKER_ACCOUNTS;
 use super::*;
 use crate::account::{AccountId, Field};
 use crate::condition::{Condition, ConditionStatus};
@@ -8,6 +9,10 @@ use crate::ledger::{Owner, Record};
 
 fn ms(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
+}
+
+fn id(n: u64) -> AccountId {
+    AccountId::new(n).unwrap()
 }
 
 fn empty() -> Ledger {
@@ -72,9 +77,9 @@ fn a_full_window_says_when_it_has_room_again() {
         throttle.begin_put(ms(at));
     }
     assert_eq!(throttle.admit_put(ms(1000)), Admission::AfterAnother(Wait::RateLimit));
-    throttle.end_put(ms(0), true, ms(1500));
+    throttle.end_put(id(1), ms(0), true, ms(1500));
     assert_eq!(throttle.admit_put(ms(1500)), Admission::At(ms(61_500), Wait::RateLimit));
-    throttle.end_put(ms(1000), true, ms(2000));
+    throttle.end_put(id(1), ms(1000), true, ms(2000));
     assert_eq!(throttle.admit_put(ms(61_500)), Admission::Now);
 }
 
@@ -89,7 +94,7 @@ fn an_imposed_pause_is_never_jumped_or_shortened_and_ends_with_one_probe() {
     assert_eq!(throttle.admit_put(ms(900_000)), Admission::Now);
     throttle.begin_put(ms(900_000));
     assert_eq!(throttle.admit_put(ms(900_000)), Admission::AfterAnother(Wait::Probe));
-    throttle.end_put(ms(900_000), true, ms(900_100));
+    throttle.end_put(id(1), ms(900_000), true, ms(900_100));
     assert_eq!(throttle.admit_put(ms(900_100)), Admission::Now);
 }
 
@@ -103,22 +108,50 @@ fn a_pause_outlives_a_restart() {
 }
 
 #[test]
-fn the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request() {
+fn the_breaker_opens_after_failures_of_several_accounts_and_probes_with_one_request() {
     let mut throttle = throttle("unlimited", ms(0));
-    for n in 1..=BREAKER_FAILURES {
+    for n in 1..=BREAKER_ACCOUNTS {
         throttle.begin_put(ms(0));
-        assert_eq!(throttle.end_put(ms(0), false, ms(0)), n == BREAKER_FAILURES);
+        assert_eq!(throttle.end_put(id(n as u64), ms(0), false, ms(0)), n == BREAKER_ACCOUNTS);
     }
     assert_eq!(throttle.admit_put(ms(0)), Admission::At(ms(5_000), Wait::Breaker));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::Now);
     throttle.begin_put(ms(5_000));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::AfterAnother(Wait::Probe));
-    assert!(throttle.end_put(ms(5_000), false, ms(6_000)));
+    assert!(throttle.end_put(id(1), ms(5_000), false, ms(6_000)));
     assert_eq!(throttle.admit_put(ms(6_000)), Admission::At(ms(16_000), Wait::Breaker));
     throttle.begin_put(ms(16_000));
-    throttle.end_put(ms(16_000), true, ms(16_000));
+    throttle.end_put(id(1), ms(16_000), true, ms(16_000));
     assert_eq!(throttle.failed_probes(), 0);
     assert_eq!(throttle.admit_put(ms(16_000)), Admission::Now);
+}
+
+#[test]
+fn one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer() {
+    let mut throttle = throttle("unlimited", ms(0));
+    for n in 0..1_000 {
+        throttle.begin_put(ms(n));
+        assert!(!throttle.end_put(id(1), ms(n), false, ms(n)));
+        assert_eq!(throttle.admit_put(ms(n)), Admission::Now);
+    }
+    // Where requests go one by one, as after a pause, it fails each probe, and the next one is never further away.
+    throttle.probe_next(ms(1_000));
+    let mut now = ms(1_000);
+    for _ in 0..10 {
+        throttle.begin_put(now);
+        throttle.end_put(id(1), now, false, now);
+        let next = now + Duration::from_secs(5);
+        assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker));
+        now = next;
+    }
+    // Several accounts that fail are the service's trouble.
+    for (n, seconds) in [(2, 10), (3, 20), (4, 40)] {
+        throttle.begin_put(now);
+        throttle.end_put(id(n), now, false, now);
+        let next = now + Duration::from_secs(seconds);
+        assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker));
+        now = next;
+    }
 }
 
 #[test]
@@ -131,14 +164,14 @@ fn probes_follow_from_the_backoff_of_an_account_and_never_come_further_apart_tha
     ] {
         let backoff = Backoff { min: Duration::from_secs(min), max: Duration::from_secs(max) };
         let mut throttle = Throttle::restore(None, Duration::from_secs(30), backoff, &empty(), ms(0));
-        for _ in 1..BREAKER_FAILURES {
+        for n in 1..BREAKER_ACCOUNTS {
             throttle.begin_put(ms(0));
-            throttle.end_put(ms(0), false, ms(0));
+            throttle.end_put(id(n as u64), ms(0), false, ms(0));
         }
         let mut now = ms(0);
-        for seconds in intervals {
+        for (n, seconds) in (100..).zip(intervals) {
             throttle.begin_put(now);
-            throttle.end_put(now, false, now);
+            throttle.end_put(id(n), now, false, now);
             let next = now + Duration::from_secs(seconds);
             assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker), "{min} s to {max} s");
             now = next;
@@ -188,9 +221,9 @@ fn what_was_under_way_before_a_probe_neither_joins_it_nor_speaks_for_it() {
         throttle.begin_put(ms(1_000));
         assert!(!throttle.may_leave(ms(0), ms(1_001)), "an intent that waited for the disk waits on");
         throttle.cancel_put(ms(0), ms(1_001));
-        assert!(!throttle.end_put(ms(0), healthy, ms(1_002)));
+        assert!(!throttle.end_put(id(1), ms(0), healthy, ms(1_002)));
         assert_eq!(throttle.admit_put(ms(1_003)), Admission::AfterAnother(Wait::Probe));
-        throttle.end_put(ms(1_000), true, ms(2_000));
+        throttle.end_put(id(1), ms(1_000), true, ms(2_000));
         assert_eq!(throttle.admit_put(ms(2_000)), Admission::Now);
     }
 }
@@ -212,7 +245,7 @@ fn the_usage_counts_what_is_under_way_and_what_ended_within_the_window() {
     throttle.begin_put(ms(1_000));
     throttle.begin_token();
     assert_eq!(used(&throttle, 1_000), 2);
-    throttle.end_put(ms(1_000), true, ms(2_000));
+    throttle.end_put(id(1), ms(1_000), true, ms(2_000));
     throttle.end_token(ms(5_000));
     assert_eq!((used(&throttle, 61_999), used(&throttle, 62_000), used(&throttle, 65_000)), (2, 1, 0));
 }

@@ -17,6 +17,7 @@ mod gitops;
 mod history;
 mod hostile_yaml;
 mod invariants;
+mod isolation;
 mod ledger_on_disk;
 mod loopback;
 mod manifest;

@@ -68,7 +68,7 @@ impl Machine {
     /// The most urgent account that is ready, unless nothing may start at all.
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
         // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
-        let next = self.queue.peek(now);
+        let next = if self.throttle.probes_next() { self.queue.peek_probe(now) } else { self.queue.peek(now) };
         let halted = self.blocked(now).any(|blocked| blocked.stops_planning());
         next.filter(|_| !halted && self.inflight.has_room())
     }
@@ -114,8 +114,8 @@ impl Machine {
 
     fn begin(&mut self, change: Change, now: Timestamp) {
         let account = change.account;
-        let popped = self.queue.pop(now);
-        debug_assert_eq!(popped.map(|popped| popped.account), Some(account), "what was peeked is popped");
+        let popped = self.queue.take(account, now);
+        debug_assert!(popped.is_some(), "what is begun was ready");
         if let Some(popped) = popped {
             self.count(Metric::QueueWaited(popped.waited));
         }

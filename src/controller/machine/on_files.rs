@@ -38,7 +38,7 @@ impl Machine {
         self.adopt_budget();
         self.first_problems = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
         for account in &touched {
-            self.touch(*account, now);
+            self.touch(*account, touched.len(), now);
         }
         if files > 0 {
             let (problems, pending) = (self.desired.problem_count(), self.backlog.pending());
@@ -83,7 +83,9 @@ impl Machine {
     fn resync(&mut self, now: Timestamp) {
         self.tokens.try_again();
         for account in self.backlog.unstall_all().into_keys() {
-            self.touch(account, now);
+            if !self.replan(account, now).is_empty() {
+                self.queue.add_retry(account, now);
+            }
         }
     }
 }

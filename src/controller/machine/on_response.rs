@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::backlog::Stalled;
 use super::inflight::Request;
-use super::reconcile::urgency;
 use super::{APPLY_ATTEMPTS, Machine};
 use crate::account::{AccountId, Field};
 use crate::change::{Change, Failure, Outcome, PauseCause};
@@ -26,7 +25,7 @@ impl Machine {
         let Some(request) = self.inflight.answered(account) else { return };
         let healthy = !matches!(answer.outcome, Outcome::Retry(_) | Outcome::InDoubt(_));
         let failed_probes = self.throttle.failed_probes();
-        if self.throttle.end_put(request.began(), healthy, now) {
+        if self.throttle.end_put(account, request.began(), healthy, now) {
             self.breaker_opened(&answer.outcome);
         } else if failed_probes > 0 && self.throttle.failed_probes() == 0 {
             self.log(RequestLog::AnswersAgain);
@@ -141,8 +140,8 @@ impl Machine {
             return self.step(change.account, now);
         }
         self.count(Metric::QueueRetried);
-        let urgency = urgency(&self.replan(change.account, now));
-        self.queue.retry(change.account, urgency, self.settings.backoff, chance, now);
+        self.replan(change.account, now);
+        self.queue.retry(change.account, self.settings.backoff, chance, now);
     }
 
     fn rejected(&mut self, change: &Change, failure: Failure, now: Timestamp) {

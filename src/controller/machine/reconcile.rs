@@ -71,13 +71,14 @@ impl Machine {
             return;
         }
         self.log(StateLog::FitsAgain(self.backlog.held()));
-        for account in self.backlog.release() {
-            self.touch(account, now);
+        let released = self.backlog.release();
+        for account in &released {
+            self.touch(*account, released.len(), now);
         }
     }
 
-    /// Plans one account afresh, and queues it if there is anything it may try.
-    pub(super) fn touch(&mut self, account: AccountId, now: Timestamp) {
+    /// Plans one account afresh, after an edit of `edited` accounts, and queues it if there is anything it may try.
+    pub(super) fn touch(&mut self, account: AccountId, edited: usize, now: Timestamp) {
         let desired = self.desired.get(account);
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, desired, row, now);
@@ -102,7 +103,7 @@ impl Machine {
             self.queue.remove(account);
         } else {
             self.count(Metric::QueueAdded(1));
-            self.queue.add(account, urgency(&open), now);
+            self.queue.add(account, urgency(&open), edited, now);
         }
     }
 
@@ -135,7 +136,7 @@ impl Machine {
     /// Looks again at the accounts that are due: their suspensions end, or an approval.
     pub(super) fn wake(&mut self, now: Timestamp) {
         while let Some(account) = self.backlog.woken(now) {
-            self.touch(account, now);
+            self.touch(account, 1, now);
         }
     }
 }

@@ -13,12 +13,13 @@ use super::{config, id, ms};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add(u64, Urgency),
+    Add(u64, Urgency, usize),
+    AddRetry(u64),
     Pop,
     Peek,
     Done(usize),
     PutBack(usize, Urgency),
-    Retry(usize, Urgency, f64),
+    Retry(usize, f64),
     Succeeded(usize),
     Remove(u64),
     Pass(u64),
@@ -29,12 +30,13 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     let flight = || 0..5_usize;
     let urgency = || prop::sample::select(vec![Urgency::Revocation, Urgency::Grant]);
     let step = prop_oneof![
-        8 => (account(), urgency()).prop_map(|(account, urgency)| Step::Add(account, urgency)),
+        8 => (account(), urgency(), 1..4_usize).prop_map(|(account, urgency, edited)| Step::Add(account, urgency, edited)),
+        1 => account().prop_map(Step::AddRetry),
         8 => Just(Step::Pop),
         1 => Just(Step::Peek),
         2 => flight().prop_map(Step::Done),
         2 => (flight(), urgency()).prop_map(|(flight, urgency)| Step::PutBack(flight, urgency)),
-        4 => (flight(), urgency(), 0.0..1.0).prop_map(|(flight, urgency, chance)| Step::Retry(flight, urgency, chance)),
+        4 => (flight(), 0.0..1.0).prop_map(|(flight, chance)| Step::Retry(flight, chance)),
         1 => flight().prop_map(Step::Succeeded),
         1 => account().prop_map(Step::Remove),
         6 => (0..9_000_u64).prop_map(Step::Pass),
@@ -43,6 +45,14 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(6) };
+
+/// When an account of an edit of so many counts as queued.
+fn queued(edited: usize, now: Timestamp) -> Timestamp {
+    now + Duration::from_millis(2_400 * edited as u64)
+}
+
+/// Fresh, with when it counts as queued, or a retry.
+type Fresh = Option<(Urgency, Timestamp)>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
@@ -54,15 +64,14 @@ enum Place {
         turn: usize,
     },
     InFlight {
-        again: Option<Urgency>,
+        again: Fresh,
     },
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     place: Place,
-    urgency: Urgency,
-    fresh: bool,
+    fresh: Fresh,
     failures: u32,
 }
 
@@ -70,27 +79,37 @@ struct Entry {
 struct Model {
     entries: BTreeMap<AccountId, Entry>,
     turn: usize,
+    since_retry: u32,
 }
 
 impl Model {
-    fn ready(&mut self, account: AccountId, urgency: Urgency, failures: u32) {
+    fn ready(&mut self, account: AccountId, fresh: Fresh, failures: u32) {
         self.turn += 1;
         let place = Place::Ready { turn: self.turn };
-        self.entries.insert(account, Entry { place, urgency, fresh: failures == 0, failures });
+        self.entries.insert(account, Entry { place, fresh, failures });
     }
 
-    fn add(&mut self, account: AccountId, urgency: Urgency) {
+    fn add(&mut self, account: AccountId, urgency: Urgency, edited: usize, now: Timestamp) {
+        let fresh = Some((urgency, queued(edited, now)));
         match self.entries.get_mut(&account) {
             Some(entry) if matches!(entry.place, Place::InFlight { .. }) => {
-                (entry.place, entry.failures) = (Place::InFlight { again: Some(urgency) }, 0);
+                (entry.place, entry.failures) = (Place::InFlight { again: fresh }, 0);
             }
-            // Said again is not said anew: it keeps its turn.
-            Some(entry) if matches!(entry.place, Place::Ready { .. }) && entry.fresh && entry.urgency == urgency => {}
-            _ => self.ready(account, urgency, 0),
+            // It keeps its turn, unless it gets an earlier one.
+            Some(Entry { place: Place::Ready { .. }, fresh: Some((same, known)), .. })
+                if *same == urgency && Some((*same, *known)) <= fresh => {}
+            _ => self.ready(account, fresh, 0),
         }
     }
 
-    /// The account whose turn it is: what takes away first, then fresh edits, then who became ready first.
+    fn add_retry(&mut self, account: AccountId) {
+        if !self.entries.contains_key(&account) {
+            self.ready(account, None, 0);
+        }
+    }
+
+    /// The account whose turn it is: fresh edits by what they do, when they count as queued and who became ready first; then
+    /// retries by who became ready first, and one of them after nineteen others.
     fn next(&mut self, now: Timestamp) -> Option<AccountId> {
         let mut due: Vec<(Timestamp, AccountId)> = Vec::new();
         for (account, entry) in &self.entries {
@@ -100,21 +119,27 @@ impl Model {
         }
         due.sort_unstable();
         for (_, account) in due {
-            let Entry { urgency, failures, .. } = self.entries[&account];
-            self.ready(account, urgency, failures);
+            let Entry { fresh, failures, .. } = self.entries[&account];
+            self.ready(account, fresh, failures);
         }
-        let rank = |entry: &Entry| match entry.place {
-            Place::Ready { turn } => Some((entry.urgency != Urgency::Revocation, !entry.fresh, turn)),
+        let ready = |(account, entry): (&AccountId, &Entry)| match entry.place {
+            Place::Ready { turn } => Some((entry.fresh, turn, *account)),
             _ => None,
         };
-        self.entries
-            .iter()
-            .filter_map(|(account, entry)| Some((rank(entry)?, *account)))
-            .min()
-            .map(|(_, account)| account)
+        let (fresh, retries): (Vec<_>, Vec<_>) =
+            self.entries.iter().filter_map(ready).partition(|(fresh, ..)| fresh.is_some());
+        let (fresh, retry) = (fresh.into_iter().min(), retries.into_iter().min());
+        let turn = if fresh.is_none() || self.since_retry >= 19 { retry.or(fresh) } else { fresh };
+        turn.map(|(.., account)| account)
     }
 
-    fn edited(&self, account: AccountId) -> Option<Urgency> {
+    fn popped(&mut self, account: AccountId) {
+        let is_retry = self.entries[&account].fresh.is_none();
+        self.since_retry = if is_retry { 0 } else { self.since_retry + 1 };
+        self.entries.entry(account).and_modify(|entry| entry.place = Place::InFlight { again: None });
+    }
+
+    fn edited(&self, account: AccountId) -> Fresh {
         match self.entries[&account].place {
             Place::InFlight { again } => again,
             _ => None,
@@ -137,23 +162,23 @@ fn answer(queue: &mut WorkQueue, model: &mut Model, account: AccountId, step: &S
         Step::Done(_) => {
             queue.done(account, now);
             model.entries.remove(&account);
-            edited.into_iter().for_each(|urgency| model.ready(account, urgency, 0));
+            edited.into_iter().for_each(|fresh| model.ready(account, Some(fresh), 0));
         }
         Step::PutBack(_, urgency) => {
             queue.put_back(account, urgency, now);
-            model.ready(account, urgency, failures);
+            let known = edited.or(model.entries[&account].fresh).map_or_else(|| queued(1, now), |(_, queued)| queued);
+            model.ready(account, (failures == 0).then_some((urgency, known)), failures);
         }
-        Step::Retry(_, urgency, chance) => {
-            queue.retry(account, urgency, BACKOFF, chance, now);
+        Step::Retry(_, chance) => {
+            queue.retry(account, BACKOFF, chance, now);
             match (edited, queue.next_due()) {
-                (Some(urgency), _) => model.ready(account, urgency, 0),
+                (Some(fresh), _) => model.ready(account, Some(fresh), 0),
                 (None, due) => {
                     // The bound doubles with each failure, up to its maximum; where below it is chance.
                     let bound = BACKOFF.min.saturating_mul(1 << failures).min(BACKOFF.max);
                     let until = now + bound.mul_f64(chance);
                     assert!(due.is_some_and(|due| due <= until) && until <= now + BACKOFF.max);
-                    let entry =
-                        Entry { place: Place::Waiting { until }, urgency, fresh: false, failures: failures + 1 };
+                    let entry = Entry { place: Place::Waiting { until }, fresh: None, failures: failures + 1 };
                     model.entries.insert(account, entry);
                 }
             }
@@ -172,15 +197,18 @@ proptest! {
         let (mut queue, mut model, mut now) = (WorkQueue::default(), Model::default(), ms(1_000_000));
         for step in &steps {
             match *step {
-                Step::Add(account, urgency) => {
-                    queue.add(id(account), urgency, now);
-                    model.add(id(account), urgency);
+                Step::Add(account, urgency, edited) => {
+                    queue.add(id(account), urgency, edited, now);
+                    model.add(id(account), urgency, edited, now);
+                }
+                Step::AddRetry(account) => {
+                    queue.add_retry(id(account), now);
+                    model.add_retry(id(account));
                 }
                 Step::Pop => {
                     let (found, expected) = (queue.pop(now).map(|popped| popped.account), model.next(now));
                     prop_assert_eq!(found, expected);
-                    let fly = |entry: &mut Entry| entry.place = Place::InFlight { again: None };
-                    expected.map(|account| model.entries.entry(account).and_modify(fly));
+                    expected.into_iter().for_each(|account| model.popped(account));
                 }
                 Step::Peek => prop_assert_eq!(queue.peek(now), model.next(now)),
                 Step::Remove(account) => {

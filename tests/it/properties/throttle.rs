@@ -203,7 +203,7 @@ impl Rig {
         let Request { kind, answer, .. } = flight.request;
         match kind {
             Kind::Put => {
-                self.throttle.end_put(flight.begun, answer != Answer::Trouble, self.now);
+                self.throttle.end_put(id(1), flight.begun, answer != Answer::Trouble, self.now);
                 self.on_probation &= answer != Answer::Accepted || flight.leaves < self.paused_until;
             }
             Kind::Token => self.throttle.end_token(self.now),

@@ -8,8 +8,8 @@ pub const BUGS: &[Variant] = &[
         &[1],
         &[edit(
             "src/queue.rs",
-            "*again = Some(urgency); *failures = 0;",
-            "return self.make_ready(account, (urgency, Attempt::Fresh), 0, now);",
+            "*again = Some(class); *failures = 0;",
+            "return self.make_ready(account, class, 0, now);",
         )],
         &[ONE_IN_FLIGHT, "lib::queue::tests::an_account_in_flight_is_never_popped_and_comes_again_after_an_edit"],
     )
@@ -17,7 +17,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_popped_account_is_not_marked_as_in_flight",
         &[1],
-        &[edit("src/queue.rs", "item.state = State::InFlight { again: None };", "")],
+        &[edit(
+            "src/queue.rs",
+            "«self.items.insert(account, Item { state: State::InFlight { again: None }, ..item })»; Some(Popped",
+            "self.make_ready(account, item.class, item.failures, item.since)",
+        )],
         &[ONE_IN_FLIGHT],
     )
     .rare(),
@@ -105,8 +109,8 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/queue.rs",
-            "if let Some(urgency) = «self.land(account)» { return self.make_ready",
-            "{ self.land(account); None::<Urgency> }",
+            "if let Some(class) = «self.land(account)» { return self.make_ready",
+            "{ self.land(account); None::<Class> }",
         )],
         &["lib::queue::tests::an_edit_during_a_failing_attempt_is_tried_at_once"],
     ),
@@ -115,8 +119,8 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/on_files.rs",
-            "for account in self.backlog.unstall_all().into_keys() { self.touch(account, now); }",
-            "self.backlog.unstall_all();",
+            "for account in «self.backlog.unstall_all().into_keys()» { if !self.replan",
+            "{ self.backlog.unstall_all(); std::iter::empty::<AccountId>() }",
         )],
         &[CONVERGES],
     ),

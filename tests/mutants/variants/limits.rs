@@ -39,7 +39,7 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/throttle.rs",
-            "pub fn end_put(&mut self, begun: Timestamp, healthy: bool, now: Timestamp) -> bool { «self.end(now);»",
+            "pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool { «self.end(now);»",
             "if healthy { self.end(now); } else { self.requests.cancel(); }",
         )],
         &[BUDGET],
@@ -143,8 +143,30 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_service_in_trouble_is_asked_by_everybody",
         &[12],
-        &[edit("src/throttle.rs", "if «failures + 1 < BREAKER_FAILURES» => {", "failures < u32::MAX")],
-        &["lib::throttle::tests::the_breaker_opens_after_failures_in_a_row_and_probes_with_one_request"],
+        &[edit("src/throttle/breaker.rs", "if «failed.len() < BREAKER_ACCOUNTS» {", "true")],
+        &["lib::throttle::tests::the_breaker_opens_after_failures_of_several_accounts_and_probes_with_one_request"],
+    ),
+    variant(
+        "one_account_that_always_fails_stops_all_others",
+        &[12],
+        &[edit("src/throttle/breaker.rs", "if «!failed.contains(&account)» {", "true")],
+        &["lib::throttle::tests::one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer"],
+    ),
+    variant(
+        "retries_wait_until_nothing_fresh_is_left",
+        &[12],
+        &[edit("src/queue.rs", "fresh.is_none() || «self.since_retry >= RETRY_SHARE - 1»", "false")],
+        &["lib::queue::tests::while_fresh_edits_wait_one_in_twenty_is_a_retry"],
+    ),
+    variant(
+        "a_bulk_keeps_a_single_edit_waiting",
+        &[12],
+        &[edit(
+            "src/queue.rs",
+            "Self::Fresh(urgency, «now + SLOT.saturating_mul(u32::try_from(edited).unwrap_or(u32::MAX))»)",
+            "{ let _ = edited; now }",
+        )],
+        &["lib::queue::tests::a_small_edit_overtakes_a_bulk_until_the_bulk_has_waited_as_long_as_it_takes"],
     ),
     variant(
         "requests_are_remembered_without_end",

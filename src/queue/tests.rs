@@ -1,0 +1,162 @@
+//! The order of the queue, case by case. That nothing is lost and none wakes early, for any sequence of events, is held
+//! from outside, by the properties among the integration tests.
+
+use super::*;
+use Urgency::{Grant, Revocation};
+
+fn id(n: u64) -> AccountId {
+    AccountId::new(n).unwrap()
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+fn order(queue: &mut WorkQueue, now: Timestamp) -> Vec<u64> {
+    std::iter::from_fn(|| queue.pop(now).map(|popped| popped.account.get())).collect()
+}
+
+#[test]
+fn fresh_revocations_go_first_then_fresh_grants_then_retries_in_the_order_of_their_backoffs() {
+    let mut queue = WorkQueue::default();
+    for (n, urgency, chance) in [(1, Grant, 0.5), (2, Revocation, 1.0)] {
+        queue.add(id(n), urgency, 1, at(0));
+        queue.pop(at(0)).unwrap();
+        queue.retry(id(n), Backoff::default(), chance, at(0));
+    }
+    queue.add(id(3), Grant, 1, at(5));
+    queue.add(id(4), Revocation, 1, at(6));
+    queue.add(id(5), Grant, 1, at(4));
+    assert_eq!(order(&mut queue, at(7)), [4, 5, 3, 1, 2]);
+}
+
+#[test]
+fn a_small_edit_overtakes_a_bulk_until_the_bulk_has_waited_as_long_as_it_takes() {
+    let bulk = || {
+        let mut queue = WorkQueue::default();
+        (1..=100).for_each(|n| queue.add(id(n), Grant, 100, at(0)));
+        queue
+    };
+    for (edited, first) in [(1, 1000), (238, 1000), (240, 1)] {
+        let mut queue = bulk();
+        queue.add(id(1000), Grant, 1, at(edited - 1));
+        assert_eq!(queue.peek(at(300)), Some(id(first)), "edited after {edited} s");
+    }
+    // An account of the bulk that is edited by itself comes as soon as any other.
+    let mut queue = bulk();
+    queue.add(id(50), Grant, 1, at(1));
+    assert_eq!(queue.peek(at(1)), Some(id(50)));
+}
+
+#[test]
+fn while_fresh_edits_wait_one_in_twenty_is_a_retry() {
+    let mut queue = WorkQueue::default();
+    for n in 1..=3 {
+        queue.add_retry(id(n), at(0));
+    }
+    (100..200).for_each(|n| queue.add(id(n), Revocation, 1, at(0)));
+    let order = order(&mut queue, at(0));
+    let retries: Vec<_> = (1..).zip(&order).filter(|(_, account)| **account < 100).map(|(place, _)| place).collect();
+    assert_eq!(retries, [20, 40, 60]);
+}
+
+#[test]
+fn a_probe_is_a_fresh_grant_if_there_is_one() {
+    let mut queue = WorkQueue::default();
+    queue.add_retry(id(1), at(0));
+    queue.add(id(2), Revocation, 1, at(0));
+    assert_eq!(queue.peek_probe(at(0)), Some(id(2)), "as any other request");
+    queue.add(id(3), Grant, 1, at(1));
+    queue.add(id(4), Grant, 1, at(0));
+    assert_eq!((queue.peek_probe(at(1)), queue.peek(at(1))), (Some(id(4)), Some(id(2))));
+    queue.take(id(4), at(1)).unwrap();
+    assert_eq!(queue.peek_probe(at(1)), Some(id(3)));
+}
+
+#[test]
+fn an_account_that_fails_again_and_again_goes_behind_all_others_that_failed() {
+    let mut queue = WorkQueue::default();
+    (1..=3).for_each(|n| queue.add_retry(id(n), at(0)));
+    let mut order = Vec::new();
+    for second in 1..=6 {
+        let account = queue.pop(at(second)).unwrap().account;
+        order.push(account.get());
+        queue.retry(account, Backoff::default(), 0.0, at(second));
+    }
+    assert_eq!(order, [1, 2, 3, 1, 2, 3]);
+}
+
+#[test]
+fn an_account_in_flight_is_never_popped_and_comes_again_after_an_edit() {
+    let mut queue = WorkQueue::default();
+    queue.add(id(1), Grant, 1, at(0));
+    queue.add(id(1), Grant, 1, at(0));
+    assert_eq!(order(&mut queue, at(0)), [1]);
+    queue.add(id(1), Revocation, 1, at(1));
+    assert_eq!(queue.pop(at(1)), None);
+    queue.done(id(1), at(2));
+    assert_eq!(queue.pop(at(3)), Some(Popped { account: id(1), waited: Duration::from_secs(1) }));
+    queue.done(id(1), at(3));
+    assert_eq!((queue.depth(), queue.next_due()), (0, None));
+}
+
+#[test]
+fn a_fresh_edit_ends_a_backoff_and_forgets_its_failures() {
+    let mut queue = WorkQueue::default();
+    queue.add(id(1), Grant, 1, at(0));
+    queue.pop(at(0)).unwrap();
+    queue.retry(id(1), Backoff::default(), 1.0, at(0));
+    assert_eq!(queue.next_due(), Some(at(1)));
+    assert_eq!(queue.peek(at(0)), None);
+    queue.add(id(1), Grant, 1, at(0));
+    assert_eq!(order(&mut queue, at(0)), [1]);
+    assert_eq!(queue.failures(id(1)), 0);
+}
+
+#[test]
+fn a_deferred_account_is_ready_again_then_or_after_an_edit() {
+    let mut queue = WorkQueue::default();
+    queue.add(id(1), Grant, 1, at(0));
+    queue.defer(id(1), at(60));
+    assert_eq!((queue.peek(at(59)), queue.next_due(), queue.depth()), (None, Some(at(60)), 1));
+    assert_eq!(queue.peek(at(60)), Some(id(1)));
+    queue.defer(id(1), at(120));
+    queue.add(id(1), Revocation, 1, at(61));
+    assert_eq!(order(&mut queue, at(61)), [1]);
+}
+
+#[test]
+fn an_edit_during_a_failing_attempt_is_tried_at_once() {
+    let mut queue = WorkQueue::default();
+    queue.add(id(1), Grant, 1, at(0));
+    queue.pop(at(0)).unwrap();
+    queue.add(id(1), Revocation, 1, at(1));
+    queue.retry(id(1), Backoff::default(), 1.0, at(2));
+    assert_eq!(order(&mut queue, at(2)), [1]);
+}
+
+#[test]
+fn the_backoff_doubles_up_to_its_bound_and_is_spread_over_all_of_it() {
+    let bounds: Vec<_> = [1, 2, 3, 9, 10, 40].map(|n| Backoff::default().delay(n, 1.0).as_secs()).into();
+    assert_eq!(bounds, [1, 2, 4, 256, 300, 300]);
+    assert_eq!(Backoff::default().delay(3, 0.25), Duration::from_secs(1));
+    assert_eq!(Backoff::default().delay(3, 0.0), Duration::ZERO);
+}
+
+#[test]
+fn failures_are_counted_until_a_success() {
+    let mut queue = WorkQueue::default();
+    queue.add(id(1), Grant, 1, at(0));
+    for failures in 1..=3 {
+        queue.pop(at(1000 * u64::from(failures))).unwrap();
+        queue.retry(id(1), Backoff::default(), 0.5, at(1000 * u64::from(failures)));
+        assert_eq!(queue.failures(id(1)), failures);
+    }
+    queue.pop(at(9000)).unwrap();
+    queue.succeeded(id(1));
+    queue.put_back(id(1), Grant, at(9000));
+    assert_eq!(queue.failures(id(1)), 0);
+    assert_eq!(queue.depth(), 1);
+    queue.remove(id(1));
+    assert_eq!(queue.depth(), 0);
+}
