@@ -81,7 +81,8 @@ impl Built {
         command.env("CARGO_BUILD_BUILD_DIR", below.parent().context("a folder")?).env("CARGO_TARGET_DIR", below);
         command.current_dir(copy);
         // What the outer cargo says of the original would make build scripts of dependencies run again, for both.
-        let outer = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix));
+        let outer =
+            |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|prefix| name.starts_with(prefix));
         std::env::vars().filter(|(name, _)| outer(name)).for_each(|(name, _)| {
             command.env_remove(name);
         });
