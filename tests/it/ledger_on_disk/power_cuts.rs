@@ -12,16 +12,26 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::disk::{Disk, Folder, Op, Tears};
+use super::super::depth::number;
 use super::super::process::folder_in_memory;
 use super::crashes::{CHILD, GROUPS, SCRIPT, WHOLE, strace_works};
 use super::*;
 
-/// How many of the states that a power cut or a kill leaves have their recovery cut off as well, unless all have.
-const RECOVERIES: usize = 6;
+/// How many of the states that a power cut or a kill leaves have their recovery cut off as well, by default and in full. A
+/// variable may ask for more, up to all of them; then writes are torn at every byte, too, which takes an hour.
+const RECOVERIES: [u64; 2] = [6, 24];
 
-/// In full, writes are torn at every byte.
+/// See [`RECOVERIES`].
+const VARIABLE: &str = "POWER_CUT_RECOVERIES";
+
 fn tears() -> Tears {
-    pick(Tears::Some, Tears::All)
+    if number(VARIABLE).is_some() { Tears::All } else { Tears::Some }
+}
+
+/// Of so many states every how manieth has its recovery cut off.
+fn step(states: usize) -> usize {
+    let recoveries = number(VARIABLE).unwrap_or(pick(RECOVERIES[0], RECOVERIES[1]));
+    states.div_ceil(usize::try_from(recoveries.max(1)).unwrap()).max(1)
 }
 
 fn fill(place: &Path, folder: &Folder) {
@@ -231,7 +241,7 @@ fn killed_at_any_moment_and_started_again_a_power_cut_still_finds_nothing_forgot
         return;
     }
     let moments = live(&torn(), 3, SHORT, &[]).moments();
-    let step = pick(moments.len().div_ceil(RECOVERIES), 1);
+    let step = step(moments.len());
     for (disk, durable) in moments.into_iter().step_by(step) {
         accept(&live(&disk, durable, "2", &[]), "after a kill");
     }
@@ -243,7 +253,7 @@ fn a_power_cut_during_the_recovery_from_one_forgets_nothing_either() {
         return;
     }
     let states = live(&torn(), 3, WHOLE, &[]).states();
-    let step = pick(states.len().div_ceil(RECOVERIES), 1);
+    let step = step(states.len());
     for (folder, durable) in states.iter().step_by(step) {
         accept(&live(&Disk::of(folder), *durable, "2", &[]), "in a recovery");
     }
