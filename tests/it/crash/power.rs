@@ -19,7 +19,8 @@ use super::converge;
 const ROUNDS: &str = "POWER_CUT_ROUNDS";
 const SEED: &str = "POWER_CUT_SEED";
 
-/// Enough for a taste. Also in full: the long proof goes alone, for it is about one busy daemon and not about a busy machine.
+/// Enough for a taste. Also in full: the long proof goes alone, for it is about a busy daemon and not about a busy
+/// machine.
 const FEW: u64 = 1;
 
 const ACCOUNTS: u64 = 12;
