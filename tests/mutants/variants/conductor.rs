@@ -120,7 +120,7 @@ pub const BUGS: &[Variant] = &[
         &[edit(
             "src/controller/machine/on_files.rs",
             "for account in «self.backlog.unstall_all().into_keys()» { if !self.replan",
-            "{ self.backlog.unstall_all(); std::iter::empty::<AccountId>() }",
+            "{ self.backlog.unstall_all(); std::iter::empty::<crate::account::AccountId>() }",
         )],
         &[CONVERGES],
     ),
@@ -135,7 +135,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/dispatch.rs",
-            "let next = «self.queue.peek(now)»;",
+            "let next = «if self.throttle.probes_next() { self.queue.peek_probe(now) } else { self.queue.peek(now) }»;",
             "if self.stop_by.is_some() || self.unwritable.is_some() { None } else { self.queue.peek(now) }",
         )],
         &[ALIVE],
@@ -179,9 +179,9 @@ pub const BUGS: &[Variant] = &[
         &[8],
         &[edit(
             "src/controller/machine/on_files.rs",
-            "for account in &touched { self.touch(*account, now); }",
+            "for account in &touched { self.touch(*account, touched.len(), now); }",
             "let all: Vec<crate::account::AccountId> = self.desired.iter().map(|(account, _)| account).collect();
-             for account in &all { self.touch(*account, now); }",
+             for account in &all { self.touch(*account, all.len(), now); }",
         )],
         &["cost::an_edit_costs_the_same_with_a_hundred_times_the_accounts"],
     ),
