@@ -20,7 +20,7 @@ pub const BUGS: &[Variant] = &[
         &[edit(
             "src/queue.rs",
             "«self.items.insert(account, Item { state: State::InFlight { again: None }, ..item })»; Some(Popped",
-            "self.make_ready(account, item.class, item.failures, item.since)",
+            "{ self.make_ready(account, item.class, item.failures, item.since); None::<Item> }",
         )],
         &[ONE_IN_FLIGHT],
     )
@@ -119,8 +119,8 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/on_files.rs",
-            "for account in «self.backlog.unstall_all().into_keys()» { if !self.replan",
-            "{ self.backlog.unstall_all(); std::iter::empty::<crate::account::AccountId>() }",
+            "for account in self.backlog.unstall_all().into_keys() { if «!self.replan(account, now).is_empty()» {",
+            "{ let _ = account; false }",
         )],
         &[CONVERGES],
     ),
