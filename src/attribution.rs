@@ -2,7 +2,7 @@
 //!
 //! In: looks at files, and the last versions of a file. Out: what the desired state takes in; the [`Revision`] at which a
 //! document came to say what it says; how far back a file's history is worth asking for.
-//! Invariant: a document that says the same as before keeps the revision of whoever made it say that. Absent by design:
+//! Invariant: a document that says the same as before keeps the revision that made it say that. Absent by design:
 //! Git itself, and the folder (see [`crate::source`]).
 
 use std::sync::Arc;

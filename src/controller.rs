@@ -322,7 +322,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             }
             Effect::Answer(list) => {
                 if let Some(asker) = self.askers.pop_front() {
-                    // Nobody is left to answer if the asker hung up.
+                    // Fails only if the asker hung up: then no answer is needed.
                     let _ = asker.send(*list);
                 }
             }

@@ -234,8 +234,8 @@ impl WorkQueue {
         retry.or_else(|| fresh.map(|(_, _, account)| *account))
     }
 
-    /// The account to probe a service in trouble with: a fresh grant if one is ready, else as [`Self::peek`]. Revocations go
-    /// first as long as all is well, so those whose requests always fail would be all that a probe ever tries.
+    /// The account to probe a service in trouble with where removals may be what fails: a fresh grant if one is ready, else
+    /// as [`Self::peek`].
     pub fn peek_probe(&mut self, now: Timestamp) -> Option<AccountId> {
         self.wake(now);
         let first_grant = (Class::Fresh(Urgency::Grant, Timestamp::from_millis(0)), 0, AccountId::new(1)?);

@@ -307,9 +307,9 @@ impl Throttle {
         self.breaker.probe_next(now);
     }
 
-    /// Whether the next PUT probes: it goes alone, and others only after the service accepted it.
-    pub const fn probes_next(&self) -> bool {
-        self.breaker.probes_next()
+    /// Whether the next PUT is a probe that tries a grant before a removal. Every other probe does.
+    pub const fn probes_with_grant(&self) -> bool {
+        self.breaker.probes_with_grant()
     }
 
     /// The pause in force at `now`.

@@ -17,7 +17,7 @@
 //!
 //! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
 //! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
-//! [`orders`] (to stop, to suspend), [`mod@report`] and [`summary`] (what is told). Their state: [`inflight`],
+//! [`orders`] (to stop, to suspend), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
 //! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
 
 mod backlog;
@@ -105,7 +105,7 @@ impl Machine {
         Self {
             throttle: Throttle::restore(settings.rate_limit, lateness, settings.backoff, &ledger, now),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
-            // The daemon remembers what was rejected; whoever asks for a single pass wants it tried again.
+            // The daemon remembers what was rejected; a single pass tries it again.
             backlog: match settings.mode {
                 Mode::Run => Backlog::restore(&ledger),
                 Mode::Apply => Backlog::default(),

@@ -149,9 +149,10 @@ impl Breaker {
         self.state = State::Open { until: now, trouble };
     }
 
-    /// Whether the next PUT probes.
-    pub(super) const fn probes_next(&self) -> bool {
-        matches!(self.state, State::Open { .. })
+    /// Whether the next PUT is a probe that tries a grant first: every other one, so that neither removals nor grants that
+    /// always fail are all that is ever tried.
+    pub(super) const fn probes_with_grant(&self) -> bool {
+        matches!(self.state, State::Open { trouble, .. } if trouble.probes % 2 == 1)
     }
 
     /// How many probes failed in a row; 0 while the breaker is closed.

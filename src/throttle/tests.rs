@@ -155,6 +155,23 @@ fn one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer
 }
 
 #[test]
+fn probes_try_grants_and_removals_in_turn() {
+    let mut throttle = throttle("unlimited", ms(0));
+    for n in 1..=BREAKER_ACCOUNTS {
+        assert!(!throttle.probes_with_grant());
+        throttle.begin_put(ms(0));
+        throttle.end_put(id(n as u64), ms(0), false, ms(0));
+    }
+    let mut now = ms(0);
+    for (n, grant) in (100..).zip([true, false, true, false]) {
+        assert_eq!(throttle.probes_with_grant(), grant, "probe {n}");
+        now = now + Duration::from_secs(600);
+        throttle.begin_put(now);
+        throttle.end_put(id(n), now, false, now);
+    }
+}
+
+#[test]
 fn probes_follow_from_the_backoff_of_an_account_and_never_come_further_apart_than_five_minutes() {
     for (min, max, intervals) in [
         (1, 300, [5, 10, 20, 40, 80, 160, 300, 300]),

@@ -1,8 +1,8 @@
 //! Why may nothing start?
 //!
 //! In: the machine's state. Out: every reason, the one that counts most first.
-//! Invariant: there is no other place that works this out. Whoever dispatches, sends, ends, reports or answers reads
-//! [`Machine::blocked`], and asks of each reason what follows of it for them.
+//! Invariant: nothing else works this out. Dispatch, sending, the end of a pass, the report and the answers to queries
+//! read [`Machine::blocked`], and ask of each reason what follows of it.
 
 use super::Machine;
 use crate::change::Failure;
@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 /// One reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocked<'a> {
-    /// The process was told to end.
+    /// The process received an order to end.
     Stopping,
     /// The folder was not read yet: there is nothing to start.
     Unread,

@@ -68,7 +68,7 @@ impl Machine {
     /// The most urgent account that is ready, unless nothing may start at all.
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
         // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
-        let next = if self.throttle.probes_next() { self.queue.peek_probe(now) } else { self.queue.peek(now) };
+        let next = if self.throttle.probes_with_grant() { self.queue.peek_probe(now) } else { self.queue.peek(now) };
         let halted = self.blocked(now).any(|blocked| blocked.stops_planning());
         next.filter(|_| !halted && self.inflight.has_room())
     }

@@ -153,6 +153,16 @@ pub const BUGS: &[Variant] = &[
         &["lib::throttle::tests::one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer"],
     ),
     variant(
+        "probes_try_nothing_but_grants",
+        &[12],
+        &[edit(
+            "src/throttle/breaker.rs",
+            "State::Open { trouble, .. } if «trouble.probes % 2 == 1»",
+            "trouble.probes > 0",
+        )],
+        &["lib::throttle::tests::probes_try_grants_and_removals_in_turn"],
+    ),
+    variant(
         "retries_wait_until_nothing_fresh_is_left",
         &[12],
         &[edit("src/queue.rs", "fresh.is_none() || «self.since_retry >= RETRY_SHARE - 1»", "false")],
