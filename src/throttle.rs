@@ -308,7 +308,7 @@ impl Throttle {
     }
 
     /// Whether the next PUT is a probe that tries a grant before a removal. Every other probe does.
-    pub const fn probes_with_grant(&self) -> bool {
+    pub fn probes_with_grant(&self) -> bool {
         self.breaker.probes_with_grant()
     }
 

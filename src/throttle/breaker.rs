@@ -151,7 +151,7 @@ impl Breaker {
 
     /// Whether the next PUT is a probe that tries a grant first: every other one, so that neither removals nor grants that
     /// always fail are all that is ever tried.
-    pub(super) const fn probes_with_grant(&self) -> bool {
+    pub(super) fn probes_with_grant(&self) -> bool {
         matches!(self.state, State::Open { trouble, .. } if trouble.probes % 2 == 1)
     }
 
