@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::account::{AuthMode, Zoid};
-use crate::controller::{Mode, Settings};
+use crate::controller::{ATTEMPT_WAIT_MAX, Mode, Settings};
 use crate::ledger::Owner;
 use crate::queue::Backoff;
 use crate::runbook::ExternalUrl;
@@ -294,6 +294,8 @@ impl Service {
             max_concurrency: usize::from(self.max_concurrency),
             request_timeout: self.request_timeout,
             backoff: Backoff { min: self.retry_min, max: self.retry_max },
+            // A daemon begins with its resync interval.
+            rejected: Backoff { min: self.retry_max, max: ATTEMPT_WAIT_MAX },
             throttle_pause: self.throttle_pause,
             disruption_budget: disruptions.disruption_budget,
             disruption_window: disruptions.disruption_window,

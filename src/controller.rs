@@ -46,6 +46,9 @@ const EVENTS_PER_TURN: usize = 256;
 /// How often `apply` tries one account before it counts as failed: a blip is survived, a pipeline does not hang.
 pub const APPLY_ATTEMPTS: u32 = 4;
 
+/// The longest wait between two attempts: what was refused for good is tried once a day.
+pub const ATTEMPT_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How many probes `apply` makes of a service that is in trouble or throttles, before it gives up on all that is left.
 pub const APPLY_PROBES: u32 = 3;
 
@@ -71,6 +74,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long an account waits after a failure.
     pub backoff: Backoff,
+    /// How long an account waits after a refusal for good.
+    pub rejected: Backoff,
     /// How long everybody waits when throttled and not told how long.
     pub throttle_pause: Duration,
     /// How many accounts may lose something within the window.

@@ -16,8 +16,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
+pub use self::breaker::Ended;
 use crate::account::AccountId;
-use crate::condition::{ConditionType, Reason};
+use crate::account::Field;
+use crate::condition::Reason;
 use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::Timestamp;
@@ -176,7 +178,8 @@ impl Window {
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
 /// a process that crashes again and again must not ask a service in trouble more often than one that does not.
 fn was_in_trouble(ledger: &Ledger) -> bool {
-    let failing = |row: &Row| row.conditions.iter().any(|told| told.kind == ConditionType::Reconciling);
+    let failed = |row: &Row, field| row.failed(field).is_some_and(|failed| !failed.reason.is_rejection());
+    let failing = |row: &Row| Field::ALL.into_iter().any(|field| failed(row, field));
     ledger.pause.is_some() || ledger.accounts.values().any(failing)
 }
 
@@ -258,11 +261,15 @@ impl Throttle {
         self.breaker.cancel(begun, now);
     }
 
-    /// A PUT to `account` that was `begun` ended at `now`. `healthy` says whether the service answered as a service that
-    /// works does. Returns whether the breaker opened by it.
-    pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
+    /// A PUT to `account` that was `begun` `ended` at `now`. Returns whether the breaker opened by it.
+    pub fn end_put(&mut self, account: AccountId, begun: Timestamp, ended: Ended, now: Timestamp) -> bool {
         self.end(now);
-        self.breaker.end(account, begun, healthy, now)
+        self.breaker.end(account, begun, ended, now)
+    }
+
+    /// Whether requests are held back because several accounts were refused alike.
+    pub const fn is_one_cause(&self) -> bool {
+        self.breaker.is_one_cause()
     }
 
     /// A token request was admitted.

@@ -48,8 +48,9 @@ impl Run {
         let Self { folder, target, service, disruptions, daemon, notify } = self;
         let watch = daemon.watch();
         let external = daemon.external_url;
-        let settings =
+        let mut settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
+        settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection();
         let webhook = webhook::check(&notify)?;
         let listener = match daemon.listen {

@@ -92,7 +92,7 @@ impl Logger {
                 let runbook = self.about(failure.reason);
                 warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
                     source = %change.source, revision = %change.revision, reason = %failure.reason,
-                    why = %failure.message, runbook, "rejected; waiting for a change of the manifest or the resync");
+                    why = %failure.message, runbook, "rejected; tried again when the manifest changes, and at growing intervals");
             }
             RequestLog::Throttled(failure) => {
                 let runbook = self.about(Reason::Throttled);
@@ -105,6 +105,15 @@ impl Logger {
             RequestLog::Failing(why) => {
                 let runbook = self.about(Reason::ServiceUnavailable);
                 warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
+            }
+            RequestLog::RefusedAlike(why) => {
+                let runbook = self.about(Reason::Forbidden);
+                warn!(
+                    why,
+                    runbook,
+                    "the service refuses one account after the other alike, and accepts none: that is one cause; one \
+                     request probes it from time to time"
+                );
             }
             RequestLog::AnswersAgain => info!("the service answers again"),
             RequestLog::TokenGranted { expires_in } => {

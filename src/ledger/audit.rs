@@ -17,12 +17,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::fault::API_VERSION;
 use super::{Evidence, Owner, Record};
 use crate::account::{AccountId, Field, SourceRef};
 use crate::change::Known;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+
+/// The format of the audit log, which is not that of the ledger.
+const API_VERSION: &str = "zoho-mail-reconciler/v1";
 
 /// The head line's `kind`.
 const KIND: &str = "AuditLog";

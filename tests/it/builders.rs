@@ -42,6 +42,7 @@ pub fn settings() -> Settings {
         max_concurrency: 4,
         request_timeout: Duration::from_secs(30),
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
+        rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(24 * 3600) },
         throttle_pause: Duration::from_secs(1),
         disruption_budget: "100%".parse().unwrap(),
         disruption_window: Duration::from_secs(3600),

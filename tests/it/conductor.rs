@@ -80,7 +80,15 @@ pub fn file_of(n: u64, manifest: &Manifest) -> (Arc<str>, Look<Parsed>) {
 
 /// Looks that belong together.
 pub fn batch(files: Vec<(Arc<str>, Look<Parsed>)>, full: bool) -> Batch<Parsed> {
-    Batch { files, root: Root::Ready, full, degraded: None, origin: Default::default(), versions: Default::default() }
+    Batch {
+        files,
+        root: Root::Ready,
+        full,
+        asked: full,
+        degraded: None,
+        origin: Default::default(),
+        versions: Default::default(),
+    }
 }
 
 /// The records after which the mailboxes of so many accounts are known to be as `value` says.

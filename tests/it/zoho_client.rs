@@ -42,6 +42,8 @@ fn change(account: u64) -> Change {
         revision: Arc::default(),
         approval: None,
         not_before: None,
+        begun: false,
+        refused: false,
     }
 }
 

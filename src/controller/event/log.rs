@@ -72,6 +72,8 @@ pub(in crate::controller) enum RequestLog {
     Paused(ImposedPause),
     /// The service fails again and again, last for this reason.
     Failing(String),
+    /// Several accounts were refused alike, last for this reason, and none was accepted in between.
+    RefusedAlike(String),
     AnswersAgain,
     TokenGranted {
         expires_in: Duration,

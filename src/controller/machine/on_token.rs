@@ -26,7 +26,7 @@ impl Machine {
                 self.tokens.granted(token, expires_in, now);
             }
             TokenOutcome::Refused(failure) => {
-                self.tokens.give_up(failure.clone());
+                self.tokens.give_up(failure.clone(), now);
                 self.credentials_refused(failure);
             }
             TokenOutcome::Throttled(failure, wait) => {
@@ -78,11 +78,17 @@ impl Machine {
         let probes = self.throttle.failed_probes();
         let why = outcome.failure().map_or("", |failure| &failure.message);
         // Probes that fail as well are no news.
+        let one_cause = self.throttle.is_one_cause();
         if probes == 1 {
-            self.log(RequestLog::Failing(why.to_owned()));
+            self.log(if one_cause {
+                RequestLog::RefusedAlike(why.to_owned())
+            } else {
+                RequestLog::Failing(why.to_owned())
+            });
         }
         if probes > APPLY_PROBES {
-            self.pass.give_up(|| format!("the service is not available: {why}"));
+            let what = if one_cause { "refuses one account after the other alike" } else { "is not available" };
+            self.pass.give_up(|| format!("the service {what}: {why}"));
         }
     }
 }

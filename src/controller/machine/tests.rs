@@ -53,6 +53,7 @@ impl Stage {
             max_concurrency: 2,
             request_timeout: Duration::from_secs(30),
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+            rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
             throttle_pause: Duration::from_secs(90),
             disruption_budget: DisruptionBudget::default(),
             disruption_window: Duration::from_secs(600),
@@ -103,7 +104,7 @@ fn folder(accounts: &[(u64, bool)]) -> Event {
     };
     let files = accounts.iter().map(file).collect();
     let (origin, versions) = Default::default();
-    Event::Looked(Batch { files, root: Root::Ready, full: true, degraded: None, origin, versions })
+    Event::Looked(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, versions })
 }
 
 fn answered(n: u64, outcome: Outcome) -> Event {
@@ -182,10 +183,11 @@ fn an_intent_that_is_durable_during_a_pause_is_taken_back_and_leaves_when_the_pa
     stage.check(answered(1, Outcome::Applied), &["append 2: applied 1 true, intent 3 true"]);
     let throttled = Failure { reason: Reason::Throttled, message: "too many".into() };
     let answer = answered(2, Outcome::Paused(PauseCause::Throttled, throttled));
-    stage.check(answer, &["append 3: not applied 2, other, pause"]);
+    stage.check(answer, &["append 3: not applied 2, pause, other"]);
     stage.check(Event::Durable { ticket: 2 }, &["append 4: not applied 3"]);
     stage.now = stage.now + Duration::from_secs(90);
-    stage.check(Event::Tick, &["append 5: intent 2 true"]);
+    // The one that was not throttled probes first.
+    stage.check(Event::Tick, &["append 5: intent 3 true"]);
 }
 
 #[test]

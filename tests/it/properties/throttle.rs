@@ -10,7 +10,7 @@ use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::queue::Backoff;
-use zoho_mail_reconciler::throttle::{Admission, RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW, Throttle};
+use zoho_mail_reconciler::throttle::{Admission, Ended, RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW, Throttle};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::{config, id, ms};
@@ -203,7 +203,8 @@ impl Rig {
         let Request { kind, answer, .. } = flight.request;
         match kind {
             Kind::Put => {
-                self.throttle.end_put(id(1), flight.begun, answer != Answer::Trouble, self.now);
+                let ended = if answer == Answer::Trouble { Ended::Failed } else { Ended::Well };
+                self.throttle.end_put(id(1), flight.begun, ended, self.now);
                 self.on_probation &= answer != Answer::Accepted || flight.leaves < self.paused_until;
             }
             Kind::Token => self.throttle.end_token(self.now),

@@ -155,7 +155,9 @@ impl Outside<'_> {
             let (done, report) = {
                 let report = self.reports.borrow();
                 let Report { pending, held, in_flight, queued, stalled, .. } = *report;
-                (pending <= held && in_flight + queued + stalled == 0, report.clone())
+                // What was refused before, and does not fit the budget now, is asked for again when the window has room.
+                let refused = if now.since(begun) > 3 * RESYNC { stalled } else { 0 };
+                (pending <= held + refused && queued <= refused && in_flight + stalled - refused == 0, report.clone())
             };
             // While something that was taken away is within the window, what is held may still be let go.
             let rolls = lock(&self.universe).disk.durable.disruptions.values().any(|at| *at + DISRUPTION_WINDOW >= now);
