@@ -1,19 +1,24 @@
 //! Nothing outside holds the daemon up: the real binary beside readers that stop reading.
 //!
-//! In: a pipe or a terminal on standard error that is full. Out: PUTs, pages and signals as if it
-//! were not there, and a log that says what is missing in it. The daemon has one worker thread, so whatever blocks one
-//! blocks everything.
+//! In: a pipe or a terminal on standard error that is full, pages that are asked for and not read, a webhook that does not
+//! answer, a service manager that does not listen. Out: PUTs, pages and signals as if they were not there, and a log that
+//! says what is missing in it. The daemon has one worker thread, so whatever blocks one blocks everything.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 use zoho_mail_reconciler::runbook;
 
+use super::builders::Manifest;
+use super::loopback::{Reply, Server};
 use super::process::{Rig, account, terminal, wait_for};
 
 /// The default of `--shutdown-grace`.
@@ -192,4 +197,69 @@ fn a_pass_whose_terminal_takes_no_output_sends_everything_and_ends() {
     // It takes a few pages, and then waits for its reader: as after Ctrl-S. The progress bar is drawn there as well.
     let (_reader, writer) = terminal();
     pass_unread(200, writer.into());
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_holds_up_neither_puts_nor_signals() {
+    let rig = Rig::new(3);
+    let socket = rig.folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    let mut command = rig.writing("run");
+    // A sign of life each half of a millisecond, so that soon no more are taken.
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "1000");
+    let mut daemon = Daemon::begin(command);
+    daemon.read_on();
+    let other = UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    let is_full = || other.send_to(b"X", &socket).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    wait_for("too many datagrams", || is_full().then_some(()));
+    edit(&rig, 3, true);
+    edit(&rig, 3, false);
+    assert!(is_full(), "nothing was taken");
+    daemon.stop();
+    drop(manager);
+}
+
+#[test]
+fn pages_that_are_not_read_and_a_webhook_that_does_not_answer_hold_up_neither_puts_nor_signals() {
+    let rig = Rig::new(3);
+    // Many accounts, for which nothing is sent, and of which much is said: more than the system takes off a sender's hands.
+    let reason = "\u{1f3d6}".repeat(200);
+    let suspended = |n| {
+        let manifest = Manifest::numbered(n).enabled(true).set("suspend", true).set("suspendReason", &reason);
+        manifest.to_string()
+    };
+    for first in (1_000..7_000).step_by(500) {
+        let some: Vec<_> = (first..first + 500).map(suspended).collect();
+        fs::write(rig.folder.path().join(format!("desired-state/many-{first}.yaml")), some.join("---\n")).unwrap();
+    }
+    rig.script(&format!(r#"{{"faults": [{{"account": "{}", "do": {{"answer": {{"status": 403}}}}}}]}}"#, account(2)));
+    let runtime = Runtime::new().unwrap();
+    let webhook = runtime.block_on(Server::start(Reply::Silence));
+    let mut command = rig.writing("run");
+    command.env("ZOHO_MAIL_NOTIFY_URL", format!("{}/hook", webhook.url)).env("ZOHO_MAIL_NOTIFY_AFTER", "20ms");
+    let mut daemon = Daemon::begin(command);
+    daemon.read_on();
+    wait_for("a notification", || (!webhook.memory.seen().is_empty()).then_some(()));
+    // As many as may be sent at a time are stuck when one more is turned away.
+    let mut unread = Vec::new();
+    wait_for("the answers to be enough", || {
+        let mut stream = daemon.connect();
+        rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
+        stream.write_all(b"GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        unread.push(stream);
+        head.ends_with(b"503").then_some(())
+    });
+    for path in ["/", "/runbook", "/metrics", "/page.js"].iter().cycle().take(40) {
+        let mut stream = daemon.connect();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        unread.push(stream);
+    }
+    edit(&rig, 2, true);
+    edit(&rig, 2, false);
+    assert!(daemon.page("/healthz").ends_with("ok\n"));
+    assert_eq!(webhook.memory.seen().len(), 1, "the webhook has not answered");
+    daemon.stop();
 }
