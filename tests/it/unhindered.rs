@@ -4,6 +4,8 @@
 //! answer, a service manager that does not listen. Out: PUTs, pages and signals as if they were not there, and a log that
 //! says what is missing in it. The daemon has one worker thread, so whatever blocks one blocks everything.
 
+mod panics;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;

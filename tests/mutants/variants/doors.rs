@@ -156,4 +156,17 @@ pub const BUGS: &[Variant] = &[
         &[edit("src/telemetry/queue.rs", "tell(missing);", "std::hint::black_box(missing);")],
         &["unhindered::a_log_that_is_read_again_says_where_lines_are_missing_and_how_many"],
     ),
+    variant(
+        "a_request_that_panics_is_never_answered",
+        &[5],
+        &[edit(
+            "src/controller/requests.rs",
+            "let polled = «catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))»;",
+            "Ok::<_, Box<dyn std::any::Any + Send>>(future.as_mut().poll(context))",
+        )],
+        &[
+            "unhindered::panics::a_put_that_panics_leaves_its_account_in_doubt_and_is_sent_again",
+            "unhindered::panics::a_token_request_that_panics_is_made_again",
+        ],
+    ),
 ];
