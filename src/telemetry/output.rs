@@ -2,7 +2,7 @@
 //!
 //! In: whole lines. Out: the same on standard error.
 //! Invariants: until [`queue_lines`] is called a line is there when its call returns; from then on no call waits for the
-//! reader, all lines take the same way and so keep their order, and a gap among them is told in the log itself; a reader
+//! reader, all lines take the same way and so keep their order, and the log itself says where it has a gap; a reader
 //! that went away, or a full disk, ends nothing.
 //! Absent by design: what is a line (see [`crate::telemetry`]), and what is dropped when (see [`queue`](super::queue)).
 
@@ -50,7 +50,7 @@ pub fn queue_lines() {
     let queue: &Queue = Box::leak(Box::new(Queue::new()));
     let work = move || {
         IS_WRITER.set(true);
-        queue.run(write, tell_gap);
+        queue.run(write, report_gap);
     };
     // Where no thread can be started, lines go on waiting for the reader; the runtime tells of that trouble.
     if thread::Builder::new().name("log".to_owned()).spawn(work).is_ok() {
@@ -59,7 +59,7 @@ pub fn queue_lines() {
 }
 
 /// The line that stands where lines are missing.
-fn tell_gap(lines: u64) {
+fn report_gap(lines: u64) {
     let runbook = runbook::link(None, "LogLinesDropped");
     warn!(lines, runbook, "the log has a gap here: its reader stopped reading, and lines were dropped");
 }

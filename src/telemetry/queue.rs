@@ -3,7 +3,7 @@
 //! In: whole lines, each with its line break. Out: the same in their order, to a function that may block, on a thread of
 //! the caller's choice; how many lines were dropped.
 //! Invariants: [`Queue::push`] waits for no reader; at most [`ROOM`] bytes wait and as many are being written, which is all
-//! the memory there is, taken once; a line is dropped whole and counted; the gap is told where it is, as soon as
+//! the memory there is, taken once; a line is dropped whole and counted; the gap is reported where it is, as soon as
 //! what was queued before it is written; the last words have room that no other line takes.
 //! Absent by design: where the lines go, and how they look.
 
@@ -40,7 +40,7 @@ struct State {
     waiting: Vec<u8>,
     /// A line did not fit. Ordinary ones are dropped until all that waits is written, so that the gap is in one place.
     is_full: bool,
-    /// Lines that were dropped since the last gap was told.
+    /// Lines that were dropped since the last gap was reported.
     missing: u64,
     is_writing: bool,
     /// A flush was given up, and nothing was written since: another one has little hope.
@@ -81,9 +81,9 @@ impl Queue {
         }
     }
 
-    /// Writes what is queued, for ever. `write` returns how many of the lines it is given were lost; `tell` is told how
-    /// many are missing.
-    pub(super) fn run(&self, mut write: impl FnMut(&[u8]) -> u64, mut tell: impl FnMut(u64)) {
+    /// Writes what is queued, for ever. `write` returns how many of the lines it is given were lost; `report_gap`
+    /// gets the number of those that are missing.
+    pub(super) fn run(&self, mut write: impl FnMut(&[u8]) -> u64, mut report_gap: impl FnMut(u64)) {
         let mut batch = Vec::with_capacity(ROOM);
         loop {
             self.next(&mut batch);
@@ -91,7 +91,7 @@ impl Queue {
             batch.clear();
             let missing = self.written(lost);
             if missing > 0 {
-                tell(missing);
+                report_gap(missing);
             }
         }
     }
@@ -109,7 +109,7 @@ impl Queue {
         std::mem::swap(&mut state.waiting, batch);
     }
 
-    /// A batch is written but for `lost` lines. Returns how many lines are missing at this place, if it is time to tell.
+    /// A batch is written but for `lost` lines. Returns how many lines are missing at this place, if it is time to report that.
     fn written(&self, lost: u64) -> u64 {
         self.dropped.fetch_add(lost, Ordering::Relaxed);
         let mut state = self.state();
@@ -117,7 +117,7 @@ impl Queue {
         state.missing += lost;
         let is_all = state.waiting.is_empty();
         state.is_full &= !is_all;
-        // Where standard error fails, the first lines that get there again are the first after which this can be told.
+        // Where standard error fails, the gap is reported after the first lines that get there again.
         if is_all && lost == 0 { std::mem::take(&mut state.missing) } else { 0 }
     }
 
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_in_one_place_counted_and_told_there() {
+    fn what_does_not_fit_is_dropped_in_one_place_counted_and_reported_there() {
         const LINE: usize = 1024;
         const MOST: usize = (ROOM - RESERVE) / LINE;
         let (queue, allow, written) = stuck_reader();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_standard_error_refuses_count_as_dropped_and_are_told_after_the_first_that_it_takes() {
+    fn lines_that_standard_error_refuses_count_as_dropped_and_are_reported_after_the_first_that_it_takes() {
         let (queue, allow, written) = reader();
         for name in ["a", "b"] {
             queue.push(&line(name, 64), Priority::Ordinary);

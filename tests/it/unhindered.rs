@@ -44,8 +44,8 @@ impl Daemon {
             let mut line = String::new();
             log.read_line(&mut line).unwrap();
             let event: Value = serde_json::from_str(&line).unwrap();
-            let told = event["message"].as_str().is_some_and(|message| message.starts_with("listening"));
-            told.then(|| event["address"].as_str().unwrap().to_owned())
+            let is_it = event["message"].as_str().is_some_and(|message| message.starts_with("listening"));
+            is_it.then(|| event["address"].as_str().unwrap().to_owned())
         });
         Self { child, log: Some(log), address }
     }
@@ -158,15 +158,15 @@ fn a_log_that_is_read_again_says_where_lines_are_missing_and_how_many() {
 }
 
 #[test]
-fn every_line_that_is_missing_is_counted_and_told_once() {
+fn every_line_that_is_missing_is_counted_and_reported_once() {
     let rig = Rig::new(20);
     let mut daemon = unread(&rig, 20);
     let lines = daemon.read_on();
-    let told = || {
+    let reported = || {
         let lines = lines.lock().unwrap();
         lines.iter().filter(|event| is_gap(event)).map(|event| event["lines"].as_u64().unwrap()).sum::<u64>()
     };
-    wait_for("the sum", || (daemon.dropped() == told()).then_some(()));
+    wait_for("the sum", || (daemon.dropped() == reported()).then_some(()));
 }
 
 /// One pass over so many accounts, whose log goes where nothing is read. Checks that it sends everything.

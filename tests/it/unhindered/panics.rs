@@ -81,13 +81,13 @@ async fn a_put_that_panics_leaves_its_account_in_doubt_and_is_sent_again() {
     let token = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
     let (records, metrics) = applied_over(&account(1).to_string(), token).await;
     let of_it: Vec<_> = records.iter().filter(|record| record.account() == Some(account(1))).collect();
-    let told = of_it.iter().find_map(|record| match record {
+    let condition = of_it.iter().find_map(|record| match record {
         Record::Conditions { conditions, .. } => conditions.first(),
         _ => None,
     });
-    let told = told.expect("a condition");
-    assert_eq!(told.reason, Reason::InDoubt);
-    assert!(told.message.contains("this program has a bug"), "{}", told.message);
+    let condition = condition.expect("a condition");
+    assert_eq!(condition.reason, Reason::InDoubt);
+    assert!(condition.message.contains("this program has a bug"), "{}", condition.message);
     assert!(!of_it.iter().any(|record| matches!(record, Record::NotApplied { .. })), "it may have been made");
     assert_eq!(of_it.iter().filter(|record| matches!(record, Record::Intent { .. })).count(), 2, "{of_it:?}");
     counts(&metrics, "reconcile_total{result=\"in_doubt\"} 1");

@@ -151,9 +151,9 @@ pub const BUGS: &[Variant] = &[
         ],
     ),
     variant(
-        "lines_that_were_dropped_are_counted_and_not_told",
+        "lines_that_were_dropped_are_counted_and_not_reported",
         &[12],
-        &[edit("src/telemetry/queue.rs", "tell(missing);", "std::hint::black_box(missing);")],
+        &[edit("src/telemetry/queue.rs", "report_gap(missing);", "std::hint::black_box(missing);")],
         &["unhindered::a_log_that_is_read_again_says_where_lines_are_missing_and_how_many"],
     ),
     variant(
