@@ -2,15 +2,18 @@
 //!
 //! In: looks at the folder, commits of the ledger, answers of the service, signals. Out: PUTs, and
 //! a [`Report`] that the outside watches.
-//! Invariants: nothing is decided here; effects are performed in their order, and none is waited for. The only async
-//! code of the room, and the only place in it that knows the clock, chance, tasks, channels, the log and metrics.
+//! Invariants: nothing is decided here; effects are performed in their order, and none is waited for. With its requests
+//! the only async code of the room, and the only place in it that knows the clock, chance, tasks, channels, the log and
+//! metrics.
 //! The only two cycles of the house are in the machine: a retry goes back to the queue, and the ledger feeds the plan.
 //!
-//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), [`log`] (its words).
+//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), [`log`] (its words),
+//! [`requests`] (the tasks).
 
 mod event;
 mod log;
 mod machine;
+mod requests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::event::{Effect, Event, Metric, Put, Then, Turn};
+use self::event::{Effect, Event, Metric, Then, Turn};
 use self::log::Logger;
 use self::machine::Machine;
 use crate::change::Failure;
@@ -308,22 +311,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Append { records, ticket } => self.journal.append(records, ticket),
-            Effect::Put(put) => {
-                let (client, out) = (self.client.clone(), self.answers_out.clone());
-                tokio::spawn(async move {
-                    let Put { change, token } = *put;
-                    let answer = client.put(&change, &token).await;
-                    // The controller is gone only if the process ends; then the field stays in doubt.
-                    let _ = out.send(Event::Answered { account: change.account, answer }).await;
-                });
-            }
+            Effect::Put(put) => requests::put(self.client.clone(), *put, self.answers_out.clone()),
             Effect::FetchToken(credentials) => {
-                let (client, out) = (self.client.clone(), self.answers_out.clone());
-                tokio::spawn(async move {
-                    let answer = client.fetch_token(&credentials).await;
-                    // The controller is gone only if the process ends.
-                    let _ = out.send(Event::Token(answer)).await;
-                });
+                requests::fetch_token(self.client.clone(), credentials, self.answers_out.clone());
             }
             Effect::Answer(list) => {
                 if let Some(asker) = self.askers.pop_front() {

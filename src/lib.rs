@@ -83,7 +83,8 @@
 //! 9. `plan`, `diff`, `validate`, `status`, `history` and `doctor` cannot write: they never name the client that does.
 //! 10. planned = applied + held + failed + in doubt, in every report.
 //! 11. Secrets are in no log, error, ledger, metric, page or panic.
-//! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause.
+//! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause, and the time for which
+//!     a reader outside can hold the loop up: none.
 //! 13. Nothing is taken away from a protected account, nor beyond the disruption budget without an approval that stood at
 //!     the intent.
 //! 14. Every acknowledged change is in the history once, with who decided it; a record that was edited is noticed.

@@ -13,7 +13,7 @@ use crate::config::{Disruptions, Folder, Service, Target};
 use crate::controller::Mode;
 use crate::manifest::Rules;
 use crate::report::{Summary, Unapplied};
-use crate::shutdown;
+use crate::{shutdown, telemetry};
 
 /// A manifest younger than this is looked at twice, for it may be half-written: the daemon's default debounce.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -56,7 +56,7 @@ impl Apply {
         let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let Engine { controller, reports, clock, inputs, outside, acknowledged, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
-        shutdown::listen(outside.stops, || {})?;
+        shutdown::listen(outside.stops, || {}, telemetry::flush)?;
         let mut batch = reading.await??;
         tokio::task::block_in_place(|| {
             load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
@@ -71,7 +71,8 @@ impl Apply {
             let report = reports.borrow();
             (report.problems, report.ledger_error.clone())
         };
-        print(&text(&ended.summary))?;
+        // A second signal is heard also while a terminal takes no output.
+        tokio::task::block_in_place(|| print(&text(&ended.summary)))?;
         if problems > 0 {
             let (folder, problems) = (printable::path(&folder.desired_state), count(problems, "problem"));
             note(&format!("{problems} in manifests; what they declare was left as it is; see `validate {folder}`"));

@@ -20,7 +20,7 @@ use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
 use crate::source::Batch;
-use crate::{admin, page, service, shutdown, source};
+use crate::{admin, page, service, shutdown, source, telemetry};
 
 /// `run`.
 #[derive(Clone, Debug, Args)]
@@ -61,10 +61,14 @@ impl Run {
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let resync = Arc::new(Notify::new());
         let (read_again, watched) = (Arc::clone(&resync), reports.clone());
-        shutdown::listen(outside.stops, move || {
-            tokio::spawn(service::reload(watched.clone()));
-            read_again.notify_one();
-        })?;
+        shutdown::listen(
+            outside.stops,
+            move || {
+                tokio::spawn(service::reload(watched.clone()));
+                read_again.notify_one();
+            },
+            telemetry::flush,
+        )?;
         if let Some(webhook) = webhook {
             let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
             let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
@@ -72,11 +76,10 @@ impl Run {
             webhook::start(notify, &webhook, watched, cancel.clone());
         }
         if let Some(listener) = listener {
-            let metrics = Arc::new(
-                move |open, report: &Report, now| {
-                    if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
-                },
-            );
+            let metrics = Arc::new(move |open, report: &Report, now| {
+                metrics.log_lines_dropped(telemetry::lines_dropped());
+                if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
+            });
             let (target, queries) = (page::target(target.owner()?).into(), outside.queries);
             let pages = admin::Pages { reports: reports.clone(), target, queries, metrics, clock };
             admin::serve(listener, pages, cancel.clone());

@@ -111,10 +111,12 @@ pub enum Code {
     Lost,
     /// See [`TransportError::Unsent`].
     Unsent,
+    /// The request panicked, which is a bug of this program.
+    Panicked,
 }
 
 impl fmt::Display for Code {
-    /// The label: `200`, `401`, `timeout`, `connect`, `lost`, `unsent`.
+    /// The label: `200`, `401`, `timeout`, `connect`, `lost`, `unsent`, `panicked`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Http(status) => return write!(f, "{status}"),
@@ -122,6 +124,7 @@ impl fmt::Display for Code {
             Self::Connect => "connect",
             Self::Lost => "lost",
             Self::Unsent => "unsent",
+            Self::Panicked => "panicked",
         })
     }
 }

@@ -52,12 +52,23 @@ pub fn build<J: Journal>(
     journal: J,
     committed: mpsc::UnboundedReceiver<Committed>,
 ) -> (Controller<Agreeable, J>, Inputs, Outside) {
+    let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
+    build_over(Agreeable, credentials, (ledger, journal), committed, Arc::default())
+}
+
+/// The same over a service of the test's own.
+pub fn build_over<T: Transport, J: Journal>(
+    transport: T,
+    credentials: CredentialSource,
+    (ledger, journal): (Ledger, J),
+    committed: mpsc::UnboundedReceiver<Committed>,
+    metrics: Arc<Metrics>,
+) -> (Controller<T, J>, Inputs, Outside) {
     let settings = Settings { mode: Mode::Run, ..settings() };
     let url = || "http://127.0.0.1:1".parse().unwrap();
-    let client = Client::new(Agreeable, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
-    let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
+    let client = Client::new(transport, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
     let (controller, reports) =
-        Controller::new(settings, client, credentials, (ledger, journal), Arc::new(Metrics::new()), Clock::start());
+        Controller::new(settings, client, credentials, (ledger, journal), metrics, Clock::start());
     let (looks_out, looks) = mpsc::channel(1);
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);

@@ -36,6 +36,7 @@ mod security;
 mod simulation;
 mod tidy;
 mod torture;
+mod unhindered;
 mod version;
 mod watching;
 mod zoho_client;
