@@ -34,7 +34,7 @@ pub(super) fn show(
             // Until the plan is made there is nothing to show.
             if reports.borrow().planned > 0 {
                 telemetry::share_terminal(&bar);
-                draw(&bar, &reports.borrow(), limit, clock);
+                draw(&bar, &reports.borrow(), limit, &clock);
             }
             tokio::select! {
                 () = done.cancelled() => {}
@@ -47,7 +47,7 @@ pub(super) fn show(
     async move { drop(task.await) }
 }
 
-fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: Clock) {
+fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: &Clock) {
     let now = clock.now();
     let left = report.pending_changes.total().saturating_sub(report.held);
     bar.set_length(report.planned as u64);

@@ -4,7 +4,7 @@
 //! carried over to another clock.
 //! Invariants: a step changes no span: what is remembered is as far from now after it as before; nothing that was
 //! remembered counts for longer than if it began now. When something was acknowledged, or said, stays as it was written.
-//! Absent by design: the clock, and whether it is right. A clock that went forward between two runs cannot be told from
+//! Absent by design: the clock, and whether it is right. A clock that went forward between two runs looks like
 //! time that passed; one that went back is found out by what is remembered, which then lies ahead.
 
 use std::time::Duration;
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(folded, lived);
     }
 
-    /// A ledger with one of each span: a request, a token request, a field in doubt, one that may be undone, a PUT that
-    /// nobody waits for, a disruption, a pause.
+    /// A ledger with one of each span: a request, a token request, a field in doubt, one that may be undone, a PUT whose
+    /// answer will not come, a disruption, a pause.
     fn everything() -> Ledger {
         let begins = |seconds, to| Record::Intent {
             at: at(seconds),

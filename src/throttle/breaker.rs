@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Admission, Wait};
 use crate::account::AccountId;
 use crate::queue::Backoff;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// So many different accounts that fail, with no success of any in between, open the breaker. Accounts, not failures: one
 /// that fails again and again says nothing of the service. Five, because with the default concurrency of four one lost
@@ -153,6 +153,14 @@ impl Breaker {
     /// always fail are all that is ever tried.
     pub(super) fn probes_with_grant(&self) -> bool {
         matches!(self.state, State::Open { trouble, .. } if trouble.probes % 2 == 1)
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        match &mut self.state {
+            State::Closed { .. } => {}
+            State::Open { until: at, .. } | State::Probing { since: at, .. } => *at = step.carry(*at),
+        }
     }
 
     /// How many probes failed in a row; 0 while the breaker is closed.

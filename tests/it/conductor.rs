@@ -3,6 +3,7 @@
 //! In: a ledger, a journal, looks at files. Out: its reports. For what a test must see between two turns.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, watch};
 use zoho_mail_reconciler::account::{AuthMode, Field, SourceRef, Zoid};
@@ -56,8 +57,14 @@ pub fn build<J: Journal>(
     let url = || "http://127.0.0.1:1".parse().unwrap();
     let client = Client::new(Agreeable, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
     let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
-    let (controller, reports) =
-        Controller::new(settings, client, credentials, (ledger, journal), Arc::new(Metrics::new()), Clock::start());
+    let (controller, reports) = Controller::new(
+        settings,
+        client,
+        credentials,
+        (ledger, journal),
+        Arc::new(Metrics::new()),
+        Clock::start_at(SystemTime::now().into()),
+    );
     let (looks_out, looks) = mpsc::channel(1);
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);

@@ -13,7 +13,7 @@ use crate::condition::{Condition, ConditionType, Reason};
 use crate::ledger::{Ledger, Row};
 use crate::plan::AccountPlan;
 use crate::report::PendingCounts;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// The fields of an account that the service rejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,6 +191,13 @@ impl Backlog {
     /// Since when the oldest change waits.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.by_age.first().map(|(since, _)| *since)
+    }
+
+    /// The wall clock was set: what is pending has been so for as long as before. What people wrote down ends when they
+    /// wrote.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        self.pending.values_mut().for_each(|pending| pending.since = step.carry(pending.since));
+        self.by_age = self.pending.iter().map(|(account, pending)| (pending.since, *account)).collect();
     }
 
     /// Looks at the account again at `until`: its suspension ends then, or an approval.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::change::Failure;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Credentials, RefreshCredentials};
 
 /// A token is renewed this long before it expires: longer than any request with it can last.
@@ -133,6 +133,14 @@ impl Tokens {
         self.state = State::Failed { until };
     }
 
+    /// The wall clock was set.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        match &mut self.state {
+            State::Valid { renew_at: Some(at), .. } | State::Failed { until: at } => *at = step.carry(*at),
+            State::Valid { renew_at: None, .. } | State::Absent | State::Requested | State::Refused(_) => {}
+        }
+    }
+
     /// The token in hand, with its generation.
     pub(super) const fn current(&self) -> Option<(&AccessToken, u64)> {
         match &self.state {
@@ -246,5 +254,21 @@ mod tests {
         assert_eq!((tokens.need(now), tokens.told()), (Need::Credentials, Some("no")));
         tokens.accepted(2);
         assert_eq!(tokens.told(), None);
+    }
+
+    #[test]
+    fn a_token_is_renewed_and_a_failure_waited_for_as_late_after_a_step_as_before() {
+        let (early, late) = (Timestamp::from_millis(10_000_000), Timestamp::from_millis(90_000_000));
+        let second = Duration::from_secs(1);
+        for step in [ClockStep { from: early, to: late }, ClockStep { from: late, to: early }] {
+            let mut tokens = Tokens::new();
+            tokens.granted(token(), 3600 * second, step.from);
+            tokens.carry(step);
+            assert_eq!(tokens.need(step.to + 3299 * second), Need::Nothing);
+            assert_eq!(tokens.need(step.to + 3300 * second), Need::Credentials);
+            tokens.wait(step.from + second);
+            tokens.carry(step);
+            assert_eq!(tokens.need(step.to), Need::Until(step.to + second));
+        }
     }
 }
