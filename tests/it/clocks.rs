@@ -142,8 +142,10 @@ fn an_approval_that_expired_an_hour_ago_lets_nothing_out_once_a_clock_that_ran_b
     clock.write("approval.yaml", &Manifest::approval("leavers").set("expires", expires).approving("a0", "enabled"));
     clock.rig.declare(0, false, true);
     until(&process, "the hold", |report| report["held"] == 1);
-    // Nor if it runs behind again.
+    // Nor if it runs behind again, and the account is planned anew.
     clock.step(&process, "-2h");
+    clock.rig.declare(0, false, false);
+    until(&process, "the edit", |report| report["pendingChanges"]["activeSyncEnabled"]["disable"] == 1);
     resync(&process);
     assert_eq!((&report(&process).unwrap()["held"], clock.rig.world().requests_total()), (&1.into(), sent));
 }
