@@ -132,10 +132,11 @@ impl Disk {
 
     /// The next records of the queue are durable.
     fn live_through(universe: &mut Universe, count: u64, now: Timestamp) {
-        let Universe { disk, proofs, world, .. } = universe;
+        let Universe { disk, proofs, world, wall, .. } = universe;
         for record in disk.queue.drain(..count as usize) {
             proofs.note(now, || format!("durable {} {}", disk.durable.serial + 1, brief(&record)));
             proofs.durable(&record);
+            wall.durable(&record);
             disk.durable.apply(record);
         }
         proofs.truth(&disk.durable, world, now);

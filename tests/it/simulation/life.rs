@@ -69,13 +69,17 @@ impl Simulation {
 
     async fn lead_within(&mut self, mode: Mode, story: Story) -> (Timestamp, Option<Summary>) {
         let clock = Clock::start_at(self.now);
-        let (ledger, fuse) = {
+        let (ledger, fuse, shown) = {
             let mut universe = lock_at(&self.universe, self.now);
             fastrand::seed(universe.chance.u64(..));
             universe.proofs.note(self.now, || format!("a process starts: {mode:?}"));
             let mut ledger = Disk::open(&mut universe, self.now);
             universe.broken.iter().for_each(|broken| broken.mislead(&mut ledger));
-            (ledger, Arc::clone(&universe.fuse))
+            let shown = universe.wall.begin(self.now);
+            if story != Story::Eventful {
+                universe.wall.set_right(self.now);
+            }
+            (ledger, Arc::clone(&universe.fuse), shown)
         };
         let (committed_out, committed) = mpsc::unbounded_channel();
         let journal = MemoryJournal::open(&self.universe, clock.clone(), committed_out);
@@ -85,14 +89,8 @@ impl Simulation {
         let client = Client::new(wire, url(), url(), principal);
         let (looks, stops, queries) = (mpsc::channel(4), mpsc::channel(4), mpsc::channel(4));
         let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings.clone() };
-        let (controller, reports) = Controller::new(
-            settings,
-            client,
-            credentials(),
-            (ledger, journal),
-            Arc::new(Metrics::new()),
-            clock.clone(),
-        );
+        let (controller, reports) =
+            Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), shown);
         let forgets = lock_at(&self.universe, self.now).broken == Some(Broken::ForgetsProtection);
         let controller = if forgets { controller } else { controller.protecting(protection()) };
         let freeze = match &*lock_at(&self.universe, self.now) {

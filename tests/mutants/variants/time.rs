@@ -2,6 +2,8 @@
 
 use super::*;
 
+const WALL: &str =
+    "simulation::wall::a_clock_that_is_set_again_and_again_breaks_no_limit_and_in_the_end_the_world_is_as_desired";
 const MACHINE: &str = "src/controller/machine/on_clock.rs";
 
 pub const BUGS: &[Variant] = &[
@@ -10,6 +12,7 @@ pub const BUGS: &[Variant] = &[
         &[6, 15],
         &[edit("src/throttle.rs", "self.requests.carry(step);", "")],
         &[
+            WALL,
             "properties::throttle::no_window_holds_too_many_requests_and_no_pause_is_jumped_whatever_happens",
             "lib::controller::machine::tests::clock::a_full_window_of_requests_stays_full_for_its_length_whatever_the_clock_does",
             "lib::throttle::tests::windows_the_pause_and_the_next_probe_are_as_far_away_after_a_step_as_before",
@@ -38,6 +41,7 @@ pub const BUGS: &[Variant] = &[
         &[13, 15],
         &[edit("src/ledger/moments.rs", "self.disruptions.values_mut().for_each(|at| *at = lands_by(*at));", "")],
         &[
+            WALL,
             "lib::controller::machine::tests::clock::a_window_of_disruptions_keeps_its_length_whatever_the_clock_does",
             "lib::ledger::moments::tests::a_step_either_way_changes_no_span_and_back_again_nothing_at_all",
         ],
