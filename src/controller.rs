@@ -215,6 +215,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         self.feed(Event::Suspension(freeze));
         let result = loop {
             let input = self.next(&mut inputs).await;
+            self.look_at_clock();
             let mut fed = self.take(input);
             for _ in 0..EVENTS_PER_TURN {
                 match self.ready(&mut inputs).filter(|_| fed.is_ok()) {
@@ -285,6 +286,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Input::WatcherGone => return Err(Fatal::Watcher),
         }
         Ok(())
+    }
+
+    /// Looks before anything is made of what came in. A step is found within a heartbeat.
+    fn look_at_clock(&mut self) {
+        if let Some(step) = self.clock.look() {
+            self.feed(Event::ClockStepped(step));
+        }
     }
 
     fn feed(&mut self, event: Event) {

@@ -232,6 +232,17 @@ impl DesiredState {
         self.policies.approvals()
     }
 
+    /// The clock is set: whatever approval is over at `now`, by the old one, stays over until its document gives another
+    /// end.
+    pub fn lapse(&mut self, now: Timestamp) {
+        self.policies.lapse(now);
+    }
+
+    /// Whether the approval called `name`, which ends at `expires`, approves nothing at `now`.
+    pub fn is_over(&self, name: &Arc<str>, expires: Timestamp, now: Timestamp) -> bool {
+        self.policies.is_over(name, expires, now)
+    }
+
     /// The accounts that documents called `name` declare.
     pub fn named(&self, name: &str) -> impl Iterator<Item = AccountId> {
         self.declarations.bearers(name)

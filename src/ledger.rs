@@ -11,6 +11,7 @@ pub mod audit;
 mod fault;
 pub mod file;
 pub mod journal;
+mod moments;
 mod owner;
 mod record;
 mod row;
@@ -31,14 +32,10 @@ pub use self::row::{FailedAttempt, FieldState, Row};
 pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// How long a request is remembered: the longest `--rate-limit` duration that is accepted.
 pub const REQUEST_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The longest time from a request's intent to its end: the longest `--request-timeout`, and the wait for the disk. A
-/// window counts a request from its end, and only its intent is remembered.
-const REQUEST_LATENESS: Duration = Duration::from_secs(24 * 60 * 60 + 60);
 
 /// How many requests are remembered: the largest `--rate-limit` count that is accepted.
 pub const REQUEST_MEMORY_MAX: usize = 10_000;
@@ -178,6 +175,8 @@ impl Ledger {
                 remember(&mut self.token_requests, at);
             }
             Record::Pause { pause } => self.pause = pause,
+            Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
+            Record::ClockBehind { at, lands_by } => self.clamp(at, lands_by),
         }
     }
 
@@ -228,24 +227,6 @@ impl Ledger {
             row.observed_generation = row.observed_generation.saturating_add(1);
         }
         row
-    }
-
-    /// The moment the request was begun that was recorded last; the epoch if none is remembered. A snapshot is written as
-    /// of this moment, so that it depends on its records only and on no clock. Not the latest moment there is: that of a
-    /// clock that ran ahead once would have everything forgotten that came since.
-    pub fn last_request(&self) -> Timestamp {
-        self.requests.back().copied().unwrap_or_default()
-    }
-
-    /// Drops what no window can reach any more. Called before a snapshot is written.
-    pub fn forget_before(&mut self, now: Timestamp) {
-        let oldest_request = now.before(REQUEST_MEMORY + REQUEST_LATENESS);
-        self.requests.retain(|at| *at >= oldest_request);
-        self.token_requests.retain(|at| *at >= oldest_request);
-        let oldest_disruption = now.before(DISRUPTION_MEMORY);
-        self.disruptions.retain(|_, at| *at >= oldest_disruption);
-        // Longer than any request is under way: its acknowledgement asks what was out when it was begun.
-        self.strays.forget_before(oldest_disruption);
     }
 }
 
@@ -320,33 +301,6 @@ mod tests {
         let observed = |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash };
         let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));
         assert_eq!(ledger.accounts[&account(1)].observed_generation, 3);
-    }
-
-    #[test]
-    fn everything_remembered_is_bounded_in_number_and_in_time() {
-        let mut ledger = Ledger::new(owner());
-        for _ in 0..REQUEST_MEMORY_MAX + 5 {
-            ledger.apply(Record::TokenRequest { at: at(0) });
-        }
-        assert_eq!((ledger.requests.len(), ledger.token_requests.len()), (REQUEST_MEMORY_MAX, REQUEST_MEMORY_MAX));
-        ledger.disruptions.insert(account(1), at(0));
-        let request_memory = REQUEST_MEMORY + REQUEST_LATENESS;
-        ledger.forget_before(at(0) + request_memory);
-        assert_eq!((ledger.requests.len(), ledger.disruptions.len()), (REQUEST_MEMORY_MAX, 1));
-        ledger.forget_before(at(1) + request_memory);
-        assert_eq!((ledger.requests.len(), ledger.token_requests.len(), ledger.disruptions.len()), (0, 0, 1));
-        ledger.forget_before(at(1) + DISRUPTION_MEMORY);
-        assert!(ledger.disruptions.is_empty());
-    }
-
-    #[test]
-    fn a_clock_that_ran_ahead_once_has_nothing_forgotten_that_came_since() {
-        // Three years ahead, then set right.
-        let begun = [100_000_000, 1, 2].map(|seconds| intent(seconds, Field::Enabled, false));
-        let lived = after(Ledger::new(owner()), &begun);
-        let mut folded = lived.clone();
-        folded.forget_before(folded.last_request());
-        assert_eq!(folded, lived);
     }
 
     #[test]

@@ -88,6 +88,8 @@
 //! 13. Nothing is taken away from a protected account, nor beyond the disruption budget without an approval that stood at
 //!     the intent.
 //! 14. Every acknowledged change is in the history once, with who decided it; a record that was edited is noticed.
+//! 15. No step of the wall clock shortens a pause, empties a window, revives an approval, or prolongs a hold beyond its
+//!     length.
 //!
 //! # What is deliberately absent
 //!

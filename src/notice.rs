@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::Report;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 pub use memory::Memory;
 use memory::Told;
@@ -222,6 +222,16 @@ impl Rules {
             }
             None => self.memory.troubled_since = None,
         }
+    }
+
+    /// The wall clock was set: trouble began, and was reported, as long ago as before.
+    pub fn carry(&mut self, step: ClockStep) {
+        let carry = |at: &mut Timestamp| *at = step.carry(*at);
+        for seen in self.seen.values_mut() {
+            seen.here.as_mut().map(|here| &mut here.since).into_iter().chain(&mut seen.gone).for_each(carry);
+        }
+        carry(&mut self.retry_at);
+        self.memory.carry(step);
     }
 
     /// The attempt failed at `now`: the next one waits.

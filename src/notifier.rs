@@ -72,6 +72,9 @@ impl Notifier {
         // Whoever is behind the reports has ended when they have.
         while self.reports.has_changed().is_ok() {
             look.tick().await;
+            if let Some(step) = self.clock.step() {
+                rules.carry(step);
+            }
             let now = self.clock.now();
             if rules.see(&self.reports.borrow_and_update(), now) {
                 keeper.write(rules.memory()).await;

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::account::AccountId;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// What the account's next change does to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,13 @@ enum Class {
 impl Class {
     fn fresh(urgency: Urgency, edited: usize, now: Timestamp) -> Self {
         Self::Fresh(urgency, now + SLOT.saturating_mul(u32::try_from(edited).unwrap_or(u32::MAX)))
+    }
+
+    fn carried(self, step: ClockStep) -> Self {
+        match self {
+            Self::Fresh(urgency, queued) => Self::Fresh(urgency, step.carry(queued)),
+            Self::Retry => Self::Retry,
+        }
     }
 }
 
@@ -234,6 +241,22 @@ impl WorkQueue {
     pub fn has_ready_beside(&self, account: AccountId) -> bool {
         let mine = matches!(self.items.get(&account), Some(Item { state: State::Ready { .. }, .. }));
         self.fresh.len() + self.retries.len() > usize::from(mine)
+    }
+
+    /// The wall clock was set: backoffs and turns are as far away as before.
+    pub fn carry(&mut self, step: ClockStep) {
+        for item in self.items.values_mut() {
+            (item.class, item.since) = (item.class.carried(step), step.carry(item.since));
+            match &mut item.state {
+                State::Ready { .. } => {}
+                State::Delayed { until } => *until = step.carry(*until),
+                State::InFlight { again } => *again = again.map(|class| class.carried(step)),
+            }
+        }
+        let fresh = std::mem::take(&mut self.fresh).into_iter();
+        self.fresh = fresh.map(|(class, sequence, account)| (class.carried(step), sequence, account)).collect();
+        let delayed = std::mem::take(&mut self.delayed).into_iter();
+        self.delayed = delayed.map(|(until, account)| (step.carry(until), account)).collect();
     }
 
     /// How many accounts are ready or delayed.

@@ -97,6 +97,8 @@ mod tests {
     /// What the unit gives the watchdog.
     const LIMIT: Duration = Duration::from_secs(60);
 
+    const T0: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
     type Heard = Arc<Mutex<Vec<Timestamp>>>;
 
     /// A manager that writes down when it hears a word.
@@ -113,10 +115,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_turns_feeds_the_watchdog_in_time_and_one_that_stands_still_does_not() {
-        let clock = Clock::start();
+        let clock = Clock::start_at(T0);
         let (turns, reports) = watch::channel(Report { loaded: true, turned_at: clock.now(), ..Report::default() });
-        let (heard, told) = manager(clock, "WATCHDOG=1");
-        let task = tokio::spawn(inform(reports, clock, CancellationToken::new(), Some(LIMIT), told));
+        let (heard, told) = manager(clock.clone(), "WATCHDOG=1");
+        let task = tokio::spawn(inform(reports, clock.clone(), CancellationToken::new(), Some(LIMIT), told));
         let begun = clock.now();
         for _ in 0..600 {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -139,9 +141,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ready_waits_for_the_first_look_and_comes_as_well_where_the_folder_cannot_be_read() {
-        let clock = Clock::start();
+        let clock = Clock::start_at(T0);
         let (looks, reports) = watch::channel(Report::default());
-        let (heard, told) = manager(clock, "READY=1");
+        let (heard, told) = manager(clock.clone(), "READY=1");
         tokio::spawn(inform(reports, clock, CancellationToken::new(), None, told));
         tokio::time::sleep(LIMIT).await;
         assert_eq!(heard.lock().unwrap().len(), 0);

@@ -22,7 +22,7 @@ use crate::account::Field;
 use crate::condition::Reason;
 use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// Token requests allowed within [`TOKEN_WINDOW`] (Zoho's OAuth documentation: 10 in 10 minutes;
 /// each one more prolongs the lock).
@@ -172,6 +172,10 @@ impl Window {
 
     fn cancel(&mut self) {
         self.running = self.running.saturating_sub(1);
+    }
+
+    fn carry(&mut self, step: ClockStep) {
+        self.ended.iter_mut().for_each(|at| *at = step.carry(*at));
     }
 }
 
@@ -329,6 +333,16 @@ impl Throttle {
         let per = self.limit.map_or(Duration::ZERO, |limit| limit.per);
         let (limit, window) = (self.limit.map(|limit| limit.count), self.limit.map(|limit| limit.per));
         Usage { used: self.requests.used(per, now), limit, window }
+    }
+
+    /// The wall clock was set: windows, the pause and the next probe are as far away as before.
+    pub fn carry(&mut self, step: ClockStep) {
+        self.requests.carry(step);
+        self.tokens.carry(step);
+        self.breaker.carry(step);
+        if let Some(pause) = &mut self.pause {
+            pause.until = step.carry(pause.until);
+        }
     }
 
     /// How many probes of a service in trouble have failed in a row; 0 while the breaker is closed.

@@ -1,7 +1,8 @@
 //! Words of time: one instant type for every room.
 //!
-//! In: the wall clock at start plus the monotonic time since (see [`crate::controller`]).
-//! Out: [`Timestamp`], milliseconds since the Unix epoch, printed as RFC 3339 UTC.
+//! In: the wall time that [`crate::clock`] makes of time that runs evenly.
+//! Out: [`Timestamp`], milliseconds since the Unix epoch, printed as RFC 3339 UTC; [`ClockStep`], by which moments are
+//! carried over when the wall clock was set.
 //! Invariant: no room reads a clock through this type; `now` is always an argument, so that
 //! every rule about time is arithmetic and every test of it is instant.
 
@@ -39,6 +40,27 @@ impl Timestamp {
     /// This moment less `duration`, not before the epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
+    }
+}
+
+/// The wall clock was set: it said `from`, and from that moment on it says `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockStep {
+    /// What it would say if it had not been set.
+    pub from: Timestamp,
+    /// What it says.
+    pub to: Timestamp,
+}
+
+impl ClockStep {
+    /// The smallest difference that is a step. Smaller ones are left alone until they add up to it: the deadlines that
+    /// people write are not meant to the second.
+    pub const MIN: Duration = Duration::from_secs(2);
+
+    /// The moment that is as far from `to` as `at` was from `from`: a span that ends or began there keeps its length.
+    pub const fn carry(self, at: Timestamp) -> Timestamp {
+        // Moments end with the year 9999, so the sum of two of them is far from the end of u64.
+        Timestamp::from_millis((at.0 + self.to.0).saturating_sub(self.from.0))
     }
 }
 
@@ -113,6 +135,23 @@ mod tests {
         assert_eq!(moment.to_string(), "2025-11-21T19:35:31.042Z");
         assert_eq!(moment.to_string().parse::<Timestamp>().unwrap(), moment);
         assert_eq!("2025-11-21T19:35:31Z".parse::<Timestamp>().unwrap().as_millis(), 1_763_753_731_000);
+    }
+
+    #[test]
+    fn a_step_carries_what_lies_ahead_and_what_lies_behind_as_far_and_back_again() {
+        let (early, late) = (Timestamp::from_millis(5_000_000), Timestamp::from_millis(9_000_000));
+        for step in [ClockStep { from: early, to: late }, ClockStep { from: late, to: early }] {
+            let back = ClockStep { from: step.to, to: step.from };
+            for at in [step.from.before(Duration::from_secs(60)), step.from, step.from + Duration::from_secs(60)] {
+                let carried = step.carry(at);
+                assert_eq!(carried.since(step.to), at.since(step.from));
+                assert_eq!(step.to.since(carried), step.from.since(at));
+                assert_eq!(back.carry(carried), at);
+            }
+        }
+        let latest = Timestamp::from_millis(u64::MAX);
+        assert_eq!(ClockStep { from: early, to: late }.carry(latest), latest);
+        assert_eq!(ClockStep { from: late, to: early }.carry(early), Timestamp::from_millis(1_000_000));
     }
 
     #[test]

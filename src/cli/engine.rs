@@ -107,7 +107,7 @@ pub(super) async fn build(
     metrics.started(clock.now());
     let acknowledged = Baseline::of(&ledger);
     let (controller, reports) =
-        Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock);
+        Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock.clone());
     Ok(Engine {
         controller: controller.protecting(protection),
         reports,

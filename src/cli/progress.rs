@@ -53,7 +53,7 @@ async fn keep_drawing(
         if reports.borrow().planned > 0 {
             telemetry::share_terminal(&bar);
             let report = reports.borrow().clone();
-            draw(&bar, &report, limit, clock);
+            draw(&bar, &report, limit, &clock);
         }
         tokio::select! {
             () = done.cancelled() => {}
@@ -63,7 +63,7 @@ async fn keep_drawing(
     bar.finish_and_clear();
 }
 
-fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: Clock) {
+fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: &Clock) {
     let now = clock.now();
     let left = report.pending_changes.total().saturating_sub(report.held);
     bar.set_length(report.planned as u64);

@@ -72,6 +72,7 @@ impl Run {
         if let Some(webhook) = webhook {
             let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
             let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
+            let clock = clock.clone();
             let watched = Watched { reports, queries, metrics, clock, ledger, instance, external };
             webhook::start(notify, &webhook, watched, cancel.clone());
         }
@@ -80,7 +81,7 @@ impl Run {
                 metrics.log_lines_dropped(telemetry::lines_dropped());
                 if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
             });
-            let (target, queries) = (page::target(target.owner()?).into(), outside.queries);
+            let (target, queries, clock) = (page::target(target.owner()?).into(), outside.queries, clock.clone());
             let pages = admin::Pages { reports: reports.clone(), target, queries, metrics, clock };
             admin::serve(listener, pages, cancel.clone());
         }

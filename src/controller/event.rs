@@ -18,7 +18,7 @@ use crate::manifest::Parsed;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
 use crate::throttle::Wait;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Answer, Code, Credentials, RefreshCredentials, TokenAnswer};
 
 pub(super) use self::log::{Log, ManifestLog, RequestLog, StateLog};
@@ -49,6 +49,8 @@ pub(super) enum Event {
     Suspension(Option<Freeze>),
     /// Somebody wants to know the status of a part of the accounts. Answered in the order of the questions.
     Query(Part),
+    /// The wall clock was set. Whatever comes after it comes by the new time.
+    ClockStepped(ClockStep),
     /// Time passed.
     Tick,
 }

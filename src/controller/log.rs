@@ -4,6 +4,7 @@
 //! Invariants: a line that asks somebody to act leads to the runbook; each line has one level and one wording.
 
 use std::error::Error;
+use std::time::Duration;
 
 use tracing::{error, field, info, warn};
 
@@ -12,6 +13,7 @@ use crate::condition::Reason;
 use crate::ledger::ImposedPause;
 use crate::ledger::file::LedgerError;
 use crate::runbook::{self, ExternalUrl};
+use crate::timestamp::ClockStep;
 
 /// Writes lines, with links to where people reach the pages.
 pub(super) struct Logger(pub(super) Option<ExternalUrl>);
@@ -152,6 +154,17 @@ impl Logger {
             StateLog::Stopping { in_flight, grace } => {
                 let grace = humantime::format_duration(grace);
                 info!(in_flight, %grace, "stopping: finishing what is in flight");
+            }
+            StateLog::ClockStepped(ClockStep { from, to }) => {
+                let (by, way) = if to > from { (to.since(from), "forward") } else { (from.since(to), "back") };
+                // Both were read to the millisecond, and the two may round apart.
+                let by = humantime::format_duration(Duration::from_secs((by + Duration::from_millis(500)).as_secs()));
+                warn!(%from, %to, %by, way,
+                    "the clock was set: pauses, windows and waits keep their length; approvals that were over stay over");
+            }
+            StateLog::ClockBehind { now, remembered } => {
+                warn!(%now, %remembered, "the ledger remembers what is still to come, so the clock was ahead then, or is \
+                    behind now: what it remembers counts as of now; approvals that were over by then stay over");
             }
             StateLog::GraceOver { in_flight } => {
                 warn!(in_flight, "the grace period is over; what was sent stays in doubt");

@@ -17,7 +17,8 @@
 //!
 //! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
 //! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
-//! [`orders`] (to stop, to suspend), [`attempts`] (what failed, and is tried again), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
+//! [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`attempts`] (what failed, and is tried again),
+//! [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
 //! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
 
 mod attempts;
@@ -26,6 +27,7 @@ mod blocked;
 mod dispatch;
 mod folder;
 mod inflight;
+mod on_clock;
 mod on_files;
 mod on_response;
 mod on_token;
@@ -80,6 +82,8 @@ pub(super) struct Machine {
     pass: Pass,
     /// Why the ledger cannot be written now.
     unwritable: Option<String>,
+    /// The latest moment that the ledger remembered at the start, if that was still to come; until the folder is read.
+    remembered: Option<Timestamp>,
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
@@ -109,7 +113,7 @@ impl Machine {
     pub(super) fn new(settings: Settings, ledger: Ledger, now: Timestamp) -> Self {
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let lateness = dispatch::INTENT_AGE_MAX + settings.request_timeout;
-        Self {
+        let mut machine = Self {
             throttle: Throttle::restore(settings.rate_limit, lateness, settings.backoff, &ledger, now),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             // The daemon remembers what failed; a single pass tries it again.
@@ -129,6 +133,7 @@ impl Machine {
             folder: Folder::default(),
             suspension: Suspension::default(),
             unwritable: None,
+            remembered: None,
             stop_by: None,
             waiting: None,
             throttling: Throttling::default(),
@@ -140,7 +145,9 @@ impl Machine {
             effects: Vec::new(),
             settings,
             ledger,
-        }
+        };
+        machine.correct_remembered_moments(now);
+        machine
     }
 
     /// From these accounts nothing is ever taken away, whatever their manifests say.
@@ -164,6 +171,7 @@ impl Machine {
                 let list = self.accounts(part, now);
                 self.effects.push(Effect::Answer(Box::new(list)));
             }
+            Event::ClockStepped(step) => self.on_clock_step(step),
             Event::Tick => self.wake(now),
         }
     }

@@ -4,7 +4,7 @@
 //! account's name its [`Clause`]s.
 //! Invariants: what cannot be read loosens nothing. A budget that is broken keeps its last good state while the process
 //! lives; if it has none, or if there are two, nobody may lose anything without an approval. An approval that is broken,
-//! gone or not the only one of its name approves nothing. A look costs what its file holds.
+//! gone or not the only one of its name approves nothing; nor does one that was over before the clock was set. A look costs what its file holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,13 +21,15 @@ pub struct Clause {
     pub approval: Arc<str>,
     /// From this moment on it approves nothing.
     pub expires: Timestamp,
+    /// It was over before the clock was set, and stays over.
+    lapsed: bool,
     approved: Approved,
 }
 
 impl Clause {
     /// Whether `account`, whose manifest bears the name, may lose `field` at `now`.
     pub fn covers(&self, account: AccountId, field: Field, now: Timestamp) -> bool {
-        now < self.expires && self.approved.covers(account, field)
+        !self.lapsed && now < self.expires && self.approved.covers(account, field)
     }
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Policies {
     approvals: BTreeMap<Arc<str>, BTreeMap<SourceRef, Declared<Approval>>>,
     /// The names of the approvals of each file that has any.
     files: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// The names and ends of those that were over when the clock was last set.
+    lapsed: BTreeSet<(Arc<str>, Timestamp)>,
     /// By the name of the account, in the order of the approvals' names.
     clauses: BTreeMap<Arc<str>, Vec<Clause>>,
 }
@@ -137,14 +141,35 @@ impl Policies {
             }
             return Vec::new();
         };
-        let clause =
-            |approved: &Approved| Clause { approval: Arc::clone(name), expires: *expires, approved: approved.clone() };
+        let lapsed = self.lapsed.contains(&(Arc::clone(name), *expires));
+        let clause = |approved: &Approved| Clause {
+            approval: Arc::clone(name),
+            expires: *expires,
+            lapsed,
+            approved: approved.clone(),
+        };
         let granted: Vec<_> = accounts.iter().map(|approved| (Arc::clone(&approved.name), clause(approved))).collect();
         for (account, clause) in &granted {
             let clauses = self.clauses.entry(Arc::clone(account)).or_default();
             clauses.insert(clauses.partition_point(|other| other.approval < clause.approval), clause.clone());
         }
         granted
+    }
+
+    /// Whatever approval is over at `now` stays over, whatever the clock will say, until its document gives another end.
+    pub(super) fn lapse(&mut self, now: Timestamp) {
+        let documents =
+            self.approvals.iter().flat_map(|(name, documents)| documents.values().map(move |of| (name, of)));
+        let over = documents.filter(|(name, of)| self.is_over(name, of.spec.expires, now));
+        self.lapsed = over.map(|(name, of)| (Arc::clone(name), of.spec.expires)).collect();
+        for clause in self.clauses.values_mut().flatten() {
+            clause.lapsed = self.lapsed.contains(&(Arc::clone(&clause.approval), clause.expires));
+        }
+    }
+
+    /// Whether the approval called `name`, which ends at `expires`, approves nothing at `now`.
+    pub(super) fn is_over(&self, name: &Arc<str>, expires: Timestamp, now: Timestamp) -> bool {
+        expires <= now || self.lapsed.contains(&(Arc::clone(name), expires))
     }
 
     /// What approvals say of the account whose manifest bears `name`.

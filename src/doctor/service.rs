@@ -19,7 +19,8 @@ use crate::zoho::{
 /// What depends on the calendar (a `Retry-After` with a date, an approval's end) is off by this much: worth a word.
 pub(super) const SKEW_WARN: Duration = Duration::from_secs(5);
 
-/// From here on a clock that is set right may forget a whole window of requests, whose default is a minute.
+/// From here on a clock that is set right between two runs may forget a whole window of requests, whose default is a
+/// minute.
 pub(super) const SKEW_FAIL: Duration = Duration::from_secs(60);
 
 const NETWORK: &str = "Network";

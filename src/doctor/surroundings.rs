@@ -41,7 +41,7 @@ pub(super) fn clock(subject: &Subject) -> Finding {
     match newest.filter(|newest| newest.since(now) > super::service::SKEW_FAIL) {
         Some(newest) => Finding::warn(
             format!("the ledger remembers a request of {newest}, which is still to come"),
-            format!("was the clock set back? If it is right now, requests wait until then. Else {set}"),
+            format!("was the clock set back? If it is right now, what is remembered counts as of now. Else {set}"),
         ),
         None => Finding::ok(now.to_string()),
     }

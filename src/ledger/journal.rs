@@ -159,10 +159,17 @@ pub fn replay(bytes: &[u8], mut ledger: Option<Ledger>) -> Result<Replayed, Faul
     }
 }
 
-/// The accounts that a journal's records are about.
-pub(super) fn accounts(bytes: &[u8]) -> BTreeSet<AccountId> {
+/// The accounts that a journal's records are about; `None` if one may be about all of them.
+pub(super) fn accounts(bytes: &[u8]) -> Option<BTreeSet<AccountId>> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').skip(1).filter(|line| is_whole(line));
-    lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok()?.record.account()).collect()
+    let mut accounts = BTreeSet::new();
+    for Entry { record, .. } in lines.filter_map(|line| serde_json::from_slice(line).ok()) {
+        if record.is_about_all() {
+            return None;
+        }
+        accounts.extend(record.account());
+    }
+    Some(accounts)
 }
 
 /// What the audit log says of a journal's whole lines, from record `after` on.

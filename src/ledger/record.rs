@@ -146,9 +146,28 @@ pub enum Record {
         /// The pause.
         pause: Option<ImposedPause>,
     },
+    /// The wall clock was set while the program ran: spans that began or end by the old one do so by the new one.
+    ClockStepped {
+        /// What it said.
+        from: Timestamp,
+        /// What it says.
+        to: Timestamp,
+    },
+    /// At its start the program remembers what is still to come by the wall clock: it counts as of now.
+    ClockBehind {
+        /// When.
+        at: Timestamp,
+        /// Until when anything that was sent by now may still take effect.
+        lands_by: Timestamp,
+    },
 }
 
 impl Record {
+    /// Whether it may change any account's row.
+    pub(super) const fn is_about_all(&self) -> bool {
+        matches!(self, Self::ClockStepped { .. } | Self::ClockBehind { .. })
+    }
+
     /// The account this is about, if it is about one.
     pub const fn account(&self) -> Option<AccountId> {
         match self {
@@ -158,6 +177,7 @@ impl Record {
             | Self::Failed { account, .. }
             | Self::Observed { account, .. } => Some(*account),
             Self::TokenRequest { .. } | Self::Pause { .. } => None,
+            Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }
 }

@@ -72,6 +72,18 @@ impl FieldState {
     }
 }
 
+impl FieldState {
+    /// Gives the spans in it other moments: of the beginning of a PUT, and until when one may take effect. When something
+    /// was acknowledged stays as it was written.
+    pub fn retime(&mut self, began: impl Fn(Timestamp) -> Timestamp, lands_by: impl Fn(Timestamp) -> Timestamp) {
+        match self {
+            Self::Applied { .. } => {}
+            Self::InDoubt { since, to: _, lands_by: last } => (*since, *last) = (began(*since), lands_by(*last)),
+            Self::Unsettled { until, .. } => *until = lands_by(*until),
+        }
+    }
+}
+
 /// [`FieldState`] as the file writes it. Its own struct because an untagged enum would be buffered
 /// and tried twice, which a ledger of 100,000 accounts feels.
 #[derive(Serialize, Deserialize)]

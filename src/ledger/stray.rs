@@ -69,6 +69,16 @@ impl Strays {
         }
     }
 
+    /// Gives each another moment until which it may take effect.
+    pub(super) fn retime(&mut self, lands_by: impl Fn(Timestamp) -> Timestamp) {
+        self.0.values_mut().for_each(|last| *last = lands_by(*last));
+    }
+
+    /// The latest of these moments.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.0.values().copied().max()
+    }
+
     /// Drops what no PUT under way can ask for any more.
     pub(super) fn forget_before(&mut self, moment: Timestamp) {
         self.0.retain(|_, lands_by| *lands_by >= moment);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, HOUR, POSTS_MAX};
 use crate::manifest::API_VERSION;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// `kind` of the file.
 const KIND: &str = "NotificationMemory";
@@ -75,6 +75,11 @@ impl Memory {
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes
+    }
+
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        let told = self.told.values_mut().flat_map(|told| [&mut told.since, &mut told.at]);
+        told.chain(&mut self.troubled_since).chain(&mut self.posts).for_each(|at| *at = step.carry(*at));
     }
 
     pub(super) fn posts_within_hour(&self, now: Timestamp) -> usize {

@@ -48,6 +48,12 @@ impl Room {
         true
     }
 
+    /// The wall clock is set.
+    fn set_clock(&mut self, to: Timestamp) {
+        self.rules.carry(ClockStep { from: self.now, to });
+        self.now = to;
+    }
+
     /// The process dies, and starts again with what its file says.
     fn restart(&mut self) {
         let memory = Memory::from_bytes(&self.rules.memory().to_bytes(), self.now).unwrap();
@@ -91,6 +97,24 @@ fn a_blip_says_nothing() {
         room.live(&stalled(1), MINUTE) + &room.live(&well(), SETTLE) + &room.live(&stalled(1), HOUR),
         "300s AccountsStalled New 1\n"
     );
+}
+
+#[test]
+fn a_clock_that_is_set_neither_hastens_nor_delays_what_is_told() {
+    for by in [3 * DAY, 1000 * DAY] {
+        let mut room = Room::new();
+        room.now = room.now + 2000 * DAY;
+        let told = |room: &mut Room, time| room.live(&stalled(1), time).matches("AccountsStalled").count();
+        for to in [room.now + by, room.now.before(by), room.now] {
+            assert_eq!(room.live(&well(), MINUTE), "");
+            assert_eq!(told(&mut room, Duration::from_secs(20)), 0);
+            room.set_clock(to);
+            assert_eq!((told(&mut room, Duration::from_secs(10)), told(&mut room, HOUR)), (0, 1));
+            room.set_clock(to + by);
+            assert_eq!((told(&mut room, DAY - HOUR - MINUTE), told(&mut room, 2 * MINUTE)), (0, 1), "a reminder");
+            assert!(room.live(&well(), MINUTE).ends_with("Resolved 0\n"));
+        }
+    }
 }
 
 #[test]

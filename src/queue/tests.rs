@@ -4,6 +4,8 @@
 use super::*;
 use Urgency::{Grant, Revocation};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn id(n: u64) -> AccountId {
     AccountId::new(n).unwrap()
 }
@@ -153,4 +155,30 @@ fn what_failed_before_is_put_back_behind_what_is_fresh_and_a_delay_takes_its_tur
     queue.delay(id(1), at(9));
     queue.add_retry(id(2), at(8));
     assert_eq!((order(&mut queue, at(8)), queue.depth()), (vec![2], 0), "what is in flight is not delayed");
+}
+
+#[test]
+fn turns_and_backoffs_are_as_far_away_after_a_step_as_before() {
+    for step in [ClockStep { from: at(5000), to: at(9000) }, ClockStep { from: at(5000), to: at(1000) }] {
+        let mut queue = WorkQueue::default();
+        queue.add(id(1), Grant, 1, step.from);
+        queue.pop(step.from).unwrap();
+        queue.retry(id(1), step.from + SECOND, step.from);
+        queue.add(id(2), Grant, 1, step.from);
+        queue.pop(step.from).unwrap();
+        queue.add(id(2), Revocation, 1, step.from);
+        (10..110).for_each(|n| queue.add(id(n), Grant, 100, step.from));
+        queue.carry(step);
+        assert_eq!((queue.due(id(1)), queue.next_due()), (Some(step.to + SECOND), Some(step.to + SECOND)));
+        assert_eq!(queue.depth(), 101);
+        // A small edit that comes after overtakes the bulk, as it would have.
+        queue.add(id(3), Grant, 1, step.to + SECOND);
+        queue.done(id(2), step.to + SECOND);
+        let next: Vec<_> = order(&mut queue, step.to + SECOND).into_iter().take(3).collect();
+        assert_eq!(next, [2, 3, 10]);
+        let mut bulk = WorkQueue::default();
+        bulk.add(id(1), Grant, 1, step.from);
+        bulk.carry(step);
+        assert_eq!(bulk.pop(step.to + SECOND).unwrap().waited, SECOND);
+    }
 }

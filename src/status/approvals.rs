@@ -45,7 +45,7 @@ pub fn approvals(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec
             source: source.clone(),
             reason: approval.reason.clone(),
             expires: approval.expires,
-            expired: approval.expires <= now,
+            expired: desired.is_over(name, approval.expires, now),
             disruptions: approval.accounts.iter().map(|approved| fields(approved.fields)).sum(),
             open: planned.filter(|change| change.approval.as_ref() == Some(name)).count(),
         }

@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::change::Outcome;
 use crate::condition::Reason;
 use crate::queue::Backoff;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{Answer, Code};
 
 /// So many different accounts that fail, with no success of any in between, open the breaker. Accounts, not failures: one
@@ -200,6 +200,14 @@ impl Breaker {
     /// always fail are all that is ever tried.
     pub(super) fn probes_with_grant(&self) -> bool {
         matches!(self.state, State::Open { trouble, .. } if trouble.probes % 2 == 1)
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        match &mut self.state {
+            State::Closed { .. } => {}
+            State::Open { until: at, .. } | State::Probing { since: at, .. } => *at = step.carry(*at),
+        }
     }
 
     /// How many probes failed in a row; 0 while the breaker is closed.

@@ -292,3 +292,42 @@ fn accounts_that_are_refused_alike_have_one_cause_and_others_beside_them_have_no
     assert!(!throttle.end_put(id(12), ms(15_000), Ended::Well, ms(15_000)));
     assert_eq!((throttle.admit_put(ms(15_000)), throttle.is_one_cause()), (Admission::Now, false));
 }
+
+#[test]
+fn windows_the_pause_and_the_next_probe_are_as_far_away_after_a_step_as_before() {
+    let (second, early, late) = (Duration::from_secs(1), ms(10_000_000), ms(30_000_000));
+    // Forward and back, by more than any window.
+    for step in [ClockStep { from: early, to: late }, ClockStep { from: late, to: early }] {
+        let mut full = throttle("1/1m", step.from);
+        full.begin_put(step.from);
+        full.end_put(id(1), step.from, Ended::Well, step.from);
+        full.carry(step);
+        assert_eq!(full.admit_put(step.to), Admission::At(step.to + 60 * second, Wait::RateLimit));
+        assert_eq!(full.admit_put(step.to + 60 * second), Admission::Now);
+
+        let mut tokens = throttle("unlimited", step.from);
+        (0..TOKEN_REQUESTS).for_each(|_| tokens.begin_token());
+        (0..TOKEN_REQUESTS).for_each(|_| tokens.end_token(step.from));
+        tokens.carry(step);
+        assert_eq!(tokens.admit_token(step.to), Admission::At(step.to + TOKEN_WINDOW, Wait::TokenLimit));
+
+        let mut paused = throttle("unlimited", step.from);
+        paused.impose(step.from + 90 * second, Reason::Throttled, step.from);
+        paused.carry(step);
+        let paused_for = Admission::At(step.to + 90 * second, Wait::Paused(Reason::Throttled));
+        assert_eq!(paused.admit_put(step.to), paused_for);
+
+        let mut failing = throttle("unlimited", step.from);
+        for n in 1..=BREAKER_ACCOUNTS as u64 {
+            failing.begin_put(step.from);
+            failing.end_put(id(n), step.from, Ended::Failed, step.from);
+        }
+        failing.carry(step);
+        assert_eq!(failing.admit_put(step.to), Admission::At(step.to + 5 * second, Wait::Breaker));
+        failing.begin_put(step.to + 5 * second);
+        let back = ClockStep { from: step.to + 5 * second, to: step.from };
+        failing.carry(back);
+        assert!(failing.may_leave(back.to, back.to), "the probe is still the probe");
+        assert!(!failing.may_leave(back.to.before(second), back.to));
+    }
+}

@@ -3,6 +3,7 @@
 //! In: a ledger, a journal, looks at files. Out: its reports. For what a test must see between two turns.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, watch};
 use zoho_mail_reconciler::account::{AuthMode, Field, SourceRef, Zoid};
@@ -67,8 +68,14 @@ pub fn build_over<T: Transport, J: Journal>(
     let settings = Settings { mode: Mode::Run, ..settings() };
     let url = || "http://127.0.0.1:1".parse().unwrap();
     let client = Client::new(transport, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
-    let (controller, reports) =
-        Controller::new(settings, client, credentials, (ledger, journal), metrics, Clock::start());
+    let (controller, reports) = Controller::new(
+        settings,
+        client,
+        credentials,
+        (ledger, journal),
+        metrics,
+        Clock::start_at(SystemTime::now().into()),
+    );
     let (looks_out, looks) = mpsc::channel(1);
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);

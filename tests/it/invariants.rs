@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 use secrecy::ExposeSecret;
@@ -65,7 +65,8 @@ async fn pass<T: Transport, J: Journal>(
     let client = Client::new(transport, url(), url(), Principal::Admin(zoid()));
     let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
     let metrics = Arc::new(Metrics::new());
-    let (controller, _reports) = Controller::new(settings(), client, credentials, ledger, metrics, Clock::start());
+    let (controller, _reports) =
+        Controller::new(settings(), client, credentials, ledger, metrics, Clock::start_at(SystemTime::now().into()));
     let (looks_out, looks) = mpsc::channel(1);
     let (_stops_out, stops) = mpsc::channel(1);
     let (_queries_out, queries) = mpsc::channel(1);

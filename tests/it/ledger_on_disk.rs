@@ -252,6 +252,22 @@ fn a_journal_is_folded_by_itself_and_the_ledger_goes_on() {
 }
 
 #[test]
+fn a_fold_after_the_clock_was_set_carries_what_is_in_doubt_of_accounts_that_no_record_names() {
+    let (_folder, path) = folder();
+    let mut opened = open(&path);
+    opened.append(1);
+    opened.file.close().unwrap();
+    let (from, to) = (Timestamp::from_millis(1_763_753_000_000), Timestamp::from_millis(1_863_753_000_000));
+    let (stepped, mut ledger) = (Record::ClockStepped { from, to }, lived_through(1));
+    ledger.apply(stepped.clone());
+    let mut opened = open(&path);
+    opened.file.append(vec![stepped], 2);
+    opened.wait_for(2);
+    opened.file.close().unwrap();
+    assert_eq!(read(&path, None).unwrap(), Some(ledger));
+}
+
+#[test]
 fn a_reader_beside_a_running_writer_sees_some_whole_number_of_records() {
     let (_folder, path) = folder();
     let mut opened = open(&path);

@@ -5,6 +5,7 @@
 mod approving;
 mod builders;
 mod cli;
+mod clocks;
 mod commits;
 mod conductor;
 mod cost;

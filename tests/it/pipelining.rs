@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -111,7 +111,8 @@ async fn pass(latency: Duration, rate_limit: Option<RateLimit>) -> Pass {
     let settings = Settings { rate_limit, max_concurrency: CONCURRENCY, ..settings() };
     let metrics = Arc::new(Metrics::new());
     let ledger = (Ledger::new(owner), disk);
-    let (controller, _reports) = Controller::new(settings, client, credentials, ledger, metrics, Clock::start());
+    let (controller, _reports) =
+        Controller::new(settings, client, credentials, ledger, metrics, Clock::start_at(SystemTime::now().into()));
     let (looks_out, looks) = mpsc::channel(1);
     let (_stops_out, stops) = mpsc::channel(1);
     let (_queries_out, queries) = mpsc::channel(1);

@@ -20,6 +20,7 @@ mod outside;
 mod proofs;
 mod service;
 mod sweep;
+mod wall;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -43,6 +44,7 @@ use folder::{ACCOUNTS, Folder, account, zuid};
 use fuse::Fuse;
 use proofs::{Proofs, Rule};
 use service::{Fate, Network};
+use wall::Wall;
 
 use crate::builders;
 
@@ -71,6 +73,8 @@ struct Universe {
     proofs: Proofs,
     /// What is wrong with this world, on purpose.
     broken: Option<Broken>,
+    /// What processes have for a clock.
+    wall: Wall,
     /// The switch that suspends everything: it outlasts any process.
     switch: watch::Sender<Option<Freeze>>,
     /// How long the next process lives.
@@ -137,6 +141,7 @@ impl Simulation {
             proofs: Proofs::new(settings.rate_limit, options(&settings)),
             chance: chance.fork(),
             broken,
+            wall: Wall::default(),
             switch: watch::Sender::new(None),
             fuse: Fuse::new(None),
             fate: None,

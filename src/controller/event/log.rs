@@ -11,7 +11,7 @@ use crate::freeze::Freeze;
 use crate::guard::{Allowance, Verdict};
 use crate::ledger::ImposedPause;
 use crate::manifest::Problem;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// One line.
 #[derive(Debug)]
@@ -104,6 +104,12 @@ pub(in crate::controller) enum StateLog {
     },
     GraceOver {
         in_flight: usize,
+    },
+    ClockStepped(ClockStep),
+    /// What the ledger remembers of `remembered` is still to come at `now`.
+    ClockBehind {
+        now: Timestamp,
+        remembered: Timestamp,
     },
 }
 

@@ -11,7 +11,7 @@ use crate::account::{AccountId, Field};
 use crate::condition::Reason;
 use crate::plan::AccountPlan;
 use crate::report::PendingCounts;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pending {
@@ -125,6 +125,13 @@ impl Backlog {
     /// Since when the oldest change waits.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.by_age.first().map(|(since, _)| *since)
+    }
+
+    /// The wall clock was set: what is pending has been so for as long as before. What people wrote down ends when they
+    /// wrote.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        self.pending.values_mut().for_each(|pending| pending.since = step.carry(pending.since));
+        self.by_age = self.pending.iter().map(|(account, pending)| (pending.since, *account)).collect();
     }
 
     /// Looks at the account again at `until`: its suspension ends then, or an approval.

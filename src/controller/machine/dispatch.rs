@@ -35,9 +35,7 @@ impl Machine {
     /// Starts as much as may start now. Says whether that has come to its end, or goes on with the credentials.
     pub(super) fn dispatch(&mut self, now: Timestamp) -> Then {
         self.waiting = None;
-        if self.suspension.is_over(now) {
-            self.suspend(None, now);
-        }
+        self.tell_suspension(now);
         self.tokens.try_if_due(now);
         self.release_held(now);
         while let Some(account) = self.next_account(now) {

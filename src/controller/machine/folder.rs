@@ -5,7 +5,7 @@
 
 use crate::controller::event::ManifestLog;
 use crate::source::Root;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -37,6 +37,11 @@ impl Folder {
         let changed = self.degraded != degraded;
         self.degraded = degraded;
         changed.then(|| self.degraded.clone().map_or(ManifestLog::WatchRestored, ManifestLog::WatchDegraded))
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        self.last_sync = self.last_sync.map(|at| step.carry(at));
     }
 
     /// All of it was read at least once.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::ledger::FieldState;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// How many durable intents may wait for their PUTs' turn. Each is in doubt after a crash, and goes before what is more urgent.
 const AHEAD_MAX: usize = 64;
@@ -74,6 +74,16 @@ impl Request {
     /// When its intent was made.
     pub(super) const fn began(&self) -> Timestamp {
         self.began
+    }
+
+    /// The wall clock was set. What the ledger knew before goes with what it knows.
+    fn carry(&mut self, step: ClockStep) {
+        let carry = |at| step.carry(at);
+        self.began = step.carry(self.began);
+        self.disruption = self.disruption.map(carry);
+        if let Some(prior) = &mut self.prior {
+            prior.retime(carry, carry);
+        }
     }
 
     /// The access token that it left with.
@@ -171,6 +181,11 @@ impl Inflight {
         Some(request)
     }
 
+    /// The wall clock was set: what is in flight has been so for as long as before.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        self.requests.values_mut().for_each(|request| request.carry(step));
+    }
+
     pub(super) fn get(&self, account: AccountId) -> Option<&Request> {
         self.requests.get(&account)
     }
@@ -256,5 +271,18 @@ mod tests {
             (1..).take_while(|n| inflight.has_room().then(|| inflight.begin(intent(*n))).is_some()).count()
         };
         assert_eq!((room(true), room(false)), (6, 2));
+    }
+
+    #[test]
+    fn what_a_request_would_restore_is_as_long_ago_after_a_step_as_before() {
+        let at = Timestamp::from_millis;
+        let prior = |since, lands_by| FieldState::InDoubt { since: at(since), to: None, lands_by: at(lands_by) };
+        let mut inflight = Inflight::new(1, false);
+        let change = intent(1).into_change();
+        inflight.begin(Request::new(change, Some(prior(7_000, 9_000)), Some(at(9_000)), at(8_000)));
+        inflight.carry(ClockStep { from: at(8_500), to: at(1_008_500) });
+        let request = inflight.get(account(1)).unwrap();
+        assert_eq!((request.began(), request.disruption()), (at(1_008_000), Some(at(1_009_000))));
+        assert_eq!(request.prior(), Some(&prior(1_007_000, 1_009_000)));
     }
 }

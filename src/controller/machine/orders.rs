@@ -4,6 +4,7 @@
 //! Invariants: what is in flight is finished, or left in doubt when the grace is over; nothing leaves during a
 //! suspension, also not what was intended before it.
 
+use super::suspension::News;
 use super::{Blocked, Machine};
 use crate::controller::event::StateLog;
 use crate::freeze::Freeze;
@@ -20,12 +21,19 @@ impl Machine {
 
     /// Everything was suspended, or resumed.
     pub(super) fn suspend(&mut self, freeze: Option<Freeze>, now: Timestamp) {
-        if self.suspension.set(freeze, now) {
-            self.log(StateLog::Resumed);
-        }
-        if let Some(freeze) = self.suspension.in_force(now).cloned() {
-            self.pass.give_up(|| format!("all reconciling is {freeze}"));
-            self.log(StateLog::Suspended(freeze));
+        self.suspension.set(freeze);
+        self.tell_suspension(now);
+    }
+
+    /// What there is to tell of the suspension, which ends by itself.
+    pub(super) fn tell_suspension(&mut self, now: Timestamp) {
+        match self.suspension.news(now) {
+            Some(News::Suspended(freeze)) => {
+                self.pass.give_up(|| format!("all reconciling is {freeze}"));
+                self.log(StateLog::Suspended(freeze));
+            }
+            Some(News::Resumed) => self.log(StateLog::Resumed),
+            None => {}
         }
     }
 

@@ -1,24 +1,35 @@
 //! The suspension of everything by an operator.
 //!
-//! In: the suspension as it was last read. Out: whether it is in force, and when it ends by itself.
-//! Invariant: what is over is not in force, whoever has noticed. Absent by design: the file it comes from.
+//! In: the suspension as it was last read. Out: whether it is in force, and what of that is news.
+//! Invariants: it is in force by the clock of now, as the operator wrote it: one that is over is not, noticed or not, and
+//! one that was over by a clock that ran ahead is in force again; each change is reported once.
+//! Absent by design: the file it comes from.
 
 use crate::freeze::Freeze;
 use crate::timestamp::Timestamp;
 
+/// What changed.
+#[derive(Debug, PartialEq)]
+pub(super) enum News {
+    /// It is in force, and was not, or was another one.
+    Suspended(Freeze),
+    /// It is in force no more.
+    Resumed,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Suspension {
-    /// It may be over.
+    /// It may be over: a file whose time is over may lie there for ever.
     last: Option<Freeze>,
+    /// The one that was reported to be in force.
+    reported: Option<Freeze>,
 }
 
 impl Suspension {
-    /// It was set, or lifted. A file whose time is over may lie there for ever. Returns whether this ended one.
-    pub(super) fn set(&mut self, freeze: Option<Freeze>, now: Timestamp) -> bool {
-        let before = self.last.take();
-        self.last = freeze.filter(|freeze| !freeze.is_over(now));
-        before.is_some() && self.last.is_none()
+    /// It was set, or lifted.
+    pub(super) fn set(&mut self, freeze: Option<Freeze>) {
+        self.last = freeze;
     }
 
     /// The suspension in force at `now`.
@@ -26,14 +37,18 @@ impl Suspension {
         self.last.as_ref().filter(|freeze| !freeze.is_over(now))
     }
 
-    /// Whether the last one is over at `now`, and that was not told yet.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.last.as_ref().is_some_and(|freeze| freeze.is_over(now))
+    /// What changed by `now`, and was not reported yet.
+    pub(super) fn news(&mut self, now: Timestamp) -> Option<News> {
+        if self.in_force(now) == self.reported.as_ref() {
+            return None;
+        }
+        self.reported = self.in_force(now).cloned();
+        Some(self.reported.clone().map_or(News::Resumed, News::Suspended))
     }
 
-    /// When it ends by itself.
+    /// When the one that was reported to be in force ends by itself.
     pub(super) fn until(&self) -> Option<Timestamp> {
-        self.last.as_ref().and_then(|freeze| freeze.until)
+        self.reported.as_ref().and_then(|freeze| freeze.until)
     }
 }
 
@@ -41,17 +56,36 @@ impl Suspension {
 mod tests {
     use super::*;
 
+    const fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn freeze(until: u64) -> Freeze {
+        Freeze { until: Some(at(until)), ..Freeze::default() }
+    }
+
     #[test]
-    fn a_suspension_ends_by_itself_and_its_end_is_told_once() {
-        let at = Timestamp::from_millis;
-        let freeze = |until| Some(Freeze { until: Some(at(until)), ..Freeze::default() });
+    fn a_suspension_ends_by_itself_and_its_end_is_reported_once() {
         let mut suspension = Suspension::default();
-        assert!(!suspension.set(freeze(5), at(9)), "one that was over when it was read");
-        assert_eq!((suspension.in_force(at(9)), suspension.is_over(at(9))), (None, false));
-        assert!(!suspension.set(freeze(20), at(9)));
-        assert_eq!((suspension.in_force(at(19)), suspension.until()), (freeze(20).as_ref(), Some(at(20))));
-        assert!(suspension.in_force(at(20)).is_none() && suspension.is_over(at(20)));
-        assert!(suspension.set(None, at(20)));
-        assert!(!suspension.is_over(at(20)) && !suspension.set(None, at(20)));
+        suspension.set(Some(freeze(5)));
+        assert_eq!(suspension.in_force(at(9)), None, "over when it was read");
+        assert_eq!(suspension.news(at(9)), None);
+        suspension.set(Some(freeze(20)));
+        assert_eq!(suspension.news(at(9)), Some(News::Suspended(freeze(20))));
+        assert_eq!((suspension.in_force(at(19)), suspension.until()), (Some(&freeze(20)), Some(at(20))));
+        assert_eq!(suspension.news(at(19)), None);
+        assert_eq!(suspension.in_force(at(20)), None);
+        assert_eq!(suspension.news(at(20)), Some(News::Resumed));
+        suspension.set(None);
+        assert_eq!((suspension.until(), suspension.news(at(20))), (None, None));
+    }
+
+    #[test]
+    fn a_suspension_that_was_over_by_a_clock_that_ran_ahead_is_in_force_again() {
+        let mut suspension = Suspension::default();
+        suspension.set(Some(freeze(20)));
+        let news: Vec<_> = [9, 900, 900, 10, 20].into_iter().filter_map(|now| suspension.news(at(now))).collect();
+        let suspended = || News::Suspended(freeze(20));
+        assert_eq!(news, [suspended(), News::Resumed, suspended(), News::Resumed]);
     }
 }

@@ -1,5 +1,7 @@
 //! The machine, driven with nothing but values.
 
+mod clock;
+
 use std::time::Duration;
 
 use super::*;
@@ -32,6 +34,8 @@ fn word(effect: &Effect) -> Option<String> {
         Record::NotApplied { account, .. } => format!("not applied {account}"),
         Record::Pause { .. } => "pause".to_owned(),
         Record::TokenRequest { .. } => "token request".to_owned(),
+        Record::ClockStepped { .. } => "clock stepped".to_owned(),
+        Record::ClockBehind { .. } => "clock behind".to_owned(),
         _ => "other".to_owned(),
     };
     match effect {
@@ -45,23 +49,32 @@ fn word(effect: &Effect) -> Option<String> {
     }
 }
 
+/// When each stage begins.
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn settings(mode: Mode) -> Settings {
+    Settings {
+        mode,
+        rate_limit: None,
+        max_concurrency: 2,
+        request_timeout: Duration::from_secs(30),
+        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+        rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
+        throttle_pause: Duration::from_secs(90),
+        disruption_budget: DisruptionBudget::default(),
+        disruption_window: Duration::from_secs(600),
+        shutdown_grace: Duration::from_secs(25),
+        external_url: None,
+    }
+}
+
 impl Stage {
     fn new(mode: Mode) -> Self {
-        let settings = Settings {
-            mode,
-            rate_limit: None,
-            max_concurrency: 2,
-            request_timeout: Duration::from_secs(30),
-            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
-            rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
-            throttle_pause: Duration::from_secs(90),
-            disruption_budget: DisruptionBudget::default(),
-            disruption_window: Duration::from_secs(600),
-            shutdown_grace: Duration::from_secs(25),
-            external_url: None,
-        };
-        let now = Timestamp::from_millis(1_800_000_000_000);
-        Self { machine: Machine::new(settings, Ledger::new(Owner::User), now), now, said: Vec::new() }
+        Self::with(settings(mode), Ledger::new(Owner::User))
+    }
+
+    fn with(settings: Settings, ledger: Ledger) -> Self {
+        Self { machine: Machine::new(settings, ledger, NOW), now: NOW, said: Vec::new() }
     }
 
     /// The machine takes the event in, and a turn.
@@ -93,16 +106,27 @@ impl Stage {
 
 /// All of a folder in which the mailboxes of these accounts are declared.
 fn folder(accounts: &[(u64, bool)]) -> Event {
-    let file = |(n, enabled): &(u64, bool)| {
+    files(
+        accounts
+            .iter()
+            .map(|(n, enabled)| document("MailAccount", *n, &format!("accountId: '{n}', enabled: {enabled}"))),
+    )
+}
+
+/// A manifest called `a1`, `a2`, ….
+fn document(kind: &str, n: u64, spec: &str) -> String {
+    format!("apiVersion: zoho-mail-reconciler/v1\nkind: {kind}\nmetadata: {{name: a{n}}}\nspec: {{{spec}}}\n")
+}
+
+/// All of a folder with these files.
+fn files(texts: impl Iterator<Item = String>) -> Event {
+    let file = |(n, text): (usize, String)| {
         let path: Arc<str> = format!("a{n}.yaml").into();
-        let text = format!(
-            "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\n\
-             spec: {{accountId: '{n}', enabled: {enabled}}}\n"
-        );
         let parsed = parse(&path, text.as_bytes(), Rules { auth: AuthMode::User, ..Rules::default() });
+        assert_eq!(parsed.problems, []);
         (path, Look::Read(parsed))
     };
-    let files = accounts.iter().map(file).collect();
+    let files = texts.enumerate().map(file).collect();
     let (origin, versions) = Default::default();
     Event::Looked(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, versions })
 }

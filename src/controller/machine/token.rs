@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::account::AccountId;
 use crate::change::Failure;
 use crate::queue::Backoff;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Credentials, RefreshCredentials};
 
 /// A token is renewed this long before it expires: longer than any request with it can last.
@@ -179,6 +179,16 @@ impl Tokens {
     /// Waits until `until` before the next request.
     pub(super) fn wait(&mut self, until: Timestamp) {
         self.state = State::Failed { until };
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        match &mut self.state {
+            State::Valid { renew_at: Some(at), .. }
+            | State::Failed { until: at }
+            | State::Refused { until: at, .. } => *at = step.carry(*at),
+            State::Valid { renew_at: None, .. } | State::Absent | State::Requested => {}
+        }
     }
 
     /// The token in hand, with its generation.

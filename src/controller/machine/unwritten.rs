@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::account::AccountId;
 use crate::ledger::Record;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ClockStep, Timestamp};
 
 /// How long a record may wait for others to share its sync, while durable intents keep the requests going: some ten
 /// syncs of a good disk, and far less than a person notices.
@@ -61,6 +61,12 @@ impl Unwritten {
         self.since.map(|since| since + WRITE_DELAY)
     }
 
+    /// The wall clock was set: what waits has waited for as long as before. The records were made by the clock of then.
+    pub(super) fn carry(&mut self, step: ClockStep) {
+        let due = self.handed_over.values_mut().chain([&mut self.next]).map(|due| &mut due.token_request);
+        due.chain([&mut self.since]).flatten().for_each(|at| *at = step.carry(*at));
+    }
+
     /// All records, with their ticket; `None` if there is none.
     pub(super) fn hand_over(&mut self) -> Option<(Vec<Record>, u64)> {
         self.since.take()?;
@@ -96,5 +102,24 @@ mod tests {
         assert_eq!(unwritten.durable(second), Due { puts: vec![account], token_request: None });
         assert_eq!(unwritten.durable(first), Due { puts: vec![], token_request: Some(at(1)) });
         assert_eq!(unwritten.durable(first), Due::default());
+    }
+
+    #[test]
+    fn what_waits_for_the_disk_has_waited_as_long_after_a_step_as_before() {
+        let at = Timestamp::from_millis;
+        let mut unwritten = Unwritten::default();
+        for began in [8_000, 9_000] {
+            unwritten.push(Record::TokenRequest { at: at(began) }, at(began));
+            unwritten.token_request(at(began));
+            if began == 8_000 {
+                unwritten.hand_over();
+            }
+        }
+        unwritten.carry(ClockStep { from: at(10_000), to: at(4_000) });
+        assert_eq!(unwritten.due(), Some(at(3_000) + WRITE_DELAY));
+        assert_eq!(unwritten.durable(1).token_request, Some(at(2_000)));
+        let (records, second) = unwritten.hand_over().unwrap();
+        assert_eq!(records, [Record::TokenRequest { at: at(9_000) }], "as it was made");
+        assert_eq!(unwritten.durable(second).token_request, Some(at(3_000)));
     }
 }

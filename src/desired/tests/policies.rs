@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{approval_of, budget, document, look, state};
 use crate::account::Field;
-use crate::desired::{DesiredState, Standing};
+use crate::desired::{DesiredState, Look, Standing};
 use crate::guard::{Allowance, InForce};
 use crate::manifest::{PROTECT, Protection};
 use crate::timestamp::Timestamp;
@@ -148,4 +148,34 @@ fn names_that_nobody_bears_are_worth_a_note_and_no_problem() {
     ");
     let expired = NEVER.parse().unwrap();
     assert_eq!(state.notes(expired).len(), 2, "an approval that is over bothers nobody");
+}
+
+#[test]
+fn an_approval_that_was_over_when_the_clock_was_set_stays_over_until_its_document_gives_another_end() {
+    let end: Timestamp = NEVER.parse().unwrap();
+    let before = end.before(Duration::from_secs(1));
+    let (alice, approval) = (document("4", "alice", "false"), approval_of("leavers", NEVER, &["alice"]));
+    let read = || state(&[("a.yaml", &alice), ("b.yaml", &approval)]).0;
+    let mut not_over = read();
+    not_over.lapse(before);
+    assert_eq!(approved(&not_over, before).as_deref(), Some("leavers"));
+    for (now, counts) in [
+        ("gone", false),
+        ("", false),
+        (&*approval, false),
+        (&format!("\n\n{approval}"), false),
+        (&approval.replace("they leave", "they left"), false),
+        (&approval.replace("08:00:00", "08:00:01"), true),
+    ] {
+        let mut state = read();
+        state.lapse(end);
+        assert_eq!(approved(&state, before), None);
+        for text in [now, &*approval].into_iter().take(if counts { 1 } else { 2 }) {
+            let path = "b.yaml".into();
+            state.update(&path, if text == "gone" { Look::Gone } else { look(&path, text) });
+        }
+        assert_eq!(approved(&state, before).is_some(), counts, "{now}");
+        let (name, _, document) = state.approvals().next().unwrap();
+        assert_eq!(state.is_over(name, document.expires, before), !counts);
+    }
 }

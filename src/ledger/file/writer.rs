@@ -305,11 +305,11 @@ impl Writer {
     }
 
     /// Folds by copying the snapshot, and in memory no more than the rows the journal is about.
-    /// `None` if the snapshot is not as this program wrote it.
+    /// `None` if the snapshot is not as this program wrote it, or the journal is about all rows: the clock was set.
     fn fold_rows(&self) -> Result<Option<u64>, LedgerError> {
         let Some(seen) = Seen::open(&self.place.snapshot)? else { return Ok(None) };
         let journal = Seen::open(&self.place.journal)?.map(|seen| seen.bytes()).transpose()?.unwrap_or_default();
-        let named = journal::accounts(&journal);
+        let Some(named) = journal::accounts(&journal) else { return Ok(None) };
         let Some(part) = seen.ledger(Some(&named))? else { return Ok(None) };
         let mark = mark_of(Some(&part));
         let (part, good_len) = replay(&self.place, &journal, Some(part), Some(self.owner))?;

@@ -159,9 +159,11 @@ proptest! {
 
     #[test]
     fn a_fold_by_copy_is_byte_for_byte_the_snapshot_of_the_whole_ledger(
-        before in any_records(), since in any_records(),
+        before in any_records(), mut since in any_records(),
     ) {
         let old = after(Ledger::new(owner()), &before);
+        // A journal with such a record is not folded by copy.
+        since.retain(|record| !record.is_about_all());
         let named = since.iter().filter_map(Record::account).collect();
         let part = lines::read(text(&old).as_bytes(), Some(&named)).unwrap().unwrap();
         let mut merged = Vec::new();

@@ -185,7 +185,7 @@ impl Scene {
         let client = Client::new(wire, url(), url(), self.principal());
         let (settings, known) = (settings(mode), (ledger, file));
         let (controller, reports) =
-            Controller::new(settings, client, self.credentials(), known, Arc::clone(&metrics), clock);
+            Controller::new(settings, client, self.credentials(), known, Arc::clone(&metrics), clock.clone());
         let (looks_out, looks) = mpsc::channel(2);
         let (stops_out, stops) = mpsc::channel(1);
         let (queries_out, queries) = mpsc::channel(1);

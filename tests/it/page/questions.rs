@@ -82,7 +82,11 @@ async fn whoever_looks_shares_one_answer_until_something_happens() {
     let metrics = Arc::new(|_, _: &Report, _| String::new());
     let listener = admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let (address, cancel) = (listener.local_addr().unwrap(), CancellationToken::new());
-    admin::serve(listener, Pages { reports, target: "x".into(), queries: queries_out, metrics, clock }, cancel.clone());
+    admin::serve(
+        listener,
+        Pages { reports, target: "x".into(), queries: queries_out, metrics, clock: clock.clone() },
+        cancel.clone(),
+    );
     let (asked_out, asked) = watch::channel(0);
     tokio::spawn(async move {
         while let Some((part, reply)) = queries.recv().await {

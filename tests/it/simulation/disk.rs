@@ -132,10 +132,11 @@ impl Disk {
 
     /// The next records of the queue are durable.
     fn live_through(universe: &mut Universe, count: u64, now: Timestamp) {
-        let Universe { disk, proofs, world, .. } = universe;
+        let Universe { disk, proofs, world, wall, .. } = universe;
         for record in disk.queue.drain(..count as usize) {
             proofs.note(now, || format!("durable {} {}", disk.durable.serial + 1, brief(&record)));
             proofs.durable(&record);
+            wall.durable(&record);
             disk.durable.apply(record);
         }
         proofs.truth(&disk.durable, world, now);
@@ -177,7 +178,7 @@ impl MemoryJournal {
     pub fn open(universe: &Shared, clock: Clock, out: UnboundedSender<Committed>) -> Self {
         let wake = Arc::new(Notify::new());
         let fuse = Arc::clone(&lock_at(universe, clock.now()).fuse);
-        tokio::spawn(fuse.guard(write(Arc::clone(universe), clock, Arc::clone(&wake), out.clone())));
+        tokio::spawn(fuse.guard(write(Arc::clone(universe), clock.clone(), Arc::clone(&wake), out.clone())));
         Self { universe: Arc::clone(universe), clock, wake, out }
     }
 }
@@ -216,7 +217,7 @@ async fn chatter(out: UnboundedSender<Committed>) {
 async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: UnboundedSender<Committed>) {
     let mut stopped = false;
     // What a crash left is folded at once.
-    fold(&universe, clock, true).await;
+    fold(&universe, &clock, true).await;
     loop {
         let Some(took) = begin_group(&universe, clock.now()) else {
             wake.notified().await;
@@ -246,14 +247,14 @@ async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: Unbounded
                     let _ = out.send(Committed::Durable { ticket, took });
                 }
                 let due = lock_at(&universe, clock.now()).chance.u8(0..20) == 0;
-                fold(&universe, clock, due).await;
+                fold(&universe, &clock, due).await;
             }
         }
     }
 }
 
 /// Replaces the snapshot, then empties the journal; a crash may come in between.
-async fn fold(universe: &Shared, clock: Clock, due: bool) {
+async fn fold(universe: &Shared, clock: &Clock, due: bool) {
     let pause = {
         let mut universe = lock_at(universe, clock.now());
         if !due || universe.disk.full || universe.disk.platter.is_folded() {

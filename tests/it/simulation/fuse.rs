@@ -71,7 +71,7 @@ impl<F: Future> Future for Guarded<F> {
 }
 
 /// The future's output; none if it is polled and polled and time does not pass.
-pub async fn unless_it_spins<F: Future>(future: F, clock: Clock) -> Option<F::Output> {
+pub async fn unless_it_spins<F: Future>(future: F, clock: &Clock) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let (mut polls, mut last) = (0, clock.now());
     std::future::poll_fn(|context| {

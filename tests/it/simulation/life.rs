@@ -69,23 +69,28 @@ impl Simulation {
 
     async fn lead_within(&mut self, mode: Mode, story: Story) -> (Timestamp, Option<Summary>) {
         let clock = Clock::start_at(self.now);
-        let (ledger, fuse) = {
+        let (ledger, fuse, shown) = {
             let mut universe = lock_at(&self.universe, self.now);
             fastrand::seed(universe.chance.u64(..));
             universe.proofs.note(self.now, || format!("a process starts: {mode:?}"));
             let mut ledger = Disk::open(&mut universe, self.now);
             universe.broken.iter().for_each(|broken| broken.mislead(&mut ledger));
-            (ledger, Arc::clone(&universe.fuse))
+            let shown = universe.wall.begin(self.now);
+            if story != Story::Eventful {
+                universe.wall.set_right(self.now);
+            }
+            (ledger, Arc::clone(&universe.fuse), shown)
         };
         let (committed_out, committed) = mpsc::unbounded_channel();
-        let journal = MemoryJournal::open(&self.universe, clock, committed_out);
+        let journal = MemoryJournal::open(&self.universe, clock.clone(), committed_out);
         let url = || "http://127.0.0.1:1".parse().unwrap();
         let principal = Principal::Admin(sandbox::Settings::default().zoid);
-        let client = Client::new(Wire { universe: Arc::clone(&self.universe), clock }, url(), url(), principal);
+        let wire = Wire { universe: Arc::clone(&self.universe), clock: clock.clone() };
+        let client = Client::new(wire, url(), url(), principal);
         let (looks, stops, queries) = (mpsc::channel(4), mpsc::channel(4), mpsc::channel(4));
         let settings = zoho_mail_reconciler::controller::Settings { mode, ..self.settings.clone() };
         let (controller, reports) =
-            Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), clock);
+            Controller::new(settings, client, credentials(), (ledger, journal), Arc::new(Metrics::new()), shown);
         let forgets = lock_at(&self.universe, self.now).broken == Some(Broken::ForgetsProtection);
         let controller = if forgets { controller } else { controller.protecting(protection()) };
         let freeze = match &*lock_at(&self.universe, self.now) {
@@ -95,11 +100,11 @@ impl Simulation {
         let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1, freeze };
         let universe = Arc::clone(&self.universe);
         let folder = &mut self.folder;
-        let (looks, stops, queries) = (looks.0, stops.0, queries.0);
-        let mut outside = Outside { universe, folder, clock, reports, looks, stops, queries };
+        let (looks, stops, queries, seen) = (looks.0, stops.0, queries.0, clock.clone());
+        let mut outside = Outside { universe, folder, clock: seen, reports, looks, stops, queries };
         let ended = tokio::select! {
             biased;
-            ended = fuse.guard(unless_it_spins(controller.run(inputs), clock)) => Some(ended),
+            ended = fuse.guard(unless_it_spins(controller.run(inputs), &clock)) => Some(ended),
             () = outside.happen(mode, story) => None,
             () = fuse.blown() => None,
         };

@@ -22,6 +22,7 @@ use super::folder::Folder;
 use super::life::Story;
 use super::proofs::{Rule, actual};
 use super::service::LANDING;
+use super::wall::NOTICED;
 use super::{DISRUPTION_WINDOW, Shared, Universe, lock, lock_at};
 
 /// How often everything is read again.
@@ -87,6 +88,7 @@ impl Outside<'_> {
                 (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..17))
             };
             sleep(pause).await;
+            self.set_clock().await;
             match what {
                 0..6 if mode == Mode::Run => {
                     let (batch, words) = {
@@ -118,6 +120,16 @@ impl Outside<'_> {
             // Long enough for whoever waits out a pause; what still goes on then is killed.
             sleep(PATIENCE).await;
         }
+    }
+
+    /// The wall clock of the process may be set.
+    async fn set_clock(&self) {
+        {
+            let (Universe { wall, chance, proofs, .. }, now) = (&mut *lock(&self.universe), self.clock.now());
+            let Some(words) = wall.set(chance, now) else { return };
+            proofs.note(now, || format!("CLOCK    {words}"));
+        }
+        sleep(NOTICED).await;
     }
 
     /// An operator sets the switch, for a while or until it is lifted, or lifts it.

@@ -244,7 +244,7 @@ impl Wire {
 impl Transport for Wire {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let fuse = Arc::clone(&lock_at(&self.universe, self.clock.now()).fuse);
-        let wire = Self { universe: Arc::clone(&self.universe), clock: self.clock };
+        let wire = Self { universe: Arc::clone(&self.universe), clock: self.clock.clone() };
         fuse.guard(wire.exchange(request)).await
     }
 }

@@ -81,13 +81,13 @@ async fn a_put_that_panics_leaves_its_account_in_doubt_and_is_sent_again() {
     let token = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
     let (records, metrics) = applied_over(&account(1).to_string(), token).await;
     let of_it: Vec<_> = records.iter().filter(|record| record.account() == Some(account(1))).collect();
-    let condition = of_it.iter().find_map(|record| match record {
-        Record::Conditions { conditions, .. } => conditions.first(),
+    let failed = of_it.iter().find_map(|record| match record {
+        Record::Failed { failed, .. } => failed.as_ref(),
         _ => None,
     });
-    let condition = condition.expect("a condition");
-    assert_eq!(condition.reason, Reason::InDoubt);
-    assert!(condition.message.contains("this program has a bug"), "{}", condition.message);
+    let failed = failed.expect("a failure");
+    assert_eq!(failed.reason, Reason::InDoubt);
+    assert!(failed.message.contains("this program has a bug"), "{}", failed.message);
     assert!(!of_it.iter().any(|record| matches!(record, Record::NotApplied { .. })), "it may have been made");
     assert_eq!(of_it.iter().filter(|record| matches!(record, Record::Intent { .. })).count(), 2, "{of_it:?}");
     counts(&metrics, "reconcile_total{result=\"in_doubt\"} 1");

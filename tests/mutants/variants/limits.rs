@@ -182,7 +182,7 @@ pub const BUGS: &[Variant] = &[
         "requests_are_remembered_without_end",
         &[12],
         &[edit("src/ledger.rs", "if «stamps.len() == REQUEST_MEMORY_MAX» {", "false")],
-        &["lib::ledger::tests::everything_remembered_is_bounded_in_number_and_in_time"],
+        &["lib::ledger::moments::tests::everything_remembered_is_bounded_in_number_and_in_time"],
     ),
     variant(
         "hints_are_kept_without_end",

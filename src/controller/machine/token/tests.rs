@@ -119,3 +119,22 @@ fn a_file_that_cannot_be_read_is_read_again_soon() {
     tokens.read(refresh(), now);
     assert_eq!(tokens.need(now), Need::Request);
 }
+
+#[test]
+fn a_token_is_renewed_and_a_failure_waited_for_as_late_after_a_step_as_before() {
+    let (early, late) = (Timestamp::from_millis(10_000_000), Timestamp::from_millis(90_000_000));
+    let second = Duration::from_secs(1);
+    for step in [ClockStep { from: early, to: late }, ClockStep { from: late, to: early }] {
+        let mut tokens = Tokens::new();
+        tokens.granted(token(), 3600 * second, step.from);
+        tokens.carry(step);
+        assert_eq!(tokens.need(step.to + 3299 * second), Need::Nothing);
+        assert_eq!(tokens.need(step.to + 3300 * second), Need::Credentials);
+        tokens.wait(step.from + second);
+        tokens.carry(step);
+        assert_eq!(tokens.need(step.to), Need::Until(step.to + second));
+        tokens.give_up(refusal(), step.from);
+        tokens.carry(step);
+        assert_eq!(tokens.next_trial(), Some(step.to + 60 * second));
+    }
+}

@@ -1,0 +1,61 @@
+//! The wall clock is wrong, or was: what follows of it.
+//!
+//! In: a [`ClockStep`], or at the start a ledger that remembers what is still to come. Out: all state, as the clock of now
+//! has it.
+//! Invariants: a span keeps its length, whatever the clock does: pauses, windows, backoffs, what is in flight, what waits
+//! for the disk; so does what is written down ([`Record::ClockStepped`], [`Record::ClockBehind`]). A deadline that people
+//! wrote is compared with the clock of now: suspensions, of everything or of an account, are in force again if it went
+//! back. But an approval that was once over stays over as long as its document says the same: what a clock that is wrong
+//! lets through cannot be taken back, and what it holds can be approved anew.
+//! Absent by design: how a step is noticed (see [`crate::clock`]).
+
+use super::Machine;
+use super::dispatch::INTENT_AGE_MAX;
+use crate::controller::event::StateLog;
+use crate::ledger::{LANDING, Record};
+use crate::timestamp::{ClockStep, Timestamp};
+
+impl Machine {
+    /// At the start: what is remembered as still to come counts as of now, and is written down so; otherwise it would begin
+    /// anew with each restart.
+    pub(super) fn correct_remembered_moments(&mut self, now: Timestamp) {
+        self.remembered = self.ledger.ahead_of(now);
+        if let Some(remembered) = self.remembered {
+            self.log(StateLog::ClockBehind { now, remembered });
+            let lands_by = now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING;
+            self.record(Record::ClockBehind { at: now, lands_by }, now);
+            self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+        }
+    }
+
+    pub(super) fn on_clock_step(&mut self, step: ClockStep) {
+        let ClockStep { from, to } = step;
+        self.log(StateLog::ClockStepped(step));
+        self.throttle.carry(step);
+        self.queue.carry(step);
+        self.tokens.carry(step);
+        self.backlog.carry(step);
+        self.inflight.carry(step);
+        self.unwritten.carry(step);
+        self.folder.carry(step);
+        self.stop_by = self.stop_by.map(|at| step.carry(at));
+        self.tries_from = step.carry(self.tries_from);
+        self.waiting = None;
+        self.turned_at = step.carry(self.turned_at);
+        self.record(Record::ClockStepped { from, to }, to);
+        // The guard remembers what the ledger does.
+        self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+        self.desired.lapse(from);
+        self.suspend_again(step);
+        self.wake(to);
+    }
+
+    /// Accounts whose suspension was over by the old clock, and is not by the new one. They were woken, and will not be
+    /// by themselves.
+    fn suspend_again(&mut self, ClockStep { from, to }: ClockStep) {
+        let accounts = self.desired.iter();
+        let again = accounts.filter(|(_, desired)| desired.spec.is_suspended(to) && !desired.spec.is_suspended(from));
+        let again: Vec<_> = again.map(|(account, _)| account).collect();
+        again.into_iter().for_each(|account| self.touch(account, 1, to));
+    }
+}

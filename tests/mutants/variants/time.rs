@@ -1,0 +1,90 @@
+//! Bugs of the clock: spans and deadlines when the wall clock is set.
+
+use super::*;
+
+const WALL: &str =
+    "simulation::wall::a_clock_that_is_set_again_and_again_breaks_no_limit_and_in_the_end_the_world_is_as_desired";
+const MACHINE: &str = "src/controller/machine/on_clock.rs";
+
+pub const BUGS: &[Variant] = &[
+    variant(
+        "a_step_empties_the_window_of_requests",
+        &[6, 15],
+        &[edit("src/throttle.rs", "self.requests.carry(step);", "")],
+        &[
+            WALL,
+            "properties::throttle::no_window_holds_too_many_requests_and_no_pause_is_jumped_whatever_happens",
+            "lib::controller::machine::tests::clock::a_full_window_of_requests_stays_full_for_its_length_whatever_the_clock_does",
+            "lib::throttle::tests::windows_the_pause_and_the_next_probe_are_as_far_away_after_a_step_as_before",
+        ],
+    ),
+    variant(
+        "a_step_leaves_the_pause_where_it_was",
+        &[6, 15],
+        &[edit("src/throttle.rs", "pause.until = step.carry(pause.until);", "let _ = pause;")],
+        &[
+            "properties::throttle::no_window_holds_too_many_requests_and_no_pause_is_jumped_whatever_happens",
+            "lib::controller::machine::tests::clock::a_pause_keeps_its_length_whatever_the_clock_does",
+        ],
+    ),
+    variant(
+        "a_step_is_not_written_down",
+        &[6, 15],
+        &[edit(MACHINE, "self.record(Record::ClockStepped { from, to }, to);", "")],
+        &[
+            "lib::controller::machine::tests::clock::a_restart_finds_the_window_full_after_a_clock_that_ran_behind_was_set_right_and_if_it_runs_behind_now",
+            "clocks::no_request_leaves_a_full_window_whatever_the_clock_does_in_a_run_or_before_the_next_one",
+        ],
+    ),
+    variant(
+        "a_step_leaves_the_disruptions_where_they_were",
+        &[13, 15],
+        &[edit("src/ledger/moments.rs", "self.disruptions.values_mut().for_each(|at| *at = lands_by(*at));", "")],
+        &[
+            WALL,
+            "lib::controller::machine::tests::clock::a_window_of_disruptions_keeps_its_length_whatever_the_clock_does",
+            "lib::ledger::moments::tests::a_step_either_way_changes_no_span_and_back_again_nothing_at_all",
+        ],
+    ),
+    variant(
+        "a_step_back_revives_an_approval",
+        &[13, 15],
+        &[edit(MACHINE, "self.desired.lapse(from);", "")],
+        &[
+            "lib::controller::machine::tests::clock::an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_another_is_written",
+            "clocks::an_approval_that_expired_an_hour_ago_lets_nothing_out_once_a_clock_that_ran_behind_is_set_right",
+        ],
+    ),
+    variant(
+        "a_suspension_that_was_over_by_a_wrong_clock_stays_over",
+        &[15],
+        &[edit(MACHINE, "self.suspend_again(step);", "")],
+        &[
+            "lib::controller::machine::tests::clock::suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_so",
+        ],
+    ),
+    variant(
+        "the_wall_clock_is_read_at_the_start_and_never_again",
+        &[13, 15],
+        &[edit("src/controller.rs", "self.look_at_clock();", "")],
+        &[
+            "clocks::an_approval_that_expired_an_hour_ago_lets_nothing_out_once_a_clock_that_ran_behind_is_set_right",
+            "clocks::the_log_and_the_history_have_the_time_of_a_clock_that_was_set_right",
+        ],
+    ),
+    variant(
+        "what_is_remembered_as_still_to_come_stays_so",
+        &[15],
+        &[edit(MACHINE, "self.remembered = «self.ledger.ahead_of(now)»;", "None")],
+        &[
+            "lib::controller::machine::tests::clock::a_disruption_that_is_remembered_as_still_to_come_leaves_the_window_when_one_that_is_begun_now_would",
+            "lib::controller::machine::tests::clock::approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_that_starts_with_a_clock_behind",
+        ],
+    ),
+    variant(
+        "a_journal_with_a_step_is_folded_by_copy",
+        &[15],
+        &[edit("src/ledger/journal.rs", "if «record.is_about_all()» { return None; }", "false")],
+        &["ledger_on_disk::a_fold_after_the_clock_was_set_carries_what_is_in_doubt_of_accounts_that_no_record_names"],
+    ),
+];
