@@ -29,6 +29,10 @@ pub const TOKEN_REQUESTS: usize = 10;
 /// See [`TOKEN_REQUESTS`].
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(600);
 
+/// The longest pause that is believed, whoever imposes it, and whatever clock wrote it down. Zoho's documented limits are
+/// counted in minutes and days at most.
+pub const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// At most `count` requests in any span of `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {

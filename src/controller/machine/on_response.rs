@@ -5,8 +5,6 @@
 //! Invariants: an acknowledgement is recorded before anything else follows from it; what provably
 //! did not happen leaves the ledger as it was; what may have happened stays in doubt.
 
-use std::time::Duration;
-
 use super::backlog::Stalled;
 use super::inflight::Request;
 use super::{APPLY_ATTEMPTS, Machine};
@@ -17,7 +15,7 @@ use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::{Evidence, Record};
 use crate::report::Acknowledged;
 use crate::timestamp::Timestamp;
-use crate::zoho::{Answer, Operation};
+use crate::zoho::{Answer, Operation, RetryAfter};
 
 impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
@@ -38,8 +36,8 @@ impl Machine {
             self.tokens.accepted(generation);
             self.throttled = 0;
         }
-        if let Some(wait) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
-            self.impose(wait, Reason::ServiceUnavailable, now);
+        if let Some(asked) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
+            self.impose(asked, Reason::ServiceUnavailable, now);
         }
         self.totals.count(&answer.outcome);
         match answer.outcome {
@@ -167,7 +165,7 @@ impl Machine {
         request: &Request,
         cause: PauseCause,
         failure: Failure,
-        wait: Option<Duration>,
+        asked: Option<RetryAfter>,
         now: Timestamp,
     ) {
         self.tell(request.change(), ConditionType::Reconciling, &failure, now);
@@ -175,7 +173,7 @@ impl Machine {
         match cause {
             PauseCause::Throttled => {
                 self.log(RequestLog::Throttled(failure.clone()));
-                self.slow_down(wait, &failure, now);
+                self.slow_down(asked, &failure, now);
             }
             PauseCause::TokenRefused => {
                 self.throttle.probe_next(now);

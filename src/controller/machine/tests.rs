@@ -1,5 +1,7 @@
 //! The machine, driven with nothing but values.
 
+mod pausing;
+
 use std::time::Duration;
 
 use super::*;
@@ -45,22 +47,31 @@ fn word(effect: &Effect) -> Option<String> {
     }
 }
 
+/// When each stage begins.
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn settings(mode: Mode) -> Settings {
+    Settings {
+        mode,
+        rate_limit: None,
+        max_concurrency: 2,
+        request_timeout: Duration::from_secs(30),
+        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+        throttle_pause: Duration::from_secs(90),
+        disruption_budget: DisruptionBudget::default(),
+        disruption_window: Duration::from_secs(600),
+        shutdown_grace: Duration::from_secs(25),
+        external_url: None,
+    }
+}
+
 impl Stage {
     fn new(mode: Mode) -> Self {
-        let settings = Settings {
-            mode,
-            rate_limit: None,
-            max_concurrency: 2,
-            request_timeout: Duration::from_secs(30),
-            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
-            throttle_pause: Duration::from_secs(90),
-            disruption_budget: DisruptionBudget::default(),
-            disruption_window: Duration::from_secs(600),
-            shutdown_grace: Duration::from_secs(25),
-            external_url: None,
-        };
-        let now = Timestamp::from_millis(1_800_000_000_000);
-        Self { machine: Machine::new(settings, Ledger::new(Owner::User), now), now, said: Vec::new() }
+        Self::with(settings(mode), Ledger::new(Owner::User))
+    }
+
+    fn with(settings: Settings, ledger: Ledger) -> Self {
+        Self { machine: Machine::new(settings, ledger, NOW), now: NOW, said: Vec::new() }
     }
 
     /// The machine takes the event in, and a turn.

@@ -326,13 +326,15 @@ impl Proofs {
     }
 }
 
-/// How long the reply asks everybody to wait.
+/// How long the reply makes everybody wait: what is not in the service's own envelope counts as long as usual at most.
 fn wait(reply: &Reply, body: &str) -> Option<Duration> {
     let throttled = reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED");
     let seconds = header(reply, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let minutes = body.split_once("Try again after ").and_then(|(_, rest)| rest.split_once(" minutes"));
     let minutes = minutes.and_then(|(minutes, _)| minutes.parse().ok()).map(|minutes: u64| minutes * 60);
-    seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))
+    let asked = seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))?;
+    let in_envelope = ["\"code\":", "\"errorCode\":"].iter().any(|key| body.contains(key));
+    Some(if in_envelope { asked } else { asked.min(THROTTLE_PAUSE) })
 }
 
 /// Whether the newest of `moments` is one too many.

@@ -94,10 +94,33 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/controller/machine/on_token.rs",
-            "let wait = «wait.unwrap_or(self.settings.throttle_pause)»;",
-            "{ let _ = wait; self.settings.throttle_pause }",
+            "let asked = «asked.unwrap_or(usual)»;",
+            "{ let _ = asked; usual }",
         )],
         &[PAUSE],
+    ),
+    variant(
+        "the_page_of_a_proxy_pauses_everybody_for_as_long_as_it_says",
+        &[6, 12],
+        &[edit("src/zoho/wait.rs", "if «self.in_envelope» { self.wait }", "true")],
+        &[
+            "pausing::the_page_of_a_proxy_stops_everybody_for_no_longer_than_the_options_say",
+            "lib::controller::machine::tests::pausing::only_the_words_of_the_service_itself_pause_everybody_for_longer_than_the_options_say",
+        ],
+    ),
+    variant(
+        "any_json_is_the_envelope_of_the_service",
+        &[6, 12],
+        &[edit("src/zoho/envelope.rs", "is_documented: «code.is_some() || own_error.is_some()»,", "true")],
+        &[
+            "lib::zoho::response::tests::only_the_words_of_the_service_itself_stop_everybody_for_longer_than_the_options_say",
+        ],
+    ),
+    variant(
+        "the_date_of_a_retry_is_read_by_our_own_clock",
+        &[6],
+        &[edit("src/zoho/wait.rs", "until.since(«own_date(response).unwrap_or(now)»)", "now")],
+        &["pausing::a_date_is_read_against_the_date_of_the_answer_and_not_by_our_clock"],
     ),
     variant(
         "an_intent_that_is_durable_leaves_in_spite_of_a_pause",

@@ -1,0 +1,113 @@
+//! Pauses that the service imposes, with the real binary: whose words impose them, for how long, and what ends them.
+//!
+//! In: a simulated service that answers as a proxy or as itself. Out: until when nothing is sent, as the ledger and the
+//! daemon say it, and what was sent after it.
+//! No test waits for a pause of more than a second to end.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use serde_json::json;
+use zoho_mail_reconciler::timestamp::Timestamp;
+
+use super::process::{Process, Rig, wait_for};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The default of `--throttle-pause`.
+const USUAL: Duration = Duration::from_secs(15 * 60);
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// A body that only the service itself sends.
+fn envelope(code: u16) -> serde_json::Value {
+    json!({"status": {"code": code, "description": "not now"}})
+}
+
+/// What a request of this kind meets, once: this status, with these headers and this body.
+fn meets(rig: &Rig, operation: &str, status: u16, headers: serde_json::Value, body: serde_json::Value) {
+    let answer = json!({"answer": {"status": status, "headers": headers, "body": body}});
+    rig.script(&json!({"faults": [{"operation": operation, "times": 1, "do": answer}]}).to_string());
+}
+
+/// Until when the ledger says that nothing is sent.
+fn paused_until(rig: &Rig) -> Option<Timestamp> {
+    rig.read_ledger()?.pause.map(|pause| pause.until)
+}
+
+/// Waits until the ledger remembers a pause; how long it is from `begun` on.
+fn pause_since(rig: &Rig, begun: Timestamp) -> Duration {
+    wait_for("the pause to be written down", || paused_until(rig)).since(begun)
+}
+
+/// Whether it is as long as `expected`, but for what the test itself took.
+fn is_about(pause: Duration, expected: Duration) -> bool {
+    (expected.saturating_sub(2 * MINUTE)..=expected + 2 * MINUTE).contains(&pause)
+}
+
+/// One request at a time, with the options' own pause unless `options` say another.
+fn run(rig: &Rig, options: &[&str]) -> Process {
+    let mut command = rig.writing("run");
+    command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms", "--max-concurrency", "1"]).args(options);
+    rig.begin(command)
+}
+
+#[test]
+fn the_page_of_a_proxy_stops_everybody_for_no_longer_than_the_options_say() {
+    for (operation, status) in [("put", 503), ("put", 429), ("token", 429)] {
+        let rig = Rig::new(2);
+        meets(&rig, operation, status, json!({"Retry-After": "86400"}), json!("<html>busy</html>"));
+        let begun = now();
+        let process = run(&rig, &[]);
+        let pause = pause_since(&rig, begun);
+        assert!(is_about(pause, USUAL), "{operation} {status}: {pause:?}");
+        process.kill();
+    }
+    // And then it goes on by itself.
+    let rig = Rig::new(2);
+    meets(&rig, "put", 503, json!({"Retry-After": "86400"}), json!("<html>busy</html>"));
+    let mut process = run(&rig, &["--throttle-pause", "200ms"]);
+    wait_for("all to be applied", || (rig.applied().len() == 4).then_some(()));
+    process.signal(Signal::TERM);
+    assert!(process.end().success(), "{}", process.said());
+}
+
+#[test]
+fn what_the_service_itself_says_holds_for_as_long_as_it_says_also_across_a_restart() {
+    let denied = json!({"error": "Access Denied", "error_description": "too many requests"});
+    for (operation, status, body) in [("put", 503, envelope(503)), ("put", 429, envelope(429)), ("token", 400, denied)]
+    {
+        let rig = Rig::new(2);
+        meets(&rig, operation, status, json!({"Retry-After": "86400"}), body);
+        let begun = now();
+        let process = run(&rig, &["--throttle-pause", "200ms"]);
+        let pause = pause_since(&rig, begun);
+        assert!(is_about(pause, DAY), "{operation} {status}: {pause:?}");
+        process.kill();
+        let before = rig.world().requests_total();
+        let process = run(&rig, &["--throttle-pause", "200ms"]);
+        wait_for("the pause to go on", || process.waits_for().filter(|why| why == "imposed"));
+        assert_eq!(rig.world().requests_total(), before, "{operation} {status}");
+    }
+}
+
+#[test]
+fn a_date_is_read_against_the_date_of_the_answer_and_not_by_our_clock() {
+    let date = |at: Timestamp| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(at.as_millis()));
+    // Our clock is an hour ahead of the service's, and an hour behind it.
+    for theirs in [now().before(60 * MINUTE), now() + 60 * MINUTE] {
+        for operation in ["put", "token"] {
+            let rig = Rig::new(1);
+            let headers = json!({"Date": date(theirs), "Retry-After": date(theirs + 10 * MINUTE)});
+            meets(&rig, operation, 429, headers, json!(""));
+            let begun = now();
+            let process = run(&rig, &[]);
+            let pause = pause_since(&rig, begun);
+            assert!(is_about(pause, 10 * MINUTE), "{operation}, {theirs}: {pause:?}");
+            process.kill();
+        }
+    }
+}
