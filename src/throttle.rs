@@ -3,7 +3,8 @@
 //! In: requests as they begin and end, pauses the service imposes, failures. Out: [`Admission`].
 //! Invariants: no window ever holds more requests than the budget, whether they are PUTs or token
 //! requests, and whether a restart lies within it; a pause the service imposed is never jumped,
-//! not even by a fresh edit; after a pause, or a row of failures, one request probes alone.
+//! not even by a fresh edit, and never longer than [`PAUSE_MAX`], whatever the ledger says; after a pause, a row of
+//! failures, or a kill that left a PUT in doubt, one request probes alone.
 //! Absent by design: the clock, the network and the queue.
 
 mod breaker;
@@ -16,9 +17,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
-use crate::account::AccountId;
+use crate::account::{AccountId, Field};
 use crate::condition::{ConditionType, Reason};
-use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
+use crate::ledger::{FieldState, ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::Timestamp;
 
@@ -177,11 +178,22 @@ impl Window {
     }
 }
 
+/// The pause in force at `now`, as the ledger remembers it. None ends later than [`PAUSE_MAX`] from now: a clock that ran
+/// years ahead once must not stop everything until then.
+pub fn remembered_pause(ledger: &Ledger, now: Timestamp) -> Option<ImposedPause> {
+    let remembered: Option<ImposedPause> = ledger.pause.filter(|pause| pause.until > now);
+    remembered.map(|pause| ImposedPause { until: pause.until.min(now + PAUSE_MAX), ..pause })
+}
+
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
 /// a process that crashes again and again must not ask a service in trouble more often than one that does not.
+/// What was last heard may not have been written down: after a kill that comes between an answer and its record, all that
+/// tells of it is a PUT in doubt.
 fn was_in_trouble(ledger: &Ledger) -> bool {
     let failing = |row: &Row| row.conditions.iter().any(|told| told.kind == ConditionType::Reconciling);
-    ledger.pause.is_some() || ledger.accounts.values().any(failing)
+    let in_doubt = |field: Option<&FieldState>| matches!(field, Some(FieldState::InDoubt { .. }));
+    let unheard = |row: &Row| Field::ALL.into_iter().any(|field| in_doubt(row.field(field)));
+    ledger.pause.is_some() || ledger.accounts.values().any(|row| failing(row) || unheard(row))
 }
 
 /// Everything that can hold a request back.
@@ -211,7 +223,7 @@ impl Throttle {
             limit,
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
             tokens: remembered(&ledger.token_requests),
-            pause: ledger.pause.filter(|pause| pause.until > now),
+            pause: remembered_pause(ledger, now),
             breaker: Breaker::new(was_in_trouble(ledger), backoff, now),
         }
     }

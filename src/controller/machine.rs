@@ -102,7 +102,7 @@ impl Machine {
     pub(super) fn new(settings: Settings, ledger: Ledger, now: Timestamp) -> Self {
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let lateness = dispatch::INTENT_AGE_MAX + settings.request_timeout;
-        Self {
+        let mut machine = Self {
             throttle: Throttle::restore(settings.rate_limit, lateness, settings.backoff, &ledger, now),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
             // The daemon remembers what was rejected; a single pass tries it again.
@@ -131,7 +131,9 @@ impl Machine {
             effects: Vec::new(),
             settings,
             ledger,
-        }
+        };
+        machine.correct_remembered_pause(now);
+        machine
     }
 
     /// From these accounts nothing is ever taken away, whatever their manifests say.

@@ -7,6 +7,7 @@ use crate::guard::review;
 use crate::ledger::Ledger;
 use crate::plan::plan;
 use crate::switch;
+use crate::throttle::remembered_pause;
 
 /// Everything that differs, if both sides are known.
 fn changes(subject: &Subject) -> Option<(Vec<crate::change::Change>, Ledger)> {
@@ -73,5 +74,5 @@ pub(super) fn budget(subject: &Subject) -> Finding {
 
 /// The pause in force, as the ledger remembers it.
 pub(super) fn pause(subject: &Subject) -> Option<crate::ledger::ImposedPause> {
-    subject.known()?.pause.filter(|pause| pause.until > now())
+    remembered_pause(subject.known()?, now())
 }

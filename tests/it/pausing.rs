@@ -8,8 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::sync::mpsc;
+use zoho_mail_reconciler::condition::Reason;
+use zoho_mail_reconciler::ledger::file::LedgerFile;
+use zoho_mail_reconciler::ledger::{ImposedPause, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
+use super::conductor::owner;
 use super::process::{Process, Rig, wait_for};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,6 +58,13 @@ fn run(rig: &Rig, options: &[&str]) -> Process {
     let mut command = rig.writing("run");
     command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms", "--max-concurrency", "1"]).args(options);
     rig.begin(command)
+}
+
+/// Writes the ledger of a process that is no more.
+fn remember(rig: &Rig, records: Vec<Record>) {
+    let (file, _) = LedgerFile::open(&rig.ledger, owner(), mpsc::unbounded_channel().0).unwrap();
+    file.append(records, 1);
+    file.close().unwrap();
 }
 
 #[test]
@@ -110,4 +122,23 @@ fn a_date_is_read_against_the_date_of_the_answer_and_not_by_our_clock() {
             process.kill();
         }
     }
+}
+
+#[test]
+fn a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_and_does_not_begin_anew() {
+    let rig = Rig::new(1);
+    let pause = ImposedPause { until: now() + 3 * 365 * DAY, reason: Reason::Throttled };
+    remember(&rig, vec![Record::Pause { pause: Some(pause) }]);
+    let told = |rig: &Rig| String::from_utf8(rig.reading("status").args(["-o", "wide"]).output().unwrap().stdout);
+    assert!(!told(&rig).unwrap().contains(&pause.until.to_string()), "status says what counts");
+    let begun = now();
+    let process = run(&rig, &[]);
+    let until = wait_for("the pause to be corrected", || paused_until(&rig).filter(|until| *until < pause.until));
+    assert!(is_about(until.since(begun), DAY), "{until}");
+    assert!(told(&rig).unwrap().contains(&until.to_string()));
+    process.kill();
+    let process = run(&rig, &[]);
+    wait_for("the pause to go on", || process.waits_for().filter(|why| why == "imposed"));
+    assert_eq!(paused_until(&rig), Some(until), "it does not begin anew");
+    assert_eq!(rig.world().requests_total(), 0);
 }

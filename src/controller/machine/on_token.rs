@@ -76,6 +76,15 @@ impl Machine {
         until
     }
 
+    /// A pause that the ledger remembers as longer than any can be is written down as it counts: otherwise each restart would
+    /// begin it anew.
+    pub(super) fn correct_remembered_pause(&mut self, now: Timestamp) {
+        if let Some(pause) = self.throttle.pause(now).filter(|pause| self.ledger.pause != Some(*pause)) {
+            self.log(RequestLog::Paused(pause));
+            self.record(Record::Pause { pause: Some(pause) }, now);
+        }
+    }
+
     pub(super) fn breaker_opened(&mut self, outcome: &Outcome) {
         let probes = self.throttle.failed_probes();
         let why = outcome.failure().map_or("", |failure| &failure.message);

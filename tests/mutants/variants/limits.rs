@@ -123,6 +123,24 @@ pub const BUGS: &[Variant] = &[
         &["pausing::a_date_is_read_against_the_date_of_the_answer_and_not_by_our_clock"],
     ),
     variant(
+        "a_pause_that_was_written_down_years_ahead_holds_for_years",
+        &[6, 12],
+        &[edit("src/throttle.rs", "until: «pause.until.min(now + PAUSE_MAX)»,", "pause.until")],
+        &["lib::throttle::tests::a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_at_most"],
+    ),
+    variant(
+        "a_pause_that_was_written_down_years_ahead_begins_anew_with_each_restart",
+        &[6, 12],
+        &[edit("src/controller/machine.rs", "machine.correct_remembered_pause(now);", "")],
+        &["pausing::a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_and_does_not_begin_anew"],
+    ),
+    variant(
+        "a_restart_after_an_answer_that_was_not_written_down_asks_with_everybody",
+        &[12],
+        &[edit("src/throttle.rs", "failing(row) || «unheard(row)»", "false & unheard(row)")],
+        &["lib::throttle::tests::a_restart_that_finds_a_put_in_doubt_probes_alone_until_one_is_answered"],
+    ),
+    variant(
         "an_intent_that_is_durable_leaves_in_spite_of_a_pause",
         &[6],
         &[

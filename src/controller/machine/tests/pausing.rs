@@ -1,6 +1,8 @@
 //! Pauses: whose words impose them and for how long, what a restart makes of them, and who lifts them.
 
 use super::*;
+use crate::ledger::ImposedPause;
+use crate::throttle::PAUSE_MAX;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -53,4 +55,19 @@ fn only_the_words_of_the_service_itself_pause_everybody_for_longer_than_the_opti
         stage.feed(Event::Token(TokenAnswer { outcome, code: Code::Http(429), took: Duration::ZERO }));
         assert_eq!(paused(&mut stage), Some(expected), "a token request, {in_envelope}");
     }
+}
+
+#[test]
+fn a_pause_that_a_clock_wrote_down_years_ahead_is_written_down_anew_as_it_counts() {
+    let mut ledger = Ledger::new(Owner::User);
+    let reason = Reason::Throttled;
+    ledger.apply(Record::Pause { pause: Some(ImposedPause { until: NOW + 1_000 * DAY, reason }) });
+    let mut stage = Stage::with(settings(Mode::Run), ledger);
+    assert_eq!(paused(&mut stage), Some(PAUSE_MAX));
+    stage.now = NOW + Duration::from_secs(1);
+    stage.check(Event::Tick, &["append 1: pause"]);
+    // To the next restart it is that pause, and not one that begins anew.
+    let again = Stage::with(settings(Mode::Run), stage.machine.ledger.clone());
+    assert_eq!(again.machine.throttle.pause(NOW), Some(ImposedPause { until: NOW + PAUSE_MAX, reason }));
+    assert_eq!(again.machine.unwritten.due(), None, "what is right already is not written again");
 }
