@@ -49,12 +49,16 @@ pub const APPLY_ATTEMPTS: u32 = 4;
 /// How many probes `apply` makes of a service that is in trouble or throttles, before it gives up on all that is left.
 pub const APPLY_PROBES: u32 = 3;
 
+/// How long `apply` waits for its next request at most, before it gives up on all that is left; the default of `--max-wait`.
+/// A pipeline does not hang, and one pause of the default length is waited out.
+pub const MAX_WAIT: Duration = Duration::from_secs(20 * 60);
+
 /// Whether the controller lives on after the first pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The daemon: watches, resyncs, never gives up.
     Run,
-    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`].
+    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`], and after [`Settings::max_wait`].
     Apply,
 }
 
@@ -73,6 +77,8 @@ pub struct Settings {
     pub backoff: Backoff,
     /// How long everybody waits when throttled and not told how long.
     pub throttle_pause: Duration,
+    /// How long a single pass waits for its next request.
+    pub max_wait: Duration,
     /// How many accounts may lose something within the window.
     pub disruption_budget: DisruptionBudget,
     /// The window of the disruption budget.

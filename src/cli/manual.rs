@@ -114,6 +114,8 @@ Examples:
 
 Ends with: planned = applied + held + failed + in doubt. What is in doubt was
 sent, and its end is not known; the next apply sends what is desired then.
+It does not wait for a pause that is longer than --max-wait: what is left fails,
+and it says when to apply again.
 
 Broken manifests do not keep the others from being applied. Exit codes: 0 all
 done, 1 something failed or a manifest is broken, 3 the disruption budget

@@ -17,7 +17,7 @@
 //!
 //! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
 //! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
-//! [`orders`] (to stop, to suspend), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
+//! [`orders`] (to stop, to suspend), [`patience`] (of a single pass), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
 //! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
 
 mod backlog;
@@ -29,6 +29,7 @@ mod on_files;
 mod on_response;
 mod on_token;
 mod orders;
+mod patience;
 mod reconcile;
 mod report;
 mod send;
@@ -166,6 +167,7 @@ impl Machine {
         self.send_durable(now);
         let mut then = self.dispatch(now);
         if then != Then::ReadCredentials {
+            self.lose_patience(now);
             self.write_if_due(now);
             self.note_turn(now);
             if self.has_ended(now) {

@@ -4,6 +4,7 @@
 //! daemon say it, and what was sent after it.
 //! No test waits for a pause of more than a second to end.
 
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
@@ -141,4 +142,46 @@ fn a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_and_does_not_begi
     wait_for("the pause to go on", || process.waits_for().filter(|why| why == "imposed"));
     assert_eq!(paused_until(&rig), Some(until), "it does not begin anew");
     assert_eq!(rig.world().requests_total(), 0);
+}
+
+/// What a pass says and how it ends, with these options.
+fn apply(rig: &Rig, options: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, .. } = rig.writing("apply").args(options).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap())
+}
+
+#[test]
+fn a_pass_ends_with_what_is_left_when_a_pause_is_longer_than_it_waits_also_one_from_before() {
+    let rig = Rig::new(2);
+    meets(&rig, "put", 429, json!({"Retry-After": "3600"}), envelope(429));
+    let (code, said) = apply(&rig, &["--max-concurrency", "1"]);
+    let until = paused_until(&rig).unwrap();
+    let why =
+        format!("Gave up: no request can start before {until}, and --max-wait is 20m: the service asked for a pause");
+    assert!(code == Some(1) && said.contains(&why), "{code:?} {said}");
+    assert!(said.contains("not attempted: the pass gave up"), "{said}");
+    assert!(said.contains("4 planned = 0 applied + 0 held + 4 failed + 0 in doubt"), "{said}");
+    let before = rig.world().requests_total();
+    let (code, said) = apply(&rig, &[]);
+    assert!(code == Some(1) && said.contains(&why) && said.contains("4 failed"), "{code:?} {said}");
+    assert_eq!(rig.world().requests_total(), before, "not even a token is asked for");
+    // A pass that has nothing to send waits for nothing.
+    (0..2).for_each(|n| std::fs::write(rig.folder.path().join(format!("desired-state/a{n}.yaml")), "").unwrap());
+    assert_eq!(apply(&rig, &[]).0, Some(0));
+}
+
+#[test]
+fn a_pass_waits_for_as_long_as_it_is_told_and_no_longer_for_its_request_budget_either() {
+    let rig = Rig::new(1);
+    meets(&rig, "put", 429, json!({"Retry-After": "1"}), envelope(429));
+    let (code, said) = apply(&rig, &["--max-wait", "10s"]);
+    assert_eq!(code, Some(0), "{said}");
+    let rig = Rig::new(1);
+    meets(&rig, "put", 429, json!({"Retry-After": "1"}), envelope(429));
+    let (code, said) = apply(&rig, &["--max-wait", "500ms"]);
+    assert!(code == Some(1) && said.contains("--max-wait is 500ms"), "{code:?} {said}");
+    let rig = Rig::new(1);
+    let (code, said) = apply(&rig, &["--rate-limit", "1/1h"]);
+    assert!(code == Some(1) && said.contains("the request budget is used up"), "{code:?} {said}");
+    assert_eq!(rig.world().requests_total(), 1, "the budget was for the token");
 }

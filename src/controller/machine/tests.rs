@@ -8,6 +8,7 @@ use super::*;
 use crate::account::{AccountId, AuthMode, Field};
 use crate::change::{Failure, Known, Outcome, PauseCause};
 use crate::condition::Reason;
+use crate::controller::MAX_WAIT;
 use crate::controller::event::RequestLog;
 use crate::freeze::Freeze;
 use crate::guard::DisruptionBudget;
@@ -58,6 +59,7 @@ fn settings(mode: Mode) -> Settings {
         request_timeout: Duration::from_secs(30),
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         throttle_pause: Duration::from_secs(90),
+        max_wait: MAX_WAIT,
         disruption_budget: DisruptionBudget::default(),
         disruption_window: Duration::from_secs(600),
         shutdown_grace: Duration::from_secs(25),

@@ -239,6 +239,8 @@ fn settings(mode: Mode) -> Settings {
         request_timeout: PATIENCE,
         backoff: Backoff { min: Duration::from_millis(1), max: Duration::from_millis(10) },
         throttle_pause: Duration::from_secs(THROTTLE_PAUSE),
+        // A pass waits until it is stopped: what it comes to is the answer's doing alone.
+        max_wait: Duration::MAX,
         shutdown_grace: PATIENCE,
         ..builders::settings()
     }

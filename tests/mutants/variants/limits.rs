@@ -141,6 +141,26 @@ pub const BUGS: &[Variant] = &[
         &["lib::throttle::tests::a_restart_that_finds_a_put_in_doubt_probes_alone_until_one_is_answered"],
     ),
     variant(
+        "a_pass_waits_for_as_long_as_a_pause_takes",
+        &[12],
+        &[edit("src/controller/machine.rs", "self.lose_patience(now);", "")],
+        &[
+            "lib::controller::machine::tests::pausing::a_pass_ends_with_what_is_left_when_the_next_request_cannot_start_in_time_and_a_daemon_waits",
+        ],
+    ),
+    variant(
+        "a_pass_does_not_wait_for_what_is_under_way",
+        &[10],
+        &[edit(
+            "src/controller/machine/patience.rs",
+            "let only_backoffs = «self.inflight.len() == 0 && self.queue.delayed() == self.queue.depth()»;",
+            "true",
+        )],
+        &[
+            "lib::controller::machine::tests::pausing::a_pass_gives_up_on_a_request_budget_and_on_backoffs_that_take_too_long",
+        ],
+    ),
+    variant(
         "an_intent_that_is_durable_leaves_in_spite_of_a_pause",
         &[6],
         &[

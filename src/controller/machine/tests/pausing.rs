@@ -71,3 +71,80 @@ fn a_pause_that_a_clock_wrote_down_years_ahead_is_written_down_anew_as_it_counts
     assert_eq!(again.machine.throttle.pause(NOW), Some(ImposedPause { until: NOW + PAUSE_MAX, reason }));
     assert_eq!(again.machine.unwritten.due(), None, "what is right already is not written again");
 }
+
+/// Why the pass ended early.
+fn gave_up(stage: &Stage) -> Option<&str> {
+    stage.machine.pass.gave_up()
+}
+
+/// A pause that is in force when the stage begins.
+fn paused_for(mode: Mode, wait: Duration) -> Stage {
+    let mut ledger = Ledger::new(Owner::User);
+    ledger.apply(Record::Pause { pause: Some(ImposedPause { until: NOW + wait, reason: Reason::Throttled }) });
+    Stage::with(settings(mode), ledger)
+}
+
+#[test]
+fn a_pass_ends_with_what_is_left_when_the_next_request_cannot_start_in_time_and_a_daemon_waits() {
+    let millisecond = Duration::from_millis(1);
+    for (mode, wait, ends) in
+        [(Mode::Apply, MAX_WAIT + millisecond, true), (Mode::Apply, MAX_WAIT, false), (Mode::Run, DAY, false)]
+    {
+        let mut stage = paused_for(mode, wait);
+        let then = stage.check(folder(&[(1, true), (2, false)]), &[]);
+        assert_eq!(then, if ends { Then::End } else { Then::Wait }, "{mode:?} {wait:?}");
+        assert_eq!(gave_up(&stage).is_some(), ends, "{mode:?} {wait:?}");
+        let summary = stage.machine.summary(stage.now);
+        let left = if mode == Mode::Apply { 2 } else { 0 };
+        assert_eq!((summary.planned, summary.failed.len()), (left, left));
+    }
+    let stage = {
+        let mut stage = paused_for(Mode::Apply, DAY);
+        stage.check(folder(&[(1, true)]), &[]);
+        stage
+    };
+    assert_eq!(
+        gave_up(&stage),
+        Some(
+            "no request can start before 2027-01-16T08:00:00.000Z, and --max-wait is 20m: the service asked for a pause; \
+             apply again after that, or with a longer --max-wait"
+        )
+    );
+    let mut nothing_to_do = paused_for(Mode::Apply, DAY);
+    assert_eq!(nothing_to_do.check(folder(&[]), &[]), Then::End);
+    assert_eq!(gave_up(&nothing_to_do), None);
+}
+
+#[test]
+fn a_pass_that_is_paused_hears_what_is_under_way_before_it_ends() {
+    let mut stage = Stage::new(Mode::Apply);
+    stage.check(folder(&[(1, true), (2, true), (3, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
+    let throttled = Outcome::Paused(PauseCause::Throttled, failure(Reason::Throttled));
+    assert_eq!(stage.feed(asking(1, throttled, DAY, true)), Then::Wait);
+    assert!(gave_up(&stage).is_some_and(|why| why.contains("the service asked for a pause")), "{:?}", gave_up(&stage));
+    assert_eq!(stage.feed(answered(2, Outcome::Applied)), Then::End);
+    let summary = stage.machine.summary(stage.now);
+    assert_eq!((summary.planned, summary.applied, summary.failed.len()), (3, 1, 2));
+    assert_eq!(summary.failed[1].why, "not attempted: the pass gave up");
+}
+
+#[test]
+fn a_pass_gives_up_on_a_request_budget_and_on_backoffs_that_take_too_long() {
+    let limit = "1/1h".parse().ok();
+    let mut stage = Stage::with(Settings { rate_limit: limit, ..settings(Mode::Apply) }, Ledger::new(Owner::User));
+    stage.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true"]);
+    assert_eq!(stage.check(answered(1, Outcome::Applied), &["append 2: applied 1 true"]), Then::End);
+    assert!(gave_up(&stage).is_some_and(|why| why.contains("the request budget is used up")), "{:?}", gave_up(&stage));
+
+    let slow = Backoff { min: Duration::from_secs(3600), max: DAY };
+    let mut stage = Stage::with(Settings { backoff: slow, ..settings(Mode::Apply) }, Ledger::new(Owner::User));
+    stage.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
+    let lost = || Outcome::Retry(failure(Reason::ServiceUnavailable));
+    assert_eq!(stage.feed(answered(1, lost())), Then::Wait);
+    assert_eq!(gave_up(&stage), None, "the other request is under way");
+    assert_eq!(stage.feed(answered(2, lost())), Then::End);
+    assert!(gave_up(&stage).is_some_and(|why| why.contains("everything that is left was tried")));
+}
