@@ -36,7 +36,7 @@ use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
-use crate::throttle::RateLimit;
+use crate::throttle::{LiftOrder, RateLimit};
 use crate::zoho::{Client, CredentialSource, Transport};
 
 /// How many events are taken before work is dispatched again: enough to share one commit among
@@ -103,6 +103,8 @@ pub struct Inputs {
     pub stops: mpsc::Receiver<Stop>,
     /// The switch that suspends everything.
     pub freeze: watch::Receiver<Option<Freeze>>,
+    /// Orders to lift the pause that the service imposed.
+    pub lift: watch::Receiver<Option<LiftOrder>>,
     /// Who wants to know the status of accounts.
     pub queries: mpsc::Receiver<Query>,
 }
@@ -211,6 +213,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
         let freeze = inputs.freeze.borrow_and_update().clone();
         self.feed(Event::Suspension(freeze));
+        let order = inputs.lift.borrow_and_update().clone();
+        order.into_iter().for_each(|order| self.feed(Event::LiftPause(order)));
         let result = loop {
             let input = self.next(&mut inputs).await;
             let mut fed = self.take(input);
@@ -239,6 +243,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Some(Stop) = inputs.stops.recv() => Input::Event(Event::Stop),
             Ok(()) = inputs.freeze.changed() => {
                 Input::Event(Event::Suspension(inputs.freeze.borrow_and_update().clone()))
+            }
+            Ok(()) = inputs.lift.changed() => {
+                Input::Event(inputs.lift.borrow_and_update().clone().map_or(Event::Tick, Event::LiftPause))
             }
             batch = inputs.looks.recv() => batch.map_or(Input::WatcherGone, |batch| Input::Event(Event::Looked(batch))),
             committed = inputs.committed.recv() => committed.map_or(Input::WriterGone, Input::Committed),

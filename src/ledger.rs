@@ -215,6 +215,7 @@ impl Ledger {
                 remember(&mut self.token_requests, at);
             }
             Record::Pause { pause } => self.pause = pause,
+            Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),
         }
     }
 
@@ -342,8 +343,7 @@ mod tests {
         let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
         ledger.apply(intent(1, field, false));
         assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
-        let restore = None;
-        ledger.apply(Record::NotApplied { account: account(1), field, restore, disruption: None });
+        ledger.apply(Record::NotApplied { account: account(1), field, restore: None, disruption: None });
         assert!(ledger.disruptions.is_empty());
     }
 

@@ -2,12 +2,13 @@
 //!
 //! In: requests as they begin and end, pauses the service imposes, failures. Out: [`Admission`].
 //! Invariants: no window ever holds more requests than the budget, whether they are PUTs or token
-//! requests, and whether a restart lies within it; a pause the service imposed is never jumped,
-//! not even by a fresh edit, and never longer than [`PAUSE_MAX`], whatever the ledger says; after a pause, a row of
+//! requests, and whether a restart lies within it; a pause the service imposed is never jumped, unless an operator lifts it
+//! ([`LiftOrder`]), not even by a fresh edit, and never longer than [`PAUSE_MAX`], whatever the ledger says; after a pause, a row of
 //! failures, or a kill that left a PUT in doubt, one request probes alone.
 //! Absent by design: the clock, the network and the queue.
 
 mod breaker;
+mod lift;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
+pub use self::lift::LiftOrder;
 use crate::account::{AccountId, Field};
 use crate::condition::{ConditionType, Reason};
 use crate::ledger::{FieldState, ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
@@ -316,6 +318,11 @@ impl Throttle {
         }
         self.pause = Some(ImposedPause { until, reason });
         self.pause
+    }
+
+    /// An operator lifts the pause. The next PUT goes alone, as at the end of each pause.
+    pub const fn lift_pause(&mut self) {
+        self.pause = None;
     }
 
     /// Lets the next PUT go alone, and the others only after the service accepted it.

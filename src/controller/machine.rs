@@ -154,6 +154,7 @@ impl Machine {
             Event::Credentials(credentials) => self.tokens.read(credentials),
             Event::Stop => self.stop(now),
             Event::Suspension(freeze) => self.suspend(freeze, now),
+            Event::LiftPause(order) => self.lift_pause(order, now),
             Event::Query(part) => {
                 let list = self.accounts(part, now);
                 self.effects.push(Effect::Answer(Box::new(list)));

@@ -62,7 +62,8 @@ pub(super) fn budget(subject: &Subject) -> Finding {
     if let Some(pause) = pause(subject) {
         return Finding::warn(
             format!("the service asked for a pause until {} ({})", pause.until, pause.reason),
-            "wait: nothing is sent before, not even by this command; each request would prolong it",
+            "wait: nothing is sent before, not even by this command; each request would prolong it. If it is a mistake: \
+             zoho-mail-reconciler resume --pause",
         );
     }
     let Some(limit) = subject.limit else { return Finding::ok("unlimited") };

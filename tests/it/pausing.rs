@@ -4,6 +4,8 @@
 //! daemon say it, and what was sent after it.
 //! No test waits for a pause of more than a second to end.
 
+mod lifting;
+
 use std::process::Output;
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,6 @@
 //! What concerns everybody: tokens and their refusal, pauses, a service in trouble.
 //!
-//! In: how a token request ended; what an answer to a PUT says about all of them. Out: the state of the token, pauses
+//! In: how a token request ended; what an answer to a PUT says about all of them; an order to lift a pause. Out: the state of the token, pauses
 //! in the throttle and in the ledger, and the end of a single pass that cannot go on.
 //! Invariant: what is told is told once, however many requests meet it.
 
@@ -9,6 +9,7 @@ use crate::change::{Failure, Outcome};
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::Record;
+use crate::throttle::LiftOrder;
 use crate::timestamp::Timestamp;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
@@ -74,6 +75,17 @@ impl Machine {
             self.record(Record::Pause { pause: Some(pause) }, now);
         }
         until
+    }
+
+    /// An operator lifts the pause. An order that names another one than that in force came too late, or twice.
+    pub(super) fn lift_pause(&mut self, order: LiftOrder, now: Timestamp) {
+        let LiftOrder { until, by } = order;
+        let Some(pause) = self.throttle.pause(now).filter(|pause| pause.until == until) else { return };
+        self.throttle.lift_pause();
+        self.tokens.stop_waiting();
+        self.throttled = 0;
+        self.log(RequestLog::PauseLifted { pause, by: by.clone() });
+        self.record(Record::PauseLifted { at: now, pause, by }, now);
     }
 
     /// A pause that the ledger remembers as longer than any can be is written down as it counts: otherwise each restart would

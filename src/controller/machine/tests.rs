@@ -34,6 +34,7 @@ fn word(effect: &Effect) -> Option<String> {
         Record::Applied { account, value, .. } => format!("applied {account} {value}"),
         Record::NotApplied { account, .. } => format!("not applied {account}"),
         Record::Pause { .. } => "pause".to_owned(),
+        Record::PauseLifted { by, .. } => format!("lifted by {}", by.as_deref().unwrap_or("somebody")),
         Record::TokenRequest { .. } => "token request".to_owned(),
         _ => "other".to_owned(),
     };

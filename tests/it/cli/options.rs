@@ -7,7 +7,7 @@ const SERVICE: &str = "run apply doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 48] = [
+const OPTIONS: [(&str, &str, &str, &str); 49] = [
     ("--desired-state", "desired-state", "run apply plan diff doctor status", ""),
     ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume", ""),
     ("--auth", "admin", "run apply plan diff doctor status validate", "root"),
@@ -60,6 +60,7 @@ const OPTIONS: [(&str, &str, &str, &str); 48] = [
     ("--since", "", "history", ""),
     ("--limit", "", "history", ""),
     ("--verify", "", "history", ""),
+    ("--pause", "", "resume", ""),
     ("--selector", "", "status", "=sales"),
     ("--condition", "", "status", "Readi"),
     ("--reason", "", "status", "Nope"),
@@ -68,8 +69,8 @@ const OPTIONS: [(&str, &str, &str, &str); 48] = [
     ("--sort-by", "name", "status", "size"),
 ];
 
-/// Options that choose what is printed, or what it is compared with, have no variable.
-const WITHOUT_VARIABLE: [&str; 16] = [
+/// Options that choose what is printed, what it is compared with, or what is lifted, have no variable.
+const WITHOUT_VARIABLE: [&str; 17] = [
     "--output",
     "--detailed-exitcode",
     "--base",
@@ -81,6 +82,7 @@ const WITHOUT_VARIABLE: [&str; 16] = [
     "--since",
     "--limit",
     "--verify",
+    "--pause",
     "--selector",
     "--condition",
     "--watch",

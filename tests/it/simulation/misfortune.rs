@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::sandbox::{Budget, LockForm, Script};
+use zoho_mail_reconciler::throttle::LiftOrder;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::{Simulation, Universe, lock};
@@ -61,6 +62,13 @@ impl Universe {
             .note(now, || freeze.as_ref().map_or_else(|| "RESUME".into(), |freeze| format!("SWITCH   {freeze}")));
         self.proofs.frozen = freeze.clone().map(|freeze| (now, freeze));
         self.switch.send_replace(freeze);
+    }
+
+    /// An operator orders that the pause until then is lifted.
+    pub fn lifted(&mut self, until: Timestamp, now: Timestamp) {
+        self.proofs.note(now, || format!("LIFT     the pause until {until}"));
+        self.proofs.lifted = Some(until);
+        self.lift.send_replace(Some(LiftOrder { until, by: None }));
     }
 
     /// Something goes wrong. Returns words for it.

@@ -100,6 +100,8 @@ pub struct Proofs {
     token_intents: usize,
     /// The pause the service told the process of: when, and until when.
     told: Option<(Timestamp, Timestamp)>,
+    /// The end of the pause that an operator ordered to lift.
+    pub lifted: Option<Timestamp>,
     /// The freeze that an operator set, and when.
     pub frozen: Option<(Timestamp, Freeze)>,
 }
@@ -125,6 +127,7 @@ impl Proofs {
             intents: BTreeMap::new(),
             token_intents: 0,
             told: None,
+            lifted: None,
             frozen: None,
         }
     }
@@ -185,6 +188,10 @@ impl Proofs {
         match record {
             Record::Intent { account, to: false, .. } => drop(self.begun.insert(*account, now)),
             Record::Applied { account, .. } | Record::NotApplied { account, .. } => drop(self.begun.remove(account)),
+            Record::PauseLifted { pause, .. } if self.lifted == Some(pause.until) => self.told = None,
+            Record::PauseLifted { pause, .. } => {
+                self.violate(Rule::Pause, now, format!("{pause:?} is lifted without an order"));
+            }
             _ => {}
         }
     }
@@ -253,6 +260,9 @@ impl Proofs {
         }
         if self.told.is_some_and(|(told, until)| told < now && durable.pause.is_none_or(|pause| pause.until < until)) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves before the pause it was told of is durable"));
+        }
+        if durable.pause.is_some_and(|pause| pause.until > now) && self.told.is_none_or(|(told, _)| told < now) {
+            self.violate(Rule::Pause, now, format!("{put:?} leaves before it is durable that the pause was lifted"));
         }
         let Some(Put { account, field, to }) = put else {
             match self.token_intents.checked_sub(1) {

@@ -161,6 +161,50 @@ pub const BUGS: &[Variant] = &[
         ],
     ),
     variant(
+        "a_pause_that_is_lifted_is_lifted_for_this_process_alone",
+        &[6],
+        &[edit(
+            "src/controller/machine/on_token.rs",
+            "self.record(Record::PauseLifted { at: now, pause, by }, now);",
+            "drop(by);",
+        )],
+        &[
+            "lib::controller::machine::tests::pausing::a_pause_that_is_lifted_ends_at_once_with_one_probe_and_a_record_of_who_lifted_it",
+        ],
+    ),
+    variant(
+        "an_order_lifts_whatever_pause_is_in_force",
+        &[6],
+        &[edit(
+            "src/controller/machine/on_token.rs",
+            "self.throttle.pause(now)«.filter(|pause| pause.until == until)» else { return };",
+            ".filter(|_| until <= now || until > now)",
+        )],
+        &["lib::controller::machine::tests::pausing::an_order_that_comes_late_or_names_another_pause_lifts_nothing"],
+    ),
+    variant(
+        "a_restart_after_a_lifted_pause_asks_with_everybody",
+        &[12],
+        &[edit(
+            "src/ledger.rs",
+            "Record::PauseLifted { pause, .. } => self.pause = «Some(pause.lifted())»,",
+            "{ let _ = pause; None }",
+        )],
+        &[
+            "lib::controller::machine::tests::pausing::a_lifted_pause_lets_the_next_token_be_requested_and_makes_a_restart_probe_alone",
+        ],
+    ),
+    variant(
+        "a_lifted_pause_is_not_in_the_history",
+        &[14],
+        &[edit(
+            "src/ledger/audit/entry.rs",
+            "Some(Self { seq, at, what: Audited::PauseLifted(LiftedPause { pause_lifted: pause, by }) })",
+            "{ let _ = (at, pause, by); None }",
+        )],
+        &["pausing::lifting::a_running_daemon_lifts_the_pause_and_says_who_asked"],
+    ),
+    variant(
         "an_intent_that_is_durable_leaves_in_spite_of_a_pause",
         &[6],
         &[

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::ImposedPause;
-use crate::throttle::PAUSE_MAX;
+use crate::throttle::{LiftOrder, PAUSE_MAX};
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -107,7 +107,7 @@ fn a_pass_ends_with_what_is_left_when_the_next_request_cannot_start_in_time_and_
         gave_up(&stage),
         Some(
             "no request can start before 2027-01-16T08:00:00.000Z, and --max-wait is 20m: the service asked for a pause; \
-             apply again after that, or with a longer --max-wait"
+             apply again after that, or lift it with zoho-mail-reconciler resume --pause"
         )
     );
     let mut nothing_to_do = paused_for(Mode::Apply, DAY);
@@ -147,4 +147,56 @@ fn a_pass_gives_up_on_a_request_budget_and_on_backoffs_that_take_too_long() {
     assert_eq!(gave_up(&stage), None, "the other request is under way");
     assert_eq!(stage.feed(answered(2, lost())), Then::End);
     assert!(gave_up(&stage).is_some_and(|why| why.contains("everything that is left was tried")));
+}
+
+/// A pause that account 1 met, and the order to lift it.
+fn throttled() -> (Stage, LiftOrder) {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
+    let throttled = || Outcome::Paused(PauseCause::Throttled, failure(Reason::Throttled));
+    stage.feed(asking(1, throttled(), DAY, true));
+    stage.feed(asking(2, throttled(), DAY, true));
+    stage.said.clear();
+    (stage, LiftOrder { until: NOW + DAY, by: Some("eve".into()) })
+}
+
+#[test]
+fn a_pause_that_is_lifted_ends_at_once_with_one_probe_and_a_record_of_who_lifted_it() {
+    let (mut stage, order) = throttled();
+    let pause = ImposedPause { until: NOW + DAY, reason: Reason::Throttled };
+    assert_eq!(stage.machine.ledger.pause, Some(pause));
+    stage.check(Event::LiftPause(order.clone()), &["append 4: lifted by eve, intent 1 true"]);
+    assert_eq!(paused(&mut stage), None);
+    stage.check(Event::Durable { ticket: 4 }, &["put 1 true"]);
+    stage.check(Event::LiftPause(order), &[]);
+    stage.check(answered(1, Outcome::Applied), &["append 5: applied 1 true, other, intent 2 true"]);
+}
+
+#[test]
+fn an_order_that_comes_late_or_names_another_pause_lifts_nothing() {
+    let (mut stage, order) = throttled();
+    for until in [NOW + Duration::from_secs(1), NOW + 2 * DAY] {
+        stage.check(Event::LiftPause(LiftOrder { until, ..order.clone() }), &[]);
+        assert_eq!(paused(&mut stage), Some(DAY));
+    }
+    let mut without = Stage::new(Mode::Run);
+    without.check(Event::LiftPause(order), &[]);
+}
+
+#[test]
+fn a_lifted_pause_lets_the_next_token_be_requested_and_makes_a_restart_probe_alone() {
+    let mut stage = Stage::new(Mode::Run);
+    let refresh = || crate::zoho::RefreshCredentials::new("id", "secret", "refresh").unwrap();
+    let credentials = || Event::Credentials(Ok(Credentials::Refresh(refresh())));
+    assert_eq!(stage.feed(folder(&[(1, true), (2, true)])), Then::ReadCredentials);
+    stage.check(credentials(), &["append 1: token request"]);
+    stage.check(Event::Durable { ticket: 1 }, &["fetch a token"]);
+    let asked = Some(RetryAfter { wait: DAY, in_envelope: true });
+    let outcome = TokenOutcome::Throttled(failure(Reason::Throttled), asked);
+    stage.feed(Event::Token(TokenAnswer { outcome, code: Code::Http(400), took: Duration::ZERO }));
+    let order = LiftOrder { until: NOW + DAY, by: None };
+    assert_eq!(stage.feed(Event::LiftPause(order)), Then::ReadCredentials, "a token is requested anew");
+    let mut restarted = Stage::with(settings(Mode::Run), stage.machine.ledger.clone());
+    restarted.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true"]);
 }
