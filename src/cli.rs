@@ -15,6 +15,7 @@ mod load;
 mod manual;
 mod plan;
 mod progress;
+mod resume;
 mod run;
 mod sandbox;
 mod shell;
@@ -131,9 +132,9 @@ enum Command {
     /// Suspend everything: nothing is sent until resume, or until a moment
     #[command(after_long_help = manual::SUSPEND)]
     Suspend(suspend::Suspend),
-    /// Lift a suspension: what is pending is sent
+    /// Lift a suspension, or a pause: what is pending is sent
     #[command(after_long_help = manual::RESUME)]
-    Resume(suspend::Resume),
+    Resume(resume::Resume),
     /// Explain a reason, cause or alert, and what to do
     #[command(after_long_help = manual::EXPLAIN)]
     Explain(explain::Explain),

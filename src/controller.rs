@@ -39,7 +39,7 @@ use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
-use crate::throttle::RateLimit;
+use crate::throttle::{LiftOrder, RateLimit};
 use crate::zoho::{Client, CredentialSource, Transport};
 
 /// How many events are taken before work is dispatched again: enough to share one commit among
@@ -55,12 +55,16 @@ pub const ATTEMPT_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many probes `apply` makes of a service that is in trouble or throttles, before it gives up on all that is left.
 pub const APPLY_PROBES: u32 = 3;
 
+/// How long `apply` waits for its next request at most, before it gives up on all that is left; the default of `--max-wait`.
+/// A pipeline does not hang, and one pause of the default length is waited out.
+pub const MAX_WAIT: Duration = Duration::from_secs(20 * 60);
+
 /// Whether the controller lives on after the first pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The daemon: watches, resyncs, never gives up.
     Run,
-    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`].
+    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`], and after [`Settings::max_wait`].
     Apply,
 }
 
@@ -81,6 +85,8 @@ pub struct Settings {
     pub rejected: Backoff,
     /// How long everybody waits when throttled and not told how long.
     pub throttle_pause: Duration,
+    /// How long a single pass waits for its next request.
+    pub max_wait: Duration,
     /// How many accounts may lose something within the window.
     pub disruption_budget: DisruptionBudget,
     /// The window of the disruption budget.
@@ -105,6 +111,8 @@ pub struct Inputs {
     pub stops: mpsc::Receiver<Stop>,
     /// The switch that suspends everything.
     pub freeze: watch::Receiver<Option<Freeze>>,
+    /// Orders to lift the pause that the service imposed.
+    pub lift: watch::Receiver<Option<LiftOrder>>,
     /// Who wants to know the status of accounts.
     pub queries: mpsc::Receiver<Query>,
 }
@@ -213,6 +221,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
         let freeze = inputs.freeze.borrow_and_update().clone();
         self.feed(Event::Suspension(freeze));
+        let order = inputs.lift.borrow_and_update().clone();
+        order.into_iter().for_each(|order| self.feed(Event::LiftPause(order)));
         let result = loop {
             let input = self.next(&mut inputs).await;
             self.look_at_clock();
@@ -242,6 +252,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Some(Stop) = inputs.stops.recv() => Input::Event(Event::Stop),
             Ok(()) = inputs.freeze.changed() => {
                 Input::Event(Event::Suspension(inputs.freeze.borrow_and_update().clone()))
+            }
+            Ok(()) = inputs.lift.changed() => {
+                Input::Event(inputs.lift.borrow_and_update().clone().map_or(Event::Tick, Event::LiftPause))
             }
             batch = inputs.looks.recv() => batch.map_or(Input::WatcherGone, |batch| Input::Event(Event::Looked(batch))),
             committed = inputs.committed.recv() => committed.map_or(Input::WriterGone, Input::Committed),

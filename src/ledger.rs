@@ -177,6 +177,7 @@ impl Ledger {
             Record::Pause { pause } => self.pause = pause,
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
             Record::ClockBehind { at, lands_by } => self.clamp(at, lands_by),
+            Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),
         }
     }
 
@@ -291,8 +292,7 @@ mod tests {
         let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
         ledger.apply(intent(1, field, false));
         assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
-        let restore = None;
-        ledger.apply(Record::NotApplied { account: account(1), field, restore, disruption: None });
+        ledger.apply(Record::NotApplied { account: account(1), field, restore: None, disruption: None });
         assert!(ledger.disruptions.is_empty());
     }
 

@@ -76,8 +76,8 @@
 //! 3. After a fully successful pass the plan is empty, and a restart issues no request.
 //! 4. An unreadable file, folder or listing never takes anything away.
 //! 5. Whatever was in doubt is settled by a PUT of what is desired now.
-//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped; nothing is sent during a
-//!    freeze.
+//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped, unless an operator lifts it;
+//!    nothing is sent during a freeze.
 //! 7. Incremental reading and a fresh full load give the same desired state, for any edits.
 //! 8. The cost of one edit does not grow with the number of accounts; nor does that of one PUT on disk.
 //! 9. `plan`, `diff`, `validate`, `status`, `history` and `doctor` cannot write: they never name the client that does.

@@ -104,6 +104,9 @@ impl Logger {
                 let runbook = self.about(reason);
                 warn!(%until, %reason, runbook, "no request starts before the pause ends");
             }
+            RequestLog::PauseLifted { pause: ImposedPause { until, reason }, by } => {
+                info!(%until, %reason, by = by.as_deref(), "the pause was lifted; one request probes before all others");
+            }
             RequestLog::Failing(why) => {
                 let runbook = self.about(Reason::ServiceUnavailable);
                 warn!(why, runbook, "the service fails again and again; one request probes it from time to time");

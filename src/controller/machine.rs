@@ -18,7 +18,7 @@
 //! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
 //! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
 //! [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`attempts`] (what failed, and is tried again),
-//! [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
+//! [`patience`] (of a single pass), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
 //! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
 
 mod attempts;
@@ -32,6 +32,7 @@ mod on_files;
 mod on_response;
 mod on_token;
 mod orders;
+mod patience;
 mod reconcile;
 mod report;
 mod send;
@@ -147,6 +148,7 @@ impl Machine {
             ledger,
         };
         machine.correct_remembered_moments(now);
+        machine.correct_remembered_pause(now);
         machine
     }
 
@@ -167,6 +169,7 @@ impl Machine {
             Event::Credentials(credentials) => self.tokens.read(credentials, now),
             Event::Stop => self.stop(now),
             Event::Suspension(freeze) => self.suspend(freeze, now),
+            Event::LiftPause(order) => self.lift_pause(order, now),
             Event::Query(part) => {
                 let list = self.accounts(part, now);
                 self.effects.push(Effect::Answer(Box::new(list)));
@@ -181,6 +184,7 @@ impl Machine {
         self.send_durable(now);
         let mut then = self.dispatch(now);
         if then != Then::ReadCredentials {
+            self.lose_patience(now);
             self.write_if_due(now);
             self.note_turn(now);
             if self.has_ended(now) {

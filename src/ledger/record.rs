@@ -26,6 +26,13 @@ pub struct ImposedPause {
     pub reason: Reason,
 }
 
+impl ImposedPause {
+    /// One that is over, whatever the clock says. That it was there is not forgotten: the next request probes alone.
+    pub(super) const fn lifted(self) -> Self {
+        Self { until: Timestamp::from_millis(0), reason: self.reason }
+    }
+}
+
 /// What wants a PUT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +167,16 @@ pub enum Record {
         /// Until when anything that was sent by now may still take effect.
         lands_by: Timestamp,
     },
+    /// An operator lifted a pause that the service had imposed.
+    PauseLifted {
+        /// When.
+        at: Timestamp,
+        /// The pause.
+        pause: ImposedPause,
+        /// Who, as the system knew them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Box<str>>,
+    },
 }
 
 impl Record {
@@ -176,7 +193,7 @@ impl Record {
             | Self::NotApplied { account, .. }
             | Self::Failed { account, .. }
             | Self::Observed { account, .. } => Some(*account),
-            Self::TokenRequest { .. } | Self::Pause { .. } => None,
+            Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }

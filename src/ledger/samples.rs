@@ -117,7 +117,7 @@ fn any_failure() -> impl Strategy<Value = Box<FailedAttempt>> {
 
 pub(super) fn any_record() -> impl Strategy<Value = Record> {
     let zuid = || any::<Option<u32>>().prop_map(|n| n.and_then(|n| Zuid::new(n.into())));
-    let pause = any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
+    let pause = || any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
     prop_oneof![
         4 => (any_time(), any_account(), ".{0,8}", zuid(), any_field(), any::<(bool, u64)>(), proptest::option::of(any_time()))
             .prop_map(|(at, account, name, zuid, field, (to, spec_hash), lands_by)| {
@@ -135,9 +135,11 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
             .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
-        1 => proptest::option::of(pause).prop_map(|pause| Record::Pause { pause }),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
         1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),
+        1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),
+        1 => (any_time(), pause(), proptest::option::of(".{0,8}"))
+            .prop_map(|(at, pause, by)| Record::PauseLifted { at, pause, by: by.map(Into::into) }),
     ]
 }
 

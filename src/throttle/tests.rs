@@ -3,7 +3,7 @@
 
 use super::breaker::BREAKER_ACCOUNTS;
 use super::*;
-use crate::account::{AccountId, Field};
+use crate::account::{AccountId, Field, SourceRef};
 use crate::ledger::{FailedAttempt, Owner, Record};
 use crate::zoho::Code;
 
@@ -66,6 +66,7 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
         let mut ledger = empty();
         let account = AccountId::new(1).unwrap();
         ledger.apply(record(0, ms(0)));
+        ledger.apply(Record::NotApplied { account, field: Field::Enabled, restore: None, disruption: None });
         let failed = Some(Box::new(failed(reason)));
         ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed });
         let mut throttle = Throttle::restore(None, Duration::from_millis(300), Backoff::default(), &ledger, ms(1000));
@@ -73,6 +74,29 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
         throttle.begin_put(ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), second, "{reason:?}");
     }
+}
+
+#[test]
+fn a_restart_that_finds_a_put_in_doubt_probes_alone_until_one_is_answered() {
+    let mut ledger = empty();
+    ledger.apply(record(0, ms(0)));
+    let restart =
+        |ledger: &Ledger| Throttle::restore(None, Duration::from_millis(300), Backoff::default(), ledger, ms(1_000));
+    let mut throttle = restart(&ledger);
+    assert_eq!(throttle.admit_put(ms(1_000)), Admission::Now);
+    throttle.begin_put(ms(1_000));
+    assert_eq!(throttle.admit_put(ms(1_000)), Admission::AfterAnother(Wait::Probe));
+    throttle.end_put(id(1), ms(1_000), Ended::Well, ms(1_100));
+    (0..2).for_each(|_| {
+        assert_eq!(throttle.admit_put(ms(1_100)), Admission::Now, "one was answered");
+        throttle.begin_put(ms(1_100));
+    });
+    let (account, source) = (id(1), SourceRef { path: "a.yaml".into(), line: 1 });
+    let (at, field, value) = (ms(100), Field::Enabled, true);
+    ledger.apply(Record::Applied { at, account, field, value, source, evidence: None });
+    let mut throttle = restart(&ledger);
+    throttle.begin_put(ms(1_000));
+    assert_eq!(throttle.admit_put(ms(1_000)), Admission::Now, "nothing is in doubt");
 }
 
 #[test]
@@ -111,6 +135,23 @@ fn a_pause_outlives_a_restart() {
     ledger.apply(Record::Pause { pause });
     let mut throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, ms(1_000));
     assert_eq!(throttle.admit_put(ms(1_000)), Admission::At(ms(60_000), Wait::Paused(Reason::Throttled)));
+}
+
+#[test]
+fn a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_at_most() {
+    let now = ms(1_800_000_000_000);
+    for (written, until) in [
+        (now + Duration::from_secs(3 * 365 * 24 * 3600), Some(now + PAUSE_MAX)),
+        (now + PAUSE_MAX, Some(now + PAUSE_MAX)),
+        (now + Duration::from_secs(60), Some(now + Duration::from_secs(60))),
+        (now, None),
+    ] {
+        let mut ledger = empty();
+        ledger.apply(Record::Pause { pause: Some(ImposedPause { until: written, reason: Reason::Throttled }) });
+        let throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, now);
+        assert_eq!(throttle.pause(now).map(|pause| pause.until), until, "{written}");
+        assert_eq!(remembered_pause(&ledger, now), throttle.pause(now));
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod manifest;
 mod mutants;
 mod notifying;
 mod page;
+mod pausing;
 mod pipelining;
 mod process;
 mod properties;

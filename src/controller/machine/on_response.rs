@@ -5,8 +5,6 @@
 //! Invariants: an acknowledgement is recorded before anything else follows from it; what provably
 //! did not happen leaves the ledger as it was; what may have happened stays in doubt.
 
-use std::time::Duration;
-
 use super::Machine;
 use super::attempts::Attempt;
 use super::inflight::Request;
@@ -19,7 +17,7 @@ use crate::ledger::{Evidence, Record};
 use crate::report::Acknowledged;
 use crate::throttle::Ended;
 use crate::timestamp::Timestamp;
-use crate::zoho::{Answer, Code, Operation};
+use crate::zoho::{Answer, Code, Operation, RetryAfter};
 
 impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
@@ -40,8 +38,8 @@ impl Machine {
             self.throttling.accepted(account);
             self.throttled = 0;
         }
-        if let Some(wait) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
-            self.impose(wait, Reason::ServiceUnavailable, now);
+        if let Some(asked) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
+            self.impose(asked, Reason::ServiceUnavailable, now);
         }
         self.totals.count(&answer.outcome);
         match answer.outcome {
@@ -139,14 +137,15 @@ impl Machine {
     }
 
     /// The service throttles: everybody waits, unless only this account is ever told so.
-    fn throttled(&mut self, change: &Change, failure: (Failure, Code), wait: Option<Duration>, now: Timestamp) {
+    fn throttled(&mut self, change: &Change, failure: (Failure, Code), asked: Option<RetryAfter>, now: Timestamp) {
         self.log(RequestLog::Throttled(failure.0.clone()));
         if self.throttling.is_alone(change.account) {
             self.throttle.probe_next(now);
-            let next = now + wait.unwrap_or(self.settings.throttle_pause);
+            let usual = self.settings.throttle_pause;
+            let next = now + asked.map_or(usual, |asked| asked.capped(usual));
             return self.hold_back(change, failure, next, now);
         }
-        self.slow_down(wait, &failure.0, now);
+        self.slow_down(asked, &failure.0, now);
         // Ready, for the pause holds it back; and behind others, of which one may probe first.
         self.hold_back(change, failure, now, now);
     }

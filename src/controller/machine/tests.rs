@@ -1,6 +1,7 @@
 //! The machine, driven with nothing but values.
 
 mod clock;
+mod pausing;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::*;
 use crate::account::{AccountId, AuthMode, Field};
 use crate::change::{Failure, Known, Outcome, PauseCause};
 use crate::condition::Reason;
+use crate::controller::MAX_WAIT;
 use crate::controller::event::RequestLog;
 use crate::freeze::Freeze;
 use crate::guard::DisruptionBudget;
@@ -33,6 +35,7 @@ fn word(effect: &Effect) -> Option<String> {
         Record::Applied { account, value, .. } => format!("applied {account} {value}"),
         Record::NotApplied { account, .. } => format!("not applied {account}"),
         Record::Pause { .. } => "pause".to_owned(),
+        Record::PauseLifted { by, .. } => format!("lifted by {}", by.as_deref().unwrap_or("somebody")),
         Record::TokenRequest { .. } => "token request".to_owned(),
         Record::ClockStepped { .. } => "clock stepped".to_owned(),
         Record::ClockBehind { .. } => "clock behind".to_owned(),
@@ -61,6 +64,7 @@ fn settings(mode: Mode) -> Settings {
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
         throttle_pause: Duration::from_secs(90),
+        max_wait: MAX_WAIT,
         disruption_budget: DisruptionBudget::default(),
         disruption_window: Duration::from_secs(600),
         shutdown_grace: Duration::from_secs(25),

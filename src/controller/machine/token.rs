@@ -191,6 +191,13 @@ impl Tokens {
         }
     }
 
+    /// What the next request waited for is over.
+    pub(super) fn stop_waiting(&mut self) {
+        if matches!(self.state, State::Failed { .. }) {
+            self.state = State::Absent;
+        }
+    }
+
     /// The token in hand, with its generation.
     pub(super) const fn current(&self) -> Option<(&AccessToken, u64)> {
         match &self.state {

@@ -196,6 +196,7 @@ impl Scene {
             stops,
             queries,
             freeze: tokio::sync::watch::channel(None).1,
+            lift: tokio::sync::watch::channel(None).1,
         }));
         Process { running, clock, metrics, reports, looks: looks_out, stops: stops_out, queries: queries_out }
     }
@@ -240,6 +241,8 @@ fn settings(mode: Mode) -> Settings {
         request_timeout: PATIENCE,
         backoff: Backoff { min: Duration::from_millis(1), max: Duration::from_millis(10) },
         throttle_pause: Duration::from_secs(THROTTLE_PAUSE),
+        // A pass waits until it is stopped: what it comes to is the answer's doing alone.
+        max_wait: Duration::MAX,
         shutdown_grace: PATIENCE,
         ..builders::settings()
     }

@@ -85,7 +85,7 @@ impl Outside<'_> {
             let (pause, what) = {
                 let chance = &mut lock(&self.universe).chance;
                 let upto = [20, 1_000, 10_000, 60_000, 300_000][chance.usize(0..5)];
-                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..17))
+                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..18))
             };
             sleep(pause).await;
             self.set_clock().await;
@@ -109,6 +109,7 @@ impl Outside<'_> {
                 9 => self.stop().await,
                 10 => return,
                 11 => self.switch(),
+                12 => self.lift(),
                 _ => {
                     let (mut universe, now) = (lock(&self.universe), self.clock.now());
                     let words = universe.go_wrong(now);
@@ -138,6 +139,15 @@ impl Outside<'_> {
         let until = universe.chance.bool().then(|| now + Duration::from_millis(universe.chance.u64(1..120_000)));
         let freeze = (universe.chance.u8(0..3) > 0).then(|| Freeze { until, ..Freeze::default() });
         universe.switched(freeze, now);
+    }
+
+    /// An operator lifts the pause that the process tells of.
+    fn lift(&self) {
+        let (universe, now) = (&mut *lock(&self.universe), self.clock.now());
+        let pause = self.reports.borrow().pause;
+        if let Some(pause) = pause.filter(|pause| pause.until > now) {
+            universe.lifted(pause.until, now);
+        }
     }
 
     /// Somebody looks at `/status`: what is ready there is so in the world.

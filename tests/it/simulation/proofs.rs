@@ -103,6 +103,8 @@ pub struct Proofs {
     token_intents: usize,
     /// The pause the service told the process of: when, and until when.
     told: Option<(Timestamp, Timestamp)>,
+    /// The end of the pause that an operator ordered to lift.
+    pub lifted: Option<Timestamp>,
     /// The freeze that an operator set, and when.
     pub frozen: Option<(Timestamp, Freeze)>,
 }
@@ -129,6 +131,7 @@ impl Proofs {
             intents: BTreeMap::new(),
             token_intents: 0,
             told: None,
+            lifted: None,
             frozen: None,
         }
     }
@@ -187,8 +190,13 @@ impl Proofs {
                 self.takes_away(*account, *field, approved, now);
             }
         }
-        if let Record::Applied { account, .. } | Record::NotApplied { account, .. } = record {
-            self.begun.remove(account);
+        match record {
+            Record::Applied { account, .. } | Record::NotApplied { account, .. } => drop(self.begun.remove(account)),
+            Record::PauseLifted { pause, .. } if self.lifted == Some(pause.until) => self.told = None,
+            Record::PauseLifted { pause, .. } => {
+                self.violate(Rule::Pause, now, format!("{pause:?} is lifted without an order"));
+            }
+            _ => {}
         }
     }
 
@@ -280,6 +288,9 @@ impl Proofs {
         if self.told.is_some_and(|(told, until)| told < now && durable.pause.is_none_or(|pause| pause.until < until)) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves before the pause it was told of is durable"));
         }
+        if durable.pause.is_some_and(|pause| pause.until > now) && self.told.is_none_or(|(told, _)| told < now) {
+            self.violate(Rule::Pause, now, format!("{put:?} leaves before it is durable that the pause was lifted"));
+        }
         let Some(Put { account, field, to }) = put else {
             match self.token_intents.checked_sub(1) {
                 Some(left) => self.token_intents = left,
@@ -335,13 +346,15 @@ impl Proofs {
     }
 }
 
-/// How long the reply asks everybody to wait.
+/// How long the reply makes everybody wait: what is not in the service's own envelope counts as long as usual at most.
 fn wait(reply: &Reply, body: &str) -> Option<Duration> {
     let throttled = reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED");
     let seconds = header(reply, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let minutes = body.split_once("Try again after ").and_then(|(_, rest)| rest.split_once(" minutes"));
     let minutes = minutes.and_then(|(minutes, _)| minutes.parse().ok()).map(|minutes: u64| minutes * 60);
-    seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))
+    let asked = seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))?;
+    let in_envelope = ["\"code\":", "\"errorCode\":"].iter().any(|key| body.contains(key));
+    Some(if in_envelope { asked } else { asked.min(THROTTLE_PAUSE) })
 }
 
 /// Whether the newest of `moments` is one too many.
