@@ -131,6 +131,14 @@ impl Field {
     /// Both fields, in the order in which a grant applies them.
     pub const ALL: [Self; 2] = [Self::Enabled, Self::ActiveSyncEnabled];
 
+    /// The account's other field.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Enabled => Self::ActiveSyncEnabled,
+            Self::ActiveSyncEnabled => Self::Enabled,
+        }
+    }
+
     /// The field's name in manifests, the ledger and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -195,9 +195,14 @@ async fn status(State(pages): State<Pages>, room: Arc<Semaphore>) -> Response {
     let everything = tokio::time::timeout(accounts::PATIENCE, accounts::everything(&pages)).await;
     let Ok(Some(accounts)) = everything else { return busy() };
     let reconciler = pages.reports.borrow().clone();
-    match serde_json::to_string(&StatusPage { accounts, reconciler }) {
-        Ok(json) => {
-            let text = printable::document(&json, Notation::Json).into_owned();
+    // Of many accounts the text takes a second to make: the loop, which shares the other threads, does not wait for that.
+    let text = move || {
+        let json = serde_json::to_string(&StatusPage { accounts, reconciler }).map_err(|error| error.to_string())?;
+        Ok(printable::document(&json, Notation::Json).into_owned())
+    };
+    let made = tokio::task::spawn_blocking(text).await;
+    match made.unwrap_or_else(|_| Err("the status could not be made".to_owned())) {
+        Ok(text) => {
             let body = Bytes::from_owner(Sending { text, _room: room });
             ([(CONTENT_TYPE, "application/json")], body).into_response()
         }

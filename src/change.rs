@@ -110,6 +110,12 @@ pub struct Change {
     /// may still land until then, and would undo it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// A removal that was begun before, and whose end is not known: it counts in the disruption budget already.
+    #[serde(skip)]
+    pub begun: bool,
+    /// The service refused it for good before: it counts in the disruption budget only while it is tried again.
+    #[serde(skip)]
+    pub refused: bool,
 }
 
 impl Change {
@@ -118,9 +124,10 @@ impl Change {
         !self.to
     }
 
-    /// Whether only the disruption budget can let it go: it takes something away, and no approval covers it.
+    /// Whether only the disruption budget can let it go: it takes something away, no approval covers it, and it was not
+    /// let go before.
     pub const fn needs_budget(&self) -> bool {
-        self.is_disruption() && self.approval.is_none()
+        self.is_disruption() && self.approval.is_none() && !self.begun
     }
 }
 

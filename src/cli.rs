@@ -15,6 +15,7 @@ mod load;
 mod manual;
 mod plan;
 mod progress;
+mod resume;
 mod run;
 mod sandbox;
 mod shell;
@@ -36,7 +37,7 @@ use crate::account::printable::{self, Notation};
 use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
 use crate::manifest;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, Flush, LogFormat};
 use crate::version::VERSION;
 
 pub use plan::plan_schema;
@@ -131,9 +132,9 @@ enum Command {
     /// Suspend everything: nothing is sent until resume, or until a moment
     #[command(after_long_help = manual::SUSPEND)]
     Suspend(suspend::Suspend),
-    /// Lift a suspension: what is pending is sent
+    /// Lift a suspension, or a pause: what is pending is sent
     #[command(after_long_help = manual::RESUME)]
-    Resume(suspend::Resume),
+    Resume(resume::Resume),
     /// Explain a reason, cause or alert, and what to do
     #[command(after_long_help = manual::EXPLAIN)]
     Explain(explain::Explain),
@@ -154,6 +155,7 @@ enum Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     leave_no_core();
     telemetry::tell_panics();
+    let _last = Flush;
     let arguments: Vec<_> = arguments.into_iter().collect();
     // `-h` is for whoever looks up a name: environment variables would triple its length.
     let brief = arguments.iter().any(|argument| argument == "-h");
@@ -249,6 +251,9 @@ impl Cli {
             .log_format
             .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
         telemetry::start(format, &self.log.log_level)?;
+        if matches!(self.command, Command::Run(_) | Command::Apply(_)) {
+            telemetry::queue_lines();
+        }
         match self.command {
             Command::Run(run) => run.run(),
             Command::Apply(apply) => apply.run(),
@@ -277,6 +282,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Prints to standard output. Whether anybody still reads it.
 fn put(text: &str) -> anyhow::Result<bool> {
     use std::io::Write;
+    // On a terminal it stands below the log of what led to it.
+    telemetry::flush();
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
@@ -312,12 +319,9 @@ fn tell(kind: &str, text: &str) {
     say(&format!("{kind}: {text}"));
 }
 
-/// Prints a line to standard error.
+/// Prints a line to standard error. If whoever would read it is gone, that is no error.
 fn say(text: &str) {
-    use std::io::Write;
-    let mut err = anstream::stderr().lock();
-    // If whoever would read it is gone, there is nobody to tell.
-    let _ = writeln!(err, "{}", printable::escape(text));
+    telemetry::line(text);
 }
 
 /// `1 account`, `2 accounts`.

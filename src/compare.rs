@@ -36,7 +36,8 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             active_sync_enabled: None,
             observed_generation: 0,
             spec_hash: 0,
-            conditions: Vec::new(),
+            enabled_failed: None,
+            active_sync_failed: None,
         });
         let slot = match change.field {
             Field::Enabled => &mut row.enabled,

@@ -102,6 +102,19 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether the service refused a request for good: the same request is not accepted later, unless something changes
+    /// on its side.
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Self::AccountNotFound | Self::Forbidden | Self::Rejected)
+    }
+
+    /// Whether what was answered to a change of one field holds for the account's other field as well.
+    pub const fn is_about_the_account(self) -> bool {
+        matches!(self, Self::AccountNotFound | Self::Unauthorized | Self::Throttled)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::account::{AuthMode, Zoid};
-use crate::controller::{Mode, Settings};
+use crate::controller::{ATTEMPT_WAIT_MAX, MAX_WAIT, Mode, Settings};
 use crate::ledger::Owner;
 use crate::queue::Backoff;
 use crate::runbook::ExternalUrl;
@@ -244,6 +244,9 @@ pub struct Service {
     pub retry_max: Duration,
 
     /// How long everybody pauses when the service throttles and does not say for how long
+    ///
+    /// Also the longest pause that any other answer can impose: only in its own words the service may ask for more, up to
+    /// 24h.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_THROTTLE_PAUSE", default_value = "15m", value_parser = positive)]
     pub throttle_pause: Duration,
 }
@@ -294,7 +297,10 @@ impl Service {
             max_concurrency: usize::from(self.max_concurrency),
             request_timeout: self.request_timeout,
             backoff: Backoff { min: self.retry_min, max: self.retry_max },
+            // A daemon begins with its resync interval.
+            rejected: Backoff { min: self.retry_max, max: ATTEMPT_WAIT_MAX },
             throttle_pause: self.throttle_pause,
+            max_wait: MAX_WAIT,
             disruption_budget: disruptions.disruption_budget,
             disruption_window: disruptions.disruption_window,
             shutdown_grace,

@@ -2,15 +2,18 @@
 //!
 //! In: looks at the folder, commits of the ledger, answers of the service, signals. Out: PUTs, and
 //! a [`Report`] that the outside watches.
-//! Invariants: nothing is decided here; effects are performed in their order, and none is waited for. The only async
-//! code of the room, and the only place in it that knows the clock, chance, tasks, channels, the log and metrics.
+//! Invariants: nothing is decided here; effects are performed in their order, and none is waited for. With its requests
+//! the only async code of the room, and the only place in it that knows the clock, chance, tasks, channels, the log and
+//! metrics.
 //! The only two cycles of the house are in the machine: a retry goes back to the queue, and the ledger feeds the plan.
 //!
-//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), [`log`] (its words).
+//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), [`log`] (its words),
+//! [`requests`] (the tasks).
 
 mod event;
 mod log;
 mod machine;
+mod requests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::event::{Effect, Event, Metric, Put, Then, Turn};
+use self::event::{Effect, Event, Metric, Then, Turn};
 use self::log::Logger;
 use self::machine::Machine;
 use crate::change::Failure;
@@ -36,7 +39,7 @@ use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
-use crate::throttle::RateLimit;
+use crate::throttle::{LiftOrder, RateLimit};
 use crate::zoho::{Client, CredentialSource, Transport};
 
 /// How many events are taken before work is dispatched again: enough to share one commit among
@@ -46,15 +49,22 @@ const EVENTS_PER_TURN: usize = 256;
 /// How often `apply` tries one account before it counts as failed: a blip is survived, a pipeline does not hang.
 pub const APPLY_ATTEMPTS: u32 = 4;
 
+/// The longest wait between two attempts: what was refused for good is tried once a day.
+pub const ATTEMPT_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How many probes `apply` makes of a service that is in trouble or throttles, before it gives up on all that is left.
 pub const APPLY_PROBES: u32 = 3;
+
+/// How long `apply` waits for its next request at most, before it gives up on all that is left; the default of `--max-wait`.
+/// A pipeline does not hang, and one pause of the default length is waited out.
+pub const MAX_WAIT: Duration = Duration::from_secs(20 * 60);
 
 /// Whether the controller lives on after the first pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The daemon: watches, resyncs, never gives up.
     Run,
-    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`].
+    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`], and after [`Settings::max_wait`].
     Apply,
 }
 
@@ -71,8 +81,12 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long an account waits after a failure.
     pub backoff: Backoff,
+    /// How long an account waits after a refusal for good.
+    pub rejected: Backoff,
     /// How long everybody waits when throttled and not told how long.
     pub throttle_pause: Duration,
+    /// How long a single pass waits for its next request.
+    pub max_wait: Duration,
     /// How many accounts may lose something within the window.
     pub disruption_budget: DisruptionBudget,
     /// The window of the disruption budget.
@@ -97,6 +111,8 @@ pub struct Inputs {
     pub stops: mpsc::Receiver<Stop>,
     /// The switch that suspends everything.
     pub freeze: watch::Receiver<Option<Freeze>>,
+    /// Orders to lift the pause that the service imposed.
+    pub lift: watch::Receiver<Option<LiftOrder>>,
     /// Who wants to know the status of accounts.
     pub queries: mpsc::Receiver<Query>,
 }
@@ -205,6 +221,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
         let freeze = inputs.freeze.borrow_and_update().clone();
         self.feed(Event::Suspension(freeze));
+        let order = inputs.lift.borrow_and_update().clone();
+        order.into_iter().for_each(|order| self.feed(Event::LiftPause(order)));
         let result = loop {
             let input = self.next(&mut inputs).await;
             self.look_at_clock();
@@ -234,6 +252,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Some(Stop) = inputs.stops.recv() => Input::Event(Event::Stop),
             Ok(()) = inputs.freeze.changed() => {
                 Input::Event(Event::Suspension(inputs.freeze.borrow_and_update().clone()))
+            }
+            Ok(()) = inputs.lift.changed() => {
+                Input::Event(inputs.lift.borrow_and_update().clone().map_or(Event::Tick, Event::LiftPause))
             }
             batch = inputs.looks.recv() => batch.map_or(Input::WatcherGone, |batch| Input::Event(Event::Looked(batch))),
             committed = inputs.committed.recv() => committed.map_or(Input::WriterGone, Input::Committed),
@@ -311,22 +332,9 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Append { records, ticket } => self.journal.append(records, ticket),
-            Effect::Put(put) => {
-                let (client, out) = (self.client.clone(), self.answers_out.clone());
-                tokio::spawn(async move {
-                    let Put { change, token } = *put;
-                    let answer = client.put(&change, &token).await;
-                    // The controller is gone only if the process ends; then the field stays in doubt.
-                    let _ = out.send(Event::Answered { account: change.account, answer }).await;
-                });
-            }
+            Effect::Put(put) => requests::put(self.client.clone(), *put, self.answers_out.clone()),
             Effect::FetchToken(credentials) => {
-                let (client, out) = (self.client.clone(), self.answers_out.clone());
-                tokio::spawn(async move {
-                    let answer = client.fetch_token(&credentials).await;
-                    // The controller is gone only if the process ends.
-                    let _ = out.send(Event::Token(answer)).await;
-                });
+                requests::fetch_token(self.client.clone(), credentials, self.answers_out.clone());
             }
             Effect::Answer(list) => {
                 if let Some(asker) = self.askers.pop_front() {

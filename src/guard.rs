@@ -6,9 +6,10 @@
 //! they would, none goes, for a mass change is a mistake as a whole and not from its eleventh
 //! account on; grants are never held. An account counts once, however much it loses.
 //!
-//! A change that a `DisruptionApproval` names ([`Change::approval`]) is never held. But it counts in the sum like every
-//! other, while it is pending and after it was applied: what nobody approved is held or not whichever of the two goes
-//! first.
+//! A change that a `DisruptionApproval` names ([`Change::approval`]) is never held and uses up nothing of the budget,
+//! neither while it is pending nor after it was applied: so what no approval covers is held or not whichever goes first.
+//! A removal that was begun counts from its first intent, and a further attempt at it is neither held nor counted anew.
+//! What the service refused for good is not pending: it would lose nothing now.
 
 mod allowance;
 pub mod approval;
@@ -92,7 +93,7 @@ impl Guard {
         pending.into_iter().for_each(|account| self.set_pending(account, true));
     }
 
-    /// Notes whether `account` waits to lose something.
+    /// Notes whether `account` waits to lose something that needs the budget.
     pub fn set_pending(&mut self, account: AccountId, pending: bool) {
         let changed = if pending { self.pending.insert(account) } else { self.pending.remove(&account) };
         if changed && self.applied.contains_key(&account) {
@@ -136,6 +137,14 @@ impl Guard {
         }
     }
 
+    /// The verdict at `now` for an account that is not noted as pending, because the service refused it before, and that
+    /// is tried again: as if it were, and without holding the others up.
+    pub fn verdict_on(&mut self, account: AccountId, managed: usize, now: Timestamp) -> Verdict {
+        let verdict = self.verdict(managed, now);
+        let counts = self.pending.contains(&account) || self.applied.contains_key(&account);
+        Verdict { pending: verdict.pending + usize::from(!counts), ..verdict }
+    }
+
     /// When the oldest disruption leaves the window, which may change the verdict.
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.applied_by_time.first().map(|(at, _)| *at + self.window)
@@ -168,11 +177,12 @@ pub struct Reviewed {
 
 /// Sorts a finished plan at `now`, by the same guard that the controller asks at every pop. What is approved is allowed.
 pub fn review(mut guard: Guard, changes: Vec<Change>, managed: usize, now: Timestamp) -> Reviewed {
-    for change in changes.iter().filter(|change| change.is_disruption()) {
+    for change in changes.iter().filter(|change| change.needs_budget() && !change.refused) {
         guard.set_pending(change.account, true);
     }
     let verdict = guard.verdict(managed, now);
-    let (held, allowed) = changes.into_iter().partition(|change| verdict.holds(change));
+    let holds = |change: &Change| guard.verdict_on(change.account, managed, now).holds(change);
+    let (held, allowed) = changes.into_iter().partition(holds);
     Reviewed { allowed, held, verdict }
 }
 
@@ -269,14 +279,17 @@ mod tests {
             revision: Arc::default(),
             approval: approved.then(|| "leavers".into()),
             not_before: None,
+            begun: false,
+            refused: false,
         }
     }
 
     #[test]
     fn an_unapproved_eleventh_is_held_whichever_of_the_approved_ones_went_before() {
         for gone in 0..=10 {
-            let mut guard = guard("10");
-            (1..=gone).for_each(|n| guard.applied(id(n), T0));
+            let mut guard = guard("1");
+            guard.applied(id(12), T0);
+            // What went before it with an approval is not applied as far as the budget is concerned.
             let left = (gone + 1..=11).map(|n| change(n, Field::Enabled, n <= 10)).collect();
             let Reviewed { allowed, held, .. } = review(guard, left, 99, T0);
             assert_eq!((allowed.len() as u64, held.len(), held[0].account), (10 - gone, 1, id(11)), "{gone} gone");
@@ -286,13 +299,37 @@ mod tests {
     #[test]
     fn the_other_field_of_an_account_is_held_whether_or_not_its_approved_one_went_before() {
         for gone in 0..=2 {
-            let mut guard = guard("1");
-            (1..=gone).for_each(|n| guard.applied(id(n), T0));
+            let guard = guard("1");
             let approved = (gone + 1..=2).map(|n| change(n, Field::Enabled, true));
             let others = (1..=2).map(|n| change(n, Field::ActiveSyncEnabled, false));
             let reviewed = review(guard, approved.chain(others).collect(), 99, T0);
             assert_eq!((reviewed.allowed.len() as u64, reviewed.held.len()), (2 - gone, 2), "{gone} gone");
         }
+    }
+
+    #[test]
+    fn an_ordinary_leaver_goes_beside_a_hundred_that_are_approved() {
+        let changes = (1..=100).map(|n| change(n, Field::Enabled, true)).chain([change(101, Field::Enabled, false)]);
+        let Reviewed { held, verdict, .. } = review(guard("30"), changes.collect(), 999, T0);
+        assert_eq!((held.len(), verdict), (0, Verdict { applied: 0, pending: 1, limit: 30 }));
+    }
+
+    #[test]
+    fn a_removal_that_was_begun_is_neither_held_nor_counted_anew() {
+        let mut guard = guard("1");
+        guard.applied(id(1), T0);
+        let begun = |n| Change { begun: true, ..change(n, Field::Enabled, false) };
+        let Reviewed { allowed, held, .. } =
+            review(guard, vec![begun(1), begun(2), change(3, Field::Enabled, false)], 99, T0);
+        assert_eq!((allowed.len(), held.len()), (2, 1));
+    }
+
+    #[test]
+    fn what_was_refused_before_is_judged_with_the_others_and_holds_none_of_them_up() {
+        let mut guard = guard("2");
+        (1..=2).for_each(|n| guard.set_pending(id(n), true));
+        assert!(guard.verdict_on(id(3), 99, T0).exceeded());
+        assert!(!guard.verdict_on(id(2), 99, T0).exceeded() && !guard.verdict(99, T0).exceeded());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod fault;
 pub mod file;
 pub mod journal;
 mod moments;
+mod owner;
 mod record;
 mod row;
 pub mod snapshot;
@@ -21,18 +22,15 @@ mod stray;
 mod samples;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 pub use self::fault::Fault;
+pub use self::owner::Owner;
 pub use self::record::{Cause, Evidence, ImposedPause, Record};
-pub use self::row::{FieldState, Row};
+pub use self::row::{FailedAttempt, FieldState, Row};
 pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
-use crate::account::{AccountId, Field, SourceRef, Zoid, Zuid};
+use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
 use crate::timestamp::{ClockStep, Timestamp};
 
@@ -44,52 +42,6 @@ pub const REQUEST_MEMORY_MAX: usize = 10_000;
 
 /// How long a disruption is remembered: the longest `--disruption-window` that is accepted.
 pub const DISRUPTION_MEMORY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// Whose accounts a ledger speaks of. Ledgers of two owners are never mixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// An organization, with admin authentication.
-    Organization(Zoid),
-    /// The person who signed in, with user authentication.
-    User,
-    /// The embedded sandbox.
-    Sandbox,
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Organization(zoid) => zoid.fmt(f),
-            Self::User => f.write_str("user"),
-            Self::Sandbox => f.write_str("sandbox"),
-        }
-    }
-}
-
-impl FromStr for Owner {
-    type Err = crate::account::InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "user" => Ok(Self::User),
-            "sandbox" => Ok(Self::Sandbox),
-            digits => digits.parse().map(Self::Organization),
-        }
-    }
-}
-
-impl Serialize for Owner {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Owner {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 /// The last applied state of every account, and what a restart must not forget.
 #[derive(Clone, Debug)]
@@ -172,22 +124,33 @@ impl Ledger {
     pub fn apply(&mut self, record: Record) {
         self.serial += 1;
         match record {
-            Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by, cause: _ } => {
+            Record::Intent { at, account, name, zuid, field, to, spec_hash, lands_by, cause } => {
                 let lands_by = lands_by.unwrap_or(at + LANDING_UNSAID);
                 let state = FieldState::InDoubt { since: at, to: Some(to), lands_by };
                 let row = self.observe(account, name, zuid, spec_hash);
+                // A removal counts once, from its first intent, and not at all if an approval covers it.
+                let is_approved = cause.is_some_and(|cause| cause.approval.is_some());
+                let counts = !to && !is_approved && !row.has_begun_removal(field);
                 if let Some(FieldState::InDoubt { to, lands_by, .. }) = row.field_mut(field).replace(state) {
                     self.strays.add(account, field, to, lands_by);
                 }
-                if !to {
-                    self.disrupted(account, lands_by);
+                if counts {
+                    let last = self.last_landing(account, lands_by);
+                    self.disruptions.insert(account, last);
                 }
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source, evidence } => {
+                let has_begun = self.accounts.get(&account).is_some_and(|row| row.has_begun_removal(field));
                 self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
                 if !value {
-                    self.disrupted(account, at);
+                    // It took effect by now; what counts already since an earlier attempt counts from there.
+                    let last = self.last_landing(account, at);
+                    match self.disruptions.get_mut(&account) {
+                        Some(since) => *since = last.min(*since),
+                        None if !has_begun => drop(self.disruptions.insert(account, last)),
+                        None => {}
+                    }
                 }
             }
             Record::NotApplied { account, field, restore, disruption } => {
@@ -199,9 +162,9 @@ impl Ledger {
                     *row.field_mut(field) = restore;
                 }
             }
-            Record::Conditions { account, conditions } => {
+            Record::Failed { account, field, failed } => {
                 if let Some(row) = self.accounts.get_mut(&account) {
-                    row.conditions = conditions;
+                    *row.failed_mut(field) = failed;
                 }
             }
             Record::Observed { account, name, zuid, spec_hash } => {
@@ -214,6 +177,7 @@ impl Ledger {
             Record::Pause { pause } => self.pause = pause,
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
             Record::ClockBehind { at, lands_by } => self.clamp(at, lands_by),
+            Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),
         }
     }
 
@@ -230,6 +194,12 @@ impl Ledger {
             Some(FieldState::InDoubt { since, .. }) => *since,
             _ => at,
         };
+        for other in Field::ALL {
+            // What was said of the account as a whole is over as well.
+            if other == field || row.failed(other).is_some_and(|failed| failed.reason.is_about_the_account()) {
+                *row.failed_mut(other) = None;
+            }
+        }
         self.strays.land(account, field, began);
         *row.field_mut(field) = Some(match self.strays.until(account, field, !value) {
             None => FieldState::Applied { value, applied_at: at, source, revision },
@@ -237,16 +207,15 @@ impl Ledger {
         });
     }
 
-    /// The account loses something at `at`, or later if more of what takes away from it may still land.
-    fn disrupted(&mut self, account: AccountId, at: Timestamp) {
+    /// Until when what takes away from the account may still land; `at` if nothing else may.
+    fn last_landing(&self, account: AccountId, at: Timestamp) -> Timestamp {
         let row = self.accounts.get(&account);
         let in_doubt = |field| match row?.field(field)? {
             FieldState::InDoubt { to: None | Some(false), lands_by, .. } => Some(*lands_by),
             _ => None,
         };
         let landing = |field| in_doubt(field).max(self.strays.until(account, field, false));
-        let last = Field::ALL.into_iter().filter_map(landing).fold(at, Timestamp::max);
-        self.disruptions.insert(account, last);
+        Field::ALL.into_iter().filter_map(landing).fold(at, Timestamp::max)
     }
 
     /// The account's row, with what its manifest says now; a spec not seen before begins a generation.
@@ -323,8 +292,7 @@ mod tests {
         let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
         ledger.apply(intent(1, field, false));
         assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
-        let restore = None;
-        ledger.apply(Record::NotApplied { account: account(1), field, restore, disruption: None });
+        ledger.apply(Record::NotApplied { account: account(1), field, restore: None, disruption: None });
         assert!(ledger.disruptions.is_empty());
     }
 

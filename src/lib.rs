@@ -76,14 +76,15 @@
 //! 3. After a fully successful pass the plan is empty, and a restart issues no request.
 //! 4. An unreadable file, folder or listing never takes anything away.
 //! 5. Whatever was in doubt is settled by a PUT of what is desired now.
-//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped; nothing is sent during a
-//!    freeze.
+//! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped, unless an operator lifts it;
+//!    nothing is sent during a freeze.
 //! 7. Incremental reading and a fresh full load give the same desired state, for any edits.
 //! 8. The cost of one edit does not grow with the number of accounts; nor does that of one PUT on disk.
 //! 9. `plan`, `diff`, `validate`, `status`, `history` and `doctor` cannot write: they never name the client that does.
 //! 10. planned = applied + held + failed + in doubt, in every report.
 //! 11. Secrets are in no log, error, ledger, metric, page or panic.
-//! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause.
+//! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause, and the time for which
+//!     a reader outside can hold the loop up: none.
 //! 13. Nothing is taken away from a protected account, nor beyond the disruption budget without an approval that stood at
 //!     the intent.
 //! 14. Every acknowledged change is in the history once, with who decided it; a record that was edited is noticed.

@@ -7,7 +7,7 @@
 mod gauges;
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -58,6 +58,7 @@ pub struct Metrics {
     disruptions_approved: Counter,
     ledger_commit: Histogram,
     ledger_failures: Counter,
+    log_lines_dropped: Counter,
     started: SecondsGauge,
     last_applied: SecondsGauge,
     gauges: Gauges,
@@ -154,6 +155,12 @@ impl Metrics {
                 "Groups of records that could not be written",
                 Counter::default(),
             ),
+            log_lines_dropped: register(
+                r,
+                "log_lines_dropped",
+                "Lines of the log that did not reach standard error",
+                Counter::default(),
+            ),
             started: register(
                 r,
                 "start_timestamp_seconds",
@@ -232,6 +239,11 @@ impl Metrics {
     /// A group of records could not be written.
     pub fn ledger_commit_failed(&self) {
         self.ledger_failures.inc();
+    }
+
+    /// So many lines of the log were dropped since the process began.
+    pub fn log_lines_dropped(&self, total: u64) {
+        self.log_lines_dropped.inner().fetch_max(total, Ordering::Relaxed);
     }
 
     /// A disruption was applied that an approval covered.

@@ -94,7 +94,10 @@ fn change(
     }
     let unsettled = || row?.field(field)?.unsettled_until(to);
     let from = row.map_or(Known::Absent, |row| row.known(field));
-    (from != Known::Applied(to)).then(|| Change {
+    if from == Known::Applied(to) {
+        return None;
+    }
+    let mut change = Change {
         account,
         name: Arc::clone(desired.name),
         zuid: desired.spec.zuid,
@@ -105,7 +108,12 @@ fn change(
         revision: Arc::clone(desired.revision),
         approval: desired.approval(field, now).filter(|_| !to).map(|clause| Arc::clone(&clause.approval)),
         not_before: unsettled().filter(|until| *until > now),
-    })
+        begun: !to && row.is_some_and(|row| row.has_begun_removal(field)),
+        refused: false,
+    };
+    let told = row.and_then(|row| row.told(&change, desired.spec_hash));
+    change.refused = told.is_some_and(|told| told.reason.is_rejection());
+    Some(change)
 }
 
 /// What all accounts need, ordered by account.

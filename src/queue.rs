@@ -94,7 +94,6 @@ enum State {
 struct Item {
     class: Class,
     state: State,
-    failures: u32,
     since: Timestamp,
 }
 
@@ -125,22 +124,28 @@ impl WorkQueue {
     pub fn add(&mut self, account: AccountId, urgency: Urgency, edited: usize, now: Timestamp) {
         let class = Class::fresh(urgency, edited, now);
         match self.items.get_mut(&account) {
-            Some(Item { state: State::InFlight { again }, failures, .. }) => {
-                *again = Some(class);
-                *failures = 0;
-            }
+            Some(Item { state: State::InFlight { again }, .. }) => *again = Some(class),
             // It keeps its turn, unless the new edit gives it an earlier one.
             Some(&mut Item { state: State::Ready { .. }, class: Class::Fresh(same, queued), .. })
                 if same == urgency && Class::Fresh(same, queued) <= class => {}
-            _ => self.make_ready(account, class, 0, now),
+            _ => self.make_ready(account, class, now),
         }
     }
 
-    /// Queues `account` as one that failed, though nothing is known of when: it was refused, and is to be asked once more.
-    /// Nothing changes for one that is queued already.
+    /// Queues `account` as one that failed before, and is to be tried now. Nothing changes for one that is ready, or in
+    /// flight.
     pub fn add_retry(&mut self, account: AccountId, now: Timestamp) {
-        if !self.items.contains_key(&account) {
-            self.make_ready(account, Class::Retry, 0, now);
+        if self.items.get(&account).is_none_or(|item| matches!(item.state, State::Delayed { .. })) {
+            self.make_ready(account, Class::Retry, now);
+        }
+    }
+
+    /// Queues `account` as one that failed before, and is to be tried at `until`, however urgent it was. Nothing changes
+    /// for one that is in flight.
+    pub fn delay(&mut self, account: AccountId, until: Timestamp) {
+        if self.items.get(&account).is_none_or(|item| !matches!(item.state, State::InFlight { .. })) {
+            self.land(account);
+            self.make_delayed(account, Class::Retry, until);
         }
     }
 
@@ -162,49 +167,36 @@ impl WorkQueue {
     /// The account has nothing more to do; unless it was edited meanwhile.
     pub fn done(&mut self, account: AccountId, now: Timestamp) {
         if let Some(class) = self.land(account) {
-            self.make_ready(account, class, 0, now);
+            self.make_ready(account, class, now);
         }
     }
 
-    /// The account has more to do, or could not be tried at all: ready again, with the failures it has. What is fresh keeps
-    /// the time at which it counts as queued.
-    pub fn put_back(&mut self, account: AccountId, urgency: Urgency, now: Timestamp) {
+    /// The account has more to do, or could not be tried at all: ready again, as one that `failed` before or as a fresh one.
+    /// What is fresh keeps the time at which it counts as queued.
+    pub fn put_back(&mut self, account: AccountId, urgency: Urgency, failed: bool, now: Timestamp) {
         let class = match self.items.get(&account) {
-            Some(Item { failures: 1.., .. }) => Class::Retry,
+            _ if failed => Class::Retry,
             Some(Item { state: State::InFlight { again: Some(Class::Fresh(_, queued)) }, .. })
             | Some(Item { class: Class::Fresh(_, queued), .. }) => Class::Fresh(urgency, *queued),
             _ => Class::fresh(urgency, 1, now),
         };
-        let failures = self.failures(account);
         self.land(account);
-        self.make_ready(account, class, failures, now);
+        self.make_ready(account, class, now);
     }
 
-    /// The attempt succeeded: the next failure is the first again.
-    pub fn succeeded(&mut self, account: AccountId) {
-        if let Some(item) = self.items.get_mut(&account) {
-            item.failures = 0;
+    /// The attempt failed: back at `until`, or at once if the account was edited meanwhile.
+    pub fn retry(&mut self, account: AccountId, until: Timestamp, now: Timestamp) {
+        match self.land(account) {
+            Some(class) => self.make_ready(account, class, now),
+            None => self.make_delayed(account, Class::Retry, until),
         }
-    }
-
-    /// The attempt failed: back after a backoff, or at once if the account was edited meanwhile.
-    pub fn retry(&mut self, account: AccountId, backoff: Backoff, chance: f64, now: Timestamp) {
-        let failures = self.failures(account).saturating_add(1);
-        if let Some(class) = self.land(account) {
-            return self.make_ready(account, class, 0, now);
-        }
-        let until = now + backoff.delay(failures, chance);
-        let class = Class::Retry;
-        self.items.insert(account, Item { class, state: State::Delayed { until }, failures, since: until });
-        self.delayed.insert((until, account));
     }
 
     /// The account has nothing to do before `until`: it is ready again then, or after an edit.
     pub fn defer(&mut self, account: AccountId, until: Timestamp) {
-        let Some(&Item { class, failures, state: State::Ready { .. }, .. }) = self.items.get(&account) else { return };
+        let Some(&Item { class, state: State::Ready { .. }, .. }) = self.items.get(&account) else { return };
         self.land(account);
-        self.items.insert(account, Item { class, state: State::Delayed { until }, failures, since: until });
-        self.delayed.insert((until, account));
+        self.make_delayed(account, class, until);
     }
 
     /// Forgets an account that is not in flight.
@@ -212,11 +204,6 @@ impl WorkQueue {
         if self.items.get(&account).is_some_and(|item| !matches!(item.state, State::InFlight { .. })) {
             self.land(account);
         }
-    }
-
-    /// How often the account failed in a row.
-    pub fn failures(&self, account: AccountId) -> u32 {
-        self.items.get(&account).map_or(0, |item| item.failures)
     }
 
     /// When the account's backoff ends, if it is in one.
@@ -250,6 +237,12 @@ impl WorkQueue {
         grant.or_else(|| self.peek(now))
     }
 
+    /// Whether any other account than this one is ready.
+    pub fn has_ready_beside(&self, account: AccountId) -> bool {
+        let mine = matches!(self.items.get(&account), Some(Item { state: State::Ready { .. }, .. }));
+        self.fresh.len() + self.retries.len() > usize::from(mine)
+    }
+
     /// The wall clock was set: backoffs and turns are as far away as before.
     pub fn carry(&mut self, step: ClockStep) {
         for item in self.items.values_mut() {
@@ -278,16 +271,21 @@ impl WorkQueue {
 
     fn wake(&mut self, now: Timestamp) {
         while let Some((until, account)) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
-            let Some(&Item { class, failures, .. }) = self.items.get(&account) else { break };
-            self.make_ready(account, class, failures, until);
+            let Some(&Item { class, .. }) = self.items.get(&account) else { break };
+            self.make_ready(account, class, until);
         }
     }
 
-    fn make_ready(&mut self, account: AccountId, class: Class, failures: u32, since: Timestamp) {
+    fn make_delayed(&mut self, account: AccountId, class: Class, until: Timestamp) {
+        self.items.insert(account, Item { class, state: State::Delayed { until }, since: until });
+        self.delayed.insert((until, account));
+    }
+
+    fn make_ready(&mut self, account: AccountId, class: Class, since: Timestamp) {
         self.land(account);
         self.sequence += 1;
         let state = State::Ready { sequence: self.sequence };
-        self.items.insert(account, Item { class, state, failures, since });
+        self.items.insert(account, Item { class, state, since });
         match class {
             Class::Fresh(..) => self.fresh.insert((class, self.sequence, account)),
             Class::Retry => self.retries.insert((self.sequence, account)),

@@ -2,7 +2,8 @@
 //!
 //! In: the conductor's [`Report`]. Out: datagrams to systemd, where it asked for them.
 //! Invariants: `READY=1` comes after the lock, the ledger and the first look at the folder, not
-//! after the first answer of the service; `WATCHDOG=1` comes only while the loop turns.
+//! after the first answer of the service; `WATCHDOG=1` comes only while the loop turns; a manager that does not listen holds
+//! up its own task alone.
 
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use crate::report::Report;
 const PERIOD: Duration = Duration::from_secs(5);
 
 fn tell(states: &[NotifyState<'_>]) {
-    // Without a manager there is nobody to tell; a lost datagram is followed by the next.
-    if let Err(error) = sd_notify::notify(states) {
+    // Without a manager there is nobody to tell; a lost datagram is followed by the next. Where too many wait already,
+    // sending blocks.
+    if let Err(error) = tokio::task::block_in_place(|| sd_notify::notify(states)) {
         debug!(%error, "the service manager was not reached");
     }
 }

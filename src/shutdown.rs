@@ -1,8 +1,8 @@
 //! Signals: how the world tells the process to stop or to look again.
 //!
 //! In: SIGTERM, SIGINT, SIGHUP. Out: one [`Stop`], and a call for each SIGHUP.
-//! Invariants: the first SIGTERM or SIGINT ends the process in order, the second at once; SIGHUP
-//! never ends it.
+//! Invariants: the first SIGTERM or SIGINT ends the process in order, the second at once, but for what is left of the
+//! log; SIGHUP never ends it.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -15,12 +15,17 @@ const IMPATIENT: i32 = 130;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop;
 
-/// Listens for signals as long as the process lives; `hang_up` is called for each SIGHUP.
+/// Listens for signals as long as the process lives; `hang_up` is called for each SIGHUP, and `before_exit` when a second
+/// order to stop ends the process.
 ///
 /// # Errors
 ///
 /// If the handlers cannot be installed.
-pub fn listen(stops: mpsc::Sender<Stop>, hang_up: impl Fn() + Send + 'static) -> std::io::Result<()> {
+pub fn listen(
+    stops: mpsc::Sender<Stop>,
+    hang_up: impl Fn() + Send + 'static,
+    before_exit: fn(),
+) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_ups = signal(SignalKind::hangup())?;
@@ -39,6 +44,7 @@ pub fn listen(stops: mpsc::Sender<Stop>, hang_up: impl Fn() + Send + 'static) ->
             }
             if told {
                 warn!("told to stop twice: leaving at once; what is in flight stays in doubt");
+                before_exit();
                 std::process::exit(IMPATIENT);
             }
             told = true;

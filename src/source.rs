@@ -115,6 +115,8 @@ pub struct Batch<T> {
     /// storm of
     /// events must not make a storm of retries.
     pub full: bool,
+    /// An operator asked for it.
+    pub asked: bool,
     /// Why events may be missing, in which case the folder is scanned every [`Watch::poll`].
     pub degraded: Option<String>,
     /// Where it was read.

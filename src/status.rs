@@ -191,7 +191,8 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     let plan = plan_account(account, desired, row, now);
     let trouble = trouble(&plan, facts);
     let observed_generation = row.map_or(0, |row| row.observed_generation);
-    let last_transition_time = last_transition(row, trouble.is_some()).unwrap_or(now);
+    let since = trouble.as_ref().and_then(|trouble| trouble.since);
+    let last_transition_time = since.or_else(|| last_transition(row)).unwrap_or(now);
     let condition = |kind, status, reason, message| Condition {
         kind,
         status,
@@ -206,7 +207,7 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
             let reason = Reason::ReconciliationSucceeded;
             vec![condition(ConditionType::Ready, ConditionStatus::True, reason, message)]
         }
-        Some(Trouble { kind, reason, message }) => {
+        Some(Trouble { kind, reason, message, since: _ }) => {
             let ready = condition(ConditionType::Ready, ConditionStatus::False, reason, message.clone());
             let why = kind.map(|kind| condition(kind, ConditionStatus::True, reason, message));
             std::iter::once(ready).chain(why).collect()
@@ -230,6 +231,7 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
             conditions,
             work: Work {
                 declared: desired.map(|desired| (desired.source.clone(), Arc::clone(desired.revision))),
+                failures: failures(&plan, facts),
                 ..Work::default()
             },
         },
@@ -254,7 +256,7 @@ const HELD_HINT: &str = "if it is meant, commit what `plan --approval` prints";
 fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};
     let Some(desired) = facts.desired else {
-        return Some(if let Some(Standstill { trouble, unread: true }) = facts.standstill {
+        return Some(if let Some(Standstill { trouble, unread: true, .. }) = facts.standstill {
             trouble.clone()
         } else if facts.broken {
             let message = "its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired";
@@ -280,7 +282,7 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         return Some(Trouble::new(None, Reason::Suspended, suspension(desired)));
     }
     let first = plan.changes.first()?;
-    let told = told(facts).map(|told| Trouble::new(told.kind, told.reason, told.message.clone()));
+    let told = told(plan, facts);
     if told.as_ref().is_some_and(|told| told.kind == Some(Stalled)) {
         return told;
     }
@@ -288,9 +290,9 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         let message = format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}", describe(plan));
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
-    if let Some(Standstill { trouble, .. }) = facts.standstill {
+    if let Some(Standstill { trouble, is_answer, .. }) = facts.standstill {
         // Its own answer names the HTTP status and the errorCode, unless that is what stops everybody.
-        let own = told.filter(|told| !told.message.ends_with(&*trouble.message));
+        let own = told.filter(|told| !is_answer || told.reason != trouble.reason);
         let own = own.map_or_else(String::new, |told| format!("; the last answer: {}", told.message));
         let message = format!("{}: {}{own}", describe(plan), trouble.message);
         return Some(Trouble { message: message.into(), ..*trouble });
@@ -305,10 +307,27 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     Some(Trouble::new(Reconciling, reason, describe(plan)))
 }
 
-/// What the service said against this version of the manifest.
-fn told<'a>(facts: Facts<'a>) -> Option<&'a Condition> {
+/// What the service said against the changes of the plan: first what it refused for good.
+fn told(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     let (desired, row) = (facts.desired?, facts.row?);
-    row.conditions.first().filter(|_| row.spec_hash == desired.spec_hash)
+    let of = |change| row.told(change, desired.spec_hash).map(|failed| (change, failed));
+    let told = || plan.changes.iter().filter_map(of);
+    let (change, failed) = told().find(|(_, failed)| failed.reason.is_rejection()).or_else(|| told().next())?;
+    let kind = if failed.reason.is_rejection() { ConditionType::Stalled } else { ConditionType::Reconciling };
+    let message = format!("{}: {}", attempt(change), failed.message);
+    Some(Trouble { since: Some(failed.since), ..Trouble::new(kind, failed.reason, message) })
+}
+
+/// How often in a row attempts at the changes of the plan failed.
+fn failures(plan: &AccountPlan, facts: Facts<'_>) -> u32 {
+    let Some((desired, row)) = facts.desired.zip(facts.row) else { return 0 };
+    let attempts = |change| row.told(change, desired.spec_hash).map(|failed| failed.attempts);
+    plan.changes.iter().filter_map(attempts).max().unwrap_or(0)
+}
+
+/// What was attempted, for words about how it ended.
+pub fn attempt(change: &Change) -> String {
+    format!("{} to {}", change.field, change.to)
 }
 
 fn describe(plan: &AccountPlan) -> String {
@@ -331,12 +350,9 @@ fn suspension(desired: DesiredAccount<'_>) -> String {
     format!("suspended by {}{until}{reason}", desired.source)
 }
 
-/// When the answer last changed: the trouble's own moment, or that of the last acknowledgement or doubt.
-fn last_transition(row: Option<&Row>, in_trouble: bool) -> Option<Timestamp> {
+/// When something last became of the account: the last acknowledgement or doubt.
+fn last_transition(row: Option<&Row>) -> Option<Timestamp> {
     let row = row?;
-    if let Some(condition) = row.conditions.first().filter(|_| in_trouble) {
-        return Some(condition.last_transition_time);
-    }
     let moments = Field::ALL.into_iter().filter_map(|field| row.field(field)).map(|state| match state {
         FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => *applied_at,
         FieldState::InDoubt { since, .. } => *since,

@@ -1,9 +1,12 @@
-//! The switch that suspends everything: a file beside the ledger, there or not.
+//! What an operator orders through files beside the ledger: the switch that suspends everything, which is there or not, and
+//! orders to lift a pause ([`lift`]).
 //!
-//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes.
+//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes; each order, once.
 //! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
 //! memory) changes nothing; the file is complete under its name or not there at all, also after a power cut.
 //! Deliberately absent: events. The file is looked at every [`NOTICED`], which works on any file system.
+
+pub mod lift;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -16,8 +19,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::freeze::{Freeze, NOTICED};
+use crate::throttle::LiftOrder;
 
-/// The most of the file that is read, in bytes: many times what [`set`] writes.
+/// The most of a file that is read, in bytes: many times what is ever written to one.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// Everybody may read it, above all the daemon, whoever set it: there is no secret in it.
@@ -25,8 +29,12 @@ const MODE: u32 = 0o644;
 
 /// The file beside `ledger`: `ledger.json.suspended`.
 pub fn path(ledger: &Path) -> PathBuf {
+    beside(ledger, ".suspended")
+}
+
+fn beside(ledger: &Path, suffix: &str) -> PathBuf {
     let mut name = ledger.as_os_str().to_owned();
-    name.push(".suspended");
+    name.push(suffix);
     name.into()
 }
 
@@ -36,17 +44,21 @@ pub fn path(ledger: &Path) -> PathBuf {
 ///
 /// If this process is short of something, so that nothing can be told.
 pub fn read(ledger: &Path) -> io::Result<Option<Freeze>> {
-    let mut options = File::options();
-    // A named pipe in the file's place must not hang whoever looks at it.
-    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    let mut bytes = Vec::new();
-    let read = options.open(path(ledger)).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Ok(Some(Freeze::from_bytes(&bytes))),
+    match bytes(&path(ledger)) {
+        Ok(bytes) => Ok(Some(Freeze::from_bytes(&bytes))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if is_shortage(&error) => Err(error),
         Err(error) => Ok(Some(Freeze::unclear(&format!("its file cannot be read: {error}")))),
     }
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = File::options();
+    // A named pipe in the file's place must not hang whoever looks at it.
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let mut bytes = Vec::new();
+    options.open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn is_shortage(error: &io::Error) -> bool {
@@ -59,13 +71,17 @@ fn is_shortage(error: &io::Error) -> bool {
 ///
 /// If the folder does not exist, or cannot be written.
 pub fn set(ledger: &Path, freeze: &Freeze) -> io::Result<()> {
-    let path = path(ledger);
-    let mut new = tempfile::NamedTempFile::new_in(folder(&path))?;
-    new.write_all(&freeze.to_bytes())?;
+    publish(&path(ledger), &freeze.to_bytes())
+}
+
+/// Makes or replaces a file, durably.
+fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = tempfile::NamedTempFile::new_in(folder(path))?;
+    new.write_all(bytes)?;
     new.as_file().set_permissions(Permissions::from_mode(MODE))?;
     new.as_file().sync_all()?;
-    new.persist(&path)?;
-    File::open(folder(&path))?.sync_all()
+    new.persist(path)?;
+    File::open(folder(path))?.sync_all()
 }
 
 /// Lifts the switch beside `ledger`. Says whether it was set. Blocks on the disk.
@@ -74,9 +90,13 @@ pub fn set(ledger: &Path, freeze: &Freeze) -> io::Result<()> {
 ///
 /// If the file is there and cannot be removed.
 pub fn lift(ledger: &Path) -> io::Result<bool> {
-    let path = path(ledger);
-    match fs::remove_file(&path) {
-        Ok(()) => File::open(folder(&path))?.sync_all().map(|()| true),
+    remove(&path(ledger))
+}
+
+/// Removes a file, durably. Says whether it was there.
+fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => File::open(folder(path))?.sync_all().map(|()| true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -86,15 +106,30 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Tells of every change of the switch beside `ledger` until `cancel`. What it is now has been told when this returns.
-/// Must be called within a tokio runtime.
-pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> watch::Receiver<Option<Freeze>> {
+/// What an operator orders.
+#[derive(Debug)]
+pub struct Orders {
+    /// The freeze in force, whenever it changes.
+    pub freeze: watch::Receiver<Option<Freeze>>,
+    /// The order that came last to lift a pause, whenever one comes.
+    pub lift: watch::Receiver<Option<LiftOrder>>,
+}
+
+/// Tells of every change of the switch beside `ledger`, and takes every order to lift a pause, until `cancel`. What is
+/// there now has been told when this returns. Must be called within a tokio runtime, by the process that has the ledger.
+pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> Orders {
     let first = read(&ledger).unwrap_or_else(|error| Some(Freeze::unclear(&error.to_string())));
-    let (told, receiver) = watch::channel(first);
+    let (told, freeze) = watch::channel(first);
+    let (ordered, lift) = watch::channel(lift::take(&ledger));
     tokio::spawn(async move {
         while cancel.run_until_cancelled(tokio::time::sleep(NOTICED)).await.is_some() {
             let path = ledger.clone();
-            let Ok(Ok(now)) = tokio::task::spawn_blocking(move || read(&path)).await else { continue };
+            let looked = tokio::task::spawn_blocking(move || (read(&path), lift::take(&path)));
+            let Ok((now, order)) = looked.await else { continue };
+            if order.is_some() {
+                ordered.send_replace(order);
+            }
+            let Ok(now) = now else { continue };
             told.send_if_modified(|before| {
                 let news = *before != now;
                 *before = now;
@@ -102,7 +137,7 @@ pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> watch::Receiver<Opti
             });
         }
     });
-    receiver
+    Orders { freeze, lift }
 }
 
 #[cfg(test)]

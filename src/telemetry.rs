@@ -3,24 +3,29 @@
 //! In: `--log-format` and `--log-level`. Out: the process-wide subscriber, and hook of panics.
 //! Invariants: standard output belongs to what a command prints; control characters of untrusted
 //! text never reach a terminal, in neither format; a panic tells no secret; a reader that went away
-//! ends nothing.
+//! ends nothing, and one that does not read holds up no command that queues its lines.
+//!
+//! The parts: [`output`] (how lines get to standard error), [`queue`] (those that wait for a reader).
+
+mod output;
+mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use clap::ValueEnum;
-use indicatif::ProgressBar;
-use tracing::error;
 use tracing::field::{Field, Visit};
+use tracing::{Level, Metadata, error};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
-use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
+pub use self::output::{Flush, flush, line, lines_dropped, queue_lines, share_terminal};
+use self::queue::Priority;
 use crate::account::printable::{self, Notation};
 use crate::timestamp::Timestamp;
 
@@ -61,9 +66,9 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), InvalidLevel> {
     let _ = match format {
         LogFormat::Text => {
             let text = builder.with_ansi(use_colour()).fmt_fields(EscapedFields);
-            text.with_writer(|| Terminal { json: false }).try_init()
+            text.with_writer(Output { json: false }).try_init()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_writer(|| Terminal { json: true }).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_writer(Output { json: true }).try_init(),
     };
     Ok(())
 }
@@ -79,10 +84,10 @@ pub fn tell_panics() {
         let why = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or(WORDS_WITHHELD);
         let backtrace = Backtrace::capture();
         let trace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-        if tracing::enabled!(tracing::Level::ERROR) {
+        if tracing::enabled!(Level::ERROR) {
             error!(%place, why, backtrace = trace, "this program has a bug and broke down");
         } else {
-            eprintln!("error: this program has a bug and broke down at {place}: {why}");
+            line(&format!("error: this program has a bug and broke down at {place}: {why}"));
         }
     }));
 }
@@ -96,29 +101,35 @@ impl FormatTime for Millis {
     }
 }
 
-/// The progress bar that shares standard error with the log.
-static BAR: OnceLock<ProgressBar> = OnceLock::new();
-
-/// Makes room for log lines above `bar` from now on. One bar a process; a second call changes nothing.
-pub fn share_terminal(bar: &ProgressBar) {
-    BAR.get_or_init(|| bar.clone());
-}
-
-/// Standard error, around the bar.
-struct Terminal {
+/// Makes a writer for each event.
+struct Output {
     /// Whether lines are JSON, which has escapes of its own.
     json: bool,
 }
 
-impl std::io::Write for Terminal {
+impl<'a> MakeWriter<'a> for Output {
+    type Writer = EventWriter;
+
+    fn make_writer(&'a self) -> EventWriter {
+        EventWriter { json: self.json, priority: Priority::Ordinary }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> EventWriter {
+        let priority = if *event.level() == Level::ERROR { Priority::LastWords } else { Priority::Ordinary };
+        EventWriter { json: self.json, priority }
+    }
+}
+
+/// Takes the one line of an event.
+struct EventWriter {
+    json: bool,
+    priority: Priority,
+}
+
+impl std::io::Write for EventWriter {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let shown = if self.json { printable_json(line) } else { Cow::Borrowed(line) };
-        // Whoever read the log may be gone, and the disk below it full: the work goes on.
-        let write = || drop(std::io::stderr().lock().write_all(&shown));
-        match BAR.get().filter(|bar| !bar.is_finished()) {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        output::deliver(&shown, self.priority);
         Ok(line.len())
     }
 

@@ -2,11 +2,13 @@
 //!
 //! In: requests as they begin and end, pauses the service imposes, failures. Out: [`Admission`].
 //! Invariants: no window ever holds more requests than the budget, whether they are PUTs or token
-//! requests, and whether a restart lies within it; a pause the service imposed is never jumped,
-//! not even by a fresh edit; after a pause, or a row of failures, one request probes alone.
+//! requests, and whether a restart lies within it; a pause the service imposed is never jumped, unless an operator lifts it
+//! ([`LiftOrder`]), not even by a fresh edit, and never longer than [`PAUSE_MAX`], whatever the ledger says; after a pause, a row of
+//! failures, or a kill that left a PUT in doubt, one request probes alone.
 //! Absent by design: the clock, the network and the queue.
 
 mod breaker;
+mod lift;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,9 +18,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
-use crate::account::AccountId;
-use crate::condition::{ConditionType, Reason};
-use crate::ledger::{ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
+pub use self::breaker::Ended;
+pub use self::lift::LiftOrder;
+use crate::account::{AccountId, Field};
+use crate::condition::Reason;
+use crate::ledger::{FieldState, ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::{ClockStep, Timestamp};
 
@@ -28,6 +32,10 @@ pub const TOKEN_REQUESTS: usize = 10;
 
 /// See [`TOKEN_REQUESTS`].
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(600);
+
+/// The longest pause that is believed, whoever imposes it, and whatever clock wrote it down. Zoho's documented limits are
+/// counted in minutes and days at most.
+pub const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// At most `count` requests in any span of `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +185,22 @@ impl Window {
     }
 }
 
+/// The pause in force at `now`, as the ledger remembers it. None ends later than [`PAUSE_MAX`] from now: a clock that ran
+/// years ahead once must not stop everything until then.
+pub fn remembered_pause(ledger: &Ledger, now: Timestamp) -> Option<ImposedPause> {
+    let remembered: Option<ImposedPause> = ledger.pause.filter(|pause| pause.until > now);
+    remembered.map(|pause| ImposedPause { until: pause.until.min(now + PAUSE_MAX), ..pause })
+}
+
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
 /// a process that crashes again and again must not ask a service in trouble more often than one that does not.
+/// What was last heard may not have been written down: after a kill that comes between an answer and its record, all that
+/// tells of it is a PUT in doubt.
 fn was_in_trouble(ledger: &Ledger) -> bool {
-    let failing = |row: &Row| row.conditions.iter().any(|told| told.kind == ConditionType::Reconciling);
-    ledger.pause.is_some() || ledger.accounts.values().any(failing)
+    let failed = |row: &Row, field| row.failed(field).is_some_and(|failed| !failed.reason.is_rejection());
+    let in_doubt = |field: Option<&FieldState>| matches!(field, Some(FieldState::InDoubt { .. }));
+    let is_open = |row: &Row| Field::ALL.into_iter().any(|field| failed(row, field) || in_doubt(row.field(field)));
+    ledger.pause.is_some() || ledger.accounts.values().any(is_open)
 }
 
 /// Everything that can hold a request back.
@@ -211,7 +230,7 @@ impl Throttle {
             limit,
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
             tokens: remembered(&ledger.token_requests),
-            pause: ledger.pause.filter(|pause| pause.until > now),
+            pause: remembered_pause(ledger, now),
             breaker: Breaker::new(was_in_trouble(ledger), backoff, now),
         }
     }
@@ -262,11 +281,15 @@ impl Throttle {
         self.breaker.cancel(begun, now);
     }
 
-    /// A PUT to `account` that was `begun` ended at `now`. `healthy` says whether the service answered as a service that
-    /// works does. Returns whether the breaker opened by it.
-    pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
+    /// A PUT to `account` that was `begun` `ended` at `now`. Returns whether the breaker opened by it.
+    pub fn end_put(&mut self, account: AccountId, begun: Timestamp, ended: Ended, now: Timestamp) -> bool {
         self.end(now);
-        self.breaker.end(account, begun, healthy, now)
+        self.breaker.end(account, begun, ended, now)
+    }
+
+    /// Whether requests are held back because several accounts were refused alike.
+    pub const fn is_one_cause(&self) -> bool {
+        self.breaker.is_one_cause()
     }
 
     /// A token request was admitted.
@@ -304,6 +327,11 @@ impl Throttle {
         }
         self.pause = Some(ImposedPause { until, reason });
         self.pause
+    }
+
+    /// An operator lifts the pause. The next PUT goes alone, as at the end of each pause.
+    pub const fn lift_pause(&mut self) {
+        self.pause = None;
     }
 
     /// Lets the next PUT go alone, and the others only after the service accepted it.

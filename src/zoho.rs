@@ -44,3 +44,4 @@ pub use response::{Answer, Code, HttpResponse, TransportError, classify};
 pub use text::Secrets;
 pub use token::{TokenAnswer, TokenOutcome};
 pub use transport::{HttpTransport, SetupError, Transport};
+pub use wait::RetryAfter;

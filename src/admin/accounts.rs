@@ -88,7 +88,8 @@ async fn catalogue(pages: &Pages) -> Option<Catalogue> {
 pub(super) async fn everything(pages: &Pages) -> Option<MailAccountList> {
     let mut all = Vec::new();
     let approvals = each_part(pages, |items| all.extend(items)).await?;
-    Some(MailAccountList { approvals, ..MailAccountList::new(all) })
+    // To order many takes a while, and other tasks share this thread.
+    tokio::task::spawn_blocking(move || MailAccountList { approvals, ..MailAccountList::new(all) }).await.ok()
 }
 
 /// One account.

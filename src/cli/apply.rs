@@ -9,11 +9,11 @@ use clap::Args;
 use super::engine::{self, Engine};
 use super::{Exit, count, load, note, print, progress};
 use crate::account::printable;
-use crate::config::{Disruptions, Folder, Service, Target};
-use crate::controller::Mode;
+use crate::config::{Disruptions, Folder, Service, Target, positive};
+use crate::controller::{Mode, Settings};
 use crate::manifest::Rules;
 use crate::report::{Summary, Unapplied};
-use crate::shutdown;
+use crate::{shutdown, telemetry};
 
 /// A manifest younger than this is looked at twice, for it may be half-written: the daemon's default debounce.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -35,6 +35,13 @@ pub(super) struct Apply {
     service: Service,
     #[command(flatten)]
     disruptions: Disruptions,
+
+    /// Ends with what is left, and with 1, when the next request cannot start within this time
+    ///
+    /// As during a pause that the service imposed, or where the request budget is used up.
+    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_MAX_WAIT", default_value = "20m", value_parser = positive,
+        help_heading = "Service")]
+    max_wait: Duration,
 }
 
 impl Apply {
@@ -43,9 +50,10 @@ impl Apply {
     }
 
     async fn pass(self) -> anyhow::Result<Exit> {
-        let Self { folder, target, service, disruptions } = self;
+        let Self { folder, target, service, disruptions, max_wait } = self;
         let limit = service.limit(target.sandbox);
         let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE, None)?;
+        let settings = Settings { max_wait, ..settings };
         // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
         let (root, auth) = (folder.desired_state.clone(), target.auth.into());
         let protection = disruptions.protect.protection();
@@ -56,7 +64,7 @@ impl Apply {
         let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let Engine { controller, reports, clock, inputs, outside, acknowledged, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
-        shutdown::listen(outside.stops, || {})?;
+        shutdown::listen(outside.stops, || {}, telemetry::flush)?;
         let mut batch = reading.await??;
         tokio::task::block_in_place(|| {
             load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
@@ -71,7 +79,8 @@ impl Apply {
             let report = reports.borrow();
             (report.problems, report.ledger_error.clone())
         };
-        print(&text(&ended.summary))?;
+        // A second signal is heard also while a terminal takes no output.
+        tokio::task::block_in_place(|| print(&text(&ended.summary)))?;
         if problems > 0 {
             let (folder, problems) = (printable::path(&folder.desired_state), count(problems, "problem"));
             note(&format!("{problems} in manifests; what they declare was left as it is; see `validate {folder}`"));
@@ -128,4 +137,25 @@ fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt
         writeln!(text, "  and {} more; see `status`", changes.len() - LISTED)?;
     }
     writeln!(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::controller::MAX_WAIT;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        apply: Apply,
+    }
+
+    #[test]
+    fn a_pass_waits_out_one_pause_of_the_default_length() {
+        let Line { apply } = Line::try_parse_from(["test"]).unwrap();
+        assert_eq!(apply.max_wait, MAX_WAIT);
+        assert!(apply.service.throttle_pause < apply.max_wait, "{:?}", apply.service.throttle_pause);
+    }
 }

@@ -1,6 +1,7 @@
 //! Builds the conductor and all it needs: shared by `run` and `apply`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,15 +17,15 @@ use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::{Auth, Service, Target, UsageError};
 use crate::controller::{Controller, Ended, Inputs, Query, Settings};
-use crate::ledger::Ledger;
-use crate::ledger::file::LedgerFile;
+use crate::ledger::file::{LedgerError, LedgerFile};
+use crate::ledger::{Ledger, Owner, Record};
 use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::report::{Report, Summary};
 use crate::sandbox::{self, Account, World};
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::switch;
+use crate::switch::{self, Orders};
 use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport};
 
 /// How many looks at the folder, signals and questions may wait for the conductor.
@@ -108,12 +109,13 @@ pub(super) async fn build(
     let acknowledged = Baseline::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock.clone());
+    let Orders { freeze, lift } = switch::watch(path, cancel.clone());
     Ok(Engine {
         controller: controller.protecting(protection),
         reports,
         metrics,
         clock,
-        inputs: Inputs { looks, committed, stops, queries, freeze: switch::watch(path, cancel.clone()) },
+        inputs: Inputs { looks, committed, stops, queries, freeze, lift },
         acknowledged,
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
@@ -177,4 +179,19 @@ pub(super) fn close(ended: Ended<LedgerFile>) -> anyhow::Result<Summary> {
     tokio::task::block_in_place(|| journal.close())
         .context("what was acknowledged is in the journal, but it could not be folded into the ledger at the end")?;
     Ok(summary)
+}
+
+/// Adds the record that `decide` makes of the ledger, if it makes one, where no process has the ledger. Says whether there
+/// was one. Blocks on the disk.
+pub(super) fn amend(
+    path: &Path,
+    owner: Owner,
+    decide: impl FnOnce(&Ledger) -> Option<Record>,
+) -> Result<bool, LedgerError> {
+    // What it would say of a commit, closing says as well.
+    let (committed, _unheard) = mpsc::unbounded_channel();
+    let (file, ledger) = LedgerFile::open(path, owner, committed)?;
+    let Some(record) = decide(&ledger) else { return Ok(false) };
+    file.append(vec![record], 1);
+    file.close().map(|()| true)
 }

@@ -1,4 +1,5 @@
-//! `history`: every change that was applied, and who decided it. Sends nothing, writes nothing, needs no lock.
+//! `history`: every change that was applied, and who decided it; each pause that an operator lifted. Sends nothing, writes
+//! nothing, needs no lock.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use crate::account::printable::{self, Notation, path as shown};
 use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::LedgerPlace;
-use crate::ledger::audit::Entry;
+use crate::ledger::audit::{AppliedPut, Audited, Entry, LiftedPause};
 use crate::ledger::file::{self, History as Record};
 use crate::status::API_VERSION;
 use crate::timestamp::Timestamp;
@@ -108,10 +109,7 @@ impl History {
         });
         let named: BTreeSet<&str> = self.accounts.iter().map(String::as_str).collect();
         let wanted = |entry: &Entry| {
-            let is_named = || {
-                entry.name.as_deref().is_some_and(|name| named.contains(name))
-                    || named.contains(&*entry.account.to_string())
-            };
+            let is_named = || named.iter().any(|name| is_of(entry, name));
             from.is_none_or(|from| entry.at >= from) && (named.is_empty() || is_named())
         };
         let Record { mut entries, fault, .. } = file::history(&ledger, &wanted)?;
@@ -159,7 +157,7 @@ impl History {
 }
 
 fn is_of(entry: &Entry, name: &str) -> bool {
-    entry.name.as_deref() == Some(name) || entry.account.to_string() == name
+    entry.put().is_some_and(|put| put.name.as_deref() == Some(name) || put.account.to_string() == name)
 }
 
 fn log_of(ledger: &std::path::Path) -> PathBuf {
@@ -208,26 +206,38 @@ fn text(entries: &[Entry]) -> String {
     if entries.is_empty() {
         text.push_str("Nothing was applied.\n");
     }
-    for entry in entries {
-        let Entry { seq: _, at, account, name, field, from, to, source, revision, approval, answer } = entry;
-        let name = name.as_ref().map_or_else(|| "(unnamed)".into(), |name| printable::escape(name));
-        let from = from.unwrap_or(Known::Absent);
-        let _ = writeln!(text, "{at}  {name} ({account})\n  {field}: {from} -> {to}\n  by        {source}");
-        let line = |text: &mut String, key: &str, value: &str| {
-            let _ = writeln!(text, "  {key:<9} {}", printable::escape(value));
-        };
-        match revision {
-            None => line(&mut text, "revision", "unknown"),
-            Some(revision) => {
-                line(&mut text, "revision", &revision.id);
-                revision.author.iter().for_each(|author| line(&mut text, "author", author));
-                revision.subject.iter().for_each(|subject| line(&mut text, "subject", subject));
+    for Entry { seq: _, at, what } in entries {
+        match what {
+            Audited::Applied(put) => applied(&mut text, *at, put),
+            Audited::PauseLifted(LiftedPause { pause_lifted: pause, by }) => {
+                let _ = writeln!(text, "{at}  pause lifted");
+                line(&mut text, "until", &format!("{} ({})", pause.until, pause.reason));
+                line(&mut text, "by", by.as_deref().unwrap_or("unknown"));
             }
         }
-        approval.iter().for_each(|approval| line(&mut text, "approved", approval));
-        answer.iter().for_each(|answer| line(&mut text, "answer", answer));
     }
     text
+}
+
+fn applied(text: &mut String, at: Timestamp, put: &AppliedPut) {
+    let AppliedPut { account, name, field, from, to, source, revision, approval, answer } = put;
+    let name = name.as_ref().map_or_else(|| "(unnamed)".into(), |name| printable::escape(name));
+    let from = from.unwrap_or(Known::Absent);
+    let _ = writeln!(text, "{at}  {name} ({account})\n  {field}: {from} -> {to}\n  by        {source}");
+    match revision {
+        None => line(text, "revision", "unknown"),
+        Some(revision) => {
+            line(text, "revision", &revision.id);
+            revision.author.iter().for_each(|author| line(text, "author", author));
+            revision.subject.iter().for_each(|subject| line(text, "subject", subject));
+        }
+    }
+    approval.iter().for_each(|approval| line(text, "approved", approval));
+    answer.iter().for_each(|answer| line(text, "answer", answer));
+}
+
+fn line(text: &mut String, key: &str, value: &str) {
+    let _ = writeln!(text, "  {key:<9} {}", printable::escape(value));
 }
 
 fn lines(entries: &[Entry]) -> anyhow::Result<String> {

@@ -54,6 +54,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
   ledger.json.audit        each change that was applied and who decided it, for `history`
   ledger.json.notified     what people were told of trouble, with --notify-url
   ledger.json.suspended    suspends everything while it is there; see `suspend --help`
+  ledger.json.resume       for a second, while `resume --pause` orders a daemon to lift a pause
   ledger.sandbox.json      the same of --sandbox",
     ),
     (
@@ -114,6 +115,8 @@ Examples:
 
 Ends with: planned = applied + held + failed + in doubt. What is in doubt was
 sent, and its end is not known; the next apply sends what is desired then.
+It does not wait for a pause that is longer than --max-wait: what is left fails,
+and it says when to apply again.
 
 Broken manifests do not keep the others from being applied. Exit codes: 0 all
 done, 1 something failed or a manifest is broken, 3 the disruption budget
@@ -163,9 +166,20 @@ The daemon serves the same at /runbook.";
 pub(super) const RESUME: &str = "\
 Examples:
   zoho-mail-reconciler resume && zoho-mail-reconciler plan
+  zoho-mail-reconciler resume --pause      # the service no longer wants the pause
+  kubectl exec sts/zoho-mail-reconciler -- zoho-mail-reconciler resume --pause
 
 Removes the file ledger.json.suspended beside the ledger. A daemon that runs
-notices within a second, and goes on with what is wanted then.";
+notices within a second, and goes on with what is wanted then.
+
+With --pause it lifts the pause that the service imposed, and no suspension. A
+daemon that runs does so within seconds, by the order ledger.json.resume beside
+the ledger; where none runs, the command writes it down itself. It ends when that
+is durable. One request then goes alone: if the service asks for a pause again,
+there is one again. `history` shows who lifted which pause, and when.
+
+Exit codes: 0 lifted (or nothing was to be lifted), 1 it failed, 5 the ledger is
+refused, 64 usage.";
 
 pub(super) const DIFF: &str = "\
 Example:

@@ -1,8 +1,11 @@
 //! The progress of `apply` on a terminal: how much is done, and how long the rest will take.
+//!
+//! Invariant: a terminal that takes no output holds up this bar, and neither a PUT nor the end.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +18,9 @@ use crate::throttle::RateLimit;
 /// How often the bar is drawn: fast enough to look alive.
 const REDRAW: Duration = Duration::from_millis(200);
 
+/// How long the end waits for a terminal that takes no output.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Draws a bar from `reports` until `done`. Nothing is drawn where standard error is no terminal.
 pub(super) fn show(
     reports: watch::Receiver<Report>,
@@ -22,29 +28,39 @@ pub(super) fn show(
     clock: Clock,
     done: CancellationToken,
 ) -> impl Future<Output = ()> {
-    let task = tokio::spawn(async move {
-        let bar = ProgressBar::new(0);
-        if bar.is_hidden() {
-            return;
-        }
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-            bar.set_style(style);
-        }
-        while !done.is_cancelled() {
-            // Until the plan is made there is nothing to show.
-            if reports.borrow().planned > 0 {
-                telemetry::share_terminal(&bar);
-                draw(&bar, &reports.borrow(), limit, &clock);
-            }
-            tokio::select! {
-                () = done.cancelled() => {}
-                () = tokio::time::sleep(REDRAW) => {}
-            }
-        }
-        bar.finish_and_clear();
-    });
+    // On a thread of its own: to draw is to write, and may block.
+    let runtime = Handle::current();
+    let task = tokio::task::spawn_blocking(move || runtime.block_on(keep_drawing(reports, limit, clock, done)));
     // A bar that failed to draw is no reason to fail.
-    async move { drop(task.await) }
+    async move { drop(tokio::time::timeout(GRACE, task).await) }
+}
+
+async fn keep_drawing(
+    reports: watch::Receiver<Report>,
+    limit: Option<RateLimit>,
+    clock: Clock,
+    done: CancellationToken,
+) {
+    let bar = ProgressBar::new(0);
+    if bar.is_hidden() {
+        return;
+    }
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    while !done.is_cancelled() {
+        // Until the plan is made there is nothing to show.
+        if reports.borrow().planned > 0 {
+            telemetry::share_terminal(&bar);
+            let report = reports.borrow().clone();
+            draw(&bar, &report, limit, &clock);
+        }
+        tokio::select! {
+            () = done.cancelled() => {}
+            () = tokio::time::sleep(REDRAW) => {}
+        }
+    }
+    bar.finish_and_clear();
 }
 
 fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: &Clock) {

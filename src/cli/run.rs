@@ -20,7 +20,7 @@ use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
 use crate::source::Batch;
-use crate::{admin, page, service, shutdown, source};
+use crate::{admin, page, service, shutdown, source, telemetry};
 
 /// `run`.
 #[derive(Clone, Debug, Args)]
@@ -48,8 +48,9 @@ impl Run {
         let Self { folder, target, service, disruptions, daemon, notify } = self;
         let watch = daemon.watch();
         let external = daemon.external_url;
-        let settings =
+        let mut settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
+        settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection();
         let webhook = webhook::check(&notify)?;
         let listener = match daemon.listen {
@@ -60,10 +61,14 @@ impl Run {
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let resync = Arc::new(Notify::new());
         let (read_again, watched) = (Arc::clone(&resync), reports.clone());
-        shutdown::listen(outside.stops, move || {
-            tokio::spawn(service::reload(watched.clone()));
-            read_again.notify_one();
-        })?;
+        shutdown::listen(
+            outside.stops,
+            move || {
+                tokio::spawn(service::reload(watched.clone()));
+                read_again.notify_one();
+            },
+            telemetry::flush,
+        )?;
         if let Some(webhook) = webhook {
             let (reports, queries, metrics) = (reports.clone(), outside.queries.clone(), Arc::clone(&metrics));
             let (ledger, instance) = (target.ledger_file(), target.owner()?.to_string());
@@ -72,11 +77,10 @@ impl Run {
             webhook::start(notify, &webhook, watched, cancel.clone());
         }
         if let Some(listener) = listener {
-            let metrics = Arc::new(
-                move |open, report: &Report, now| {
-                    if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
-                },
-            );
+            let metrics = Arc::new(move |open, report: &Report, now| {
+                metrics.log_lines_dropped(telemetry::lines_dropped());
+                if open { metrics.open_metrics(report, now) } else { metrics.text(report, now) }
+            });
             let (target, queries, clock) = (page::target(target.owner()?).into(), outside.queries, clock.clone());
             let pages = admin::Pages { reports: reports.clone(), target, queries, metrics, clock };
             admin::serve(listener, pages, cancel.clone());

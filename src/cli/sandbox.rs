@@ -16,8 +16,8 @@ use super::{Exit, count, engine, load, note, print};
 use crate::account::{AuthMode, Zoid, printable};
 use crate::config::{RateLimitOption, SANDBOX_ZOID, positive};
 use crate::sandbox::{self, Banner, Budget, Script, Seed, World};
-use crate::shutdown;
 use crate::throttle::RateLimit;
+use crate::{shutdown, telemetry};
 
 /// `sandbox`.
 #[derive(Clone, Debug, Args)]
@@ -61,7 +61,7 @@ impl Sandbox {
     async fn serve(self) -> anyhow::Result<Exit> {
         let world = self.world()?;
         let (stops_out, mut stops) = mpsc::channel(1);
-        shutdown::listen(stops_out, || {})?;
+        shutdown::listen(stops_out, || {}, telemetry::flush)?;
         let cancel = CancellationToken::new();
         let world = Arc::new(Mutex::new(world));
         let server = sandbox::serve(self.listen, Arc::clone(&world), cancel.clone()).await?;

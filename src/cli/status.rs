@@ -24,6 +24,7 @@ use crate::manifest::Protection;
 use crate::plan::plan;
 use crate::status::{Item, MailAccountList, Part, Standstill, approvals, list};
 use crate::switch;
+use crate::throttle::remembered_pause;
 use crate::timestamp::Timestamp;
 use filter::Filter;
 use folder::Manifests;
@@ -214,7 +215,7 @@ fn accounts(
     let guard = disruptions.guard(desired, ledger);
     let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
-    let pause = || ledger.pause.filter(|pause| pause.until > now).map(Standstill::paused);
+    let pause = || remembered_pause(ledger, now).map(Standstill::paused);
     let standstill = freeze.map(Standstill::suspended).or_else(pause);
     let list = list(desired, ledger, Part::default(), |_| held, standstill.as_ref(), now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }

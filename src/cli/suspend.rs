@@ -1,4 +1,4 @@
-//! `suspend` and `resume`: the switch for freezes. They send nothing and change no ledger.
+//! `suspend`: sets the switch that suspends everything. Sends nothing and changes no ledger.
 
 use std::time::Duration;
 
@@ -32,20 +32,13 @@ pub(super) struct Suspend {
     until: Option<Timestamp>,
 }
 
-/// `resume`.
-#[derive(Clone, Debug, Args)]
-pub(super) struct Resume {
-    #[command(flatten)]
-    place: LedgerPlace,
-}
-
 fn reason(text: &str) -> Result<Box<str>, String> {
     let one_line = !text.contains(['\r', '\n']) && !text.trim().is_empty() && text.chars().count() <= TEXT_MAX;
     if one_line { Ok(text.into()) } else { Err(format!("expected one line of at most {TEXT_MAX} characters")) }
 }
 
 /// Who asks, as far as the environment tells: behind `sudo` it is not root that is meant.
-fn user() -> Option<Box<str>> {
+pub(super) fn user() -> Option<Box<str>> {
     let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     name.filter(|name| !name.is_empty()).map(|name| printable::cut(&name, TEXT_MAX).into())
 }
@@ -66,21 +59,6 @@ impl Suspend {
             "{freeze}\n\nNothing is sent while this lasts; what is under way ends. A daemon that runs notices within \
              {within}.\nThe folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume\n"
         ))?;
-        Ok(Exit::Done)
-    }
-}
-
-impl Resume {
-    pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let ledger = self.place.file();
-        let file = printable::path(&switch::path(&ledger));
-        let before = switch::read(&ledger).ok().flatten();
-        let lifted = switch::lift(&ledger).with_context(|| format!("{file}: cannot be removed"))?;
-        print(&match (lifted, before) {
-            (true, Some(freeze)) => format!("resumed; it was {freeze}\n"),
-            (true, None) => "resumed\n".to_owned(),
-            (false, _) => format!("not suspended: there is no {file}\n"),
-        })?;
         Ok(Exit::Done)
     }
 }

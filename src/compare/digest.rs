@@ -36,7 +36,20 @@ pub fn digest(reviewed: &Reviewed) -> String {
 
 fn line(change: &Change, put: &str) -> String {
     // A new field does not compile until it is decided whether it changes the PUT.
-    let Change { account, name: _, zuid, field, from, to, source: _, revision: _, approval: _, not_before: _ } = change;
+    let Change {
+        account,
+        name: _,
+        zuid,
+        field,
+        from,
+        to,
+        source: _,
+        revision: _,
+        approval: _,
+        not_before: _,
+        begun: _,
+        refused: _,
+    } = change;
     let zuid = zuid.map_or_else(|| "-".to_owned(), |zuid| zuid.to_string());
     let from = match from {
         Known::Absent => "null",

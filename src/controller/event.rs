@@ -17,7 +17,7 @@ use crate::ledger::Record;
 use crate::manifest::Parsed;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
-use crate::throttle::Wait;
+use crate::throttle::{LiftOrder, Wait};
 use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Answer, Code, Credentials, RefreshCredentials, TokenAnswer};
 
@@ -47,6 +47,8 @@ pub(super) enum Event {
     Stop,
     /// An operator suspended everything, or resumed it.
     Suspension(Option<Freeze>),
+    /// An operator lifts the pause that the service imposed.
+    LiftPause(LiftOrder),
     /// Somebody wants to know the status of a part of the accounts. Answered in the order of the questions.
     Query(Part),
     /// The wall clock was set. Whatever comes after it comes by the new time.

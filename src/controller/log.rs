@@ -94,7 +94,7 @@ impl Logger {
                 let runbook = self.about(failure.reason);
                 warn!(account = %change.account, name = %change.name, field = %change.field, to = change.to,
                     source = %change.source, revision = %change.revision, reason = %failure.reason,
-                    why = %failure.message, runbook, "rejected; waiting for a change of the manifest or the resync");
+                    why = %failure.message, runbook, "rejected; tried again when the manifest changes, and at growing intervals");
             }
             RequestLog::Throttled(failure) => {
                 let runbook = self.about(Reason::Throttled);
@@ -104,9 +104,21 @@ impl Logger {
                 let runbook = self.about(reason);
                 warn!(%until, %reason, runbook, "no request starts before the pause ends");
             }
+            RequestLog::PauseLifted { pause: ImposedPause { until, reason }, by } => {
+                info!(%until, %reason, by = by.as_deref(), "the pause was lifted; one request probes before all others");
+            }
             RequestLog::Failing(why) => {
                 let runbook = self.about(Reason::ServiceUnavailable);
                 warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
+            }
+            RequestLog::RefusedAlike(why) => {
+                let runbook = self.about(Reason::Forbidden);
+                warn!(
+                    why,
+                    runbook,
+                    "the service refuses one account after the other alike, and accepts none: that is one cause; one \
+                     request probes it from time to time"
+                );
             }
             RequestLog::AnswersAgain => info!("the service answers again"),
             RequestLog::TokenGranted { expires_in } => {

@@ -17,9 +17,11 @@
 //!
 //! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
 //! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
-//! [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
+//! [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`attempts`] (what failed, and is tried again),
+//! [`patience`] (of a single pass), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
 //! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
 
+mod attempts;
 mod backlog;
 mod blocked;
 mod dispatch;
@@ -30,11 +32,13 @@ mod on_files;
 mod on_response;
 mod on_token;
 mod orders;
+mod patience;
 mod reconcile;
 mod report;
 mod send;
 mod summary;
 mod suspension;
+mod throttling;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -48,6 +52,7 @@ use self::folder::Folder;
 use self::inflight::Inflight;
 use self::summary::Pass;
 use self::suspension::Suspension;
+use self::throttling::Throttling;
 use self::token::Tokens;
 use self::unwritten::{Due, Unwritten};
 use super::event::{Effect, Event, Log, Metric, Then, Turn};
@@ -84,8 +89,12 @@ pub(super) struct Machine {
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
     waiting: Option<Waiting>,
+    /// Whose requests are throttled.
+    throttling: Throttling,
     /// How many pauses the service asked for in a row.
     throttled: u32,
+    /// What failed before this moment is tried all the same.
+    tries_from: Timestamp,
     /// The disruption budget, and who says so.
     budget: InForce,
     /// The first problems of manifests, a line each.
@@ -108,11 +117,12 @@ impl Machine {
         let mut machine = Self {
             throttle: Throttle::restore(settings.rate_limit, lateness, settings.backoff, &ledger, now),
             guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
-            // The daemon remembers what was rejected; a single pass tries it again.
-            backlog: match settings.mode {
-                Mode::Run => Backlog::restore(&ledger),
-                Mode::Apply => Backlog::default(),
+            // The daemon remembers what failed; a single pass tries it again.
+            tries_from: match settings.mode {
+                Mode::Run => Timestamp::default(),
+                Mode::Apply => now,
             },
+            backlog: Backlog::default(),
             inflight: Inflight::new(settings.max_concurrency, settings.rate_limit.is_none()),
             pass: Pass::new(settings.mode),
             budget: InForce { allowance, ..InForce::default() },
@@ -127,6 +137,7 @@ impl Machine {
             remembered: None,
             stop_by: None,
             waiting: None,
+            throttling: Throttling::default(),
             throttled: 0,
             first_problems: Vec::new(),
             totals: Totals::default(),
@@ -137,6 +148,7 @@ impl Machine {
             ledger,
         };
         machine.correct_remembered_moments(now);
+        machine.correct_remembered_pause(now);
         machine
     }
 
@@ -154,9 +166,10 @@ impl Machine {
             Event::Writable => self.unwritable = None,
             Event::Answered { account, answer } => self.on_response(account, answer, now, chance),
             Event::Token(answer) => self.on_token(answer, now, chance),
-            Event::Credentials(credentials) => self.tokens.read(credentials),
+            Event::Credentials(credentials) => self.tokens.read(credentials, now),
             Event::Stop => self.stop(now),
             Event::Suspension(freeze) => self.suspend(freeze, now),
+            Event::LiftPause(order) => self.lift_pause(order, now),
             Event::Query(part) => {
                 let list = self.accounts(part, now);
                 self.effects.push(Effect::Answer(Box::new(list)));
@@ -171,6 +184,7 @@ impl Machine {
         self.send_durable(now);
         let mut then = self.dispatch(now);
         if then != Then::ReadCredentials {
+            self.lose_patience(now);
             self.write_if_due(now);
             self.note_turn(now);
             if self.has_ended(now) {
@@ -185,7 +199,8 @@ impl Machine {
         let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
-        let due = [self.queue.next_due(), waiting, held, resumed, woken, self.stop_by, self.unwritten.due()];
+        let (due, trial) = (self.queue.next_due(), self.tokens.next_trial());
+        let due = [due, trial, waiting, held, resumed, woken, self.stop_by, self.unwritten.due()];
         due.into_iter().flatten().min()
     }
 

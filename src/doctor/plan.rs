@@ -7,6 +7,7 @@ use crate::guard::review;
 use crate::ledger::Ledger;
 use crate::plan::plan;
 use crate::switch;
+use crate::throttle::remembered_pause;
 
 /// Everything that differs, if both sides are known.
 fn changes(subject: &Subject) -> Option<(Vec<crate::change::Change>, Ledger)> {
@@ -61,7 +62,8 @@ pub(super) fn budget(subject: &Subject) -> Finding {
     if let Some(pause) = pause(subject) {
         return Finding::warn(
             format!("the service asked for a pause until {} ({})", pause.until, pause.reason),
-            "wait: nothing is sent before, not even by this command; each request would prolong it",
+            "wait: nothing is sent before, not even by this command; each request would prolong it. If it is a mistake: \
+             zoho-mail-reconciler resume --pause",
         );
     }
     let Some(limit) = subject.limit else { return Finding::ok("unlimited") };
@@ -73,5 +75,5 @@ pub(super) fn budget(subject: &Subject) -> Finding {
 
 /// The pause in force, as the ledger remembers it.
 pub(super) fn pause(subject: &Subject) -> Option<crate::ledger::ImposedPause> {
-    subject.known()?.pause.filter(|pause| pause.until > now())
+    remembered_pause(subject.known()?, now())
 }

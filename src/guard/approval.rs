@@ -99,6 +99,8 @@ mod tests {
             revision: Arc::default(),
             approval: None,
             not_before: None,
+            begun: false,
+            refused: false,
         }
     }
 

@@ -1,6 +1,7 @@
-//! Who changed what, when and why: one line for each PUT that the service acknowledged, chained by hashes.
+//! Who changed what, when and why: one line for each PUT that the service acknowledged, and for each pause that an operator
+//! lifted, chained by hashes.
 //!
-//! In: the journal's acknowledgements, and what the log held before. Out: the lines that follow it; or, of lines that
+//! In: the journal's records of these, and what the log held before. Out: the lines that follow it; or, of lines that
 //! were read, whether they are what was written ([`Chain`]).
 //!
 //! A line is a JSON object whose last key, `hash`, is the SHA-256 of the object without it; `prev` is the hash of the
@@ -12,17 +13,16 @@
 //! recognised and written again. Absent by design: files (see [`super::file`]), and keys: whoever may write the ledger
 //! can make both anew, which only a copy elsewhere shows.
 
-use std::sync::Arc;
+mod entry;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::fault::API_VERSION;
-use super::{Evidence, Owner, Record};
-use crate::account::{AccountId, Field, SourceRef};
-use crate::change::Known;
-use crate::revision::Revision;
-use crate::timestamp::Timestamp;
+pub use self::entry::{AppliedPut, Audited, Entry, LiftedPause};
+use super::Owner;
+
+/// The format of the audit log, which is not that of the ledger.
+const API_VERSION: &str = "zoho-mail-reconciler/v1";
 
 /// The head line's `kind`.
 const KIND: &str = "AuditLog";
@@ -94,70 +94,7 @@ impl Head {
     }
 }
 
-/// One PUT that the service acknowledged. What versions that wrote less did not write down is absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Number of the ledger's record.
-    pub seq: u64,
-    /// When the acknowledgement came.
-    pub at: Timestamp,
-    /// The account on the service.
-    pub account: AccountId,
-    /// The manifest's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<Arc<str>>,
-    /// What was changed.
-    pub field: Field,
-    /// What was known of it before: null for nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub from: Option<Known>,
-    /// What it was set to.
-    pub to: bool,
-    /// The manifest that wanted it.
-    pub source: SourceRef,
-    /// The revision at which the manifest came to want it, its author and its subject.
-    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<Arc<Revision>>,
-    /// The `DisruptionApproval` that let it through.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<Arc<str>>,
-    /// The service's answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Box<str>>,
-}
-
-/// A null is a value here.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Known>, D::Error> {
-    Known::deserialize(deserializer).map(Some)
-}
-
 impl Entry {
-    /// What the log says of the ledger's record `seq`; nothing unless it acknowledges a PUT.
-    pub fn of(seq: u64, record: Record) -> Option<Self> {
-        let Record::Applied { at, account, field, value: to, source, evidence } = record else { return None };
-        let blank = Self {
-            seq,
-            at,
-            account,
-            name: None,
-            field,
-            from: None,
-            to,
-            source,
-            revision: None,
-            approval: None,
-            answer: None,
-        };
-        Some(match evidence {
-            None => blank,
-            Some(evidence) => {
-                let Evidence { name, from, revision, approval, answer } = *evidence;
-                let (name, from, revision) = (Some(name), Some(from), Some(revision));
-                Self { name, from, revision, approval, answer: Some(answer), ..blank }
-            }
-        })
-    }
-
     /// This entry as the line behind the one with the hash `prev`; and its own hash.
     pub fn line(&self, prev: &str) -> (Vec<u8>, Box<str>) {
         #[derive(Serialize)]
@@ -283,6 +220,7 @@ pub fn is_leftover(found: &[u8], expected: &[u8]) -> bool {
 mod tests {
     use super::super::samples::{applied, owner};
     use super::*;
+    use crate::account::Field;
 
     fn log(count: u64) -> Vec<Vec<u8>> {
         let (head, mut prev) = Head::new(owner(), &Mark::fresh(0), None).line();
@@ -342,25 +280,5 @@ mod tests {
         let mut other = log(2);
         other[2] = Entry::of(2, applied(9, Field::Enabled, true)).unwrap().line("").0;
         assert!(!is_leftover(&other.concat(), &whole), "a line that was written by somebody");
-    }
-
-    #[test]
-    fn an_entry_is_read_as_it_was_written_nothing_known_included() {
-        let evidence = Evidence {
-            name: "bob".into(),
-            from: Known::Absent,
-            revision: Arc::new(Revision::commit(Some("main"), "sha1:01").written_by("A", "a@b", "why")),
-            approval: Some("a.yaml:1".into()),
-            answer: "HTTP 200 success".into(),
-        };
-        let Record::Applied { at, account, field, value, source, .. } = applied(1, Field::Enabled, true) else {
-            panic!()
-        };
-        let record = Record::Applied { at, account, field, value, source, evidence: Some(Box::new(evidence)) };
-        for record in [record, applied(1, Field::Enabled, true)] {
-            let entry = Entry::of(1, record).unwrap();
-            let read: Entry = serde_json::from_slice(&entry.line("x").0).unwrap();
-            assert_eq!(read, entry);
-        }
     }
 }

@@ -7,7 +7,7 @@
 use super::Owner;
 
 /// Which format this program reads and writes, in the snapshot and at the head of the journal.
-pub(super) const API_VERSION: &str = "zoho-mail-reconciler/v1";
+pub(super) const API_VERSION: &str = "zoho-mail-reconciler/v2";
 
 /// Why bytes are not a ledger this program may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Fault {
     Damaged(String),
     /// Written by a newer version of this program; the text says what is not known here.
     Newer(String),
+    /// Written by an earlier version, in a form that is not read here; the text says in which.
+    Older(String),
     /// Somebody else's.
     Foreign(Owner),
 }
@@ -25,12 +27,13 @@ pub(super) fn judge_header(api_version: &str, kind: &str, expected_kind: &str) -
     if api_version == API_VERSION && kind == expected_kind {
         return Ok(());
     }
-    let group = |text: &str| text.split('/').next().map(str::to_owned);
-    if api_version != API_VERSION && group(api_version) == group(API_VERSION) {
-        return Err(Fault::Newer(format!(
-            "apiVersion {}, where this program knows {API_VERSION}",
-            quoted(api_version)
-        )));
+    let (group, ours) = API_VERSION.split_once("/v").unwrap_or_default();
+    let theirs = api_version.strip_prefix(group).and_then(|rest| rest.strip_prefix('/'));
+    if let Some(version) = theirs.filter(|_| api_version != API_VERSION) {
+        let what = format!("apiVersion {}, where this program knows {API_VERSION}", quoted(api_version));
+        let number = |text: &str| text.parse::<u32>().ok();
+        let is_older = version.strip_prefix('v').and_then(number).zip(number(ours)).is_some_and(|(a, b)| a < b);
+        return Err(if is_older { Fault::Older(what) } else { Fault::Newer(what) });
     }
     Err(Fault::Damaged(format!(
         "it is no {expected_kind} of {API_VERSION}: apiVersion is {}, kind is {}",

@@ -54,6 +54,10 @@ impl Ledger {
         if let Some(pause) = &mut self.pause {
             pause.until = step.carry(pause.until);
         }
+        let failed = self.accounts.values_mut().flat_map(|row| [&mut row.enabled_failed, &mut row.active_sync_failed]);
+        for failed in failed.flatten() {
+            (failed.at, failed.next_attempt) = (step.carry(failed.at), step.carry(failed.next_attempt));
+        }
     }
 
     /// Nothing remembered began after `now`, or may take effect after `lands_by`.

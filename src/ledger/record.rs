@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::row::{FieldState, hex};
+use super::row::{FailedAttempt, FieldState, hex};
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
-use crate::condition::{Condition, Reason};
+use crate::condition::Reason;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
@@ -26,6 +26,13 @@ pub struct ImposedPause {
     pub reason: Reason,
 }
 
+impl ImposedPause {
+    /// One that is over, whatever the clock says. That it was there is not forgotten: the next request probes alone.
+    pub(super) const fn lifted(self) -> Self {
+        Self { until: Timestamp::from_millis(0), reason: self.reason }
+    }
+}
+
 /// What wants a PUT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +41,9 @@ pub struct Cause {
     pub source: SourceRef,
     /// The revision at which it came to want it.
     pub revision: Arc<str>,
+    /// The `DisruptionApproval` that lets it through: it uses up nothing of the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Arc<str>>,
 }
 
 /// What an auditor asks of a PUT that was acknowledged: who decided it, why it was let through, what the service said.
@@ -110,12 +120,15 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         disruption: Option<Timestamp>,
     },
-    /// What the service says against the account; empty when that is over.
-    Conditions {
+    /// An attempt at a field failed, or (`None`) what was said against it is over.
+    Failed {
         /// Which account.
         account: AccountId,
-        /// Its conditions from now on.
-        conditions: Vec<Condition>,
+        /// Which field.
+        field: Field,
+        /// How.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<Box<FailedAttempt>>,
     },
     /// A version of the manifest was seen that needs no PUT.
     Observed {
@@ -154,6 +167,16 @@ pub enum Record {
         /// Until when anything that was sent by now may still take effect.
         lands_by: Timestamp,
     },
+    /// An operator lifted a pause that the service had imposed.
+    PauseLifted {
+        /// When.
+        at: Timestamp,
+        /// The pause.
+        pause: ImposedPause,
+        /// Who, as the system knew them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Box<str>>,
+    },
 }
 
 impl Record {
@@ -168,9 +191,9 @@ impl Record {
             Self::Intent { account, .. }
             | Self::Applied { account, .. }
             | Self::NotApplied { account, .. }
-            | Self::Conditions { account, .. }
+            | Self::Failed { account, .. }
             | Self::Observed { account, .. } => Some(*account),
-            Self::TokenRequest { .. } | Self::Pause { .. } => None,
+            Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }

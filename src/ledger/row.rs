@@ -1,4 +1,4 @@
-//! One account's row: what is known of its two fields, and what `status` says of it.
+//! One account's row: what is known of its two fields, and how the last attempt at each failed.
 //!
 //! In: JSON of the snapshot, or [`super::Record`]s through [`super::Ledger::apply`]. Out: [`Row`].
 //! Invariant: a field is applied (with value, moment and manifest), in doubt (with moment and the
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::LANDING_UNSAID;
 use crate::account::{Field, SourceRef, Zuid};
-use crate::change::Known;
-use crate::condition::Condition;
+use crate::change::{Change, Known};
+use crate::condition::Reason;
 use crate::timestamp::Timestamp;
 
 /// What is known of one field that was ever set.
@@ -166,6 +166,38 @@ impl TryFrom<FieldStateJson> for FieldState {
     }
 }
 
+/// What the service said against a field last, until it acknowledges a value or another manifest wants something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailedAttempt {
+    /// The value that the PUT carried.
+    pub to: bool,
+    /// Fingerprint of the spec that wanted it; hexadecimal.
+    #[serde(with = "hex")]
+    pub spec_hash: u64,
+    /// Why it failed.
+    pub reason: Reason,
+    /// How the request ended: the HTTP status, or as in the metrics' label `code`.
+    pub code: Box<str>,
+    /// The service's words, on one line: `HTTP 403 FORBIDDEN: …`.
+    pub message: Box<str>,
+    /// When it first failed for this reason.
+    pub since: Timestamp,
+    /// When it failed last.
+    pub at: Timestamp,
+    /// How often it failed in a row.
+    pub attempts: u32,
+    /// When it is tried again.
+    pub next_attempt: Timestamp,
+}
+
+impl FailedAttempt {
+    /// Whether it is `change` that failed, wanted by the same spec as now.
+    pub fn is_of(&self, change: &Change, spec_hash: u64) -> bool {
+        (self.to, self.spec_hash) == (change.to, spec_hash)
+    }
+}
+
 /// One account the program has ever touched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -187,9 +219,12 @@ pub struct Row {
     /// Fingerprint of the spec that was seen last; hexadecimal, 0 for none.
     #[serde(default, with = "hex")]
     pub spec_hash: u64,
-    /// What the service said against the account, while it lasts.
-    #[serde(default)]
-    pub conditions: Vec<Condition>,
+    /// What the service said against the mailbox's state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled_failed: Option<Box<FailedAttempt>>,
+    /// What it said against the ActiveSync flag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_sync_failed: Option<Box<FailedAttempt>>,
 }
 
 impl Row {
@@ -201,7 +236,8 @@ impl Row {
             active_sync_enabled: None,
             observed_generation: 0,
             spec_hash: 0,
-            conditions: Vec::new(),
+            enabled_failed: None,
+            active_sync_failed: None,
         }
     }
 
@@ -211,6 +247,36 @@ impl Row {
             Field::Enabled => self.enabled.as_ref(),
             Field::ActiveSyncEnabled => self.active_sync_enabled.as_ref(),
         }
+    }
+
+    /// What the service said last against `field`.
+    pub fn failed(&self, field: Field) -> Option<&FailedAttempt> {
+        match field {
+            Field::Enabled => self.enabled_failed.as_deref(),
+            Field::ActiveSyncEnabled => self.active_sync_failed.as_deref(),
+        }
+    }
+
+    /// What was said against `change`, wanted by the spec of this fingerprint: against its field, or against the account as
+    /// a whole.
+    pub fn told(&self, change: &Change, spec_hash: u64) -> Option<&FailedAttempt> {
+        let own = self.failed(change.field).filter(|failed| failed.is_of(change, spec_hash));
+        let about_both =
+            |failed: &&FailedAttempt| failed.reason.is_about_the_account() && failed.spec_hash == spec_hash;
+        let other = self.failed(change.field.other()).filter(about_both);
+        own.into_iter().chain(other).max_by_key(|failed| failed.next_attempt)
+    }
+
+    pub(super) const fn failed_mut(&mut self, field: Field) -> &mut Option<Box<FailedAttempt>> {
+        match field {
+            Field::Enabled => &mut self.enabled_failed,
+            Field::ActiveSyncEnabled => &mut self.active_sync_failed,
+        }
+    }
+
+    /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.
+    pub fn has_begun_removal(&self, field: Field) -> bool {
+        matches!(self.field(field), Some(FieldState::InDoubt { to: Some(false), .. }))
     }
 
     pub(super) const fn field_mut(&mut self, field: Field) -> &mut Option<FieldState> {

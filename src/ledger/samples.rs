@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Evidence, FieldState, ImposedPause, Ledger, Owner, Record};
+use super::{Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Owner, Record};
 use crate::account::{AccountId, Field, MAX_ID, SourceRef, Zoid, Zuid};
 use crate::change::Known;
-use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::condition::Reason;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
@@ -106,20 +106,18 @@ fn any_state() -> impl Strategy<Value = FieldState> {
     ]
 }
 
-fn any_condition() -> impl Strategy<Value = Condition> {
-    (any_time(), "\\PC{0,20}|.{0,20}", any::<u64>()).prop_map(|(at, message, generation)| Condition {
-        kind: ConditionType::Stalled,
-        status: ConditionStatus::True,
-        reason: Reason::Forbidden,
-        message: message.into(),
-        last_transition_time: at,
-        observed_generation: generation,
-    })
+fn any_failure() -> impl Strategy<Value = Box<FailedAttempt>> {
+    (any_time(), "\\PC{0,20}|.{0,20}", any::<(u64, u32, bool)>()).prop_map(
+        |(at, message, (spec_hash, attempts, to))| {
+            let (reason, code, message) = (Reason::Forbidden, "403".into(), message.into());
+            Box::new(FailedAttempt { to, spec_hash, reason, code, message, since: at, at, attempts, next_attempt: at })
+        },
+    )
 }
 
 pub(super) fn any_record() -> impl Strategy<Value = Record> {
     let zuid = || any::<Option<u32>>().prop_map(|n| n.and_then(|n| Zuid::new(n.into())));
-    let pause = any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
+    let pause = || any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
     prop_oneof![
         4 => (any_time(), any_account(), ".{0,8}", zuid(), any_field(), any::<(bool, u64)>(), proptest::option::of(any_time()))
             .prop_map(|(at, account, name, zuid, field, (to, spec_hash), lands_by)| {
@@ -132,14 +130,16 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         2 => (any_account(), any_field(), proptest::option::of(any_state()), proptest::option::of(any_time())).prop_map(
             |(account, field, restore, disruption)| Record::NotApplied { account, field, restore, disruption }
         ),
-        1 => (any_account(), proptest::collection::vec(any_condition(), 0..3))
-            .prop_map(|(account, conditions)| Record::Conditions { account, conditions }),
+        1 => (any_account(), any_field(), proptest::option::of(any_failure()))
+            .prop_map(|(account, field, failed)| Record::Failed { account, field, failed }),
         1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
             .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
-        1 => proptest::option::of(pause).prop_map(|pause| Record::Pause { pause }),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
         1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),
+        1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),
+        1 => (any_time(), pause(), proptest::option::of(".{0,8}"))
+            .prop_map(|(at, pause, by)| Record::PauseLifted { at, pause, by: by.map(Into::into) }),
     ]
 }
 

@@ -21,10 +21,10 @@ fn order(queue: &mut WorkQueue, now: Timestamp) -> Vec<u64> {
 #[test]
 fn fresh_revocations_go_first_then_fresh_grants_then_retries_in_the_order_of_their_backoffs() {
     let mut queue = WorkQueue::default();
-    for (n, urgency, chance) in [(1, Grant, 0.5), (2, Revocation, 1.0)] {
+    for (n, urgency, until) in [(1, Grant, 1), (2, Revocation, 2)] {
         queue.add(id(n), urgency, 1, at(0));
         queue.pop(at(0)).unwrap();
-        queue.retry(id(n), Backoff::default(), chance, at(0));
+        queue.retry(id(n), at(until), at(0));
     }
     queue.add(id(3), Grant, 1, at(5));
     queue.add(id(4), Revocation, 1, at(6));
@@ -83,7 +83,7 @@ fn an_account_that_fails_again_and_again_goes_behind_all_others_that_failed() {
     for second in 1..=6 {
         let account = queue.pop(at(second)).unwrap().account;
         order.push(account.get());
-        queue.retry(account, Backoff::default(), 0.0, at(second));
+        queue.retry(account, at(second), at(second));
     }
     assert_eq!(order, [1, 2, 3, 1, 2, 3]);
 }
@@ -103,16 +103,15 @@ fn an_account_in_flight_is_never_popped_and_comes_again_after_an_edit() {
 }
 
 #[test]
-fn a_fresh_edit_ends_a_backoff_and_forgets_its_failures() {
+fn a_fresh_edit_ends_a_backoff() {
     let mut queue = WorkQueue::default();
     queue.add(id(1), Grant, 1, at(0));
     queue.pop(at(0)).unwrap();
-    queue.retry(id(1), Backoff::default(), 1.0, at(0));
+    queue.retry(id(1), at(1), at(0));
     assert_eq!(queue.next_due(), Some(at(1)));
     assert_eq!(queue.peek(at(0)), None);
     queue.add(id(1), Grant, 1, at(0));
     assert_eq!(order(&mut queue, at(0)), [1]);
-    assert_eq!(queue.failures(id(1)), 0);
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn an_edit_during_a_failing_attempt_is_tried_at_once() {
     queue.add(id(1), Grant, 1, at(0));
     queue.pop(at(0)).unwrap();
     queue.add(id(1), Revocation, 1, at(1));
-    queue.retry(id(1), Backoff::default(), 1.0, at(2));
+    queue.retry(id(1), at(3), at(2));
     assert_eq!(order(&mut queue, at(2)), [1]);
 }
 
@@ -146,21 +145,16 @@ fn the_backoff_doubles_up_to_its_bound_and_is_spread_over_all_of_it() {
 }
 
 #[test]
-fn failures_are_counted_until_a_success() {
+fn what_failed_before_is_put_back_behind_what_is_fresh_and_a_delay_takes_its_turn_away() {
     let mut queue = WorkQueue::default();
-    queue.add(id(1), Grant, 1, at(0));
-    for failures in 1..=3 {
-        queue.pop(at(1000 * u64::from(failures))).unwrap();
-        queue.retry(id(1), Backoff::default(), 0.5, at(1000 * u64::from(failures)));
-        assert_eq!(queue.failures(id(1)), failures);
-    }
-    queue.pop(at(9000)).unwrap();
-    queue.succeeded(id(1));
-    queue.put_back(id(1), Grant, at(9000));
-    assert_eq!(queue.failures(id(1)), 0);
-    assert_eq!(queue.depth(), 1);
-    queue.remove(id(1));
-    assert_eq!(queue.depth(), 0);
+    (1..=3).for_each(|n| queue.add(id(n), Revocation, 1, at(0)));
+    queue.take(id(1), at(0)).unwrap();
+    queue.put_back(id(1), Revocation, true, at(0));
+    queue.delay(id(2), at(9));
+    assert_eq!((order(&mut queue, at(8)), queue.next_due()), (vec![3, 1], Some(at(9))));
+    queue.delay(id(1), at(9));
+    queue.add_retry(id(2), at(8));
+    assert_eq!((order(&mut queue, at(8)), queue.depth()), (vec![2], 0), "what is in flight is not delayed");
 }
 
 #[test]
@@ -169,7 +163,7 @@ fn turns_and_backoffs_are_as_far_away_after_a_step_as_before() {
         let mut queue = WorkQueue::default();
         queue.add(id(1), Grant, 1, step.from);
         queue.pop(step.from).unwrap();
-        queue.retry(id(1), Backoff::default(), 1.0, step.from);
+        queue.retry(id(1), step.from + SECOND, step.from);
         queue.add(id(2), Grant, 1, step.from);
         queue.pop(step.from).unwrap();
         queue.add(id(2), Revocation, 1, step.from);

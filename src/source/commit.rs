@@ -67,6 +67,7 @@ pub fn load_committed<T>(
         files,
         root: Root::Ready,
         full: true,
+        asked: false,
         degraded: None,
         origin: Origin::default(),
         versions: BTreeMap::new(),

@@ -51,6 +51,8 @@ pub(super) struct Keeper<T> {
     rescan: bool,
     /// Since when a full batch is owed, even if nothing changed.
     owed: Option<Instant>,
+    /// An operator asked for it.
+    asked: bool,
     /// What the folder as a whole is good for, as far as we know.
     state: Option<Root>,
     told: Told,
@@ -85,6 +87,7 @@ impl<T: Send> Keeper<T> {
             folder: None,
             rescan: true,
             owed: Some(now),
+            asked: false,
             state: None,
             told: Told::default(),
             poll_at: now,
@@ -109,6 +112,12 @@ impl<T: Send> Keeper<T> {
     pub(super) fn resync(&mut self, now: Instant) {
         self.rescan = true;
         self.owed.get_or_insert(now);
+    }
+
+    /// The same, and try again what failed: an operator asks for it.
+    pub(super) fn ask(&mut self, now: Instant) {
+        self.asked = true;
+        self.resync(now);
     }
 
     /// When the next turn is due.
@@ -345,9 +354,10 @@ impl<T: Send> Keeper<T> {
         let root = self.state.clone()?;
         self.told = Told { root: Some(root.clone()), degraded: self.degraded.clone() };
         let full = self.owed.take().is_some();
+        let asked = std::mem::take(&mut self.asked);
         let folder = self.folder.as_ref().filter(|_| !files.is_empty());
         let origin = folder.map(|folder| Origin::of(&folder.beneath.real, hashes)).unwrap_or_default();
-        Some(Batch { files, root, full, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
+        Some(Batch { files, root, full, asked, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn run<T: Send + 'static>(
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = hints.rung() => keeper.stir(Instant::now()),
-                () = resync.notified() => keeper.resync(Instant::now()),
+                () = resync.notified() => keeper.ask(Instant::now()),
                 () = sleep_until(due) => {}
             }
             continue;

@@ -6,6 +6,7 @@
 use crate::condition::{ConditionType, Reason};
 use crate::freeze::Freeze;
 use crate::ledger::ImposedPause;
+use crate::timestamp::Timestamp;
 
 /// Why an account is not ready.
 #[derive(Clone, Debug)]
@@ -14,11 +15,13 @@ pub(super) struct Trouble {
     pub(super) kind: Option<ConditionType>,
     pub(super) reason: Reason,
     pub(super) message: Box<str>,
+    /// Since when, if that is known.
+    pub(super) since: Option<Timestamp>,
 }
 
 impl Trouble {
     pub(super) fn new(kind: impl Into<Option<ConditionType>>, reason: Reason, message: impl Into<Box<str>>) -> Self {
-        Self { kind: kind.into(), reason, message: message.into() }
+        Self { kind: kind.into(), reason, message: message.into(), since: None }
     }
 }
 
@@ -28,11 +31,13 @@ pub struct Standstill {
     pub(super) trouble: Trouble,
     /// Nobody knows yet which accounts have a manifest.
     pub(super) unread: bool,
+    /// Its words are what the service answered to an account.
+    pub(super) is_answer: bool,
 }
 
 impl From<Trouble> for Standstill {
     fn from(trouble: Trouble) -> Self {
-        Self { trouble, unread: false }
+        Self { trouble, unread: false, is_answer: false }
     }
 }
 
@@ -40,7 +45,7 @@ impl Standstill {
     /// The manifests were not read so far: an account without one is no orphan.
     pub fn unread() -> Self {
         let trouble = Trouble::new(ConditionType::Reconciling, Reason::Progressing, "manifests are being read");
-        Self { trouble, unread: true }
+        Self { trouble, unread: true, is_answer: false }
     }
 
     /// The service told everybody to wait.
@@ -51,7 +56,8 @@ impl Standstill {
 
     /// The credentials were refused, in the service's words.
     pub fn refused(why: &str) -> Self {
-        Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why).into()
+        let trouble = Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why);
+        Self { trouble, unread: false, is_answer: true }
     }
 
     /// An operator suspended everything.

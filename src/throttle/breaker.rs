@@ -1,21 +1,51 @@
 //! Whether the service is in trouble, and when it is asked again.
 //!
 //! In: how the PUT of which account ended. Out: whether a PUT may start, and whether it probes.
-//! Invariants: one account that fails, however often, neither opens the breaker nor makes others wait longer; with it open
-//! one request goes at a time, until the service accepts one.
+//! Invariants: one account that fails, however often, neither opens the breaker nor makes others wait longer; nor does one
+//! that is refused. Several accounts that are refused alike, with none accepted in between, have one cause, as a wrong
+//! `zoid` or a lost right. With the breaker open one request goes at a time, until the service accepts one.
 //! Absent by design: pauses that the service imposes, and which account probes.
 
 use std::time::Duration;
 
 use super::{Admission, Wait};
 use crate::account::AccountId;
+use crate::change::Outcome;
+use crate::condition::Reason;
 use crate::queue::Backoff;
 use crate::timestamp::{ClockStep, Timestamp};
+use crate::zoho::{Answer, Code};
 
 /// So many different accounts that fail, with no success of any in between, open the breaker. Accounts, not failures: one
 /// that fails again and again says nothing of the service. Five, because with the default concurrency of four one lost
 /// connection can fail four requests at once.
 pub(super) const BREAKER_ACCOUNTS: usize = 5;
+
+/// So many different accounts that are refused alike, with none accepted in between, have one cause. Twice as many as fail:
+/// the mailboxes of several people who left at once may be gone.
+pub(super) const REFUSED_ALIKE: usize = 10;
+
+/// How a PUT ended, as far as it tells of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was accepted, or the service is well and has everybody wait.
+    Well,
+    /// It was refused for good, for this reason and with this code.
+    Refused(Reason, Code),
+    /// It failed, or nothing is known of its end.
+    Failed,
+}
+
+impl Ended {
+    /// What `answer` tells.
+    pub fn by(answer: &Answer) -> Self {
+        match &answer.outcome {
+            Outcome::Applied | Outcome::Paused(..) => Self::Well,
+            Outcome::Rejected(failure) => Self::Refused(failure.reason, answer.code),
+            Outcome::Retry(_) | Outcome::InDoubt(_) => Self::Failed,
+        }
+    }
+}
 
 /// The time from the opening of the breaker to its first probe, in shortest waits of an account (`--retry-min`). Five
 /// seconds with the default of one.
@@ -26,9 +56,10 @@ const PROBE_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// With the accounts that failed since the last success, fewer than [`BREAKER_ACCOUNTS`].
+    /// With the accounts whose PUTs ended alike since any ended otherwise, too few to open it.
     Closed {
-        failed: Vec<AccountId>,
+        accounts: Vec<AccountId>,
+        ended: Ended,
     },
     Open {
         until: Timestamp,
@@ -48,14 +79,18 @@ struct Trouble {
     probes: u32,
     /// The account of the last one that failed.
     last: Option<AccountId>,
+    /// What opened the breaker is that accounts were refused alike.
+    refused: bool,
 }
 
 impl Trouble {
     fn and(self, account: AccountId) -> Self {
         let probes = if self.last == Some(account) { self.probes } else { self.probes.saturating_add(1) };
-        Self { probes, last: Some(account) }
+        Self { probes, last: Some(account), ..self }
     }
 }
+
+const CLOSED: State = State::Closed { accounts: Vec::new(), ended: Ended::Well };
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -68,11 +103,7 @@ impl Breaker {
     /// Open from the start if the service `was_in_trouble`. The first probe comes after five times the minimum of an
     /// account's `backoff`, each further one after twice as long, up to its maximum and to five minutes.
     pub(super) fn new(was_in_trouble: bool, backoff: Backoff, now: Timestamp) -> Self {
-        let state = if was_in_trouble {
-            State::Open { until: now, trouble: Trouble::default() }
-        } else {
-            State::Closed { failed: Vec::new() }
-        };
+        let state = if was_in_trouble { State::Open { until: now, trouble: Trouble::default() } } else { CLOSED };
         let probes = Backoff { min: backoff.min.saturating_mul(PROBE_FACTOR), max: backoff.max.min(PROBE_MAX) };
         Self { state, probes }
     }
@@ -111,27 +142,35 @@ impl Breaker {
         }
     }
 
-    /// A PUT to `account` that was `begun` ended at `now`; `healthy` says whether the service answered as one that works
-    /// does. Returns whether the breaker opened by it.
-    pub(super) fn end(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool {
-        let trouble = match (&mut self.state, healthy) {
+    /// A PUT to `account` that was `begun` `ended` at `now`. Returns whether the breaker opened by it.
+    pub(super) fn end(&mut self, account: AccountId, begun: Timestamp, ended: Ended, now: Timestamp) -> bool {
+        let trouble = match (&mut self.state, ended) {
             // Requests that were under way when it opened, or when the probe began, tell nothing new.
             (State::Open { .. }, _) => return false,
             (State::Probing { since, .. }, _) if begun < *since => return false,
-            (State::Closed { .. } | State::Probing { .. }, true) => {
-                self.state = State::Closed { failed: Vec::new() };
+            (State::Probing { trouble, .. }, Ended::Failed) => trouble.and(account),
+            (State::Probing { trouble, .. }, Ended::Refused(..)) if trouble.refused => trouble.and(account),
+            (State::Closed { .. } | State::Probing { .. }, Ended::Well) => {
+                self.state = CLOSED;
                 return false;
             }
-            (State::Closed { failed }, false) => {
-                if !failed.contains(&account) {
-                    failed.push(account);
+            (State::Closed { accounts, ended: before }, _) => {
+                if *before != ended {
+                    (*accounts, *before) = (Vec::new(), ended);
                 }
-                if failed.len() < BREAKER_ACCOUNTS {
+                if !accounts.contains(&account) {
+                    accounts.push(account);
+                }
+                let refused = ended != Ended::Failed;
+                if accounts.len() < if refused { REFUSED_ALIKE } else { BREAKER_ACCOUNTS } {
                     return false;
                 }
-                Trouble::default().and(account)
+                Trouble { refused, ..Trouble::default() }.and(account)
             }
-            (State::Probing { trouble, .. }, false) => trouble.and(account),
+            (State::Probing { .. }, Ended::Refused(..)) => {
+                self.state = State::Closed { accounts: vec![account], ended };
+                return false;
+            }
         };
         // Without jitter: there is one service, and nothing to spread.
         let until = now + self.probes.delay(trouble.probes, 1.0);
@@ -147,6 +186,14 @@ impl Breaker {
             State::Open { .. } => return,
         };
         self.state = State::Open { until: now, trouble };
+    }
+
+    /// Whether it opened because several accounts were refused alike.
+    pub(super) const fn is_one_cause(&self) -> bool {
+        match self.state {
+            State::Closed { .. } => false,
+            State::Open { trouble, .. } | State::Probing { trouble, .. } => trouble.refused,
+        }
     }
 
     /// Whether the next PUT is a probe that tries a grant first: every other one, so that neither removals nor grants that

@@ -3,9 +3,9 @@
 
 use super::breaker::BREAKER_ACCOUNTS;
 use super::*;
-use crate::account::{AccountId, Field};
-use crate::condition::{Condition, ConditionStatus};
-use crate::ledger::{Owner, Record};
+use crate::account::{AccountId, Field, SourceRef};
+use crate::ledger::{FailedAttempt, Owner, Record};
+use crate::zoho::Code;
 
 fn ms(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -47,26 +47,56 @@ fn record(account: u64, at: Timestamp) -> Record {
 
 #[test]
 fn a_restart_asks_a_service_in_trouble_with_one_probe() {
-    let told = |kind| Condition {
-        kind,
-        status: ConditionStatus::True,
-        reason: Reason::ServiceUnavailable,
+    let failed = |reason| FailedAttempt {
+        to: true,
+        spec_hash: 0,
+        reason,
+        code: "503".into(),
         message: "no answer".into(),
-        last_transition_time: ms(0),
-        observed_generation: 1,
+        since: ms(0),
+        at: ms(0),
+        attempts: 1,
+        next_attempt: ms(0),
     };
-    for (kind, second) in
-        [(ConditionType::Reconciling, Admission::AfterAnother(Wait::Probe)), (ConditionType::Stalled, Admission::Now)]
-    {
+    for (reason, second) in [
+        (Reason::ServiceUnavailable, Admission::AfterAnother(Wait::Probe)),
+        (Reason::Throttled, Admission::AfterAnother(Wait::Probe)),
+        (Reason::Forbidden, Admission::Now),
+    ] {
         let mut ledger = empty();
         let account = AccountId::new(1).unwrap();
         ledger.apply(record(0, ms(0)));
-        ledger.apply(Record::Conditions { account, conditions: vec![told(kind)] });
+        ledger.apply(Record::NotApplied { account, field: Field::Enabled, restore: None, disruption: None });
+        let failed = Some(Box::new(failed(reason)));
+        ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed });
         let mut throttle = Throttle::restore(None, Duration::from_millis(300), Backoff::default(), &ledger, ms(1000));
         assert_eq!(throttle.admit_put(ms(1000)), Admission::Now);
         throttle.begin_put(ms(1000));
-        assert_eq!(throttle.admit_put(ms(1000)), second, "{kind:?}");
+        assert_eq!(throttle.admit_put(ms(1000)), second, "{reason:?}");
     }
+}
+
+#[test]
+fn a_restart_that_finds_a_put_in_doubt_probes_alone_until_one_is_answered() {
+    let mut ledger = empty();
+    ledger.apply(record(0, ms(0)));
+    let restart =
+        |ledger: &Ledger| Throttle::restore(None, Duration::from_millis(300), Backoff::default(), ledger, ms(1_000));
+    let mut throttle = restart(&ledger);
+    assert_eq!(throttle.admit_put(ms(1_000)), Admission::Now);
+    throttle.begin_put(ms(1_000));
+    assert_eq!(throttle.admit_put(ms(1_000)), Admission::AfterAnother(Wait::Probe));
+    throttle.end_put(id(1), ms(1_000), Ended::Well, ms(1_100));
+    (0..2).for_each(|_| {
+        assert_eq!(throttle.admit_put(ms(1_100)), Admission::Now, "one was answered");
+        throttle.begin_put(ms(1_100));
+    });
+    let (account, source) = (id(1), SourceRef { path: "a.yaml".into(), line: 1 });
+    let (at, field, value) = (ms(100), Field::Enabled, true);
+    ledger.apply(Record::Applied { at, account, field, value, source, evidence: None });
+    let mut throttle = restart(&ledger);
+    throttle.begin_put(ms(1_000));
+    assert_eq!(throttle.admit_put(ms(1_000)), Admission::Now, "nothing is in doubt");
 }
 
 #[test]
@@ -77,9 +107,9 @@ fn a_full_window_says_when_it_has_room_again() {
         throttle.begin_put(ms(at));
     }
     assert_eq!(throttle.admit_put(ms(1000)), Admission::AfterAnother(Wait::RateLimit));
-    throttle.end_put(id(1), ms(0), true, ms(1500));
+    throttle.end_put(id(1), ms(0), Ended::Well, ms(1500));
     assert_eq!(throttle.admit_put(ms(1500)), Admission::At(ms(61_500), Wait::RateLimit));
-    throttle.end_put(id(1), ms(1000), true, ms(2000));
+    throttle.end_put(id(1), ms(1000), Ended::Well, ms(2000));
     assert_eq!(throttle.admit_put(ms(61_500)), Admission::Now);
 }
 
@@ -94,7 +124,7 @@ fn an_imposed_pause_is_never_jumped_or_shortened_and_ends_with_one_probe() {
     assert_eq!(throttle.admit_put(ms(900_000)), Admission::Now);
     throttle.begin_put(ms(900_000));
     assert_eq!(throttle.admit_put(ms(900_000)), Admission::AfterAnother(Wait::Probe));
-    throttle.end_put(id(1), ms(900_000), true, ms(900_100));
+    throttle.end_put(id(1), ms(900_000), Ended::Well, ms(900_100));
     assert_eq!(throttle.admit_put(ms(900_100)), Admission::Now);
 }
 
@@ -108,20 +138,37 @@ fn a_pause_outlives_a_restart() {
 }
 
 #[test]
+fn a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_at_most() {
+    let now = ms(1_800_000_000_000);
+    for (written, until) in [
+        (now + Duration::from_secs(3 * 365 * 24 * 3600), Some(now + PAUSE_MAX)),
+        (now + PAUSE_MAX, Some(now + PAUSE_MAX)),
+        (now + Duration::from_secs(60), Some(now + Duration::from_secs(60))),
+        (now, None),
+    ] {
+        let mut ledger = empty();
+        ledger.apply(Record::Pause { pause: Some(ImposedPause { until: written, reason: Reason::Throttled }) });
+        let throttle = Throttle::restore(None, Duration::from_secs(30), Backoff::default(), &ledger, now);
+        assert_eq!(throttle.pause(now).map(|pause| pause.until), until, "{written}");
+        assert_eq!(remembered_pause(&ledger, now), throttle.pause(now));
+    }
+}
+
+#[test]
 fn the_breaker_opens_after_failures_of_several_accounts_and_probes_with_one_request() {
     let mut throttle = throttle("unlimited", ms(0));
     for n in 1..=BREAKER_ACCOUNTS {
         throttle.begin_put(ms(0));
-        assert_eq!(throttle.end_put(id(n as u64), ms(0), false, ms(0)), n == BREAKER_ACCOUNTS);
+        assert_eq!(throttle.end_put(id(n as u64), ms(0), Ended::Failed, ms(0)), n == BREAKER_ACCOUNTS);
     }
     assert_eq!(throttle.admit_put(ms(0)), Admission::At(ms(5_000), Wait::Breaker));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::Now);
     throttle.begin_put(ms(5_000));
     assert_eq!(throttle.admit_put(ms(5_000)), Admission::AfterAnother(Wait::Probe));
-    assert!(throttle.end_put(id(1), ms(5_000), false, ms(6_000)));
+    assert!(throttle.end_put(id(1), ms(5_000), Ended::Failed, ms(6_000)));
     assert_eq!(throttle.admit_put(ms(6_000)), Admission::At(ms(16_000), Wait::Breaker));
     throttle.begin_put(ms(16_000));
-    throttle.end_put(id(1), ms(16_000), true, ms(16_000));
+    throttle.end_put(id(1), ms(16_000), Ended::Well, ms(16_000));
     assert_eq!(throttle.failed_probes(), 0);
     assert_eq!(throttle.admit_put(ms(16_000)), Admission::Now);
 }
@@ -131,7 +178,7 @@ fn one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer
     let mut throttle = throttle("unlimited", ms(0));
     for n in 0..1_000 {
         throttle.begin_put(ms(n));
-        assert!(!throttle.end_put(id(1), ms(n), false, ms(n)));
+        assert!(!throttle.end_put(id(1), ms(n), Ended::Failed, ms(n)));
         assert_eq!(throttle.admit_put(ms(n)), Admission::Now);
     }
     // Where requests go one by one, as after a pause, it fails each probe, and the next one is never further away.
@@ -139,7 +186,7 @@ fn one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer
     let mut now = ms(1_000);
     for _ in 0..10 {
         throttle.begin_put(now);
-        throttle.end_put(id(1), now, false, now);
+        throttle.end_put(id(1), now, Ended::Failed, now);
         let next = now + Duration::from_secs(5);
         assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker));
         now = next;
@@ -147,7 +194,7 @@ fn one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer
     // Several accounts that fail are the service's trouble.
     for (n, seconds) in [(2, 10), (3, 20), (4, 40)] {
         throttle.begin_put(now);
-        throttle.end_put(id(n), now, false, now);
+        throttle.end_put(id(n), now, Ended::Failed, now);
         let next = now + Duration::from_secs(seconds);
         assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker));
         now = next;
@@ -160,14 +207,14 @@ fn probes_try_grants_and_removals_in_turn() {
     for n in 1..=BREAKER_ACCOUNTS {
         assert!(!throttle.probes_with_grant());
         throttle.begin_put(ms(0));
-        throttle.end_put(id(n as u64), ms(0), false, ms(0));
+        throttle.end_put(id(n as u64), ms(0), Ended::Failed, ms(0));
     }
     let mut now = ms(0);
     for (n, grant) in (100..).zip([true, false, true, false]) {
         assert_eq!(throttle.probes_with_grant(), grant, "probe {n}");
         now = now + Duration::from_secs(600);
         throttle.begin_put(now);
-        throttle.end_put(id(n), now, false, now);
+        throttle.end_put(id(n), now, Ended::Failed, now);
     }
 }
 
@@ -183,12 +230,12 @@ fn probes_follow_from_the_backoff_of_an_account_and_never_come_further_apart_tha
         let mut throttle = Throttle::restore(None, Duration::from_secs(30), backoff, &empty(), ms(0));
         for n in 1..BREAKER_ACCOUNTS {
             throttle.begin_put(ms(0));
-            throttle.end_put(id(n as u64), ms(0), false, ms(0));
+            throttle.end_put(id(n as u64), ms(0), Ended::Failed, ms(0));
         }
         let mut now = ms(0);
         for (n, seconds) in (100..).zip(intervals) {
             throttle.begin_put(now);
-            throttle.end_put(id(n), now, false, now);
+            throttle.end_put(id(n), now, Ended::Failed, now);
             let next = now + Duration::from_secs(seconds);
             assert_eq!(throttle.admit_put(now), Admission::At(next, Wait::Breaker), "{min} s to {max} s");
             now = next;
@@ -231,16 +278,16 @@ fn what_was_begun_before_a_pause_may_not_leave_in_it() {
 
 #[test]
 fn what_was_under_way_before_a_probe_neither_joins_it_nor_speaks_for_it() {
-    for healthy in [true, false] {
+    for ended in [Ended::Well, Ended::Failed] {
         let mut throttle = throttle("unlimited", ms(0));
         (0..3).for_each(|_| throttle.begin_put(ms(0)));
         throttle.impose(ms(1_000), Reason::Throttled, ms(1));
         throttle.begin_put(ms(1_000));
         assert!(!throttle.may_leave(ms(0), ms(1_001)), "an intent that waited for the disk waits on");
         throttle.cancel_put(ms(0), ms(1_001));
-        assert!(!throttle.end_put(id(1), ms(0), healthy, ms(1_002)));
+        assert!(!throttle.end_put(id(1), ms(0), ended, ms(1_002)));
         assert_eq!(throttle.admit_put(ms(1_003)), Admission::AfterAnother(Wait::Probe));
-        throttle.end_put(id(1), ms(1_000), true, ms(2_000));
+        throttle.end_put(id(1), ms(1_000), Ended::Well, ms(2_000));
         assert_eq!(throttle.admit_put(ms(2_000)), Admission::Now);
     }
 }
@@ -262,9 +309,29 @@ fn the_usage_counts_what_is_under_way_and_what_ended_within_the_window() {
     throttle.begin_put(ms(1_000));
     throttle.begin_token();
     assert_eq!(used(&throttle, 1_000), 2);
-    throttle.end_put(id(1), ms(1_000), true, ms(2_000));
+    throttle.end_put(id(1), ms(1_000), Ended::Well, ms(2_000));
     throttle.end_token(ms(5_000));
     assert_eq!((used(&throttle, 61_999), used(&throttle, 62_000), used(&throttle, 65_000)), (2, 1, 0));
+}
+
+#[test]
+fn accounts_that_are_refused_alike_have_one_cause_and_others_beside_them_have_none() {
+    let refused = |code| Ended::Refused(Reason::Forbidden, Code::Http(code));
+    let mut throttle = throttle("1000/1m", ms(0));
+    let mut end = |n: u64, ended| throttle.end_put(id(n), ms(0), ended, ms(0));
+    assert!((1..=100).all(|n| !end(n, refused(if n % 7 == 0 { 404 } else { 403 }))), "not all are refused alike");
+    assert!(!end(1, Ended::Well));
+    assert!((1..=100).all(|_| !end(1, refused(403))), "it is one account");
+    assert!((2..=9).all(|n| !end(n, refused(403))));
+    assert!(end(10, refused(403)));
+    assert!(throttle.is_one_cause());
+    assert_eq!(throttle.admit_put(ms(4_999)), Admission::At(ms(5_000), Wait::Breaker));
+    throttle.begin_put(ms(5_000));
+    assert!(throttle.end_put(id(11), ms(5_000), refused(403), ms(5_000)), "a probe that is refused as well");
+    assert_eq!(throttle.admit_put(ms(5_001)), Admission::At(ms(15_000), Wait::Breaker));
+    throttle.begin_put(ms(15_000));
+    assert!(!throttle.end_put(id(12), ms(15_000), Ended::Well, ms(15_000)));
+    assert_eq!((throttle.admit_put(ms(15_000)), throttle.is_one_cause()), (Admission::Now, false));
 }
 
 #[test]
@@ -274,7 +341,7 @@ fn windows_the_pause_and_the_next_probe_are_as_far_away_after_a_step_as_before()
     for step in [ClockStep { from: early, to: late }, ClockStep { from: late, to: early }] {
         let mut full = throttle("1/1m", step.from);
         full.begin_put(step.from);
-        full.end_put(id(1), step.from, true, step.from);
+        full.end_put(id(1), step.from, Ended::Well, step.from);
         full.carry(step);
         assert_eq!(full.admit_put(step.to), Admission::At(step.to + 60 * second, Wait::RateLimit));
         assert_eq!(full.admit_put(step.to + 60 * second), Admission::Now);
@@ -294,7 +361,7 @@ fn windows_the_pause_and_the_next_probe_are_as_far_away_after_a_step_as_before()
         let mut failing = throttle("unlimited", step.from);
         for n in 1..=BREAKER_ACCOUNTS as u64 {
             failing.begin_put(step.from);
-            failing.end_put(id(n), step.from, false, step.from);
+            failing.end_put(id(n), step.from, Ended::Failed, step.from);
         }
         failing.carry(step);
         assert_eq!(failing.admit_put(step.to), Admission::At(step.to + 5 * second, Wait::Breaker));

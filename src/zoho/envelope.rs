@@ -15,6 +15,9 @@ pub(super) struct Envelope {
     pub code: Option<u16>,
     /// `data.errorCode`, `data.error`, or either at the top. Empty if it is there without a text.
     pub error_code: Option<String>,
+    /// Whether it is the documented one: with `status.code`, or with an error in `data`. Proxies and gateways answer in
+    /// JSON as well, such as `{"message": "busy"}`.
+    pub is_documented: bool,
     /// The texts for people, in the order in which they are worth reading.
     pub texts: Vec<String>,
 }
@@ -33,9 +36,12 @@ impl Envelope {
         for key in ["error_description", "message"] {
             add_text(&mut texts, Some(&top), key);
         }
+        let code = status.and_then(|status| status.get("code")).and_then(code);
+        let own_error = data.and_then(error_code);
         Some(Self {
-            code: status.and_then(|status| status.get("code")).and_then(code),
-            error_code: [data, Some(&top)].into_iter().flatten().find_map(error_code),
+            code,
+            is_documented: code.is_some() || own_error.is_some(),
+            error_code: own_error.or_else(|| error_code(&top)),
             texts,
         })
     }
@@ -121,6 +127,29 @@ mod tests {
     }
 
     #[test]
+    fn json_with_neither_a_code_nor_an_error_in_its_place_is_not_the_documented_envelope() {
+        for body in [
+            r#"{"status":{"code":"429"}}"#,
+            r#"{"status":{"code":500,"description":"Internal Error"}}"#,
+            r#"{"data":{"errorCode":"X"}}"#,
+            r#"{"data":{"error":"URL_RULE_NOT_CONFIGURED"}}"#,
+        ] {
+            assert!(parse(body).is_documented, "{body}");
+        }
+        for body in [
+            "{}",
+            r#"{"message":"API rate limit exceeded"}"#,
+            r#"{"error":"busy"}"#,
+            r#"{"status":503}"#,
+            r#"{"status":{"code":"busy"}}"#,
+            r#"{"data":{"errorCode":null}}"#,
+            r#"{"code":503,"errorCode":"X"}"#,
+        ] {
+            assert!(!parse(body).is_documented, "{body}");
+        }
+    }
+
+    #[test]
     fn what_is_no_json_object_is_no_envelope() {
         let deep = "[".repeat(60_000);
         for body in
@@ -137,6 +166,7 @@ mod tests {
         let expected = Envelope {
             code: Some(400),
             error_code: Some("PATTERN_NOT_MATCHED".into()),
+            is_documented: true,
             texts: vec!["Invalid Input".into(), "zuid is null".into()],
         };
         assert_eq!(parse(body), expected);

@@ -8,6 +8,8 @@
 //!
 //! Status and code are those of the HTTP answer and of the envelope in it; names in capitals are errorCodes, and say
 //! it all, under any status. A test meets each line over HTTP, in every form, and holds it to what follows here.
+//! For as long as is said means: in the service's own envelope. Anything else that asks for a wait, such as the page of a
+//! proxy, is heeded for `--throttle-pause` at most (see [`RetryAfter`]).
 //!
 //! | answer | outcome | reason | who waits |
 //! |---|---|---|---|
@@ -21,16 +23,16 @@
 //! | `THROTTLES_LIMIT_EXCEEDED`, "too many requests", or 429 | `paused` | `Throttled` | everybody, for as long as is said |
 //! | `INVALID_OAUTHTOKEN`, or any other 401 | `paused` | `Unauthorized` | everybody, for a fresh token; then for other credentials |
 //! | `INVALID_OAUTHSCOPE` | `paused` | `Unauthorized` | everybody, for other credentials |
-//! | 403 | `rejected` | `Forbidden` | the account, for another manifest or the resync |
-//! | `URL_RULE_NOT_CONFIGURED`, or 404 | `rejected` | `AccountNotFound` | the account, for another manifest or the resync |
-//! | 400, or any other 4xx | `rejected` | `Rejected` | the field, for another manifest or the resync |
+//! | 403 | `rejected` | `Forbidden` | the field, for another manifest or its next try |
+//! | `URL_RULE_NOT_CONFIGURED`, or 404 | `rejected` | `AccountNotFound` | the account, for another manifest or its next try |
+//! | 400, or any other 4xx | `rejected` | `Rejected` | the field, for another manifest or its next try |
 
 use std::fmt;
 use std::time::Duration;
 
 use super::envelope::Envelope;
 use super::text::Secrets;
-use super::wait;
+use super::wait::{self, RetryAfter};
 use crate::change::{Failure, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::timestamp::Timestamp;
@@ -111,10 +113,12 @@ pub enum Code {
     Lost,
     /// See [`TransportError::Unsent`].
     Unsent,
+    /// The request panicked, which is a bug of this program.
+    Panicked,
 }
 
 impl fmt::Display for Code {
-    /// The label: `200`, `401`, `timeout`, `connect`, `lost`, `unsent`.
+    /// The label: `200`, `401`, `timeout`, `connect`, `lost`, `unsent`, `panicked`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Http(status) => return write!(f, "{status}"),
@@ -122,6 +126,7 @@ impl fmt::Display for Code {
             Self::Connect => "connect",
             Self::Lost => "lost",
             Self::Unsent => "unsent",
+            Self::Panicked => "panicked",
         })
     }
 }
@@ -143,15 +148,16 @@ impl Code {
 pub struct Answer {
     /// Whether the service acted, and what follows for the account.
     pub outcome: Outcome,
-    /// How long the service asked everybody to wait: 1 second to 24 hours.
-    pub retry_after: Option<Duration>,
+    /// How long everybody is asked to wait.
+    pub retry_after: Option<RetryAfter>,
     /// How the request ended, for metrics.
     pub code: Code,
     /// From the first byte out to the last byte in; zero from [`classify`], which has no clock.
     pub took: Duration,
 }
 
-/// The outcome of a PUT. `secrets` are those of the request, `now` is for a `Retry-After` that names a date.
+/// The outcome of a PUT. `secrets` are those of the request, `now` is for a `Retry-After` that names a date in an answer
+/// without one of its own.
 pub fn classify(answer: &Result<HttpResponse, TransportError>, secrets: &Secrets<'_>, now: Timestamp) -> Answer {
     let (outcome, retry_after) = match answer {
         Ok(response) => answered(response, secrets, now),
@@ -168,16 +174,19 @@ fn unanswered(error: &TransportError, secrets: &Secrets<'_>) -> Outcome {
     }
 }
 
-fn answered(response: &HttpResponse, secrets: &Secrets<'_>, now: Timestamp) -> (Outcome, Option<Duration>) {
+fn answered(response: &HttpResponse, secrets: &Secrets<'_>, now: Timestamp) -> (Outcome, Option<RetryAfter>) {
     let envelope = response.envelope();
     let verdict = Verdict::of(response, envelope.as_ref());
-    let in_header = || response.retry_after.as_deref().and_then(|text| wait::in_header(text, now));
+    let in_envelope = envelope.as_ref().is_some_and(|envelope| envelope.is_documented);
+    let in_header = || wait::in_header(response, in_envelope, now);
     let retry_after = match verdict {
-        Verdict::Throttled => in_header().or_else(|| wait_in_body(response, envelope.as_ref())),
+        Verdict::Throttled => in_header().or_else(|| wait::in_words(response, envelope.as_ref(), in_envelope)),
         Verdict::Unavailable | Verdict::Redirected | Verdict::Doubtful => in_header(),
         _ => None,
     };
-    let message = || message(response, envelope.as_ref(), verdict.hint(envelope.as_ref()), secrets);
+    let remark = retry_after.and_then(|_| wait::remark(response));
+    let hint = verdict.hint(envelope.as_ref()).or(remark);
+    let message = || message(response, envelope.as_ref(), hint, secrets);
     (verdict.outcome(message), retry_after)
 }
 
@@ -302,14 +311,6 @@ pub(super) fn is_throttled(response: &HttpResponse, envelope: Option<&Envelope>)
         None => says_throttled(&String::from_utf8_lossy(&response.body)),
     };
     response.status == 429 || says_so
-}
-
-/// The wait that was asked for in words, where no header did.
-pub(super) fn wait_in_body(response: &HttpResponse, envelope: Option<&Envelope>) -> Option<Duration> {
-    match envelope {
-        Some(envelope) => envelope.error_code.iter().chain(&envelope.texts).find_map(|text| wait::in_text(text)),
-        None => wait::in_text(&String::from_utf8_lossy(&response.body)),
-    }
 }
 
 /// `HTTP 403 FORBIDDEN: their words (our hint)`.

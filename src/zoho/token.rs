@@ -3,7 +3,8 @@
 //! In: what the transport brought. Out: [`TokenAnswer`].
 //! Invariants: errors come with HTTP 200 as well, so only a usable `access_token` without an
 //! `error` beside it is a grant; `Refused` is only said where other credentials are the one thing
-//! that helps; the token is in no message.
+//! that helps; the token is in no message. For as long as is said means: in an answer with an `error` of the accounts
+//! server; anything else is heeded for `--throttle-pause` at most.
 //!
 //! | answer | outcome | reason | what follows |
 //! |---|---|---|---|
@@ -19,9 +20,9 @@ use serde_json::Value;
 use super::base_url::BaseUrl;
 use super::credentials::AccessToken;
 use super::envelope::Envelope;
-use super::response::{Code, HttpResponse, TEXT_MAX, TransportError, is_throttled, message, wait_in_body};
+use super::response::{Code, HttpResponse, TEXT_MAX, TransportError, is_throttled, message};
 use super::text::Secrets;
-use super::wait;
+use super::wait::{self, RetryAfter};
 use crate::change::Failure;
 use crate::condition::Reason;
 use crate::timestamp::Timestamp;
@@ -54,7 +55,7 @@ pub enum TokenOutcome {
     /// Only other credentials help; the message says which.
     Refused(Failure),
     /// Too many token requests; asking again sooner than this prolongs it.
-    Throttled(Failure, Option<Duration>),
+    Throttled(Failure, Option<RetryAfter>),
     /// The accounts server is in trouble, out of reach, or not the accounts server.
     Unavailable(Failure),
 }
@@ -72,7 +73,7 @@ impl TokenOutcome {
 }
 
 /// The outcome of a token request to `accounts_url`. `secrets` are those of the request, `now` is for a
-/// `Retry-After` that names a date.
+/// `Retry-After` that names a date in an answer without one of its own.
 pub(super) fn classify_token(
     answer: &Result<HttpResponse, TransportError>,
     accounts_url: &BaseUrl,
@@ -101,9 +102,11 @@ fn answered(response: &HttpResponse, accounts_url: &BaseUrl, secrets: &Secrets<'
     // Zoho's documentation, OAuth: "Access Denied" is how one token request too many is answered.
     let denied = envelope.as_ref().is_some_and(|envelope| envelope.is_error("Access Denied"));
     if denied || is_throttled(response, envelope.as_ref()) {
-        let in_header = response.retry_after.as_deref().and_then(|text| wait::in_header(text, now));
-        let wait = in_header.or_else(|| wait_in_body(response, envelope.as_ref()));
-        return TokenOutcome::Throttled(failure(Reason::Throttled, None), wait);
+        // The accounts server answers without the envelope of Mail: its error stands at the top.
+        let in_envelope = envelope.as_ref().is_some_and(|envelope| envelope.error_code.is_some());
+        let in_header = wait::in_header(response, in_envelope, now);
+        let asked = in_header.or_else(|| wait::in_words(response, envelope.as_ref(), in_envelope));
+        return TokenOutcome::Throttled(failure(Reason::Throttled, wait::remark(response)), asked);
     }
     match envelope.as_ref().and_then(refusal) {
         Some(hint) if response.status < 500 => TokenOutcome::Refused(failure(Reason::Unauthorized, Some(hint))),
@@ -171,7 +174,10 @@ mod tests {
         let outcome = outcome(status, body);
         match &outcome {
             TokenOutcome::Granted { expires_in, .. } => format!("granted for {}s\n", expires_in.as_secs()),
-            TokenOutcome::Throttled(failure, wait) => format!("throttled {wait:?} {failure}\n"),
+            TokenOutcome::Throttled(failure, asked) => {
+                let wait = asked.map(|asked| (asked.wait.as_secs(), asked.in_envelope));
+                format!("throttled {wait:?} {failure}\n")
+            }
             TokenOutcome::Refused(failure) | TokenOutcome::Unavailable(failure) => {
                 format!("{} {failure}\n", outcome.label())
             }
@@ -216,6 +222,7 @@ mod tests {
             line(400, r#"{"error_description":"You have made too many requests continuously. Please try again after some time.","error":"Access Denied","status":"failure"}"#),
             line(200, r#"{"error":"Access Denied","error_description":"Try again after 10 minutes"}"#),
             line(429, ""),
+            line(429, "<html>Too many requests, try after 3 hours</html>"),
             line(200, r#"{"error":"general_error"}"#),
             line(200, r#"{"access_token":""}"#),
             line(503, r#"{"error":"invalid_client"}"#),
@@ -228,8 +235,9 @@ mod tests {
         refused Unauthorized: no access token from accounts.zoho.eu: HTTP 400 invalid_code (the refresh token is wrong, of another data center, or revoked, as a new password of its owner does: make a new one and set ZOHO_MAIL_REFRESH_TOKEN)
         refused Unauthorized: no access token from accounts.zoho.eu: HTTP 401 invalid_client_secret (check ZOHO_MAIL_CLIENT_SECRET, and that the client was made in this data center)
         throttled None Throttled: no access token from accounts.zoho.eu: HTTP 400 Access Denied: You have made too many requests continuously. Please try again after some time.
-        throttled Some(600s) Throttled: no access token from accounts.zoho.eu: HTTP 200 Access Denied: Try again after 10 minutes
+        throttled Some((600, true)) Throttled: no access token from accounts.zoho.eu: HTTP 200 Access Denied: Try again after 10 minutes
         throttled None Throttled: no access token from accounts.zoho.eu: HTTP 429 with an empty body
+        throttled Some((10800, false)) Throttled: no access token from accounts.zoho.eu: HTTP 429 with an HTML page instead of JSON
         unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 200 general_error
         unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 200 with an undocumented answer
         unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 503 invalid_client

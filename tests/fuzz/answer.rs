@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
     let answer = classify(&Ok(response), &Secrets::new([TOKEN]), Timestamp::from_millis(1_763_753_731_042));
     assert_eq!(answer.outcome == Outcome::Applied, acknowledged, "{answer:?}");
     assert!(!matches!(answer.outcome, Outcome::Retry(_)), "an answer came, so something may have happened");
-    assert!(answer.retry_after.is_none_or(|wait| (1..=86_400).contains(&wait.as_secs())));
+    assert!(answer.retry_after.is_none_or(|asked| (1..=86_400).contains(&asked.wait.as_secs())));
     let Some(failure) = answer.outcome.failure() else { return };
     assert!(failure.message.chars().count() < 600, "{failure}");
     assert!(

@@ -48,8 +48,8 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(body["error"].is_null() && body["errorCode"].is_null());
             return assert!(sent.len() < 16 || !format!("{answer:?}").contains(sent));
         }
-        TokenOutcome::Throttled(failure, wait) => {
-            assert!(wait.is_none_or(|wait| (1..=86_400).contains(&wait.as_secs())));
+        TokenOutcome::Throttled(failure, asked) => {
+            assert!(asked.is_none_or(|asked| (1..=86_400).contains(&asked.wait.as_secs())));
             failure
         }
         TokenOutcome::Refused(failure) | TokenOutcome::Unavailable(failure) => failure,

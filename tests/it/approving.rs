@@ -112,10 +112,10 @@ async fn an_approval_lets_exactly_its_accounts_go_and_one_more_budget_the_rest()
         assert_eq!(world.held_and_applied(), (4, 0));
         world.look(vec![approval(&[1, 3], HOUR)]).await;
         assert_eq!(world.held_and_applied(), (2, 2));
-        // What went by approval counts in any budget.
-        world.look(vec![budget(3)]).await;
+        // What went by approval uses up nothing of any budget.
+        world.look(vec![budget(1)]).await;
         assert_eq!(world.held_and_applied(), (2, 2));
-        world.look(vec![budget(4)]).await;
+        world.look(vec![budget(2)]).await;
         assert_eq!(world.held_and_applied(), (0, 4));
     })
     .await;

@@ -11,7 +11,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::{AccountId, Zuid};
-use zoho_mail_reconciler::controller::{Mode, Settings};
+use zoho_mail_reconciler::controller::{MAX_WAIT, Mode, Settings};
 use zoho_mail_reconciler::queue::Backoff;
 
 /// A manifest of any kind. Its text is what [`Display`] says; several make a file when `---` stands between them.
@@ -42,7 +42,9 @@ pub fn settings() -> Settings {
         max_concurrency: 4,
         request_timeout: Duration::from_secs(30),
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
+        rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(24 * 3600) },
         throttle_pause: Duration::from_secs(1),
+        max_wait: MAX_WAIT,
         disruption_budget: "100%".parse().unwrap(),
         disruption_window: Duration::from_secs(3600),
         shutdown_grace: Duration::from_secs(1),

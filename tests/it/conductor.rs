@@ -53,23 +53,38 @@ pub fn build<J: Journal>(
     journal: J,
     committed: mpsc::UnboundedReceiver<Committed>,
 ) -> (Controller<Agreeable, J>, Inputs, Outside) {
+    let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
+    build_over(Agreeable, credentials, (ledger, journal), committed, Arc::default())
+}
+
+/// The same over a service of the test's own.
+pub fn build_over<T: Transport, J: Journal>(
+    transport: T,
+    credentials: CredentialSource,
+    (ledger, journal): (Ledger, J),
+    committed: mpsc::UnboundedReceiver<Committed>,
+    metrics: Arc<Metrics>,
+) -> (Controller<T, J>, Inputs, Outside) {
     let settings = Settings { mode: Mode::Run, ..settings() };
     let url = || "http://127.0.0.1:1".parse().unwrap();
-    let client = Client::new(Agreeable, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
-    let credentials = CredentialSource::new(|name| (name == "ZOHO_MAIL_ACCESS_TOKEN").then(|| "token".into()));
+    let client = Client::new(transport, url(), url(), Principal::Admin(Zoid::new(12_345_678).unwrap()));
     let (controller, reports) = Controller::new(
         settings,
         client,
         credentials,
         (ledger, journal),
-        Arc::new(Metrics::new()),
+        metrics,
         Clock::start_at(SystemTime::now().into()),
     );
     let (looks_out, looks) = mpsc::channel(1);
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);
     let outside = Outside { looks: looks_out, reports, _stops: stops_out, queries: queries_out };
-    (controller, Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1 }, outside)
+    (
+        controller,
+        Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1, lift: watch::channel(None).1 },
+        outside,
+    )
 }
 
 /// A look at the manifest of the account numbered `n`.
@@ -87,7 +102,15 @@ pub fn file_of(n: u64, manifest: &Manifest) -> (Arc<str>, Look<Parsed>) {
 
 /// Looks that belong together.
 pub fn batch(files: Vec<(Arc<str>, Look<Parsed>)>, full: bool) -> Batch<Parsed> {
-    Batch { files, root: Root::Ready, full, degraded: None, origin: Default::default(), versions: Default::default() }
+    Batch {
+        files,
+        root: Root::Ready,
+        full,
+        asked: full,
+        degraded: None,
+        origin: Default::default(),
+        versions: Default::default(),
+    }
 }
 
 /// The records after which the mailboxes of so many accounts are known to be as `value` says.

@@ -77,7 +77,14 @@ async fn pass<T: Transport, J: Journal>(
     }
     let ended = tokio::time::timeout(
         Duration::from_secs(60),
-        controller.run(Inputs { looks, committed, stops, queries, freeze: tokio::sync::watch::channel(None).1 }),
+        controller.run(Inputs {
+            looks,
+            committed,
+            stops,
+            queries,
+            freeze: tokio::sync::watch::channel(None).1,
+            lift: tokio::sync::watch::channel(None).1,
+        }),
     );
     let ended = ended.await.expect("it ends");
     drop(watcher);

@@ -118,8 +118,16 @@ async fn pass(latency: Duration, rate_limit: Option<RateLimit>) -> Pass {
     let (_queries_out, queries) = mpsc::channel(1);
     looks_out.send(manifests()).await.unwrap();
     let begun = Instant::now();
-    let ended =
-        controller.run(Inputs { looks, committed, stops, queries, freeze: tokio::sync::watch::channel(None).1 }).await;
+    let ended = controller
+        .run(Inputs {
+            looks,
+            committed,
+            stops,
+            queries,
+            freeze: tokio::sync::watch::channel(None).1,
+            lift: tokio::sync::watch::channel(None).1,
+        })
+        .await;
     let took = begun.elapsed();
     assert_eq!(ended.summary.applied, 2 * ACCOUNTS);
     let syncs = *syncs.lock().unwrap();

@@ -34,7 +34,7 @@ use zoho_mail_reconciler::guard::Allowance;
 use zoho_mail_reconciler::ledger::Owner;
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox::{self, Account, World};
-use zoho_mail_reconciler::throttle::RateLimit;
+use zoho_mail_reconciler::throttle::{LiftOrder, RateLimit};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::depth::{number, pick};
@@ -77,6 +77,8 @@ struct Universe {
     wall: Wall,
     /// The switch that suspends everything: it outlasts any process.
     switch: watch::Sender<Option<Freeze>>,
+    /// The last order to lift a pause: it stays, also for processes to come.
+    lift: watch::Sender<Option<LiftOrder>>,
     /// How long the next process lives.
     fuse: Arc<Fuse>,
     /// What becomes of requests under way when their sender dies, where that is not up to chance.
@@ -143,6 +145,7 @@ impl Simulation {
             broken,
             wall: Wall::default(),
             switch: watch::Sender::new(None),
+            lift: watch::Sender::new(None),
             fuse: Fuse::new(None),
             fate: None,
             crash: None,

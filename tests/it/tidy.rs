@@ -172,6 +172,7 @@ fn every_invariant_has_a_test_named_after_it() {
         (10, "planned_is_applied_and_held_and_failed_and_in_doubt"),
         (11, "secrets_are_in_no_log_error_ledger_metric_or_page"),
         (12, "channels_without_a_bound_are_named_here"),
+        (12, "a_reader_that_stops_reading_the_log_holds_up_neither_puts_nor_pages_nor_signals"),
         (13, "nothing_is_ever_taken_away_from_a_protected_account"),
         (13, "nothing_is_taken_away_beyond_the_budget_that_no_approval_covers_even_across_kills_and_reverts"),
         (14, "killed_again_and_again_the_history_tells_each_acknowledgement_once"),

@@ -11,7 +11,7 @@ use zoho_mail_reconciler::account::{Field, SourceRef, Zoid, Zuid};
 use zoho_mail_reconciler::change::{Change, Known, Outcome};
 use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::zoho::{
-    AccessToken, Answer, BaseUrl, Client, Code, HttpTransport, Principal, RefreshCredentials, TokenOutcome,
+    AccessToken, Answer, BaseUrl, Client, Code, HttpTransport, Principal, RefreshCredentials, RetryAfter, TokenOutcome,
 };
 
 use crate::loopback::{Reply, Server, http};
@@ -42,6 +42,8 @@ fn change(account: u64) -> Change {
         revision: Arc::default(),
         approval: None,
         not_before: None,
+        begun: false,
+        refused: false,
     }
 }
 
@@ -140,7 +142,14 @@ async fn a_refused_connection_proves_that_nothing_happened() {
 async fn a_wait_in_the_header_reaches_the_caller() {
     let server = Server::start(Reply::Say(http(429, "Retry-After: 120\r\n", "slow down"))).await;
     let answer = put(&server.url, LONG).await;
-    assert_eq!((answer.code, answer.retry_after), (Code::Http(429), Some(Duration::from_secs(120))));
+    let asked = RetryAfter { wait: Duration::from_secs(120), in_envelope: false };
+    assert_eq!((answer.code, answer.retry_after), (Code::Http(429), Some(asked)));
+    // An hour by the clock of the service, whatever ours says.
+    let day = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 09:49:37 GMT\r\n";
+    let envelope = r#"{"status":{"code":429}}"#;
+    let server = Server::start(Reply::Say(http(429, day, envelope))).await;
+    let asked = RetryAfter { wait: Duration::from_secs(3600), in_envelope: true };
+    assert_eq!(put(&server.url, LONG).await.retry_after, Some(asked));
     let too_long = format!("Retry-After: {}\r\n", "1".repeat(1000));
     let server = Server::start(Reply::Say(http(429, &too_long, ""))).await;
     assert_eq!(put(&server.url, LONG).await.retry_after, None);

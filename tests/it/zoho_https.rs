@@ -45,6 +45,8 @@ async fn is_child() -> bool {
         revision: Arc::default(),
         approval: None,
         not_before: None,
+        begun: false,
+        refused: false,
     };
     let answer = client.put(&change, &AccessToken::new("the-token").unwrap()).await;
     let failure = answer.outcome.failure().map(ToString::to_string).unwrap_or_default();

@@ -27,6 +27,8 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         revision: Arc::default(),
         approval: None,
         not_before: None,
+        begun: false,
+        refused: false,
     }
 }
 

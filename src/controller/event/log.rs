@@ -70,8 +70,15 @@ pub(in crate::controller) enum RequestLog {
     Throttled(Failure),
     /// No request starts before this pause ends.
     Paused(ImposedPause),
+    /// An operator lifted this pause.
+    PauseLifted {
+        pause: ImposedPause,
+        by: Option<Box<str>>,
+    },
     /// The service fails again and again, last for this reason.
     Failing(String),
+    /// Several accounts were refused alike, last for this reason, and none was accepted in between.
+    RefusedAlike(String),
     AnswersAgain,
     TokenGranted {
         expires_in: Duration,

@@ -1,6 +1,6 @@
 //! What is pending, and what of it cannot go now.
 //!
-//! In: each touched account's fresh plan, rejections, the budget's verdict. Out: counts for the
+//! In: each touched account's fresh plan, the budget's verdict. Out: counts for the
 //! report, and the sets from which accounts come back.
 //! Invariants: an account is pending exactly while its plan is not empty; every update costs
 //! O(log n). Absent by design: the queue, which only knows what may be tried.
@@ -8,49 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::{AccountId, Field};
-use crate::change::Change;
-use crate::condition::{Condition, ConditionType, Reason};
-use crate::ledger::{Ledger, Row};
+use crate::condition::Reason;
 use crate::plan::AccountPlan;
 use crate::report::PendingCounts;
 use crate::timestamp::{ClockStep, Timestamp};
-
-/// The fields of an account that the service rejected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stalled([bool; 2]);
-
-impl Stalled {
-    /// Both fields.
-    pub(super) const ALL: Self = Self([true, true]);
-
-    /// One field.
-    pub(super) const fn only(field: Field) -> Self {
-        match field {
-            Field::Enabled => Self([true, false]),
-            Field::ActiveSyncEnabled => Self([false, true]),
-        }
-    }
-
-    /// Whether `field` is among them.
-    pub(super) const fn has(self, field: Field) -> bool {
-        match field {
-            Field::Enabled => self.0[0],
-            Field::ActiveSyncEnabled => self.0[1],
-        }
-    }
-
-    /// What is left alone of an account of which `told` was said; as when it was said, and its message begins with the
-    /// field. A rejected ActiveSync change leaves the mailbox open: a disruption that waits in there is counted.
-    fn remembered(told: &Condition) -> Self {
-        let field = Field::ActiveSyncEnabled;
-        let only_this = told.reason == Reason::Rejected && told.message.starts_with(&field.to_string());
-        if only_this { Self::only(field) } else { Self::ALL }
-    }
-
-    const fn or(self, other: Self) -> Self {
-        Self([self.0[0] || other.0[0], self.0[1] || other.0[1]])
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pending {
@@ -65,23 +26,19 @@ pub(super) struct Backlog {
     by_age: BTreeSet<(Timestamp, AccountId)>,
     counts: PendingCounts,
     blocked: BTreeMap<AccountId, Reason>,
-    stalled: BTreeMap<AccountId, Stalled>,
+    rejected: BTreeSet<AccountId>,
     held: BTreeSet<AccountId>,
     wake: BTreeSet<(Timestamp, AccountId)>,
 }
 
 impl Backlog {
-    /// A backlog that remembers what the service rejected, so that a restart does not ask again.
-    pub(super) fn restore(ledger: &Ledger) -> Self {
-        let stalls = |(account, row): (&AccountId, &Row)| {
-            let told = row.conditions.iter().find(|told| told.kind == ConditionType::Stalled)?;
-            Some((*account, Stalled::remembered(told)))
-        };
-        Self { stalled: ledger.accounts.iter().filter_map(stalls).collect(), ..Self::default() }
-    }
-
     /// Notes an account's fresh plan.
     pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) {
+        if plan.changes.iter().any(|change| change.refused) {
+            self.rejected.insert(account);
+        } else {
+            self.rejected.remove(&account);
+        }
         match plan.blocked.filter(|reason| *reason != Reason::Orphaned) {
             Some(reason) => self.blocked.insert(account, reason),
             None => self.blocked.remove(&account),
@@ -95,7 +52,6 @@ impl Backlog {
             self.held.remove(&account);
         }
         if plan.changes.is_empty() {
-            self.stalled.remove(&account);
             return;
         }
         let mut wanted = [None; 2];
@@ -114,28 +70,6 @@ impl Backlog {
                 step(self.counts.count_mut(field, to));
             }
         }
-    }
-
-    /// Notes that the service rejected the account's fields.
-    pub(super) fn stall(&mut self, account: AccountId, fields: Stalled) {
-        let before = self.stalled.get(&account).copied().unwrap_or_default();
-        self.stalled.insert(account, before.or(fields));
-    }
-
-    /// Forgets what was rejected: the manifest changed.
-    pub(super) fn unstall(&mut self, account: AccountId) {
-        self.stalled.remove(&account);
-    }
-
-    /// Forgets everything that was rejected: a resync. Returns the accounts that may be tried again.
-    pub(super) fn unstall_all(&mut self) -> BTreeMap<AccountId, Stalled> {
-        std::mem::take(&mut self.stalled)
-    }
-
-    /// The changes of `plan` that the service has not rejected.
-    pub(super) fn open(&self, account: AccountId, plan: &AccountPlan) -> Vec<Change> {
-        let stalled = self.stalled.get(&account).copied().unwrap_or_default();
-        plan.changes.iter().filter(|change| !stalled.has(change.field)).cloned().collect()
     }
 
     /// Notes that the disruption budget holds the account.
@@ -158,14 +92,14 @@ impl Backlog {
         self.held.len()
     }
 
-    /// Whether the service rejected a field of the account.
-    pub(super) fn is_stalled(&self, account: AccountId) -> bool {
-        self.stalled.contains_key(&account)
+    /// The accounts of which the service refused something for good.
+    pub(super) fn rejected(&self) -> Vec<AccountId> {
+        self.rejected.iter().copied().collect()
     }
 
-    /// How many accounts the service rejected.
+    /// How many there are.
     pub(super) fn stalled(&self) -> usize {
-        self.stalled.len()
+        self.rejected.len()
     }
 
     /// How many accounts have a plan that is not empty.
@@ -224,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::account::SourceRef;
-    use crate::change::Known;
+    use crate::change::{Change, Known};
 
     #[test]
     fn an_account_is_held_no_longer_once_it_loses_nothing() {
@@ -243,6 +177,8 @@ mod tests {
                 revision: Arc::default(),
                 approval: None,
                 not_before: None,
+                begun: false,
+                refused: false,
             };
             AccountPlan { changes: vec![change], blocked: None }
         };

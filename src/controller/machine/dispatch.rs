@@ -36,6 +36,7 @@ impl Machine {
     pub(super) fn dispatch(&mut self, now: Timestamp) -> Then {
         self.waiting = None;
         self.tell_suspension(now);
+        self.tokens.try_if_due(now);
         self.release_held(now);
         while let Some(account) = self.next_account(now) {
             let change = match self.reconcile(account, now) {
@@ -66,7 +67,8 @@ impl Machine {
     /// The most urgent account that is ready, unless nothing may start at all.
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
         // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
-        let next = if self.throttle.probes_with_grant() { self.queue.peek_probe(now) } else { self.queue.peek(now) };
+        let wants_grant = self.throttle.probes_with_grant() || self.tokens.wants_grant();
+        let next = if wants_grant { self.queue.peek_probe(now) } else { self.queue.peek(now) };
         let halted = self.blocked(now).any(|blocked| blocked.stops_planning());
         next.filter(|_| !halted && self.inflight.has_room())
     }
@@ -130,7 +132,11 @@ impl Machine {
             to: change.to,
             spec_hash: self.desired.get(account).map_or(0, |desired| desired.spec_hash),
             lands_by: Some(now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING),
-            cause: Some(Box::new(Cause { source: change.source.clone(), revision: change.revision.id.clone() })),
+            cause: Some(Box::new(Cause {
+                source: change.source.clone(),
+                revision: change.revision.id.clone(),
+                approval: change.approval.clone(),
+            })),
         };
         self.record(intent, now);
         self.unwritten.put(account);

@@ -221,8 +221,21 @@ mod tests {
     fn intent(n: u64) -> Request {
         let source = SourceRef { path: "a.yaml".into(), line: 1 };
         let (name, field, from, revision) = ("a".into(), Field::Enabled, Known::Absent, Arc::default());
-        let (account, zuid, to, approval, not_before) = (account(n), None, true, None, None);
-        let change = Change { account, name, zuid, field, from, to, source, revision, approval, not_before };
+        let (account, zuid, to, approval, not_before, begun) = (account(n), None, true, None, None, false);
+        let change = Change {
+            account,
+            name,
+            zuid,
+            field,
+            from,
+            to,
+            source,
+            revision,
+            approval,
+            not_before,
+            begun,
+            refused: false,
+        };
         Request::new(change, None, None, Timestamp::from_millis(n))
     }
 

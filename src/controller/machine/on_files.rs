@@ -41,6 +41,7 @@ impl Machine {
         self.adopt_budget();
         self.first_problems = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
         for account in &touched {
+            self.tokens.may_tell(*account);
             self.touch(*account, touched.len(), now);
         }
         if files > 0 {
@@ -48,7 +49,10 @@ impl Machine {
             self.log(ManifestLog::Read { files, accounts: touched.len(), problems, pending });
         }
         if batch.full && self.folder.is_loaded() {
-            self.resync(now);
+            self.tokens.try_again();
+        }
+        if batch.asked {
+            self.try_all_again(now);
         }
         self.note_plan(now);
         let news = [self.folder.looked(batch.root, batch.full, now), self.folder.watched(batch.degraded)];
@@ -80,15 +84,5 @@ impl Machine {
         };
         problems.iter().take(most).for_each(|problem| self.log(ManifestLog::Broken(problem.clone())));
         problems.len()
-    }
-
-    /// A resync gives every rejected account one more try. Backoffs go on: they are shorter.
-    fn resync(&mut self, now: Timestamp) {
-        self.tokens.try_again();
-        for account in self.backlog.unstall_all().into_keys() {
-            if !self.replan(account, now).is_empty() {
-                self.queue.add_retry(account, now);
-            }
-        }
     }
 }

@@ -5,27 +5,26 @@
 //! Invariants: an acknowledgement is recorded before anything else follows from it; what provably
 //! did not happen leaves the ledger as it was; what may have happened stays in doubt.
 
-use std::time::Duration;
-
-use super::backlog::Stalled;
+use super::Machine;
+use super::attempts::Attempt;
 use super::inflight::Request;
-use super::{APPLY_ATTEMPTS, Machine};
-use crate::account::{AccountId, Field};
+use super::token::Refusal;
+use crate::account::AccountId;
 use crate::change::{Change, Failure, Outcome, PauseCause};
-use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::{Evidence, Record};
 use crate::report::Acknowledged;
+use crate::throttle::Ended;
 use crate::timestamp::Timestamp;
-use crate::zoho::{Answer, Operation};
+use crate::zoho::{Answer, Code, Operation, RetryAfter};
 
 impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
     pub(super) fn on_response(&mut self, account: AccountId, answer: Answer, now: Timestamp, chance: f64) {
         let Some(request) = self.inflight.answered(account) else { return };
-        let healthy = !matches!(answer.outcome, Outcome::Retry(_) | Outcome::InDoubt(_));
         let failed_probes = self.throttle.failed_probes();
-        if self.throttle.end_put(account, request.began(), healthy, now) {
+        if self.throttle.end_put(account, request.began(), Ended::by(&answer), now) {
             self.breaker_opened(&answer.outcome);
         } else if failed_probes > 0 && self.throttle.failed_probes() == 0 {
             self.log(RequestLog::AnswersAgain);
@@ -35,11 +34,12 @@ impl Machine {
         let (outcome, took) = (answer.outcome.clone(), now.since(request.began()));
         self.count(Metric::Reconciled { outcome, took, at: now });
         if let (Some(generation), Outcome::Applied | Outcome::Rejected(_)) = (request.token(), &answer.outcome) {
-            self.tokens.accepted(generation);
+            self.tokens.accepted(generation, account);
+            self.throttling.accepted(account);
             self.throttled = 0;
         }
-        if let Some(wait) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
-            self.impose(wait, Reason::ServiceUnavailable, now);
+        if let Some(asked) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
+            self.impose(asked, Reason::ServiceUnavailable, now);
         }
         self.totals.count(&answer.outcome);
         match answer.outcome {
@@ -47,16 +47,26 @@ impl Machine {
             Outcome::Applied => self.applied(request, format!("HTTP {} success", answer.code).into(), now),
             Outcome::Retry(failure) => {
                 self.not_applied(&request, now);
-                self.back_off(request.change(), failure, now, chance);
+                self.back_off(request.change(), (failure, answer.code), now, chance);
             }
-            Outcome::InDoubt(failure) => self.back_off(request.change(), failure, now, chance),
+            Outcome::InDoubt(failure) => self.back_off(request.change(), (failure, answer.code), now, chance),
             Outcome::Rejected(failure) => {
                 self.not_applied(&request, now);
-                self.rejected(request.change(), failure, now);
+                self.rejected(request.change(), (failure, answer.code), now, chance);
             }
             Outcome::Paused(cause, failure) => {
                 self.not_applied(&request, now);
-                self.paused(&request, cause, failure, answer.retry_after, now);
+                let failure = (failure, answer.code);
+                match cause {
+                    PauseCause::Throttled => self.throttled(request.change(), failure, answer.retry_after, now),
+                    PauseCause::TokenRefused => self.token_refused(&request, failure, now, chance),
+                    PauseCause::ScopeMissing => {
+                        self.throttle.probe_next(now);
+                        self.tokens.give_up(failure.0.clone(), now);
+                        self.credentials_refused(failure.0.clone());
+                        self.hold_back(request.change(), failure, now, now);
+                    }
+                }
             }
         }
     }
@@ -84,11 +94,6 @@ impl Machine {
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {
             self.log(RequestLog::Unsettled { account, field, until });
         }
-        let conditions = self.standing(account);
-        if self.ledger.accounts.get(&account).is_some_and(|row| row.conditions != conditions) {
-            self.record(Record::Conditions { account, conditions }, now);
-        }
-        self.queue.succeeded(account);
         self.step(account, now);
     }
 
@@ -99,100 +104,67 @@ impl Machine {
         self.record(Record::NotApplied { account, field, restore, disruption }, now);
     }
 
-    /// What was said against the account and still stands, whatever becomes of its other field: a rejection.
-    fn standing(&self, account: AccountId) -> Vec<Condition> {
-        let row = self.ledger.accounts.get(&account).filter(|_| self.backlog.is_stalled(account));
-        let told = row.into_iter().flat_map(|row| &row.conditions);
-        told.filter(|told| told.kind == ConditionType::Stalled).cloned().collect()
-    }
-
-    /// Writes down what the service said; once, however often it says the same. Whether it is news.
-    fn tell(&mut self, change: &Change, kind: ConditionType, failure: &Failure, now: Timestamp) -> bool {
-        let Some(row) = self.ledger.accounts.get(&change.account) else { return true };
-        let message: Box<str> = format!("{}{}", about(change), failure.message).into();
-        let same = |told: &&Condition| told.kind == kind && told.reason == failure.reason;
-        let before = row.conditions.iter().find(same);
-        if before.is_some_and(|told| told.message == message) {
-            return false;
-        }
-        let condition = Condition {
-            kind,
-            status: ConditionStatus::True,
-            reason: failure.reason,
-            message,
-            last_transition_time: before.map_or(now, |told| told.last_transition_time),
-            observed_generation: row.observed_generation,
-        };
-        let mut conditions = self.standing(change.account);
-        conditions.retain(|told| told.kind != kind);
-        conditions.push(condition);
-        self.record(Record::Conditions { account: change.account, conditions }, now);
-        true
-    }
-
-    fn back_off(&mut self, change: &Change, failure: Failure, now: Timestamp, chance: f64) {
-        let attempts = self.queue.failures(change.account) + 1;
-        if self.tell(change, ConditionType::Reconciling, &failure, now) {
+    /// The attempt failed, and what failed may succeed later.
+    fn back_off(&mut self, change: &Change, (failure, code): (Failure, Code), now: Timestamp, chance: f64) {
+        let attempts = self.attempts(change) + 1;
+        let next = now + self.settings.backoff.delay(attempts, chance);
+        let attempt = Attempt { failure: failure.clone(), code, next, attempts };
+        if self.note_failure(change, attempt, now) {
             self.log(RequestLog::Retrying { change: change.clone(), failure, attempts });
         }
-        if self.pass.is_single() && attempts >= APPLY_ATTEMPTS {
-            self.backlog.stall(change.account, Stalled::ALL);
-            return self.step(change.account, now);
-        }
         self.count(Metric::QueueRetried);
-        self.replan(change.account, now);
-        self.queue.retry(change.account, self.settings.backoff, chance, now);
-    }
-
-    fn rejected(&mut self, change: &Change, failure: Failure, now: Timestamp) {
-        let reason = failure.reason;
-        // Each resync asks again, and whoever is answered the same again and again is no news.
-        if self.tell(change, ConditionType::Stalled, &failure, now) {
-            self.log(RequestLog::Rejected { change: change.clone(), failure });
-        }
-        let attempted = self.ledger.accounts.get(&change.account).map(|row| row.spec_hash);
-        if attempted != self.desired.get(change.account).map(|desired| desired.spec_hash) {
-            // The manifest was edited meanwhile: what was rejected is no longer what is wanted.
-            return self.step(change.account, now);
-        }
-        // A refused ActiveSync change must not keep a mailbox from being disabled; anything else
-        // speaks about the account as a whole.
-        let only_this = reason == Reason::Rejected && change.field == Field::ActiveSyncEnabled;
-        self.backlog.stall(change.account, if only_this { Stalled::only(change.field) } else { Stalled::ALL });
         self.step(change.account, now);
     }
 
-    fn paused(
-        &mut self,
-        request: &Request,
-        cause: PauseCause,
-        failure: Failure,
-        wait: Option<Duration>,
-        now: Timestamp,
-    ) {
-        self.tell(request.change(), ConditionType::Reconciling, &failure, now);
-        self.step(request.change().account, now);
-        match cause {
-            PauseCause::Throttled => {
-                self.log(RequestLog::Throttled(failure.clone()));
-                self.slow_down(wait, &failure, now);
-            }
-            PauseCause::TokenRefused => {
-                self.throttle.probe_next(now);
-                if request.token().is_some_and(|generation| self.tokens.refused(generation, failure.clone())) {
-                    self.credentials_refused(failure);
-                }
-            }
-            PauseCause::ScopeMissing => {
-                self.throttle.probe_next(now);
-                self.tokens.give_up(failure.clone());
-                self.credentials_refused(failure);
+    /// The service refuses the change for good: it is tried again after an edit, or at growing intervals.
+    fn rejected(&mut self, change: &Change, (failure, code): (Failure, Code), now: Timestamp, chance: f64) {
+        let attempts = self.attempts(change) + 1;
+        // From a half to all of the interval, so that what was refused together does not come back together.
+        let next = now + self.settings.rejected.delay(attempts, chance.mul_add(0.5, 0.5));
+        let attempt = Attempt { failure: failure.clone(), code, next, attempts };
+        // The same answer again and again is not news.
+        if self.note_failure(change, attempt, now) {
+            self.log(RequestLog::Rejected { change: change.clone(), failure });
+        }
+        self.step(change.account, now);
+    }
+
+    /// What was answered is not the change's fault: it is tried again at `next`, and that is no further attempt.
+    fn hold_back(&mut self, change: &Change, (failure, code): (Failure, Code), next: Timestamp, now: Timestamp) {
+        let attempts = self.attempts(change);
+        self.note_failure(change, Attempt { failure, code, next, attempts }, now);
+        self.step(change.account, now);
+    }
+
+    /// The service throttles: everybody waits, unless only this account is ever told so.
+    fn throttled(&mut self, change: &Change, failure: (Failure, Code), asked: Option<RetryAfter>, now: Timestamp) {
+        self.log(RequestLog::Throttled(failure.0.clone()));
+        if self.throttling.is_alone(change.account) {
+            self.throttle.probe_next(now);
+            let usual = self.settings.throttle_pause;
+            let next = now + asked.map_or(usual, |asked| asked.capped(usual));
+            return self.hold_back(change, failure, next, now);
+        }
+        self.slow_down(asked, &failure.0, now);
+        // Ready, for the pause holds it back; and behind others, of which one may probe first.
+        self.hold_back(change, failure, now, now);
+    }
+
+    /// The access token was refused: the account waits for a fresh one, or alone if the token works for others.
+    fn token_refused(&mut self, request: &Request, failure: (Failure, Code), now: Timestamp, chance: f64) {
+        let change = request.change();
+        self.throttle.probe_next(now);
+        let others = self.queue.has_ready_beside(change.account);
+        let refusal = request.token().map_or(Refusal::Late, |generation| {
+            self.tokens.refused(generation, change.account, others, failure.0.clone(), now)
+        });
+        match refusal {
+            Refusal::Late | Refusal::Replaced => self.hold_back(change, failure, now, now),
+            Refusal::OfAccount => self.back_off(change, failure, now, chance),
+            Refusal::OfCredentials => {
+                self.credentials_refused(failure.0.clone());
+                self.hold_back(change, failure, now, now);
             }
         }
     }
-}
-
-/// How a message begins that tells of an answer to `change`.
-pub(super) fn about(change: &Change) -> String {
-    format!("{} to {}: ", change.field, change.to)
 }

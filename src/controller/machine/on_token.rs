@@ -1,18 +1,17 @@
 //! What concerns everybody: tokens and their refusal, pauses, a service in trouble.
 //!
-//! In: how a token request ended; what an answer to a PUT says about all of them. Out: the state of the token, pauses
+//! In: how a token request ended; what an answer to a PUT says about all of them; an order to lift a pause. Out: the state of the token, pauses
 //! in the throttle and in the ledger, and the end of a single pass that cannot go on.
 //! Invariant: what is told is told once, however many requests meet it.
-
-use std::time::Duration;
 
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Machine};
 use crate::change::{Failure, Outcome};
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::Record;
+use crate::throttle::LiftOrder;
 use crate::timestamp::Timestamp;
-use crate::zoho::{TokenAnswer, TokenOutcome};
+use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
 impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
@@ -26,12 +25,12 @@ impl Machine {
                 self.tokens.granted(token, expires_in, now);
             }
             TokenOutcome::Refused(failure) => {
-                self.tokens.give_up(failure.clone());
+                self.tokens.give_up(failure.clone(), now);
                 self.credentials_refused(failure);
             }
-            TokenOutcome::Throttled(failure, wait) => {
+            TokenOutcome::Throttled(failure, asked) => {
                 self.log(RequestLog::TokenThrottled(failure.clone()));
-                let until = self.slow_down(wait, &failure, now);
+                let until = self.slow_down(asked, &failure, now);
                 self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
@@ -54,21 +53,45 @@ impl Machine {
         }
     }
 
-    /// The service throttles: nobody asks for `wait`, or as long as the options say. Returns until when. A single pass
-    /// sits out a few pauses, but not one after the other without an end.
-    pub(super) fn slow_down(&mut self, wait: Option<Duration>, failure: &Failure, now: Timestamp) -> Timestamp {
-        let wait = wait.unwrap_or(self.settings.throttle_pause);
+    /// The service throttles: everybody pauses for as long as is `asked`, or as the options say. Returns until when. A
+    /// single pass sits out a few pauses, but not one after the other without an end.
+    pub(super) fn slow_down(&mut self, asked: Option<RetryAfter>, failure: &Failure, now: Timestamp) -> Timestamp {
+        let usual = RetryAfter { wait: self.settings.throttle_pause, in_envelope: false };
+        let asked = asked.unwrap_or(usual);
         // What was under way at the same time was throttled as well, and tells nothing new.
         self.throttled += u32::from(self.throttle.pause(now).is_none());
-        self.impose(wait, Reason::Throttled, now);
+        let until = self.impose(asked, Reason::Throttled, now);
         if self.throttled > APPLY_PROBES {
             self.pass.give_up(|| format!("the service throttles after each pause again: {}", failure.message));
         }
-        now + wait
+        until
     }
 
-    pub(super) fn impose(&mut self, wait: Duration, reason: Reason, now: Timestamp) {
-        if let Some(pause) = self.throttle.impose(now + wait, reason, now) {
+    /// Everybody pauses: for what is not in the service's own words no longer than the options say. Returns until when.
+    pub(super) fn impose(&mut self, asked: RetryAfter, reason: Reason, now: Timestamp) -> Timestamp {
+        let until = now + asked.capped(self.settings.throttle_pause);
+        if let Some(pause) = self.throttle.impose(until, reason, now) {
+            self.log(RequestLog::Paused(pause));
+            self.record(Record::Pause { pause: Some(pause) }, now);
+        }
+        until
+    }
+
+    /// An operator lifts the pause. An order that names another one than that in force came too late, or twice.
+    pub(super) fn lift_pause(&mut self, order: LiftOrder, now: Timestamp) {
+        let LiftOrder { until, by } = order;
+        let Some(pause) = self.throttle.pause(now).filter(|pause| pause.until == until) else { return };
+        self.throttle.lift_pause();
+        self.tokens.stop_waiting();
+        self.throttled = 0;
+        self.log(RequestLog::PauseLifted { pause, by: by.clone() });
+        self.record(Record::PauseLifted { at: now, pause, by }, now);
+    }
+
+    /// A pause that the ledger remembers as longer than any can be is written down as it counts: otherwise each restart would
+    /// begin it anew.
+    pub(super) fn correct_remembered_pause(&mut self, now: Timestamp) {
+        if let Some(pause) = self.throttle.pause(now).filter(|pause| self.ledger.pause != Some(*pause)) {
             self.log(RequestLog::Paused(pause));
             self.record(Record::Pause { pause: Some(pause) }, now);
         }
@@ -78,11 +101,17 @@ impl Machine {
         let probes = self.throttle.failed_probes();
         let why = outcome.failure().map_or("", |failure| &failure.message);
         // Probes that fail as well are no news.
+        let one_cause = self.throttle.is_one_cause();
         if probes == 1 {
-            self.log(RequestLog::Failing(why.to_owned()));
+            self.log(if one_cause {
+                RequestLog::RefusedAlike(why.to_owned())
+            } else {
+                RequestLog::Failing(why.to_owned())
+            });
         }
         if probes > APPLY_PROBES {
-            self.pass.give_up(|| format!("the service is not available: {why}"));
+            let what = if one_cause { "refuses one account after the other alike" } else { "is not available" };
+            self.pass.give_up(|| format!("the service {what}: {why}"));
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::Machine;
+use super::attempts::{Open, due, next};
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::controller::event::{Metric, StateLog};
@@ -35,15 +36,22 @@ impl Machine {
     pub(super) fn reconcile(&mut self, account: AccountId, now: Timestamp) -> Action {
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, self.desired.get(account), row, now);
-        let (due, later): (Vec<_>, Vec<_>) =
-            self.backlog.open(account, &plan).into_iter().partition(|change| change.not_before.is_none());
+        let wait = |open: &Open| open.change.not_before.max(open.until);
+        let (due, later): (Vec<_>, Vec<_>) = self.open(&plan, now).into_iter().partition(|open| wait(open).is_none());
         // One field may be approved and the other not.
-        let verdict = self.guard.verdict(self.desired.managed(), now);
-        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|change| verdict.holds(change));
-        if let Some(change) = may.into_iter().next() {
-            return Action::Put(change);
+        let verdict = self.guard.verdict_on(account, self.desired.managed(), now);
+        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|open| verdict.holds(&open.change));
+        if let Some(open) = may.into_iter().next() {
+            return Action::Put(open.change);
         }
-        match (held.is_empty(), later.iter().filter_map(|change| change.not_before).min()) {
+        let later = later.iter().filter_map(wait).min();
+        // What was refused before is not pending, so nothing says when it fits: it is looked at again with the window.
+        if !self.pass.is_single() && !held.is_empty() && held.iter().all(|open| open.change.refused) {
+            let freed =
+                self.guard.next_expiry().filter(|freed| *freed > now).unwrap_or(now + self.settings.rejected.min);
+            return Action::RequeueAt(later.map_or(freed, |later| later.min(freed)));
+        }
+        match (held.is_empty(), later) {
             (false, until) => Action::Hold(verdict, until),
             (true, Some(until)) => Action::RequeueAt(until),
             (true, None) => Action::Done,
@@ -90,33 +98,33 @@ impl Machine {
         for clause in clauses.iter().filter(|clause| clause.expires > now && !plan.changes.is_empty()) {
             self.backlog.wake_at(clause.expires, account);
         }
-        if let (Some(desired), Some(row)) = (desired, row) {
-            if row.spec_hash != desired.spec_hash {
-                self.backlog.unstall(account);
-            }
-            for record in observations(account, desired, row, &plan).into_iter().flatten() {
-                self.record(record, now);
-            }
+        let is_done = plan.changes.is_empty() && plan.blocked.is_none();
+        if let Some(record) = desired.zip(row).and_then(|(desired, row)| observed(account, desired, row, &plan)) {
+            self.record(record, now);
+        }
+        if is_done {
+            self.forget_failures(account, now);
         }
         let open = self.note(account, &plan, now);
-        if open.is_empty() {
-            self.queue.remove(account);
-        } else {
-            self.count(Metric::QueueAdded(1));
-            self.queue.add(account, urgency(&open), edited, now);
+        match next(&open) {
+            _ if open.is_empty() => return self.queue.remove(account),
+            Some(until) if due(&open).next().is_none() => self.queue.delay(account, until),
+            _ if due(&open).all(|open| open.failed) => self.queue.add_retry(account, now),
+            _ => self.queue.add(account, urgency(due(&open)), edited, now),
         }
+        self.count(Metric::QueueAdded(1));
     }
 
-    /// Notes an account's fresh plan wherever it is counted. Returns what of it may be tried.
-    fn note(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) -> Vec<Change> {
+    /// Notes an account's fresh plan wherever it is counted. Returns what of it is tried, now or later.
+    fn note(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) -> Vec<Open> {
         self.backlog.set(account, plan, now);
-        let open = self.backlog.open(account, plan);
-        self.guard.set_pending(account, open.iter().any(Change::is_disruption));
+        let open = self.open(plan, now);
+        self.guard.set_pending(account, open.iter().any(|open| open.change.needs_budget() && !open.change.refused));
         open
     }
 
     /// Plans the account again, and counts what is open of it.
-    pub(super) fn replan(&mut self, account: AccountId, now: Timestamp) -> Vec<Change> {
+    pub(super) fn replan(&mut self, account: AccountId, now: Timestamp) -> Vec<Open> {
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, self.desired.get(account), row, now);
         self.note(account, &plan, now)
@@ -125,11 +133,13 @@ impl Machine {
     /// Plans the account again after an attempt: what is left of it goes on at once.
     pub(super) fn step(&mut self, account: AccountId, now: Timestamp) {
         let open = self.replan(account, now);
-        if open.is_empty() {
-            self.queue.done(account, now);
-            self.queue.remove(account);
-        } else {
-            self.queue.put_back(account, urgency(&open), now);
+        match next(&open) {
+            _ if open.is_empty() => {
+                self.queue.done(account, now);
+                self.queue.remove(account);
+            }
+            Some(until) if due(&open).next().is_none() => self.queue.retry(account, until, now),
+            _ => self.queue.put_back(account, urgency(due(&open)), due(&open).all(|open| open.failed), now),
         }
     }
 
@@ -141,24 +151,18 @@ impl Machine {
     }
 }
 
-/// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has
-/// not seen, and that what the service said is over.
-fn observations(account: AccountId, desired: DesiredAccount<'_>, row: &Row, plan: &AccountPlan) -> [Option<Record>; 2] {
-    if !plan.changes.is_empty() {
-        return [None, None];
-    }
+/// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has not seen.
+fn observed(account: AccountId, desired: DesiredAccount<'_>, row: &Row, plan: &AccountPlan) -> Option<Record> {
     let seen = row.spec_hash == desired.spec_hash && row.name == *desired.name;
-    let observed = (!seen).then(|| Record::Observed {
+    (plan.changes.is_empty() && !seen).then(|| Record::Observed {
         account,
         name: Arc::clone(desired.name),
         zuid: desired.spec.zuid,
         spec_hash: desired.spec_hash,
-    });
-    let over = plan.blocked.is_none() && !row.conditions.is_empty();
-    [observed, over.then(|| Record::Conditions { account, conditions: Vec::new() })]
+    })
 }
 
 /// An account that is to lose something goes first, even if it takes a grant to get there.
-pub(super) fn urgency(changes: &[Change]) -> Urgency {
-    if changes.iter().any(Change::is_disruption) { Urgency::Revocation } else { Urgency::Grant }
+fn urgency<'a>(mut open: impl Iterator<Item = &'a Open>) -> Urgency {
+    if open.any(|open| open.change.is_disruption()) { Urgency::Revocation } else { Urgency::Grant }
 }

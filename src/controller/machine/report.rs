@@ -102,7 +102,6 @@ impl Machine {
         for Item { spec: Spec { account_id, .. }, status: Status { work, .. }, .. } in &mut list.items {
             work.pending_since = self.backlog.since(*account_id);
             work.next_attempt = self.queue.due(*account_id);
-            work.failures = self.queue.failures(*account_id);
         }
         if part.from.is_none() {
             list.approvals = status::approvals(&self.desired, &self.ledger, now);

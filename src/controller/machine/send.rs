@@ -53,7 +53,11 @@ impl Machine {
         // What was approved at the intent was decided in time, though the approval may have expired since. If it is gone,
         // it was taken back.
         let approved = desired.is_some_and(|desired| desired.approval(change.field, request.began()).is_some());
-        if change.is_disruption() && !approved && self.guard.verdict(self.desired.managed(), now).exceeded() {
+        if change.is_disruption()
+            && !change.begun
+            && !approved
+            && self.guard.verdict_on(account, self.desired.managed(), now).exceeded()
+        {
             return false;
         }
         let plan = plan_account(account, desired, self.ledger.accounts.get(&account), now);

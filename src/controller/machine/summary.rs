@@ -3,10 +3,8 @@
 //! In: the plan when the folder was read; the machine's state at the end. Out: a [`Summary`].
 //! Invariant: planned = applied + held + failed + in doubt.
 
-use super::on_response::about;
 use super::{Blocked, Machine};
 use crate::change::{Change, Known};
-use crate::condition::Condition;
 use crate::controller::Mode;
 use crate::desired::DesiredAccount;
 use crate::plan::plan;
@@ -101,12 +99,8 @@ impl Machine {
         if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {
             return status::unsettled(until);
         }
-        let told = row.and_then(|row| {
-            let own = |told: &&Condition| told.message.starts_with(&about(change));
-            row.conditions.iter().find(own).or(row.conditions.first())
-        });
-        match (told, &summary.gave_up) {
-            (Some(told), _) => format!("{}: {}", told.reason, told.message),
+        match (self.failed(change), &summary.gave_up) {
+            (Some(failed), _) => format!("{}: {}: {}", failed.reason, status::attempt(change), failed.message),
             (None, Some(_)) => "not attempted: the pass gave up".to_owned(),
             (None, None) => "not attempted: the pass was stopped".to_owned(),
         }

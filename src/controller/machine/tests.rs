@@ -1,6 +1,7 @@
 //! The machine, driven with nothing but values.
 
 mod clock;
+mod pausing;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::*;
 use crate::account::{AccountId, AuthMode, Field};
 use crate::change::{Failure, Known, Outcome, PauseCause};
 use crate::condition::Reason;
+use crate::controller::MAX_WAIT;
 use crate::controller::event::RequestLog;
 use crate::freeze::Freeze;
 use crate::guard::DisruptionBudget;
@@ -33,6 +35,7 @@ fn word(effect: &Effect) -> Option<String> {
         Record::Applied { account, value, .. } => format!("applied {account} {value}"),
         Record::NotApplied { account, .. } => format!("not applied {account}"),
         Record::Pause { .. } => "pause".to_owned(),
+        Record::PauseLifted { by, .. } => format!("lifted by {}", by.as_deref().unwrap_or("somebody")),
         Record::TokenRequest { .. } => "token request".to_owned(),
         Record::ClockStepped { .. } => "clock stepped".to_owned(),
         Record::ClockBehind { .. } => "clock behind".to_owned(),
@@ -59,7 +62,9 @@ fn settings(mode: Mode) -> Settings {
         max_concurrency: 2,
         request_timeout: Duration::from_secs(30),
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+        rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
         throttle_pause: Duration::from_secs(90),
+        max_wait: MAX_WAIT,
         disruption_budget: DisruptionBudget::default(),
         disruption_window: Duration::from_secs(600),
         shutdown_grace: Duration::from_secs(25),
@@ -127,7 +132,7 @@ fn files(texts: impl Iterator<Item = String>) -> Event {
     };
     let files = texts.enumerate().map(file).collect();
     let (origin, versions) = Default::default();
-    Event::Looked(Batch { files, root: Root::Ready, full: true, degraded: None, origin, versions })
+    Event::Looked(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, versions })
 }
 
 fn answered(n: u64, outcome: Outcome) -> Event {
@@ -206,10 +211,11 @@ fn an_intent_that_is_durable_during_a_pause_is_taken_back_and_leaves_when_the_pa
     stage.check(answered(1, Outcome::Applied), &["append 2: applied 1 true, intent 3 true"]);
     let throttled = Failure { reason: Reason::Throttled, message: "too many".into() };
     let answer = answered(2, Outcome::Paused(PauseCause::Throttled, throttled));
-    stage.check(answer, &["append 3: not applied 2, other, pause"]);
+    stage.check(answer, &["append 3: not applied 2, pause, other"]);
     stage.check(Event::Durable { ticket: 2 }, &["append 4: not applied 3"]);
     stage.now = stage.now + Duration::from_secs(90);
-    stage.check(Event::Tick, &["append 5: intent 2 true"]);
+    // The one that was not throttled probes first.
+    stage.check(Event::Tick, &["append 5: intent 3 true"]);
 }
 
 #[test]

@@ -1,18 +1,46 @@
 //! One access token for everybody.
 //!
 //! In: credentials, token answers, refusals. Out: [`Need`], what has to happen before the next PUT.
-//! Invariants: one token request at a time, whoever needs it; a refused token is replaced once, and
-//! a second refusal stops everybody until the resync or a new signal to try; secrets are never
-//! printed. Absent by design: the request itself, its budget, and where credentials are read.
+//! Invariants: one token request at a time, whoever needs it; a token that works for others is not replaced because one
+//! account's requests are refused; a refused token is replaced once, and only when a fresh one is refused for another
+//! account as well, or there is no other, all requests stop; then credentials are tried again at growing intervals;
+//! secrets are never printed. Absent by design: the request itself, its budget, and where credentials are read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::account::AccountId;
 use crate::change::Failure;
+use crate::queue::Backoff;
 use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Credentials, RefreshCredentials};
 
 /// A token is renewed this long before it expires: longer than any request with it can last.
 const RENEW_EARLY: Duration = Duration::from_secs(5 * 60);
+
+/// How long credentials that do not work wait for the next trial: an operator who corrects them at the service waits a
+/// minute at first; later a trial every ten minutes costs one of the ten token requests in that time.
+const TRIALS: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::from_secs(600) };
+
+/// The same where they cannot be read: a file is empty for a moment while it is replaced, and reading it costs nothing.
+const READS: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(5) };
+
+/// So many different accounts whose PUTs a fresh token is refused for, with none accepted in between, say that it is not
+/// about them: two that lose something and two that are granted something.
+const SUSPECTS: usize = 4;
+
+/// What a refusal of a token means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It was a token from before the one in hand.
+    Late,
+    /// The token is replaced: the next PUT asks for a fresh one.
+    Replaced,
+    /// As far as is known, it is about the account alone: others try the token.
+    OfAccount,
+    /// The credentials do not work.
+    OfCredentials,
+}
 
 /// What has to happen before the next PUT may start.
 #[derive(Debug, PartialEq)]
@@ -37,7 +65,7 @@ enum State {
     Requested,
     Valid { token: AccessToken, renew_at: Option<Timestamp> },
     Failed { until: Timestamp },
-    Refused(Failure),
+    Refused { failure: Failure, until: Timestamp },
 }
 
 /// See the module.
@@ -52,6 +80,14 @@ pub(super) struct Tokens {
     generation: u64,
     /// The token before this one was refused, and this one has not been accepted yet.
     doubted: bool,
+    /// A PUT with this token was accepted.
+    works: bool,
+    /// The accounts whose PUTs were refused since the last that was accepted, with this token or the one before.
+    suspects: Vec<AccountId>,
+    /// Those that were refused with a token that was accepted for others: what they are answered says nothing of it.
+    alone: BTreeSet<AccountId>,
+    /// How often in a row the credentials did not work.
+    trials: u32,
     failures: u32,
     /// Why the credentials do not work, as it was told; until a PUT is accepted.
     told: Option<Box<str>>,
@@ -60,8 +96,19 @@ pub(super) struct Tokens {
 impl Tokens {
     /// No token yet.
     pub(super) const fn new() -> Self {
-        let (credentials, fresh, state) = (None, false, State::Absent);
-        Self { credentials, fresh, state, generation: 0, doubted: false, failures: 0, told: None }
+        Self {
+            credentials: None,
+            fresh: false,
+            state: State::Absent,
+            generation: 0,
+            doubted: false,
+            works: false,
+            suspects: Vec::new(),
+            alone: BTreeSet::new(),
+            trials: 0,
+            failures: 0,
+            told: None,
+        }
     }
 
     /// What the next PUT needs at `now`. What was read for an earlier one is not good enough for this one.
@@ -71,7 +118,7 @@ impl Tokens {
             State::Valid { renew_at, .. } if renew_at.is_none_or(|at| now < at) => Need::Nothing,
             State::Requested => Need::Patience,
             State::Failed { until } if *until > now => Need::Until(*until),
-            State::Refused(failure) => Need::Others(failure.clone()),
+            State::Refused { failure, .. } => Need::Others(failure.clone()),
             State::Valid { .. } | State::Failed { .. } | State::Absent => {
                 if fresh {
                     Need::Request
@@ -83,7 +130,7 @@ impl Tokens {
     }
 
     /// The credentials as they are now.
-    pub(super) fn read(&mut self, credentials: Result<Credentials, Failure>) {
+    pub(super) fn read(&mut self, credentials: Result<Credentials, Failure>, now: Timestamp) {
         match credentials {
             Ok(Credentials::Token(token)) => self.accept(token, None),
             Ok(Credentials::Refresh(credentials)) => {
@@ -91,7 +138,7 @@ impl Tokens {
                 self.fresh = true;
                 self.state = State::Absent;
             }
-            Err(failure) => self.state = State::Refused(failure),
+            Err(failure) => self.refuse(failure, READS, now),
         }
     }
 
@@ -119,6 +166,7 @@ impl Tokens {
 
     fn accept(&mut self, token: AccessToken, renew_at: Option<Timestamp>) {
         self.generation += 1;
+        self.works = false;
         self.state = State::Valid { token, renew_at };
     }
 
@@ -136,8 +184,17 @@ impl Tokens {
     /// The wall clock was set.
     pub(super) fn carry(&mut self, step: ClockStep) {
         match &mut self.state {
-            State::Valid { renew_at: Some(at), .. } | State::Failed { until: at } => *at = step.carry(*at),
-            State::Valid { renew_at: None, .. } | State::Absent | State::Requested | State::Refused(_) => {}
+            State::Valid { renew_at: Some(at), .. }
+            | State::Failed { until: at }
+            | State::Refused { until: at, .. } => *at = step.carry(*at),
+            State::Valid { renew_at: None, .. } | State::Absent | State::Requested => {}
+        }
+    }
+
+    /// What the next request waited for is over.
+    pub(super) fn stop_waiting(&mut self) {
+        if matches!(self.state, State::Failed { .. }) {
+            self.state = State::Absent;
         }
     }
 
@@ -149,37 +206,88 @@ impl Tokens {
         }
     }
 
-    /// A PUT with the token of `generation` was accepted: the credentials work.
-    pub(super) fn accepted(&mut self, generation: u64) {
+    /// A PUT of `account` with the token of `generation` was accepted: the credentials work.
+    pub(super) fn accepted(&mut self, generation: u64, account: AccountId) {
+        self.alone.remove(&account);
         self.told = None;
+        self.trials = 0;
         if generation == self.generation {
             self.doubted = false;
+            self.works = true;
+            let others = std::mem::take(&mut self.suspects).into_iter().filter(|suspect| *suspect != account);
+            self.alone.extend(others);
         }
     }
 
-    /// A PUT with the token of `generation` was refused. Returns whether this stops everybody.
-    pub(super) fn refused(&mut self, generation: u64, failure: Failure) -> bool {
+    /// A PUT of `account` with the token of `generation` was refused at `now`. `others`: whether another account's PUT
+    /// could go next, and tell whose fault it is.
+    pub(super) fn refused(
+        &mut self,
+        generation: u64,
+        account: AccountId,
+        others: bool,
+        failure: Failure,
+        now: Timestamp,
+    ) -> Refusal {
         if generation != self.generation || !matches!(self.state, State::Valid { .. }) {
-            return false;
+            return Refusal::Late;
         }
-        if self.doubted {
-            self.state = State::Refused(failure);
-            return true;
+        if self.alone.contains(&account) {
+            return Refusal::OfAccount;
+        }
+        let again = self.suspects.contains(&account);
+        if !again {
+            self.suspects.push(account);
+        }
+        let by_several = self.suspects.len() >= SUSPECTS || again && self.suspects.len() > 1;
+        if self.doubted && (by_several || !others) {
+            self.give_up(failure, now);
+            return Refusal::OfCredentials;
+        }
+        let by_one = self.suspects.len() == 1 && !again;
+        if self.doubted || self.works && by_one && others {
+            return Refusal::OfAccount;
         }
         self.doubted = true;
         self.state = State::Absent;
-        false
+        Refusal::Replaced
     }
 
-    /// No token from these credentials will ever do.
-    pub(super) fn give_up(&mut self, failure: Failure) {
-        self.state = State::Refused(failure);
+    /// Whether the next PUT should be one that grants something, to tell whose fault a refusal is: removals go first, and
+    /// they may be what is refused.
+    pub(super) const fn wants_grant(&self) -> bool {
+        self.suspects.len() % 2 == 1
+    }
+
+    /// No token from these credentials will do, as far as is known at `now`.
+    pub(super) fn give_up(&mut self, failure: Failure, now: Timestamp) {
+        self.refuse(failure, TRIALS, now);
+    }
+
+    fn refuse(&mut self, failure: Failure, trials: Backoff, now: Timestamp) {
+        self.trials = self.trials.saturating_add(1);
+        self.state = State::Refused { failure, until: now + trials.delay(self.trials, 1.0) };
     }
 
     /// Why everybody waits for other credentials, if so.
     pub(super) const fn refusal(&self) -> Option<&Failure> {
         match &self.state {
-            State::Refused(failure) => Some(failure),
+            State::Refused { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Credentials that do not work are tried again, if it is time for that.
+    pub(super) fn try_if_due(&mut self, now: Timestamp) {
+        if self.next_trial().is_some_and(|until| until <= now) {
+            self.try_again();
+        }
+    }
+
+    /// When credentials that do not work are tried again.
+    pub(super) const fn next_trial(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Refused { until, .. } => Some(until),
             _ => None,
         }
     }
@@ -200,75 +308,19 @@ impl Tokens {
 
     /// Credentials may have changed: they are read again.
     pub(super) fn try_again(&mut self) {
-        if matches!(self.state, State::Refused(_)) {
+        if matches!(self.state, State::Refused { .. }) {
             self.state = State::Absent;
             self.doubted = true;
+        }
+    }
+
+    /// Another account has something to send: if only one account's PUTs were refused, it tells whose fault it is.
+    pub(super) fn may_tell(&mut self, account: AccountId) {
+        if matches!(&self.suspects[..], [only] if *only != account) {
+            self.try_again();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::condition::Reason;
-
-    fn refresh() -> Result<Credentials, Failure> {
-        Ok(Credentials::Refresh(RefreshCredentials::new("id", "secret", "refresh").unwrap()))
-    }
-
-    fn token() -> AccessToken {
-        AccessToken::new("token").unwrap()
-    }
-
-    fn refusal() -> Failure {
-        Failure { reason: Reason::Unauthorized, message: "no".into() }
-    }
-
-    #[test]
-    fn credentials_are_read_for_each_request_anew() {
-        let (mut tokens, now) = (Tokens::new(), Timestamp::from_millis(0));
-        for _ in 0..2 {
-            assert_eq!(tokens.need(now), Need::Credentials);
-            tokens.read(refresh());
-            assert_eq!(tokens.need(now), Need::Request);
-        }
-        tokens.begin();
-        assert_eq!(tokens.need(now), Need::Patience);
-        tokens.granted(token(), Duration::from_secs(3600), now);
-        assert_eq!(tokens.need(now + Duration::from_secs(3299)), Need::Nothing);
-        assert_eq!(tokens.need(now + Duration::from_secs(3300)), Need::Credentials);
-    }
-
-    #[test]
-    fn a_refused_token_is_replaced_once_and_the_next_refusal_stops_everybody_until_they_are_tried_again() {
-        let (mut tokens, now) = (Tokens::new(), Timestamp::from_millis(0));
-        tokens.granted(token(), Duration::from_secs(3600), now);
-        assert!(!tokens.refused(1, refusal()));
-        assert_eq!((tokens.need(now), tokens.refusal()), (Need::Credentials, None));
-        tokens.granted(token(), Duration::from_secs(3600), now);
-        assert!(!tokens.refused(1, refusal()), "a late refusal of the old one");
-        assert!(tokens.refused(2, refusal()));
-        assert_eq!(tokens.need(now), Need::Others(refusal()));
-        assert!(tokens.tell(&refusal()) && !tokens.tell(&refusal()));
-        tokens.try_again();
-        assert_eq!((tokens.need(now), tokens.told()), (Need::Credentials, Some("no")));
-        tokens.accepted(2);
-        assert_eq!(tokens.told(), None);
-    }
-
-    #[test]
-    fn a_token_is_renewed_and_a_failure_waited_for_as_late_after_a_step_as_before() {
-        let (early, late) = (Timestamp::from_millis(10_000_000), Timestamp::from_millis(90_000_000));
-        let second = Duration::from_secs(1);
-        for step in [ClockStep { from: early, to: late }, ClockStep { from: late, to: early }] {
-            let mut tokens = Tokens::new();
-            tokens.granted(token(), 3600 * second, step.from);
-            tokens.carry(step);
-            assert_eq!(tokens.need(step.to + 3299 * second), Need::Nothing);
-            assert_eq!(tokens.need(step.to + 3300 * second), Need::Credentials);
-            tokens.wait(step.from + second);
-            tokens.carry(step);
-            assert_eq!(tokens.need(step.to), Need::Until(step.to + second));
-        }
-    }
-}
+mod tests;

@@ -49,6 +49,18 @@ pub enum LedgerError {
         /// What this version does not know.
         found: String,
     },
+    /// The bytes are of an earlier version of this program.
+    #[error(
+        "{} was written by an earlier version of this program ({found}), in a form that this one does not read. It was \
+         left as it is. Move it and its journal aside to start empty: every managed field is then PUT once more",
+        shown(.path)
+    )]
+    Older {
+        /// The file: the ledger or its journal.
+        path: PathBuf,
+        /// In which form it is.
+        found: String,
+    },
     /// The ledger is somebody else's.
     #[error(
         "{} belongs to {}, but this run is for {}. It was left as it is. Check --zoid and --auth, or give this run a \
@@ -154,6 +166,7 @@ impl LedgerError {
             Self::InUse { .. } => "in_use",
             Self::Damaged { .. } => "damaged",
             Self::Newer { .. } => "newer",
+            Self::Older { .. } => "older",
             Self::Foreign { .. } => "foreign",
             Self::NoFolder { .. } => "no_folder",
             Self::ReadOnly { .. } => "read_only",
@@ -171,7 +184,7 @@ impl LedgerError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::InUse { .. } => 4,
-            Self::Damaged { .. } | Self::Newer { .. } | Self::Foreign { .. } => 5,
+            Self::Damaged { .. } | Self::Newer { .. } | Self::Older { .. } | Self::Foreign { .. } => 5,
             _ => 1,
         }
     }
@@ -182,6 +195,7 @@ impl LedgerError {
         match fault {
             Fault::Damaged(what) => Self::Damaged { path, what },
             Fault::Newer(found) => Self::Newer { path, found },
+            Fault::Older(found) => Self::Older { path, found },
             Fault::Foreign(found) => Self::Foreign { path, found, expected: expected.unwrap_or(found) },
         }
     }
@@ -241,6 +255,7 @@ mod tests {
             LedgerError::InUse { path: path(), pid: None },
             LedgerError::Damaged { path: path(), what: "line 3 is not what was written".to_owned() },
             LedgerError::Newer { path: path(), found: "apiVersion \"v2\"".to_owned() },
+            LedgerError::Older { path: path(), found: "apiVersion \"v1\"".to_owned() },
             LedgerError::Foreign { path: path(), found: organization, expected: Owner::Sandbox },
             LedgerError::Foreign { path: path(), found: Owner::User, expected: organization },
             LedgerError::NoFolder { path: path(), folder: folder() },
@@ -259,6 +274,7 @@ mod tests {
         4 in_use: the ledger /var/lib/zmr/ledger.json is in use by another process: wait for it or stop it, or give this one a ledger of its own with --ledger
         5 damaged: /var/lib/zmr/ledger.json is damaged: line 3 is not what was written. It was left as it is. Restore the ledger and its journal from one backup, or move both aside to start empty: every managed field is then PUT once more
         5 newer: /var/lib/zmr/ledger.json was written by a newer version of this program (apiVersion "v2"). It was left as it is. Run that version, or a later one
+        5 older: /var/lib/zmr/ledger.json was written by an earlier version of this program (apiVersion "v1"), in a form that this one does not read. It was left as it is. Move it and its journal aside to start empty: every managed field is then PUT once more
         5 foreign: /var/lib/zmr/ledger.json belongs to organization 7, but this run is for the embedded sandbox. It was left as it is. Check --zoid and --auth, or give this run a ledger of its own with --ledger
         5 foreign: /var/lib/zmr/ledger.json belongs to the person who signed in (--auth user), but this run is for organization 7. It was left as it is. Check --zoid and --auth, or give this run a ledger of its own with --ledger
         1 no_folder: there is no folder /var/lib/zmr for the ledger /var/lib/zmr/ledger.json: create it, or correct --ledger

@@ -55,7 +55,7 @@ fn damage(bytes: &[u8], ledger: Ledger) -> String {
 fn a_journal_is_a_head_and_one_checksummed_line_a_record() {
     let text = String::from_utf8(journal(&puts(1), &[], 41).bytes).unwrap();
     insta::assert_snapshot!(text, @r#"
-    {"apiVersion":"zoho-mail-reconciler/v1","kind":"LedgerJournal","zoid":"12345678","crc32":"67e6d4c7"}
+    {"apiVersion":"zoho-mail-reconciler/v2","kind":"LedgerJournal","zoid":"12345678","crc32":"aed2cfca"}
     {"seq":42,"record":{"op":"intent","at":"2025-11-21T19:23:21.000Z","account":"2560636000000008001","name":"account-1","zuid":"1111111","field":"enabled","to":true,"specHash":"000000000000feed"},"crc32":"a6365b36"}
     {"seq":43,"group":42,"record":{"op":"applied","at":"2025-11-21T19:23:22.000Z","account":"2560636000000008001","field":"enabled","value":true,"source":"sales/alice.yaml:1"},"crc32":"6351332a"}
     "#);
@@ -250,7 +250,7 @@ fn a_journal_without_a_snapshot_must_be_all_there_is() {
 #[test]
 fn a_whole_line_that_is_not_understood_is_newer_not_damaged() {
     let mut head = Vec::new();
-    encode_line(&serde_json::json!({"apiVersion": "zoho-mail-reconciler/v2", "kind": "Anything"}), &mut head);
+    encode_line(&serde_json::json!({"apiVersion": "zoho-mail-reconciler/v3", "kind": "Anything"}), &mut head);
     let mut record = journal(&puts(1), &[], 0).bytes;
     encode_line(&serde_json::json!({"seq": 3, "record": {"op": "paint", "color": "red"}}), &mut record);
     let reasons = [head, record].map(|bytes| match replayed(&bytes) {
@@ -258,8 +258,8 @@ fn a_whole_line_that_is_not_understood_is_newer_not_damaged() {
         other => panic!("not newer but {other:?}"),
     });
     insta::assert_snapshot!(reasons.join("\n"), @r#"
-    apiVersion "zoho-mail-reconciler/v2", where this program knows zoho-mail-reconciler/v1
-    line 4 is whole, but unknown variant `paint`, expected one of `intent`, `applied`, `notApplied`, `conditions`, `observed`, `tokenRequest`, `pause`, `clockStepped`, `clockBehind` at line 1 column 37
+    apiVersion "zoho-mail-reconciler/v3", where this program knows zoho-mail-reconciler/v2
+    line 4 is whole, but unknown variant `paint`, expected one of `intent`, `applied`, `notApplied`, `failed`, `observed`, `tokenRequest`, `pause`, `clockStepped`, `clockBehind` at line 1 column 37
     "#);
 }
 

@@ -36,20 +36,20 @@ fn a_document_is_one_account_a_line_with_its_checksum_last() {
     ];
     insta::assert_snapshot!(text(&after(Ledger::new(owner()), &records)), @r#"
     {
-     "apiVersion":"zoho-mail-reconciler/v1",
+     "apiVersion":"zoho-mail-reconciler/v2",
      "kind":"Ledger",
      "zoid":"12345678",
      "serial":8,
      "accounts":{
-      "2560636000000008001":{"name":"account-1","zuid":"1111111","activeSyncEnabled":{"inDoubt":true,"since":"2025-11-21T19:23:21.000Z","to":true,"landsBy":"2025-11-21T19:27:21.000Z"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]},
-      "2560636000000008002":{"name":"account-2","zuid":"1111111","enabled":{"value":false,"appliedAt":"2025-11-21T19:23:23.000Z","source":"sales/alice.yaml:1"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]},
-      "2560636000000008003":{"name":"account-3","zuid":"1111111","enabled":{"value":true,"appliedAt":"2025-11-21T19:23:24.000Z","source":"sales/alice.yaml:1","inDoubt":true,"until":"2025-11-21T19:27:23.000Z"},"observedGeneration":1,"specHash":"000000000000feed","conditions":[]}},
+      "2560636000000008001":{"name":"account-1","zuid":"1111111","activeSyncEnabled":{"inDoubt":true,"since":"2025-11-21T19:23:21.000Z","to":true,"landsBy":"2025-11-21T19:27:21.000Z"},"observedGeneration":1,"specHash":"000000000000feed"},
+      "2560636000000008002":{"name":"account-2","zuid":"1111111","enabled":{"value":false,"appliedAt":"2025-11-21T19:23:23.000Z","source":"sales/alice.yaml:1"},"observedGeneration":1,"specHash":"000000000000feed"},
+      "2560636000000008003":{"name":"account-3","zuid":"1111111","enabled":{"value":true,"appliedAt":"2025-11-21T19:23:24.000Z","source":"sales/alice.yaml:1","inDoubt":true,"until":"2025-11-21T19:27:23.000Z"},"observedGeneration":1,"specHash":"000000000000feed"}},
      "requests":["2025-11-21T19:23:22.000Z","2025-11-21T19:23:21.000Z","2025-11-21T19:23:23.000Z","2025-11-21T19:23:23.000Z","2025-11-21T19:23:23.000Z"],
      "tokenRequests":["2025-11-21T19:23:23.000Z"],
      "disruptions":{"2560636000000008002":"2025-11-21T19:23:23.000Z","2560636000000008003":"2025-11-21T19:27:23.000Z"},
      "strays":[{"account":"2560636000000008003","field":"enabled","to":false,"landsBy":"2025-11-21T19:27:23.000Z"}],
      "pause":{"until":"2025-11-21T19:38:20.000Z","reason":"Throttled"},
-     "crc32":"c802aa0f"}
+     "crc32":"bc047ea1"}
     "#);
 }
 
@@ -89,7 +89,7 @@ fn an_edit_on_purpose_takes_the_checksum_away_and_may_reorder() {
 fn what_is_no_ledger_is_refused_in_words() {
     let rows = r#""1":{"name":"a"},"1":{"name":"b"}"#;
     let document = |head: &str, rows: &str| format!(r#"{{{head},"zoid":"7","serial":1,"accounts":{{{rows}}}}}"#);
-    let ours = r#""apiVersion":"zoho-mail-reconciler/v1","kind":"Ledger""#;
+    let ours = r#""apiVersion":"zoho-mail-reconciler/v2","kind":"Ledger""#;
     assert!(parse(document(ours, "").as_bytes()).is_ok());
     let reasons = [
         damage(b""),
@@ -108,20 +108,20 @@ fn what_is_no_ledger_is_refused_in_words() {
     expected value at line 1 column 1
     invalid length 0, expected a JSON object of kind Ledger at line 1 column 2
     account 1 stands there twice at line 1 column 124
-    unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `conditions` at line 1 column 115
+    unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `enabledFailed`, `activeSyncFailed` at line 1 column 115
     its serial 9007199254740993 is more than 9007199254740992
-    it is no Ledger of zoho-mail-reconciler/v1: apiVersion is "zoho-mail-reconciler/v1", kind is "MailAccount"
-    it is no Ledger of zoho-mail-reconciler/v1: apiVersion is "soho-mail-reconciler/v1", kind is "Ledger"
+    it is no Ledger of zoho-mail-reconciler/v2: apiVersion is "zoho-mail-reconciler/v2", kind is "MailAccount"
+    it is no Ledger of zoho-mail-reconciler/v2: apiVersion is "soho-mail-reconciler/v2", kind is "Ledger"
     "#);
 }
 
 #[test]
 fn a_later_version_is_newer_whatever_its_shape() {
     for text in [
-        r#"{"apiVersion":"zoho-mail-reconciler/v2","kind":"Ledger","zoid":"7","serial":1,"accounts":{}}"#,
-        r#"{"kind":"Ledger","apiVersion":"zoho-mail-reconciler/v2","shards":[{}]}"#,
+        r#"{"apiVersion":"zoho-mail-reconciler/v3","kind":"Ledger","zoid":"7","serial":1,"accounts":{}}"#,
+        r#"{"kind":"Ledger","apiVersion":"zoho-mail-reconciler/v3","shards":[{}]}"#,
     ] {
-        let expected = "apiVersion \"zoho-mail-reconciler/v2\", where this program knows zoho-mail-reconciler/v1";
+        let expected = "apiVersion \"zoho-mail-reconciler/v3\", where this program knows zoho-mail-reconciler/v2";
         assert_eq!(parse(text.as_bytes()), Err(Fault::Newer(expected.to_owned())));
     }
 }

@@ -17,7 +17,10 @@ fn verdict(response: HttpResponse) -> String {
 }
 
 fn print(answer: &Answer) -> String {
-    let wait = answer.retry_after.map(|wait| format!(" wait {}s", wait.as_secs())).unwrap_or_default();
+    let wait = answer.retry_after.map_or_else(String::new, |asked| {
+        let whose = if asked.in_envelope { "" } else { " at most" };
+        format!(" wait {}s{whose}", asked.wait.as_secs())
+    });
     let cause = match answer.outcome {
         Outcome::Paused(cause, _) => format!(" {cause:?}"),
         _ => String::new(),
@@ -146,7 +149,7 @@ fn throttling_is_recognised_by_text_as_well_as_by_status() {
     paused Throttled wait 1320s Throttled: HTTP 200 with code 400 URL_ROLLING_THROTTLES_LIMIT_EXCEEDED: Try again after 22 minutes
     paused Throttled wait 1320s Throttled: HTTP 503 with code 400 URL_ROLLING_THROTTLES_LIMIT_EXCEEDED: Try again after 22 minutes
     paused Throttled Throttled: HTTP 429 with an empty body
-    paused Throttled wait 180s Throttled: HTTP 403 with an HTML page instead of JSON
+    paused Throttled wait 180s at most Throttled: HTTP 403 with an HTML page instead of JSON
     paused Throttled Throttled: HTTP 400 Access Denied: You have made too many requests continuously.
     ");
     let header = |text: &str| HttpResponse { retry_after: Some(text.into()), ..response(400, body) };
@@ -181,7 +184,43 @@ fn trouble_of_the_service_leaves_the_account_in_doubt() {
     in_doubt ServiceUnavailable: HTTP 999 with an empty body
     ");
     let waiting = HttpResponse { retry_after: Some("120".into()), ..response(503, "") };
-    assert!(verdict(waiting).starts_with("in_doubt wait 120s "));
+    assert!(verdict(waiting).starts_with("in_doubt wait 120s at most "));
+}
+
+#[test]
+fn only_the_words_of_the_service_itself_stop_everybody_for_longer_than_the_options_say() {
+    let envelope = r#"{"status":{"code":503,"description":"Down until tomorrow"}}"#;
+    let asked = |status, body| {
+        verdict(HttpResponse { retry_after: Some("86400".into()), ..response(status, body) })
+            .split(" Throttled:")
+            .next()
+            .and_then(|line| line.split(" ServiceUnavailable:").next())
+            .unwrap()
+            .to_owned()
+    };
+    for (status, body, expected) in [
+        (503, envelope, "in_doubt wait 86400s"),
+        (503, "<html>", "in_doubt wait 86400s at most"),
+        (503, "", "in_doubt wait 86400s at most"),
+        (503, r#"{"message":"no upstream"}"#, "in_doubt wait 86400s at most"),
+        (429, r#"{"data":{"errorCode":"TOO_MANY_REQUESTS"}}"#, "paused Throttled wait 86400s"),
+        (429, r#"{"error":"rate limit"}"#, "paused Throttled wait 86400s at most"),
+        (429, "", "paused Throttled wait 86400s at most"),
+    ] {
+        assert_eq!(asked(status, body), expected, "{status} {body}");
+    }
+    let cut = HttpResponse { truncated: true, retry_after: Some("86400".into()), ..response(503, envelope) };
+    assert!(verdict(cut).starts_with("in_doubt wait 86400s at most"));
+}
+
+#[test]
+fn a_date_is_read_against_the_date_of_the_answer_or_the_message_says_by_which_clock() {
+    let answer = |date: Option<&str>| {
+        let retry_after = Some("Sun, 06 Nov 1994 08:49:37 GMT".into());
+        verdict(HttpResponse { retry_after, date: date.map(Into::into), ..response(429, "") })
+    };
+    insta::assert_snapshot!(answer(Some("Sun, 06 Nov 1994 08:39:37 GMT")), @"paused Throttled wait 600s at most Throttled: HTTP 429 with an empty body");
+    insta::assert_snapshot!(answer(None), @"paused Throttled wait 37s at most Throttled: HTTP 429 with an empty body (Retry-After is a date and the answer has no Date: it is read by the clock of this machine)");
 }
 
 #[test]
@@ -252,7 +291,7 @@ proptest! {
         if let Some(failure) = answer.outcome.failure() {
             prop_assert!(!failure.message.contains(char::is_control) && failure.message.chars().count() < 500);
         }
-        prop_assert!(answer.retry_after.is_none_or(|wait| (1..=86_400).contains(&wait.as_secs())));
+        prop_assert!(answer.retry_after.is_none_or(|asked| (1..=86_400).contains(&asked.wait.as_secs())));
     }
 }
 

@@ -51,8 +51,9 @@ fn every_failure_says_what_happened_to_whom_from_which_line_and_what_to_do() {
     insta::assert_snapshot!(told, @"
     Failed:
       alice (2560636000000008002): enabled (unknown) -> true, sales/alice.yaml:1
-      alice (2560636000000008002): activeSyncEnabled (unknown) -> false, sales/alice.yaml:1
         Forbidden: enabled to true: HTTP 403: Forbidden (the owner of the token may not change this account)
+      alice (2560636000000008002): activeSyncEnabled (unknown) -> false, sales/alice.yaml:1
+        Forbidden: activeSyncEnabled to false: HTTP 403: Forbidden (the owner of the token may not change this account)
       bob (2560636000000008003): enabled (unknown) -> true, bob.yaml:1
         AccountNotFound: enabled to true: HTTP 404 ACCOUNT_NOT_EXIST (check accountId, which is not the zuid, the organization and the data center)
       carol (2560636000000008004): enabled (unknown) -> true, carol.yaml:1

@@ -47,20 +47,19 @@ fn forty_people_leave_by_the_approval_that_the_plan_prints_and_nobody_else_does(
     let printed = approval(&place, "--sandbox --reason=Lisbon");
     place.write("desired-state/approvals/lisbon.yaml", &printed);
     assert_eq!(place.ok("validate"), "51 of 51 files read, 0 skipped; 50 accounts, no problems\n");
-    // Meanwhile somebody slips one more in.
-    leaving(&place, 41..=41);
-    let plan = place.ok("plan --sandbox");
-    assert!(plan.contains("Plan: 40 PUTs, of which 0 grant and 40 take away; 1 held."), "{plan}");
+    // Meanwhile so many more slip in that no budget has room for them.
+    leaving(&place, 41..=50);
+    let plan = place.ok("plan --sandbox --disruption-budget 9");
+    assert!(plan.contains("Plan: 40 PUTs, of which 0 grant and 40 take away; 10 held."), "{plan}");
     assert_eq!(plan.matches("true -> false (approved by approve-").count(), 40, "{plan}");
-    let applied = place.run("apply --sandbox");
-    assert!(applied.out.contains("41 planned = 40 applied + 1 held + 0 failed + 0 in doubt"), "{}", applied.all());
+    let applied = place.run("apply --sandbox --disruption-budget 9");
+    assert!(applied.out.contains("50 planned = 40 applied + 10 held + 0 failed + 0 in doubt"), "{}", applied.all());
     assert_eq!((applied.code, gone(&place)), (3, names(1..=40)));
-    // What went by approval counts: one more is one too many.
-    let printed = approval(&place, "--sandbox --reason=one-more");
-    assert!(printed.contains("# Lets 1 held disruption of 1 account through"), "{printed}");
-    place.write("desired-state/approvals/more.yaml", &printed.replace("  name: approve", "  name: again"));
-    place.ok("apply --sandbox");
-    assert_eq!(gone(&place), names(1..=41));
+    let printed = approval(&place, "--sandbox --disruption-budget 9 --reason=more");
+    assert!(printed.contains("# Lets 10 held disruptions of 10 accounts through"), "{printed}");
+    // What went by approval uses up nothing of the budget.
+    place.ok("apply --sandbox --disruption-budget 10");
+    assert_eq!(gone(&place), names(1..=50));
     let nothing = place.run("plan --sandbox --approval --reason=none");
     assert_eq!(nothing.all(), "--- stderr\nnote: nothing is held, so there is nothing to approve\n--- exit 0");
 }
@@ -146,7 +145,7 @@ fn the_daemon_lets_the_approved_go_when_the_approval_is_merged_and_shows_what_is
     service.serve(&mut place);
     (1..=3).for_each(|n| place.account(&format!("p{n:02}"), n, "enabled: true"));
     place.ok("apply");
-    budget(&place, "maxDisruptions: 1, window: 7days");
+    budget(&place, "maxDisruptions: 0, window: 7days");
     leaving(&place, 1..=2);
     let printed = approval(&place, "--reason=they-leave");
     leaving(&place, 3..=3);
@@ -159,7 +158,7 @@ fn the_daemon_lets_the_approved_go_when_the_approval_is_merged_and_shows_what_is
     let page = status();
     let totals = &page["reconciler"]["totals"]["applied"];
     assert_eq!((totals, service.world.lock().unwrap().totals().applied), (&2.into(), 5));
-    let in_force = serde_json::json!({"maxDisruptions": "1", "window": "7days", "manifest": "limits.yaml:1"});
+    let in_force = serde_json::json!({"maxDisruptions": "0", "window": "7days", "manifest": "limits.yaml:1"});
     assert_eq!(page["reconciler"]["budget"], in_force);
     let shown = &page["approvals"][0];
     let told = [&shown["reason"], &shown["disruptions"], &shown["open"], &shown["expired"]];
@@ -169,7 +168,7 @@ fn the_daemon_lets_the_approved_go_when_the_approval_is_merged_and_shows_what_is
     assert_eq!(applied.len(), 2);
     assert!(applied.iter().all(|event| event["approval"] == shown["name"]), "{applied:?}");
     let metrics = super::run::get(&address, "/metrics").1;
-    for line in ["disruptions_approved_total 2", "disruption_limit 1", "disruptions_held 1"] {
+    for line in ["disruptions_approved_total 2", "disruption_limit 0", "disruptions_held 1"] {
         assert!(metrics.contains(&format!("\nzoho_mail_reconciler_{line}\n")), "{line}");
     }
     let item = &page["items"][2]["status"]["conditions"][0];

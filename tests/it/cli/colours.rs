@@ -1,21 +1,14 @@
 //! Colours: on a terminal, unless they are not wanted there; nowhere else, unless they are wanted.
 
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
 use super::Place;
+use crate::process::terminal;
 
 /// What a command writes to a terminal that is its standard output.
 fn on_a_terminal(place: &Place, arguments: &str, variables: &[(&str, &str)]) -> String {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let (ours, theirs) = terminal();
     let mut command = place.command(arguments);
     command.env("TERM", "xterm-256color").envs(variables.iter().copied()).stdout(theirs).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();

@@ -23,7 +23,7 @@ fn the_short_help_fits_on_a_screen() {
       doctor       Check everything before the first run; writes nothing
       history      Show every change that was applied, and who decided it
       suspend      Suspend everything: nothing is sent until resume, or until a moment
-      resume       Lift a suspension: what is pending is sent
+      resume       Lift a suspension, or a pause: what is pending is sent
       explain      Explain a reason, cause or alert, and what to do
       sandbox      Serve a simulated Zoho Mail API on this machine
       schema       Print the JSON Schema of the manifests, for editors and pipelines

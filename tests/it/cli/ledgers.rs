@@ -31,12 +31,12 @@ fn a_newer_ledger_is_refused_and_left_as_it_is() {
     let (place, _service) = applied();
     let text = place.read("ledger.json");
     // Without its checksum, for a newer version would have written its own.
-    let newer = text.split(",\n \"crc32\"").next().unwrap().replace("reconciler/v1", "reconciler/v2") + "}\n";
+    let newer = text.split(",\n \"crc32\"").next().unwrap().replace("reconciler/v2", "reconciler/v3") + "}\n";
     place.write("ledger.json", &newer);
     for command in READERS.into_iter().chain(["status"]) {
         assert_eq!(place.run(command).code, 5, "{command}");
     }
-    insta::assert_snapshot!(place.run("plan").err, @r#"error: DIR/ledger.json was written by a newer version of this program (apiVersion "zoho-mail-reconciler/v2", where this program knows zoho-mail-reconciler/v1). It was left as it is. Run that version, or a later one"#);
+    insta::assert_snapshot!(place.run("plan").err, @r#"error: DIR/ledger.json was written by a newer version of this program (apiVersion "zoho-mail-reconciler/v3", where this program knows zoho-mail-reconciler/v2). It was left as it is. Run that version, or a later one"#);
     assert_eq!(place.read("ledger.json"), newer);
 }
 

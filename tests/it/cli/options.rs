@@ -7,7 +7,7 @@ const SERVICE: &str = "run apply doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 47] = [
+const OPTIONS: [(&str, &str, &str, &str); 49] = [
     ("--desired-state", "desired-state", "run apply plan diff doctor status", ""),
     ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume", ""),
     ("--auth", "admin", "run apply plan diff doctor status validate", "root"),
@@ -22,6 +22,7 @@ const OPTIONS: [(&str, &str, &str, &str); 47] = [
     ("--retry-min", "1s", SERVICE, "0s"),
     ("--retry-max", "5m", SERVICE, "-1s"),
     ("--throttle-pause", "15m", SERVICE, "2days"),
+    ("--max-wait", "20m", "apply", "2days"),
     ("--disruption-budget", "10,10%", "run apply plan diff doctor status", "ten"),
     ("--disruption-window", "1h", "run apply plan diff doctor status", "1y"),
     ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
@@ -59,6 +60,7 @@ const OPTIONS: [(&str, &str, &str, &str); 47] = [
     ("--since", "", "history", ""),
     ("--limit", "", "history", ""),
     ("--verify", "", "history", ""),
+    ("--pause", "", "resume", ""),
     ("--selector", "", "status", "=sales"),
     ("--condition", "", "status", "Readi"),
     ("--reason", "", "status", "Nope"),
@@ -67,8 +69,8 @@ const OPTIONS: [(&str, &str, &str, &str); 47] = [
     ("--sort-by", "name", "status", "size"),
 ];
 
-/// Options that choose what is printed, or what it is compared with, have no variable.
-const WITHOUT_VARIABLE: [&str; 16] = [
+/// Options that choose what is printed, what it is compared with, or what is lifted, have no variable.
+const WITHOUT_VARIABLE: [&str; 17] = [
     "--output",
     "--detailed-exitcode",
     "--base",
@@ -80,6 +82,7 @@ const WITHOUT_VARIABLE: [&str; 16] = [
     "--since",
     "--limit",
     "--verify",
+    "--pause",
     "--selector",
     "--condition",
     "--watch",
@@ -187,6 +190,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value '-1s' for '--retry-max <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --throttle-pause 2days
     error: invalid value '2days' for '--throttle-pause <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --max-wait 2days
+    error: invalid value '2days' for '--max-wait <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --disruption-budget ten
     error: invalid value 'ten' for '--disruption-budget <N|P%|N,P%>': expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%
     --disruption-window 1y

@@ -218,7 +218,7 @@ fn what_is_in_doubt_is_planned_whatever_is_wanted() {
     insta::assert_snapshot!(place.ok("plan"), @"
     # alice (2560636000000008002), sales/alice.yaml:1
       + enabled           (in doubt) -> true
-      - activeSyncEnabled (unknown) -> false
+      - activeSyncEnabled (in doubt) -> false
 
     Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held.
     ");
@@ -232,7 +232,7 @@ fn what_an_earlier_put_may_undo_is_planned_for_when_it_cannot_any_more() {
     place.write(
         "ledger.json",
         &format!(
-            r#"{{"apiVersion":"zoho-mail-reconciler/v1","kind":"Ledger","zoid":"12345678","serial":1,"accounts":
+            r#"{{"apiVersion":"zoho-mail-reconciler/v2","kind":"Ledger","zoid":"12345678","serial":1,"accounts":
                 {{"2560636000000008002":{{"name":"alice","zuid":"1111111","enabled":{field}}}}}}}"#
         ),
     );

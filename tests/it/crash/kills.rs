@@ -3,6 +3,8 @@
 use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::Signal;
+use zoho_mail_reconciler::account::Field;
+use zoho_mail_reconciler::change::Known;
 
 use super::super::depth::pick;
 use super::super::process::{Rig, strace_works, wait_for};
@@ -57,4 +59,39 @@ fn killed_at_any_call_on_its_ledger_it_converges_and_sends_nothing_again_that_wa
         }
         assert!(kills >= pick(8, 30), "only {kills} kills of {command}: strace no longer sees the calls");
     }
+}
+
+/// Kills a daemon at the first write to its ledger after which a throttled PUT is known to nobody but the service. Nothing
+/// if no write is such a one.
+fn killed_with_a_429_unheard(rig: impl Fn() -> Rig) -> Option<Rig> {
+    (1..40).find_map(|n| {
+        let rig = rig();
+        let mut program = rig.writing("run");
+        program.args(["--listen", "off"]);
+        let mut process = rig.begin(rig.traced(&program, &format!("inject=write:signal=KILL:when={n}")));
+        let written = || rig.read_ledger().filter(|ledger| ledger.pause.is_some());
+        wait_for("the kill, or the pause", || process.has_ended().map(drop).or_else(|| written().map(drop)));
+        process.kill();
+        let ledger = rig.read_ledger()?;
+        let in_doubt = |id| Field::ALL.iter().any(|field| ledger.known(id, *field) == Known::InDoubt);
+        let unheard = ledger.pause.is_none() && ledger.accounts.keys().any(|id| in_doubt(*id));
+        (unheard && rig.world().totals().puts > 0).then_some(rig)
+    })
+}
+
+#[test]
+fn killed_between_a_429_and_its_record_it_probes_with_one_request_after_the_restart() {
+    if !strace_works("killed_between_a_429_and_its_record") {
+        return;
+    }
+    let throttling = || {
+        let rig = Rig::new(8);
+        rig.script(r#"{"faults": [{"operation": "put", "do": {"answer": {"status": 429}}}]}"#);
+        rig
+    };
+    let rig = killed_with_a_429_unheard(throttling).expect("an answer whose record is not written");
+    let before = rig.world().totals().puts;
+    let _process = rig.run();
+    wait_for("the pause", || rig.read_ledger().filter(|ledger| ledger.pause.is_some()));
+    assert_eq!(rig.world().totals().puts, before + 1, "four may be under way, and one probes alone");
 }

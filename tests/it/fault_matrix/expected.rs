@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::condition::ConditionType::{self, Ready, Reconciling, Stalled};
 use zoho_mail_reconciler::condition::Reason;
@@ -73,8 +72,8 @@ fn first(cell: &Cell) -> Course {
         Ends::Doubt(_) => ("kT", 1, [Doubt, Old, Old], "kTB"),
         Ends::Stalled(_) => ("kTB", 1, [Old, Old, Done], "kT"),
         Ends::Throttled | Ends::Credentials => ("kT", 1, [Old; 3], "kTB"),
-        // The bystander goes first with the fresh token, and that is refused as well.
-        Ends::Token => ("kTkB", 2, [Old; 3], "kTB"),
+        // The bystander goes first with the fresh token; only when another account has it refused as well all stop.
+        Ends::Token => ("kTkBT", 3, [Old; 3], "kTB"),
     }
 }
 
@@ -94,8 +93,8 @@ fn retry(cell: &Cell) -> Course {
 
 fn one_of_two(cell: &Cell) -> Course {
     use Is::{Done, Doubt, Old};
-    // A refused ActiveSync change must not keep a mailbox from being disabled.
-    let goes_on = cell.operation.field == Field::ActiveSyncEnabled && cell.ends == Ends::Stalled(Reason::Rejected);
+    // A change that is refused keeps the other field from nothing, unless there is no such account.
+    let goes_on = cell.ends != Ends::Stalled(Reason::AccountNotFound);
     match (cell.ends, cell.operation.goes_first()) {
         (Ends::Applied, true) => ("kTBO", 3, [Done; 3], ""),
         (Ends::Applied, false) => ("kOBT", 3, [Done; 3], ""),
@@ -116,10 +115,11 @@ fn shutdown(cell: &Cell) -> Course {
     use Is::{Done, Doubt, Old};
     match cell.ends {
         Ends::Applied => ("kT", 1, [Done, Old, Old], "kB"),
-        Ends::Doubt(_) => ("kT", 1, [Doubt, Old, Old], "kTB"),
-        // A restart of the daemon does not ask again, the resync does.
+        // What failed goes behind the others.
+        Ends::Doubt(_) => ("kT", 1, [Doubt, Old, Old], "kBT"),
+        // A restart of the daemon does not ask again, an operator does.
         Ends::Stalled(_) => ("kT", 1, [Old; 3], "kB|T"),
-        Ends::Retry(_) | Ends::Throttled | Ends::Credentials | Ends::Token => ("kT", 1, [Old; 3], "kTB"),
+        Ends::Retry(_) | Ends::Throttled | Ends::Credentials | Ends::Token => ("kT", 1, [Old; 3], "kBT"),
     }
 }
 
@@ -132,7 +132,7 @@ fn token(cell: &Cell) -> Course {
         // The first token was refused; after that the bystander goes first.
         (Phase::Retry, Ends::Applied) => ("kTkBT", 0, [Done, Old, Done], ""),
         (Phase::Retry, Ends::Retry(_)) => ("kTkkBT", 0, [Done, Old, Done], ""),
-        (Phase::Retry, Ends::Throttled) => ("kTk", 0, [Old; 3], "kTB"),
+        (Phase::Retry, Ends::Throttled) => ("kTk", 0, [Old; 3], "kBT"),
         (Phase::Retry, _) => ("kTk|kBT", 0, [Old, Old, Done], ""),
         // A stop waits for no token.
         _ => ("k", 0, [Old; 3], "kTB"),

@@ -93,10 +93,10 @@ impl Scene {
                 );
                 text
             });
-            format!(r#""{account}":{{"name":"a{account}",{known}"conditions":[]}}"#)
+            format!(r#""{account}":{{"name":"a{account}",{known}"observedGeneration":0}}"#)
         };
         let rows = self.changing().map(row).join(",");
-        let header = r#""apiVersion":"zoho-mail-reconciler/v1","kind":"Ledger","serial":1"#;
+        let header = r#""apiVersion":"zoho-mail-reconciler/v2","kind":"Ledger","serial":1"#;
         format!(r#"{{{header},"zoid":"{}","accounts":{{{rows}}}}}"#, self.owner())
     }
 
@@ -114,6 +114,7 @@ impl Scene {
             files: files.into(),
             root: Root::Ready,
             full: true,
+            asked: false,
             degraded: None,
             origin: Default::default(),
             versions: Default::default(),
@@ -163,7 +164,7 @@ impl Scene {
         let mut process = self.begin(mode, wire).await;
         let told = match course {
             Course::StopUnderWay => process.stop_while_waiting_at(&gate.expect("a gate")).await.map(|()| None)?,
-            Course::Quiet => process.come_to_rest(mode, &sent, || self.manifests()).await?,
+            Course::Quiet => process.come_to_rest(mode, &sent, || Batch { asked: true, ..self.manifests() }).await?,
         };
         let summary = process.end().await?;
         self.now = process.clock.now();
@@ -195,6 +196,7 @@ impl Scene {
             stops,
             queries,
             freeze: tokio::sync::watch::channel(None).1,
+            lift: tokio::sync::watch::channel(None).1,
         }));
         Process { running, clock, metrics, reports, looks: looks_out, stops: stops_out, queries: queries_out }
     }
@@ -239,6 +241,8 @@ fn settings(mode: Mode) -> Settings {
         request_timeout: PATIENCE,
         backoff: Backoff { min: Duration::from_millis(1), max: Duration::from_millis(10) },
         throttle_pause: Duration::from_secs(THROTTLE_PAUSE),
+        // A pass waits until it is stopped: what it comes to is the answer's doing alone.
+        max_wait: Duration::MAX,
         shutdown_grace: PATIENCE,
         ..builders::settings()
     }

@@ -122,7 +122,8 @@ impl Form {
     }
 }
 
-/// How long everybody pauses when not told how long: the default of `--throttle-pause`, in seconds.
+/// How long everybody pauses when not told how long, and at most where it is not the service that says so: the default of
+/// `--throttle-pause`, in seconds.
 pub const THROTTLE_PAUSE: u64 = 15 * 60;
 
 pub const SUCCESS: &str = r#"{"status":{"code":200,"description":"success"}}"#;
@@ -134,6 +135,9 @@ const RULE: &str = r#"{"data":{"errorCode":"URL_RULE_NOT_CONFIGURED"},"status":{
 const PATTERN: &str = r#"{"data":{"errorCode":"PATTERN_NOT_MATCHED","moreInfo":"x"},"status":{"code":400}}"#;
 const MINUTES: &str = r#"{"data":{"errorCode":"URL_ROLLING_THROTTLES_LIMIT_EXCEEDED","moreInfo":"Try again after 22 minutes"},"status":{"code":400}}"#;
 const SOME_TIME: &str = r#"{"data":{"errorCode":"URL_ROLLING_THROTTLES_LIMIT_EXCEEDED","moreInfo":"Try again later"},"status":{"code":400}}"#;
+const SLOW: &str = r#"{"status":{"code":429,"description":"slow down"}}"#;
+const DOWN: &str = r#"{"status":{"code":503,"description":"down"}}"#;
+const DENIED: &str = r#"{"error":"Access Denied","error_description":"Try again after 30 minutes"}"#;
 const ROLLING: &str = "URL_ROLLING_THROTTLES_LIMIT_EXCEEDED";
 
 /// What a PUT can meet.
@@ -217,6 +221,12 @@ pub const PUTS: &[Line] = &[
             say("503, Retry-After", 503, "busy", "HTTP 503 with a body that is not")
                 .with("Retry-After", "120")
                 .pause(120),
+            say("503 of a proxy, Retry-After", 503, HTML, "HTTP 503 with an HTML page")
+                .with("Retry-After", "86400")
+                .pause(THROTTLE_PAUSE),
+            say("503 with an envelope, Retry-After", 503, DOWN, "HTTP 503: down")
+                .with("Retry-After", "86400")
+                .pause(24 * 60 * 60),
             say("504 after acting", 504, HTML, "HTTP 504 with an HTML page").acted(),
             say("200, code 500", 200, r#"{"status":{"code":500,"description":"x"}}"#, "HTTP 200 with code 500: x"),
             say("404, code 500", 404, r#"{"status":{"code":500,"description":"x"}}"#, "HTTP 404 with code 500: x"),
@@ -226,8 +236,10 @@ pub const PUTS: &[Line] = &[
         answer: "`THROTTLES_LIMIT_EXCEEDED`, \"too many requests\", or 429",
         ends: Ends::Throttled,
         forms: &[
-            say("429, Retry-After in seconds", 429, "", "HTTP 429").with("Retry-After", "7200").pause(7200),
-            say("429, Retry-After as a date", 429, "", "HTTP 429").with("Retry-After", "{in 30 minutes}").pause(1800),
+            say("429, Retry-After in seconds", 429, SLOW, "HTTP 429: slow").with("Retry-After", "7200").pause(7200),
+            say("429, Retry-After as a date", 429, SLOW, "HTTP 429").with("Retry-After", "{in 30 minutes}").pause(1800),
+            say("429 of a proxy, Retry-After", 429, "", "HTTP 429").with("Retry-After", "7200").pause(THROTTLE_PAUSE),
+            say("429 of a proxy, shorter", 429, HTML, "HTTP 429 with an HTML").with("Retry-After", "60").pause(60),
             say("429", 429, "", "HTTP 429 with an empty body").pause(THROTTLE_PAUSE),
             say("400 with minutes", 400, MINUTES, "HTTP 400 URL_ROLLING_THROTTLES_LIMIT_EXCEEDED: Try").pause(22 * 60),
             say("400 without minutes", 400, SOME_TIME, ROLLING).pause(THROTTLE_PAUSE),
@@ -330,6 +342,8 @@ pub const TOKENS: &[Line] = &[
             )
             .pause(600),
             say("429, Retry-After", 429, "", "").with("Retry-After", "60").pause(60),
+            say("400 Access Denied with more minutes", 400, DENIED, "").pause(1800),
+            say("429 of a proxy, Retry-After", 429, HTML, "").with("Retry-After", "86400").pause(THROTTLE_PAUSE),
         ],
     },
     Line {

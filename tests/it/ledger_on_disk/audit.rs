@@ -107,7 +107,7 @@ fn a_ledger_from_before_there_was_a_log_begins_one_where_it_stands() {
     let (_folder, path) = folder();
     let row = r#"{"name":"alice","enabled":{"value":true,"appliedAt":"2025-11-21T19:35:31Z","source":"a.yaml:1"}}"#;
     let text = format!(
-        r#"{{"apiVersion":"zoho-mail-reconciler/v1","kind":"Ledger","zoid":"12345678","serial":6,"accounts":{{"7":{row}}}}}"#
+        r#"{{"apiVersion":"zoho-mail-reconciler/v2","kind":"Ledger","zoid":"12345678","serial":6,"accounts":{{"7":{row}}}}}"#
     );
     fs::write(&path, text).unwrap();
     let mut opened = open(&path);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_damaged_newer_or_foreign_is_refused_and_left_as_it_is() {
+fn what_is_damaged_of_another_version_or_foreign_is_refused_and_left_as_it_is() {
     let (folder, path) = folder();
     let mut opened = open(&path);
     (0..3).for_each(|_| opened.append(2));
@@ -27,12 +27,13 @@ fn what_is_damaged_newer_or_foreign_is_refused_and_left_as_it_is() {
         let head = format!("{{\"apiVersion\":\"zoho-mail-reconciler/{version}\",\"kind\":\"Ledger\"");
         fs::write(&path, format!("{head},\"zoid\":\"{zoid}\",\"serial\":0,\"accounts\":{{}}}}")).unwrap();
     };
-    refused(&|| document("v2", "12345678"), "newer");
-    refused(&|| document("v1", "87654321"), "foreign");
-    refused(&|| document("v1", "sandbox"), "foreign");
+    refused(&|| document("v3", "12345678"), "newer");
+    refused(&|| document("v1", "12345678"), "older");
+    refused(&|| document("v2", "87654321"), "foreign");
+    refused(&|| document("v2", "sandbox"), "foreign");
     // With its own snapshot back, nothing was lost.
     fs::write(journal_of(&path), &whole).unwrap();
-    document("v1", "12345678");
+    document("v2", "12345678");
     assert_eq!(open(&path).ledger, lived_through(6));
 }
 

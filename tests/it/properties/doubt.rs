@@ -87,7 +87,20 @@ impl Rig {
     }
 
     fn put(&mut self, change: Change, end: End) {
-        let Change { account, name, zuid, field, from: _, to, source, revision: _, approval: _, not_before } = change;
+        let Change {
+            account,
+            name,
+            zuid,
+            field,
+            from: _,
+            to,
+            source,
+            revision: _,
+            approval: _,
+            not_before,
+            begun: _,
+            refused: _,
+        } = change;
         self.pass(not_before.unwrap_or_default());
         let prior = self.ledger.accounts.get(&account).and_then(|row| row.field(field).cloned());
         let disruption = self.ledger.disruptions.get(&account).copied();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use zoho_mail_reconciler::account::{AccountId, Field, SourceRef};
 use zoho_mail_reconciler::guard::{Allowance, Guard, Verdict};
-use zoho_mail_reconciler::ledger::{FieldState, Ledger, Owner, Record};
+use zoho_mail_reconciler::ledger::{Cause, FieldState, Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::{config, id, ms};
@@ -88,6 +88,8 @@ struct Model {
     /// Until when what nobody heard of again may act.
     unheard: Vec<(Timestamp, AccountId)>,
     wanted: BTreeSet<AccountId>,
+    /// What was begun, and whose end is not known: it counts since then, and is not held any more.
+    begun: BTreeSet<AccountId>,
     managed: usize,
     window: Duration,
 }
@@ -108,7 +110,7 @@ impl Model {
 
     fn verdict(&self, budget: Budget, now: Timestamp) -> Verdict {
         let lately = self.lately(now);
-        let pending = self.wanted.difference(&lately).count();
+        let pending = self.wanted.difference(&lately).filter(|account| !self.begun.contains(account)).count();
         Verdict { applied: lately.len(), pending, limit: budget.limit(self.managed) }
     }
 }
@@ -117,6 +119,9 @@ impl Model {
 struct Flight {
     began: Timestamp,
     prior: Option<FieldState>,
+    /// It is the first try, and no approval covers it.
+    counts: bool,
+    was_begun: bool,
     disruption: Option<Timestamp>,
 }
 
@@ -138,22 +143,34 @@ impl Rig {
         }
     }
 
-    fn begin(&mut self, account: AccountId) {
+    fn begin(&mut self, account: AccountId, approved: bool) {
         let prior = self.ledger.accounts.get(&account).and_then(|row| row.field(FIELD).cloned());
         let disruption = self.ledger.disruptions.get(&account).copied();
-        self.flights.insert(account, Flight { began: self.now, prior, disruption });
+        let was_begun = !self.model.begun.insert(account);
+        let counts = !was_begun && !approved;
+        self.flights.insert(account, Flight { began: self.now, prior, counts, was_begun, disruption });
         let (at, name, zuid, spec_hash) = (self.now, "x".into(), None, 0);
         let lands_by = Some(at + LATENESS);
+        let approval = approved.then(|| "they leave".into());
+        let cause = Cause { source: SourceRef { path: "x.yaml".into(), line: 1 }, revision: "r".into(), approval };
+        let cause = Some(Box::new(cause));
         self.record(
             account,
-            Record::Intent { at, account, name, zuid, field: FIELD, to: false, spec_hash, lands_by, cause: None },
+            Record::Intent { at, account, name, zuid, field: FIELD, to: false, spec_hash, lands_by, cause },
         );
-        self.model.taken.push((self.model.moment(at + LATENESS, account), account));
+        if counts {
+            self.model.taken.push((self.model.moment(at + LATENESS, account), account));
+        }
     }
 
     fn answer(&mut self, account: AccountId, acted: Option<bool>) {
-        let Some(Flight { began, prior, disruption }) = self.flights.remove(&account) else { return };
-        let last = self.model.taken.iter().rposition(|(_, other)| *other == account).unwrap();
+        let Some(Flight { began, prior, counts, was_begun, disruption }) = self.flights.remove(&account) else {
+            return;
+        };
+        let last = self.model.taken.iter().rposition(|(_, other)| *other == account);
+        if acted == Some(true) || acted == Some(false) && !was_begun {
+            self.model.begun.remove(&account);
+        }
         match acted {
             None => self.model.unheard.push((began + LATENESS, account)),
             Some(true) => {
@@ -164,11 +181,14 @@ impl Rig {
                 );
                 // What can have landed before this one was begun has.
                 self.model.unheard.retain(|(lands, other)| *other != account || *lands > began);
-                self.model.taken[last].0 = self.model.moment(self.now, account);
+                let moment = self.model.moment(self.now, account);
+                last.into_iter().for_each(|last| self.model.taken[last].0 = moment.min(self.model.taken[last].0));
             }
             Some(false) => {
                 self.record(account, Record::NotApplied { account, field: FIELD, restore: prior, disruption });
-                self.model.taken.remove(last);
+                if let Some(last) = last.filter(|_| counts) {
+                    self.model.taken.remove(last);
+                }
             }
         }
     }
@@ -202,16 +222,20 @@ proptest! {
                 }
                 Step::Try(account) => {
                     let wanted = rig.model.wanted.contains(&id(account)) && !rig.flights.contains_key(&id(account));
-                    if wanted && !rig.guard.verdict(rig.model.managed, rig.now).exceeded() {
+                    let begun = rig.ledger.accounts.get(&id(account)).is_some_and(|row| row.has_begun_removal(FIELD));
+                    prop_assert_eq!(begun, rig.model.begun.contains(&id(account)));
+                    if wanted && begun {
+                        rig.begin(id(account), false);
+                    } else if wanted && !rig.guard.verdict(rig.model.managed, rig.now).exceeded() {
                         let lately = rig.model.lately(rig.now);
-                        rig.begin(id(account));
+                        rig.begin(id(account), false);
                         let (limit, fresh) = (budget.limit(rig.model.managed), !lately.contains(&id(account)));
                         prop_assert!(!fresh || rig.model.lately(rig.now).len() <= limit, "{:?}", rig.model.taken);
                     }
                 }
                 Step::Approved(account) => {
                     if rig.model.wanted.contains(&id(account)) && !rig.flights.contains_key(&id(account)) {
-                        rig.begin(id(account));
+                        rig.begin(id(account), true);
                     }
                 }
                 Step::Budget(other, window) => {
@@ -223,6 +247,10 @@ proptest! {
                 Step::Managed(managed) => rig.model.managed = managed,
                 Step::Pass(millis) => rig.now = rig.now + Duration::from_millis(millis),
                 Step::Restart(back) => rig.restart(budget, back),
+            }
+            for account in (1..7).map(id) {
+                let pending = rig.model.wanted.contains(&account) && !rig.model.begun.contains(&account);
+                rig.guard.set_pending(account, pending);
             }
             let verdict = rig.guard.verdict(rig.model.managed, rig.now);
             prop_assert_eq!(verdict, rig.model.verdict(budget, rig.now));

@@ -166,8 +166,7 @@ impl Model {
 
 fn printed(plan: &Plan) -> Vec<String> {
     let line = |change: &Change| {
-        let Change { account, name, zuid, field, from, to, source, revision: _, approval: None, not_before: None } =
-            change
+        let Change { account, name, zuid, field, from, to, source, approval: None, not_before: None, .. } = change
         else {
             panic!("{change:?}")
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use zoho_mail_reconciler::account::AccountId;
-use zoho_mail_reconciler::queue::{Backoff, Urgency, WorkQueue};
+use zoho_mail_reconciler::queue::{Urgency, WorkQueue};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::{config, id, ms};
@@ -18,9 +18,10 @@ enum Step {
     Pop,
     Peek,
     Done(usize),
-    PutBack(usize, Urgency),
-    Retry(usize, f64),
-    Succeeded(usize),
+    PutBack(usize, Urgency, bool),
+    Retry(usize, u64),
+    Delay(u64, u64),
+    Defer(u64, u64),
     Remove(u64),
     Pass(u64),
 }
@@ -35,16 +36,15 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(Step::Pop),
         1 => Just(Step::Peek),
         2 => flight().prop_map(Step::Done),
-        2 => (flight(), urgency()).prop_map(|(flight, urgency)| Step::PutBack(flight, urgency)),
-        4 => (flight(), 0.0..1.0).prop_map(|(flight, chance)| Step::Retry(flight, chance)),
-        1 => flight().prop_map(Step::Succeeded),
+        2 => (flight(), urgency(), any::<bool>()).prop_map(|(flight, urgency, failed)| Step::PutBack(flight, urgency, failed)),
+        4 => (flight(), 0..9_000_u64).prop_map(|(flight, wait)| Step::Retry(flight, wait)),
+        1 => (account(), 0..9_000_u64).prop_map(|(account, wait)| Step::Delay(account, wait)),
+        1 => (account(), 0..9_000_u64).prop_map(|(account, wait)| Step::Defer(account, wait)),
         1 => account().prop_map(Step::Remove),
         6 => (0..9_000_u64).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 1..80)
 }
-
-const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(6) };
 
 /// When an account of an edit of so many counts as queued.
 fn queued(edited: usize, now: Timestamp) -> Timestamp {
@@ -72,7 +72,6 @@ enum Place {
 struct Entry {
     place: Place,
     fresh: Fresh,
-    failures: u32,
 }
 
 #[derive(Default)]
@@ -83,28 +82,32 @@ struct Model {
 }
 
 impl Model {
-    fn ready(&mut self, account: AccountId, fresh: Fresh, failures: u32) {
+    fn ready(&mut self, account: AccountId, fresh: Fresh) {
         self.turn += 1;
         let place = Place::Ready { turn: self.turn };
-        self.entries.insert(account, Entry { place, fresh, failures });
+        self.entries.insert(account, Entry { place, fresh });
+    }
+
+    fn wait(&mut self, account: AccountId, fresh: Fresh, until: Timestamp) {
+        self.entries.insert(account, Entry { place: Place::Waiting { until }, fresh });
     }
 
     fn add(&mut self, account: AccountId, urgency: Urgency, edited: usize, now: Timestamp) {
         let fresh = Some((urgency, queued(edited, now)));
         match self.entries.get_mut(&account) {
             Some(entry) if matches!(entry.place, Place::InFlight { .. }) => {
-                (entry.place, entry.failures) = (Place::InFlight { again: fresh }, 0);
+                entry.place = Place::InFlight { again: fresh };
             }
             // It keeps its turn, unless it gets an earlier one.
             Some(Entry { place: Place::Ready { .. }, fresh: Some((same, known)), .. })
                 if *same == urgency && Some((*same, *known)) <= fresh => {}
-            _ => self.ready(account, fresh, 0),
+            _ => self.ready(account, fresh),
         }
     }
 
     fn add_retry(&mut self, account: AccountId) {
-        if !self.entries.contains_key(&account) {
-            self.ready(account, None, 0);
+        if self.entries.get(&account).is_none_or(|entry| matches!(entry.place, Place::Waiting { .. })) {
+            self.ready(account, None);
         }
     }
 
@@ -119,8 +122,8 @@ impl Model {
         }
         due.sort_unstable();
         for (_, account) in due {
-            let Entry { fresh, failures, .. } = self.entries[&account];
-            self.ready(account, fresh, failures);
+            let Entry { fresh, .. } = self.entries[&account];
+            self.ready(account, fresh);
         }
         let ready = |(account, entry): (&AccountId, &Entry)| match entry.place {
             Place::Ready { turn } => Some((entry.fresh, turn, *account)),
@@ -157,36 +160,27 @@ impl Model {
 
 /// What an answer does to an account in flight, in the queue and in the model.
 fn answer(queue: &mut WorkQueue, model: &mut Model, account: AccountId, step: &Step, now: Timestamp) {
-    let (edited, failures) = (model.edited(account), model.entries[&account].failures);
+    let edited = model.edited(account);
     match *step {
         Step::Done(_) => {
             queue.done(account, now);
             model.entries.remove(&account);
-            edited.into_iter().for_each(|fresh| model.ready(account, Some(fresh), 0));
+            edited.into_iter().for_each(|fresh| model.ready(account, Some(fresh)));
         }
-        Step::PutBack(_, urgency) => {
-            queue.put_back(account, urgency, now);
+        Step::PutBack(_, urgency, failed) => {
+            queue.put_back(account, urgency, failed, now);
             let known = edited.or(model.entries[&account].fresh).map_or_else(|| queued(1, now), |(_, queued)| queued);
-            model.ready(account, (failures == 0).then_some((urgency, known)), failures);
+            model.ready(account, (!failed).then_some((urgency, known)));
         }
-        Step::Retry(_, chance) => {
-            queue.retry(account, BACKOFF, chance, now);
-            match (edited, queue.next_due()) {
-                (Some(fresh), _) => model.ready(account, Some(fresh), 0),
-                (None, due) => {
-                    // The bound doubles with each failure, up to its maximum; where below it is chance.
-                    let bound = BACKOFF.min.saturating_mul(1 << failures).min(BACKOFF.max);
-                    let until = now + bound.mul_f64(chance);
-                    assert!(due.is_some_and(|due| due <= until) && until <= now + BACKOFF.max);
-                    let entry = Entry { place: Place::Waiting { until }, fresh: None, failures: failures + 1 };
-                    model.entries.insert(account, entry);
-                }
+        Step::Retry(_, wait) => {
+            let until = now + Duration::from_millis(wait);
+            queue.retry(account, until, now);
+            match edited {
+                Some(fresh) => model.ready(account, Some(fresh)),
+                None => model.wait(account, None, until),
             }
         }
-        _ => {
-            queue.succeeded(account);
-            model.entries.entry(account).and_modify(|entry| entry.failures = 0);
-        }
+        _ => {}
     }
 }
 
@@ -216,7 +210,22 @@ proptest! {
                     model.entries.retain(|other, entry| *other != id(account) || matches!(entry.place, Place::InFlight { .. }));
                 }
                 Step::Pass(millis) => now = now + Duration::from_millis(millis),
-                Step::Done(flight) | Step::PutBack(flight, _) | Step::Retry(flight, ..) | Step::Succeeded(flight) => {
+                Step::Delay(account, wait) => {
+                    let until = now + Duration::from_millis(wait);
+                    queue.delay(id(account), until);
+                    let flies = |entry: &Entry| matches!(entry.place, Place::InFlight { .. });
+                    if !model.entries.get(&id(account)).is_some_and(flies) {
+                        model.wait(id(account), None, until);
+                    }
+                }
+                Step::Defer(account, wait) => {
+                    let until = now + Duration::from_millis(wait);
+                    queue.defer(id(account), until);
+                    if let Some(&Entry { place: Place::Ready { .. }, fresh }) = model.entries.get(&id(account)) {
+                        model.wait(id(account), fresh, until);
+                    }
+                }
+                Step::Done(flight) | Step::PutBack(flight, ..) | Step::Retry(flight, ..) => {
                     model.in_flight(flight).into_iter().for_each(|account| answer(&mut queue, &mut model, account, step, now));
                 }
             }
@@ -229,9 +238,6 @@ proptest! {
                 _ => None,
             });
             prop_assert_eq!(queue.next_due(), due.min());
-            for (account, entry) in &model.entries {
-                prop_assert_eq!(queue.failures(*account), entry.failures);
-            }
         }
     }
 }

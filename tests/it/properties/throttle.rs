@@ -12,7 +12,7 @@ use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::queue::Backoff;
-use zoho_mail_reconciler::throttle::{Admission, RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW, Throttle};
+use zoho_mail_reconciler::throttle::{Admission, Ended, RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW, Throttle};
 use zoho_mail_reconciler::timestamp::{ClockStep, Timestamp};
 
 use super::{config, id, ms};
@@ -225,7 +225,8 @@ impl Rig {
         let (begun, now) = (self.wall.carry(flight.begun), self.by_the_wall());
         match kind {
             Kind::Put => {
-                self.throttle.end_put(id(1), begun, answer != Answer::Trouble, now);
+                let ended = if answer == Answer::Trouble { Ended::Failed } else { Ended::Well };
+                self.throttle.end_put(id(1), begun, ended, now);
                 self.on_probation &= answer != Answer::Accepted || flight.leaves < self.paused_until;
             }
             Kind::Token => self.throttle.end_token(now),

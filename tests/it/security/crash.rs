@@ -4,21 +4,30 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
 
 use rustix::process::Signal;
+use zoho_mail_reconciler::telemetry;
 
 use crate::process::{Rig, wait_for};
 
 /// Set in the child of the test of panics: the format of its log.
 const FORMAT: &str = "IT_PANICS_IN";
 
+/// Set there as well if the lines of the log are queued.
+const QUEUED: &str = "IT_PANICS_QUEUED";
+
 /// What no last word may hold, in a form that would also forge a line.
 const SECRET: &str = "sEcReT\n{\"level\":\"INFO\"}\u{1b}[2J";
 
 /// In the child: sets everything up as `main` does, and breaks down in every way there is.
-fn breaks_down(format: &str) {
+fn breaks_down(format: &str, is_queued: bool) {
     let arguments = ["zoho-mail-reconciler", "schema", "--log-format", format, "--log-level"];
     let level = if format == "text" { "off" } else { "error" };
     let ended = zoho_mail_reconciler::cli::main(arguments.iter().chain(&[level]).map(Into::into));
     assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
+    if is_queued {
+        // As `run` and `apply` do, and their end.
+        telemetry::queue_lines();
+    }
+    let _last = telemetry::Flush;
     let panics: [fn(); 4] = [
         || panic!("told as it is"),
         || panic!("{SECRET}"),
@@ -33,14 +42,15 @@ fn breaks_down(format: &str) {
 #[test]
 fn a_panic_is_told_on_one_line_and_quotes_nothing() {
     if let Ok(format) = std::env::var(FORMAT) {
-        return breaks_down(&format);
+        return breaks_down(&format, std::env::var_os(QUEUED).is_some());
     }
     let name = "security::crash::a_panic_is_told_on_one_line_and_quotes_nothing";
-    for format in ["json", "text"] {
+    for (format, queued) in [("json", None), ("text", None), ("json", Some("1")), ("text", Some("1"))] {
         for backtrace in ["0", "full"] {
             let mut child = Command::new(std::env::current_exe().unwrap());
             child.args(["--exact", name, "--nocapture", "--test-threads=1"]).env_clear();
-            let output = child.env(FORMAT, format).env("RUST_BACKTRACE", backtrace).output().unwrap();
+            child.env(FORMAT, format).env("RUST_BACKTRACE", backtrace).envs(queued.map(|value| (QUEUED, value)));
+            let output = child.output().unwrap();
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(output.status.success(), "{said}");
             assert!(!said.contains("sEcReT") && !said.contains('\u{1b}'), "{said}");

@@ -30,6 +30,8 @@ async fn put(client: &Client<HttpTransport>, account: &str) -> Answer {
         revision: Arc::default(),
         approval: None,
         not_before: None,
+        begun: false,
+        refused: false,
     };
     let token = AccessToken::new("the-token").unwrap();
     tokio::time::timeout(LONG, client.put(&change, &token)).await.expect("the client has no bound on its time")

@@ -204,7 +204,7 @@ fn a_ledger_edited_by_hand_steers_nothing() {
         ("\"alice\"", hostile.clone()),
         ("alice.yaml:1", format!("{inner}:1")),
         ("\"Ledger\"", hostile.clone()),
-        ("zoho-mail-reconciler/v1", inner.to_owned()),
+        ("zoho-mail-reconciler/v2", inner.to_owned()),
         ("\"serial\"", hostile.clone()),
         ("sandbox", inner.to_owned()),
         ("2560636000000008002", inner.to_owned()),

@@ -143,7 +143,7 @@ impl Folder {
         }
         let files: Vec<usize> = if fresh { self.files.keys().copied().collect() } else { Vec::new() };
         let looks = self.looks(files);
-        Batch { full: true, ..self.take(looks) }
+        Batch { full: true, asked: !fresh, ..self.take(looks) }
     }
 
     /// The folder cannot be read.
@@ -153,6 +153,7 @@ impl Folder {
             files: Vec::new(),
             root: Root::Unknown(why.into()),
             full: true,
+            asked: false,
             degraded: None,
             origin: Default::default(),
             versions: Default::default(),
@@ -300,6 +301,7 @@ impl Folder {
             files,
             root: Root::Ready,
             full: false,
+            asked: false,
             degraded: None,
             origin: Default::default(),
             versions: Default::default(),

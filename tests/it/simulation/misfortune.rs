@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::sandbox::{Budget, LockForm, Script};
+use zoho_mail_reconciler::throttle::LiftOrder;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::{Simulation, Universe, lock};
@@ -25,13 +26,19 @@ fn fault(chance: &mut fastrand::Rng) -> Value {
     let answer = |status: u16, body: Value| put(json!({"answer": {"status": status, "body": body}}));
     let code =
         |status: u16, code: &str| answer(status, json!({"status": {"code": status}, "data": {"errorCode": code}}));
+    // With the service's envelope, or as any proxy says it.
+    let wait = |chance: &mut fastrand::Rng, status: u16, seconds: u64| {
+        let body = if chance.bool() { json!({"status": {"code": status}}) } else { json!("busy") };
+        let headers = json!({"Retry-After": chance.u64(1..seconds).to_string()});
+        put(json!({"answer": {"status": status, "headers": headers, "body": body}}))
+    };
     match chance.u8(0..17) {
         0 | 1 => put(json!("dropBeforeActing")),
         2 | 3 => put(json!("dropAfterActing")),
         4 => put(json!("badGateway")),
         5 => put(json!("expireToken")),
         6 => put(json!({"redirect": "https://login.example.com/"})),
-        7 => put(json!({"answer": {"status": 503, "headers": {"Retry-After": chance.u64(1..100).to_string()}}})),
+        7 => wait(chance, 503, 300),
         8 => put(json!({"answer": {"status": 500, "body": "oops", "acts": true}})),
         9 => put(json!({"answer": {"status": 200, "body": "<html>login</html>", "acts": chance.bool()}})),
         10 => code(403, "FORBIDDEN"),
@@ -42,7 +49,7 @@ fn fault(chance: &mut fastrand::Rng) -> Value {
                 "moreInfo": format!("Try again after {} minutes", chance.u64(1..9))}});
             answer(400, body)
         }
-        14 => put(json!({"answer": {"status": 429, "headers": {"Retry-After": chance.u64(1..300).to_string()}}})),
+        14 => wait(chance, 429, 300),
         15 => json!({"operation": "token", "times": times, "do": "dropAfterActing"}),
         _ => json!({"times": times, "latency": format!("{}ms", chance.u64(1..45_000))}),
     }
@@ -55,6 +62,13 @@ impl Universe {
             .note(now, || freeze.as_ref().map_or_else(|| "RESUME".into(), |freeze| format!("SWITCH   {freeze}")));
         self.proofs.frozen = freeze.clone().map(|freeze| (now, freeze));
         self.switch.send_replace(freeze);
+    }
+
+    /// An operator orders that the pause until then is lifted.
+    pub fn lifted(&mut self, until: Timestamp, now: Timestamp) {
+        self.proofs.note(now, || format!("LIFT     the pause until {until}"));
+        self.proofs.lifted = Some(until);
+        self.lift.send_replace(Some(LiftOrder { until, by: None }));
     }
 
     /// Something goes wrong. Returns words for it.

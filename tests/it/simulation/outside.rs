@@ -85,7 +85,7 @@ impl Outside<'_> {
             let (pause, what) = {
                 let chance = &mut lock(&self.universe).chance;
                 let upto = [20, 1_000, 10_000, 60_000, 300_000][chance.usize(0..5)];
-                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..17))
+                (Duration::from_millis(chance.u64(1..upto)), chance.u8(0..18))
             };
             sleep(pause).await;
             self.set_clock().await;
@@ -109,6 +109,7 @@ impl Outside<'_> {
                 9 => self.stop().await,
                 10 => return,
                 11 => self.switch(),
+                12 => self.lift(),
                 _ => {
                     let (mut universe, now) = (lock(&self.universe), self.clock.now());
                     let words = universe.go_wrong(now);
@@ -140,6 +141,15 @@ impl Outside<'_> {
         universe.switched(freeze, now);
     }
 
+    /// An operator lifts the pause that the process tells of.
+    fn lift(&self) {
+        let (universe, now) = (&mut *lock(&self.universe), self.clock.now());
+        let pause = self.reports.borrow().pause;
+        if let Some(pause) = pause.filter(|pause| pause.until > now) {
+            universe.lifted(pause.until, now);
+        }
+    }
+
     /// Somebody looks at `/status`: what is ready there is so in the world.
     async fn ask(&self) {
         let (out, answer) = oneshot::channel();
@@ -167,7 +177,9 @@ impl Outside<'_> {
             let (done, report) = {
                 let report = self.reports.borrow();
                 let Report { pending, held, in_flight, queued, stalled, .. } = *report;
-                (pending <= held && in_flight + queued + stalled == 0, report.clone())
+                // What was refused before, and does not fit the budget now, is asked for again when the window has room.
+                let refused = if now.since(begun) > 3 * RESYNC { stalled } else { 0 };
+                (pending <= held + refused && queued <= refused && in_flight + stalled - refused == 0, report.clone())
             };
             // While something that was taken away is within the window, what is held may still be let go.
             let rolls = lock(&self.universe).disk.durable.disruptions.values().any(|at| *at + DISRUPTION_WINDOW >= now);

@@ -9,15 +9,15 @@ use zoho_mail_reconciler::account::{AccountId, Field};
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::guard::Allowance;
-use zoho_mail_reconciler::ledger::{Ledger, Record};
+use zoho_mail_reconciler::ledger::{FieldState, Ledger, Record};
 use zoho_mail_reconciler::sandbox::{Reply, World};
 use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
+use super::THROTTLE_PAUSE;
 use super::economy::Economy;
 use super::folder::{self, Policies, Wanted};
 use super::service::{Put, header};
-use super::{DISRUPTION_WINDOW, THROTTLE_PAUSE};
 
 /// How much of the story is kept.
 const STORY: usize = 160;
@@ -93,13 +93,18 @@ pub struct Proofs {
     begun: BTreeMap<AccountId, Timestamp>,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
-    disruptions: Vec<(Timestamp, AccountId)>,
+    /// Removals that use up the budget, since their first durable intent.
+    charges: Vec<(Timestamp, AccountId, Field)>,
+    /// Removals whose end is not durable: those were charged, or approved, when they were begun first.
+    doubtful: BTreeSet<(AccountId, Field)>,
     in_flight: BTreeSet<AccountId>,
     /// Durable intents whose PUT has not left yet.
     intents: BTreeMap<(AccountId, Field), bool>,
     token_intents: usize,
     /// The pause the service told the process of: when, and until when.
     told: Option<(Timestamp, Timestamp)>,
+    /// The end of the pause that an operator ordered to lift.
+    pub lifted: Option<Timestamp>,
     /// The freeze that an operator set, and when.
     pub frozen: Option<(Timestamp, Freeze)>,
 }
@@ -120,11 +125,13 @@ impl Proofs {
             begun: BTreeMap::new(),
             arrivals: Vec::new(),
             tokens: Vec::new(),
-            disruptions: Vec::new(),
+            charges: Vec::new(),
+            doubtful: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             intents: BTreeMap::new(),
             token_intents: 0,
             told: None,
+            lifted: None,
             frozen: None,
         }
     }
@@ -167,7 +174,7 @@ impl Proofs {
     /// The conductor hands a record to the journal.
     pub fn appended(&mut self, record: &Record, now: Timestamp) {
         self.economy.appended(record);
-        if let Record::Intent { account, field, to, .. } = record {
+        if let Record::Intent { account, field, to, cause, .. } = record {
             let wants = |wanted: &Wanted| {
                 wanted.get(account).is_some_and(|spec| spec.wanted(*field) == Some(*to) && !spec.is_suspended(now))
             };
@@ -179,36 +186,46 @@ impl Proofs {
                 );
             }
             if !to {
-                self.takes_away(*account, *field, now);
+                let approved = cause.as_ref().is_some_and(|cause| cause.approval.is_some());
+                self.takes_away(*account, *field, approved, now);
             }
         }
         match record {
-            Record::Intent { account, to: false, .. } => drop(self.begun.insert(*account, now)),
             Record::Applied { account, .. } | Record::NotApplied { account, .. } => drop(self.begun.remove(account)),
+            Record::PauseLifted { pause, .. } if self.lifted == Some(pause.until) => self.told = None,
+            Record::PauseLifted { pause, .. } => {
+                self.violate(Rule::Pause, now, format!("{pause:?} is lifted without an order"));
+            }
             _ => {}
         }
     }
 
-    /// A disruption is intended: an approval that stands must cover it, or the budget must allow it, in which all
-    /// that was taken away lately counts, approved or not. Nothing is ever taken away from who is protected.
-    fn takes_away(&mut self, account: AccountId, field: Field, now: Timestamp) {
+    /// A disruption is intended: it was begun before, an approval that stands must cover it, or the budget must allow it,
+    /// in which all counts that was begun lately without an approval. Nothing is ever taken away from who is protected.
+    fn takes_away(&mut self, account: AccountId, field: Field, approved: bool, now: Timestamp) {
         let annotated = self.policies.iter().all(|policies| policies.protect(account));
         if account == folder::account(folder::PROTECTED) || annotated {
             self.violate(Rule::Protected, now, format!("{account} {field} is taken away, and it is protected"));
         }
-        let acted = || self.disruptions.iter().map(|(at, account)| (*at, *account));
+        if self.doubtful.contains(&(account, field)) {
+            return;
+        }
+        let charged = || self.charges.iter().map(|(at, account, _)| (*at, *account));
         let begun = || self.begun.iter().map(|(account, at)| (*at, *account));
         let lost = |window| {
-            let lately = acted().chain(begun()).filter(move |(at, _)| *at > now.before(window));
+            let lately = charged().chain(begun()).filter(move |(at, _)| *at > now.before(window));
             lately.map(|(_, account)| account).chain([account]).collect::<BTreeSet<_>>()
         };
         let allow = |policies: &Policies| {
             let (max, window) = policies.allowance(self.options);
-            policies.approve(account, field, now) || lost(window).len() <= max
+            if approved { policies.approve(account, field, now) } else { lost(window).len() <= max }
         };
         if !self.policies.iter().any(allow) {
             let what = format!("{account} {field} is taken away, and neither a budget nor an approval allows it");
             self.violate(Rule::Disruptions, now, what);
+        }
+        if !approved {
+            self.begun.insert(account, now);
         }
     }
 
@@ -216,8 +233,25 @@ impl Proofs {
     pub fn durable(&mut self, record: &Record) {
         self.economy.durable(record);
         match record {
-            Record::Intent { account, field, to, .. } => {
+            Record::Intent { at, account, field, to, cause, .. } => {
                 self.intents.insert((*account, *field), *to);
+                let approved = cause.as_ref().is_some_and(|cause| cause.approval.is_some());
+                if *to {
+                    self.doubtful.remove(&(*account, *field));
+                } else if self.doubtful.insert((*account, *field)) && !approved {
+                    self.charges.push((*at, *account, *field));
+                }
+            }
+            Record::Applied { account, field, .. } => drop(self.doubtful.remove(&(*account, *field))),
+            Record::NotApplied { account, field, restore, .. } => {
+                let is_in_doubt = matches!(restore, Some(FieldState::InDoubt { to: Some(false), .. }));
+                if !is_in_doubt && self.doubtful.remove(&(*account, *field)) {
+                    let of = |(_, other, its): &(Timestamp, AccountId, Field)| (other, its) == (account, field);
+                    let last = self.charges.iter().rposition(of);
+                    if let Some(last) = last {
+                        self.charges.remove(last);
+                    }
+                }
             }
             Record::TokenRequest { .. } => self.token_intents += 1,
             _ => {}
@@ -254,6 +288,9 @@ impl Proofs {
         if self.told.is_some_and(|(told, until)| told < now && durable.pause.is_none_or(|pause| pause.until < until)) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves before the pause it was told of is durable"));
         }
+        if durable.pause.is_some_and(|pause| pause.until > now) && self.told.is_none_or(|(told, _)| told < now) {
+            self.violate(Rule::Pause, now, format!("{put:?} leaves before it is durable that the pause was lifted"));
+        }
         let Some(Put { account, field, to }) = put else {
             match self.token_intents.checked_sub(1) {
                 Some(left) => self.token_intents = left,
@@ -289,23 +326,6 @@ impl Proofs {
         }
     }
 
-    /// A PUT takes effect.
-    pub fn acted(&mut self, Put { account, to, .. }: Put, now: Timestamp) {
-        if to {
-            return;
-        }
-        self.disruptions.push((now, account));
-        let window = now.before(DISRUPTION_WINDOW);
-        let lately = self.disruptions.iter().rev().take_while(|(at, _)| *at > window);
-        let accounts: BTreeSet<_> = lately.map(|(_, account)| *account).collect();
-        // Approvals, and budgets that change, are looked at when a disruption is begun.
-        let max = self.options.max.limit(usize::MAX);
-        if !self.has_policies && accounts.len() > max {
-            let lost = accounts.len();
-            self.violate(Rule::Disruptions, now, format!("{lost} accounts lost something, {max} may: {accounts:?}"));
-        }
-    }
-
     /// An answer, or the lack of one, reaches the process.
     pub fn returned(&mut self, put: Option<Put>, reply: Option<&Reply>, now: Timestamp) {
         if let Some(put) = put {
@@ -326,13 +346,15 @@ impl Proofs {
     }
 }
 
-/// How long the reply asks everybody to wait.
+/// How long the reply makes everybody wait: what is not in the service's own envelope counts as long as usual at most.
 fn wait(reply: &Reply, body: &str) -> Option<Duration> {
     let throttled = reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED");
     let seconds = header(reply, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let minutes = body.split_once("Try again after ").and_then(|(_, rest)| rest.split_once(" minutes"));
     let minutes = minutes.and_then(|(minutes, _)| minutes.parse().ok()).map(|minutes: u64| minutes * 60);
-    seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))
+    let asked = seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))?;
+    let in_envelope = ["\"code\":", "\"errorCode\":"].iter().any(|key| body.contains(key));
+    Some(if in_envelope { asked } else { asked.min(THROTTLE_PAUSE) })
 }
 
 /// Whether the newest of `moments` is one too many.

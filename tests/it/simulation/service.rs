@@ -154,9 +154,6 @@ fn deliver(universe: &mut Universe, sent: &Sent, now: Timestamp) -> Reply {
     let Universe { proofs, disk, world, .. } = universe;
     let acted = world.totals().applied > applied;
     proofs.note(now, || format!("arrives  {}: {} {:?}, acted {acted}", sent.text(), reply.status, reply.delivery));
-    if let Some(put) = sent.put.filter(|_| acted) {
-        proofs.acted(put, now);
-    }
     proofs.truth(&disk.live, world, now);
     reply
 }

@@ -140,4 +140,33 @@ pub const BUGS: &[Variant] = &[
         &[edit("src/admin/accounts.rs", "if «news && now >= kept.again» {", "true")],
         &["page::questions::whoever_looks_shares_one_answer_until_something_happens"],
     ),
+    variant(
+        "the_log_waits_for_its_reader",
+        &[12],
+        &[edit("src/cli.rs", "if «matches!(self.command, Command::Run(_) | Command::Apply(_))» {", "false")],
+        &[
+            "unhindered::a_reader_that_stops_reading_the_log_holds_up_neither_puts_nor_pages_nor_signals",
+            "unhindered::a_pass_whose_log_is_not_read_sends_everything_and_ends",
+            "deploy::service::a_log_that_is_not_read_stops_neither_the_loop_nor_its_signs_of_life",
+        ],
+    ),
+    variant(
+        "lines_that_were_dropped_are_counted_and_not_reported",
+        &[12],
+        &[edit("src/telemetry/queue.rs", "report_gap(missing);", "std::hint::black_box(missing);")],
+        &["unhindered::a_log_that_is_read_again_says_where_lines_are_missing_and_how_many"],
+    ),
+    variant(
+        "a_request_that_panics_is_never_answered",
+        &[5],
+        &[edit(
+            "src/controller/requests.rs",
+            "let polled = «catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))»;",
+            "Ok::<_, Box<dyn std::any::Any + Send>>(future.as_mut().poll(context))",
+        )],
+        &[
+            "unhindered::panics::a_put_that_panics_leaves_its_account_in_doubt_and_is_sent_again",
+            "unhindered::panics::a_token_request_that_panics_is_made_again",
+        ],
+    ),
 ];

@@ -134,7 +134,7 @@ pub const BUGS: &[Variant] = &[
         )],
         &[
             "lib::ledger::journal::tests::a_changed_byte_is_refused_unless_it_is_in_the_last_line",
-            "ledger_on_disk::refusals::what_is_damaged_newer_or_foreign_is_refused_and_left_as_it_is",
+            "ledger_on_disk::refusals::what_is_damaged_of_another_version_or_foreign_is_refused_and_left_as_it_is",
         ],
     ),
     variant(
@@ -164,7 +164,7 @@ pub const BUGS: &[Variant] = &[
             "Ok(())",
         )],
         &[
-            "ledger_on_disk::refusals::what_is_damaged_newer_or_foreign_is_refused_and_left_as_it_is",
+            "ledger_on_disk::refusals::what_is_damaged_of_another_version_or_foreign_is_refused_and_left_as_it_is",
             "lib::ledger::journal::tests::a_changed_byte_is_refused_unless_it_is_in_the_last_line",
         ],
     ),

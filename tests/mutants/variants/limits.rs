@@ -94,10 +94,115 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/controller/machine/on_token.rs",
-            "let wait = «wait.unwrap_or(self.settings.throttle_pause)»;",
-            "{ let _ = wait; self.settings.throttle_pause }",
+            "let asked = «asked.unwrap_or(usual)»;",
+            "{ let _ = asked; usual }",
         )],
         &[PAUSE],
+    ),
+    variant(
+        "the_page_of_a_proxy_pauses_everybody_for_as_long_as_it_says",
+        &[6, 12],
+        &[edit("src/zoho/wait.rs", "if «self.in_envelope» { self.wait }", "true")],
+        &[
+            "pausing::the_page_of_a_proxy_stops_everybody_for_no_longer_than_the_options_say",
+            "lib::controller::machine::tests::pausing::only_the_words_of_the_service_itself_pause_everybody_for_longer_than_the_options_say",
+        ],
+    ),
+    variant(
+        "any_json_is_the_envelope_of_the_service",
+        &[6, 12],
+        &[edit("src/zoho/envelope.rs", "is_documented: «code.is_some() || own_error.is_some()»,", "true")],
+        &[
+            "lib::zoho::response::tests::only_the_words_of_the_service_itself_stop_everybody_for_longer_than_the_options_say",
+        ],
+    ),
+    variant(
+        "the_date_of_a_retry_is_read_by_our_own_clock",
+        &[6],
+        &[edit("src/zoho/wait.rs", "until.since(«own_date(response).unwrap_or(now)»)", "now")],
+        &["pausing::a_date_is_read_against_the_date_of_the_answer_and_not_by_our_clock"],
+    ),
+    variant(
+        "a_pause_that_was_written_down_years_ahead_holds_for_years",
+        &[6, 12],
+        &[edit("src/throttle.rs", "until: «pause.until.min(now + PAUSE_MAX)»,", "pause.until")],
+        &["lib::throttle::tests::a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_at_most"],
+    ),
+    variant(
+        "a_pause_that_was_written_down_years_ahead_begins_anew_with_each_restart",
+        &[6, 12],
+        &[edit("src/controller/machine.rs", "machine.correct_remembered_pause(now);", "")],
+        &["pausing::a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_and_does_not_begin_anew"],
+    ),
+    variant(
+        "a_restart_after_an_answer_that_was_not_written_down_asks_with_everybody",
+        &[12],
+        &[edit("src/throttle.rs", "failing(row) || «unheard(row)»", "false & unheard(row)")],
+        &["lib::throttle::tests::a_restart_that_finds_a_put_in_doubt_probes_alone_until_one_is_answered"],
+    ),
+    variant(
+        "a_pass_waits_for_as_long_as_a_pause_takes",
+        &[12],
+        &[edit("src/controller/machine.rs", "self.lose_patience(now);", "")],
+        &[
+            "lib::controller::machine::tests::pausing::a_pass_ends_with_what_is_left_when_the_next_request_cannot_start_in_time_and_a_daemon_waits",
+        ],
+    ),
+    variant(
+        "a_pass_does_not_wait_for_what_is_under_way",
+        &[10],
+        &[edit(
+            "src/controller/machine/patience.rs",
+            "let only_backoffs = «self.inflight.len() == 0 && self.queue.delayed() == self.queue.depth()»;",
+            "true",
+        )],
+        &[
+            "lib::controller::machine::tests::pausing::a_pass_gives_up_on_a_request_budget_and_on_backoffs_that_take_too_long",
+        ],
+    ),
+    variant(
+        "a_pause_that_is_lifted_is_lifted_for_this_process_alone",
+        &[6],
+        &[edit(
+            "src/controller/machine/on_token.rs",
+            "self.record(Record::PauseLifted { at: now, pause, by }, now);",
+            "drop(by);",
+        )],
+        &[
+            "lib::controller::machine::tests::pausing::a_pause_that_is_lifted_ends_at_once_with_one_probe_and_a_record_of_who_lifted_it",
+        ],
+    ),
+    variant(
+        "an_order_lifts_whatever_pause_is_in_force",
+        &[6],
+        &[edit(
+            "src/controller/machine/on_token.rs",
+            "self.throttle.pause(now)«.filter(|pause| pause.until == until)» else { return };",
+            ".filter(|_| until <= now || until > now)",
+        )],
+        &["lib::controller::machine::tests::pausing::an_order_that_comes_late_or_names_another_pause_lifts_nothing"],
+    ),
+    variant(
+        "a_restart_after_a_lifted_pause_asks_with_everybody",
+        &[12],
+        &[edit(
+            "src/ledger.rs",
+            "Record::PauseLifted { pause, .. } => self.pause = «Some(pause.lifted())»,",
+            "{ let _ = pause; None }",
+        )],
+        &[
+            "lib::controller::machine::tests::pausing::a_lifted_pause_lets_the_next_token_be_requested_and_makes_a_restart_probe_alone",
+        ],
+    ),
+    variant(
+        "a_lifted_pause_is_not_in_the_history",
+        &[14],
+        &[edit(
+            "src/ledger/audit/entry.rs",
+            "Some(Self { seq, at, what: Audited::PauseLifted(LiftedPause { pause_lifted: pause, by }) })",
+            "{ let _ = (at, pause, by); None }",
+        )],
+        &["pausing::lifting::a_running_daemon_lifts_the_pause_and_says_who_asked"],
     ),
     variant(
         "an_intent_that_is_durable_leaves_in_spite_of_a_pause",

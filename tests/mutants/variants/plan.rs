@@ -58,7 +58,7 @@ pub const BUGS: &[Variant] = &[
             "let Some(row) = row else { return AccountPlan::default() };
              let source = crate::account::SourceRef { path: \"\".into(), line: 1 };
              let (field, from) = (Field::Enabled, row.known(Field::Enabled));
-             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None };
+             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false };
              let changes = if from == Known::Applied(false) { Vec::new() } else { vec![change] };
              return AccountPlan { changes, blocked: None };",
         )],

@@ -1,0 +1,118 @@
+//! Attempts that failed: what of an account may be tried now, what later, and what not again.
+//!
+//! In: a plan, and how the last attempt at each field failed, as the ledger remembers it. Out: [`Open`] changes; a
+//! record of each failure.
+//! Invariants: a failure holds back the field it was said of, and the account's other field only if it speaks of the
+//! account as a whole; it holds nothing back once another manifest wants something else; each wait has an end, whatever
+//! a clock once said.
+
+use std::time::Duration;
+
+use super::Machine;
+use crate::account::{AccountId, Field};
+use crate::change::{Change, Failure};
+use crate::controller::{APPLY_ATTEMPTS, ATTEMPT_WAIT_MAX};
+use crate::ledger::{FailedAttempt, Record};
+use crate::plan::AccountPlan;
+use crate::timestamp::Timestamp;
+use crate::zoho::Code;
+
+/// A change that is tried, now or later.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Open {
+    pub(super) change: Change,
+    /// Not before this moment, for an attempt failed.
+    pub(super) until: Option<Timestamp>,
+    /// The attempt before this one failed.
+    pub(super) failed: bool,
+}
+
+/// When an account is tried again that is not to be tried now.
+pub(super) fn next(open: &[Open]) -> Option<Timestamp> {
+    open.iter().filter_map(|open| open.until).min()
+}
+
+/// The changes that may be tried now.
+pub(super) fn due(open: &[Open]) -> impl Iterator<Item = &Open> {
+    open.iter().filter(|open| open.until.is_none())
+}
+
+/// How an attempt failed, and what follows of it.
+pub(super) struct Attempt {
+    pub(super) failure: Failure,
+    pub(super) code: Code,
+    pub(super) next: Timestamp,
+    pub(super) attempts: u32,
+}
+
+impl Machine {
+    /// What was said against `change`, if it counts still: against its field, or against the account as a whole.
+    pub(super) fn failed(&self, change: &Change) -> Option<&FailedAttempt> {
+        let row = self.ledger.accounts.get(&change.account)?;
+        let told = row.told(change, self.desired.get(change.account)?.spec_hash);
+        told.filter(|failed| failed.at >= self.tries_from)
+    }
+
+    /// How often the change failed in a row.
+    pub(super) fn attempts(&self, change: &Change) -> u32 {
+        self.failed(change).map_or(0, |failed| failed.attempts)
+    }
+
+    /// What of `plan` is tried, now or later. A single pass gives up what is refused, or fails too often.
+    pub(super) fn open(&self, plan: &AccountPlan, now: Timestamp) -> Vec<Open> {
+        let open = |change: &Change| {
+            let Some(failed) = self.failed(change) else {
+                return Some(Open { change: change.clone(), until: None, failed: change.refused });
+            };
+            if self.pass.is_single() && (change.refused || failed.attempts >= APPLY_ATTEMPTS) {
+                return None;
+            }
+            let waits = failed.next_attempt > now && failed.next_attempt <= now + ATTEMPT_WAIT_MAX;
+            let until = waits.then_some(failed.next_attempt);
+            Some(Open { change: change.clone(), until, failed: true })
+        };
+        plan.changes.iter().filter_map(open).collect()
+    }
+
+    /// Writes down that an attempt at `change` failed. Returns whether that says anything new.
+    pub(super) fn note_failure(&mut self, change: &Change, attempt: Attempt, now: Timestamp) -> bool {
+        let Attempt { failure: Failure { reason, message }, code, next, attempts } = attempt;
+        let Some(row) = self.ledger.accounts.get(&change.account) else { return true };
+        let before = row.failed(change.field).filter(|failed| failed.is_of(change, row.spec_hash));
+        let same = before.filter(|before| before.reason == reason);
+        let news = same.is_none_or(|before| before.message != message);
+        let failed = FailedAttempt {
+            to: change.to,
+            spec_hash: row.spec_hash,
+            reason,
+            code: code.to_string().into(),
+            message,
+            since: same.map_or(now, |before| before.since),
+            at: now,
+            attempts,
+            next_attempt: next,
+        };
+        let (account, field) = (change.account, change.field);
+        self.record(Record::Failed { account, field, failed: Some(Box::new(failed)) }, now);
+        news
+    }
+
+    /// What the ledger has to forget of an account that needs no PUT: what was said against it is over.
+    pub(super) fn forget_failures(&mut self, account: AccountId, now: Timestamp) {
+        for field in Field::ALL {
+            if self.ledger.accounts.get(&account).is_some_and(|row| row.failed(field).is_some()) {
+                self.record(Record::Failed { account, field, failed: None }, now);
+            }
+        }
+    }
+
+    /// Tries again now what failed before: an operator asks for it.
+    pub(super) fn try_all_again(&mut self, now: Timestamp) {
+        self.tries_from = now + Duration::from_millis(1);
+        for account in self.backlog.rejected() {
+            if !self.replan(account, now).is_empty() {
+                self.queue.add_retry(account, now);
+            }
+        }
+    }
+}

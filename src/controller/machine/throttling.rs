@@ -1,0 +1,53 @@
+//! Whose requests the service throttles: everybody's, or those of one account alone.
+//!
+//! In: which account was throttled, and which was accepted. Out: whether a throttle answer is about one account.
+//! Invariant: everybody waits for the first throttle answer; only one that the same account gets again, while others are
+//! accepted, delays that account alone. Absent by design: the pauses.
+
+use crate::account::AccountId;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Throttling {
+    /// The account that was throttled last.
+    last: Option<AccountId>,
+    /// Another one was accepted since.
+    others_accepted: bool,
+}
+
+impl Throttling {
+    /// A PUT of `account` was accepted, or refused for what it asks.
+    pub(super) fn accepted(&mut self, account: AccountId) {
+        if self.last == Some(account) {
+            self.last = None;
+        }
+        self.others_accepted = true;
+    }
+
+    /// A PUT of `account` was throttled. Returns whether that is about this account alone.
+    pub(super) fn is_alone(&mut self, account: AccountId) -> bool {
+        let alone = self.last == Some(account) && self.others_accepted;
+        (self.last, self.others_accepted) = (Some(account), false);
+        alone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_account_that_is_throttled_again_while_others_are_accepted_is_throttled_alone() {
+        let account = |n| AccountId::new(n).unwrap();
+        let mut throttling = Throttling::default();
+        assert!(!throttling.is_alone(account(1)), "the first answer is for everybody");
+        assert!(!throttling.is_alone(account(1)), "and so is the next, with none accepted in between");
+        throttling.accepted(account(2));
+        assert!(throttling.is_alone(account(1)));
+        throttling.accepted(account(2));
+        assert!(!throttling.is_alone(account(2)), "another account is throttled");
+        throttling.accepted(account(3));
+        throttling.accepted(account(2));
+        assert!(!throttling.is_alone(account(2)), "it was accepted itself");
+    }
+}
