@@ -19,7 +19,7 @@ use crate::depth::{number, pick};
 const SEEDS: [u64; 2] = [200, 1_000];
 
 /// Whatever the clock shows, these hold, by time that runs evenly.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule::OneInFlight,
     Rule::IntentFirst,
     Rule::Memory,
@@ -29,6 +29,7 @@ const RULES: [Rule; 9] = [
     Rule::Protected,
     Rule::Converges,
     Rule::IdleRestart,
+    Rule::Alive,
 ];
 
 /// See the module.
