@@ -109,7 +109,7 @@ fn a_pause_keeps_its_length_whatever_the_clock_does() {
         stage.check(Event::Durable { ticket: 1 }, &["put 1 true"]);
         let throttled = Failure { reason: Reason::Throttled, message: "too many".into() };
         let answer = answered(1, Outcome::Paused(PauseCause::Throttled, throttled));
-        stage.check(answer, &["append 2: not applied 1, other, pause"]);
+        stage.check(answer, &["append 2: not applied 1, pause, other"]);
         stage.pass(30 * SECOND, &[]);
         steps.iter().for_each(|step| stage.set_clock(*step));
         assert_eq!(stage.machine.ledger.pause, stage.machine.throttle.pause(stage.now), "a restart knows it as well");
