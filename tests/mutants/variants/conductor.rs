@@ -8,8 +8,8 @@ pub const BUGS: &[Variant] = &[
         &[1],
         &[edit(
             "src/queue.rs",
-            "*again = Some(class); *failures = 0;",
-            "return self.make_ready(account, class, 0, now);",
+            "=> «*again = Some(class)»,",
+            "return self.make_ready(account, class, now)",
         )],
         &[ONE_IN_FLIGHT, "lib::queue::tests::an_account_in_flight_is_never_popped_and_comes_again_after_an_edit"],
     )
@@ -20,7 +20,7 @@ pub const BUGS: &[Variant] = &[
         &[edit(
             "src/queue.rs",
             "«self.items.insert(account, Item { state: State::InFlight { again: None }, ..item })»; Some(Popped",
-            "{ self.make_ready(account, item.class, item.failures, item.since); None::<Item> }",
+            "{ self.make_ready(account, item.class, item.since); None::<Item> }",
         )],
         &[ONE_IN_FLIGHT],
     )
@@ -52,8 +52,8 @@ pub const BUGS: &[Variant] = &[
         &[2, 5],
         &[edit(
             "src/controller/machine/on_response.rs",
-            "Outcome::InDoubt(failure) => «self.back_off(request.change(), failure, now, chance)»",
-            "{ self.not_applied(&request, now); self.back_off(request.change(), failure, now, chance) }",
+            "Outcome::InDoubt(failure) => «self.back_off(request.change(), (failure, answer.code), now, chance)»",
+            "{ self.not_applied(&request, now); self.back_off(request.change(), (failure, answer.code), now, chance) }",
         )],
         &[TRUTH],
     ),
@@ -73,7 +73,7 @@ pub const BUGS: &[Variant] = &[
         &[edit(
             "src/controller/machine/send.rs",
             "self.step(account, now);",
-            "self.queue.put_back(account, super::reconcile::urgency(&[request.change().clone()]), now);",
+            "self.queue.put_back(account, crate::queue::Urgency::Grant, false, now);",
         )],
         &["remembering::an_edit_that_is_reverted_before_its_intent_is_durable_leaves_nothing_pending"],
     ),
@@ -82,8 +82,8 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "self.queue.put_back(account, urgency(&open), now);",
-            "self.queue.done(account, now);",
+            "self.queue.put_back(account, urgency(due(&open)), due(&open).all(|open| open.failed), now)",
+            "self.queue.done(account, now)",
         )],
         &["cli::apply::a_pass_applies_everything_and_the_next_one_sends_nothing"],
     ),
@@ -101,7 +101,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_restart_asks_again_for_what_was_rejected",
         &[3],
-        &[edit("src/controller/machine.rs", "Mode::Run => «Backlog::restore(&ledger)»", "Backlog::default()")],
+        &[edit("src/controller/machine.rs", "Mode::Run => «Timestamp::default()»", "now")],
         &["remembering::a_restart_does_not_ask_again_for_what_was_rejected"],
     ),
     variant(
@@ -109,20 +109,20 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/queue.rs",
-            "if let Some(class) = «self.land(account)» { return self.make_ready",
+            "match «self.land(account)» { Some(class) => self.make_ready(account, class, now), None => self.make_delayed",
             "{ self.land(account); None::<Class> }",
         )],
         &["lib::queue::tests::an_edit_during_a_failing_attempt_is_tried_at_once"],
     ),
     variant(
-        "a_resync_forgets_what_was_rejected_and_tries_nothing",
+        "an_operator_asks_in_vain_for_what_was_rejected_to_be_tried_again",
         &[3],
         &[edit(
-            "src/controller/machine/on_files.rs",
-            "for account in self.backlog.unstall_all().into_keys() { if «!self.replan(account, now).is_empty()» {",
+            "src/controller/machine/attempts.rs",
+            "if «!self.replan(account, now).is_empty()» { self.queue.add_retry(account, now);",
             "{ let _ = account; false }",
         )],
-        &[CONVERGES],
+        &["isolation::accounts_that_are_all_refused_alike_are_one_cause_that_is_probed_and_ends_by_itself"],
     ),
     variant(
         "a_suspension_that_ends_wakes_nobody",
@@ -135,7 +135,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/dispatch.rs",
-            "let next = «if self.throttle.probes_with_grant() { self.queue.peek_probe(now) } else { self.queue.peek(now) }»;",
+            "let next = «if wants_grant { self.queue.peek_probe(now) } else { self.queue.peek(now) }»;",
             "if self.stop_by.is_some() || self.unwritable.is_some() { None } else { self.queue.peek(now) }",
         )],
         &[ALIVE],
@@ -179,7 +179,7 @@ pub const BUGS: &[Variant] = &[
         &[8],
         &[edit(
             "src/controller/machine/on_files.rs",
-            "for account in &touched { self.touch(*account, touched.len(), now); }",
+            "for account in &touched { self.tokens.may_tell(*account); self.touch(*account, touched.len(), now); }",
             "let all: Vec<crate::account::AccountId> = self.desired.iter().map(|(account, _)| account).collect();
              for account in &all { self.touch(*account, all.len(), now); }",
         )],

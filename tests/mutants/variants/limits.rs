@@ -39,8 +39,8 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/throttle.rs",
-            "pub fn end_put(&mut self, account: AccountId, begun: Timestamp, healthy: bool, now: Timestamp) -> bool { «self.end(now);»",
-            "if healthy { self.end(now); } else { self.requests.cancel(); }",
+            "pub fn end_put(&mut self, account: AccountId, begun: Timestamp, ended: Ended, now: Timestamp) -> bool { «self.end(now);»",
+            "if ended == Ended::Well { self.end(now); } else { self.requests.cancel(); }",
         )],
         &[BUDGET],
     ),
@@ -141,7 +141,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_restart_after_an_answer_that_was_not_written_down_asks_with_everybody",
         &[12],
-        &[edit("src/throttle.rs", "failing(row) || «unheard(row)»", "false & unheard(row)")],
+        &[edit(
+            "src/throttle.rs",
+            "failed(row, field) || «in_doubt(row.field(field))»",
+            "false & in_doubt(row.field(field))",
+        )],
         &["lib::throttle::tests::a_restart_that_finds_a_put_in_doubt_probes_alone_until_one_is_answered"],
     ),
     variant(
@@ -191,7 +195,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/ledger.rs",
-            "Record::PauseLifted { pause, .. } => self.pause = «Some(pause.lifted())»,",
+            "Record::PauseLifted { pause, .. } => self.pause = «Some(pause.lifted())»",
             "{ let _ = pause; None }",
         )],
         &[
@@ -236,7 +240,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_token_that_is_refused_is_replaced_for_ever",
         &[12],
-        &[edit("src/controller/machine/token.rs", "if «self.doubted» {", "false")],
+        &[edit(
+            "src/controller/machine/token.rs",
+            "if «self.doubted && (by_several || !others)» {",
+            "false & by_several",
+        )],
         &["remembering::a_second_refusal_of_a_fresh_token_stops_everybody"],
     ),
     variant(
@@ -252,13 +260,17 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_service_in_trouble_is_asked_by_everybody",
         &[12],
-        &[edit("src/throttle/breaker.rs", "if «failed.len() < BREAKER_ACCOUNTS» {", "true")],
+        &[edit(
+            "src/throttle/breaker.rs",
+            "if «accounts.len() < if refused { REFUSED_ALIKE } else { BREAKER_ACCOUNTS }» {",
+            "true | refused",
+        )],
         &["lib::throttle::tests::the_breaker_opens_after_failures_of_several_accounts_and_probes_with_one_request"],
     ),
     variant(
         "one_account_that_always_fails_stops_all_others",
         &[12],
-        &[edit("src/throttle/breaker.rs", "if «!failed.contains(&account)» {", "true")],
+        &[edit("src/throttle/breaker.rs", "if «!accounts.contains(&account)» {", "true")],
         &["lib::throttle::tests::one_account_that_always_fails_opens_no_breaker_and_makes_no_probe_wait_longer"],
     ),
     variant(
@@ -316,18 +328,48 @@ pub const BUGS: &[Variant] = &[
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
     ),
     variant(
-        "an_account_that_fails_alike_is_written_down_each_time",
-        &[8, 12],
-        &[edit("src/controller/machine/on_response.rs", "before.is_some_and(|told| told.message == message)", "false")],
-        &["remembering::a_failure_that_comes_again_is_written_down_once"],
+        "one_account_whose_token_is_refused_stops_all_others",
+        &[15],
+        &[edit("src/controller/machine/token.rs", "if «self.alone.contains(&account)» {", "false")],
+        &["lib::controller::machine::token::tests::a_token_that_works_for_others_is_not_replaced_for_one_account"],
+    ),
+    variant(
+        "one_account_that_is_throttled_stops_all_others",
+        &[15],
+        &[edit(
+            "src/controller/machine/throttling.rs",
+            "let alone = «self.last == Some(account) && self.others_accepted»;",
+            "false",
+        )],
+        &[
+            "lib::controller::machine::throttling::tests::only_an_account_that_is_throttled_again_while_others_are_accepted_is_throttled_alone",
+        ],
+    ),
+    variant(
+        "what_is_refused_for_good_holds_other_removals",
+        &[15],
+        &[edit("src/controller/machine/reconcile.rs", "open.change.needs_budget() && «!open.change.refused»", "true")],
+        &["isolation::mailboxes_that_are_gone_hold_no_leaver_neither_at_first_nor_when_they_are_asked_for_again"],
+    ),
+    variant(
+        "a_field_that_fails_holds_the_other_back",
+        &[15],
+        &[edit("src/ledger/row.rs", "|failed: &&FailedAttempt| «failed.reason.is_about_the_account()» &&", "true")],
+        &["isolation::one_field_that_always_fails_keeps_the_other_of_the_same_account_from_nothing"],
+    ),
+    variant(
+        "each_attempt_at_a_removal_uses_up_the_budget_anew",
+        &[15],
+        &[edit("src/ledger.rs", "let counts = !to && !is_approved && «!row.has_begun_removal(field)»;", "true")],
+        &["properties::guard::no_window_ever_exceeds_the_disruption_budget_and_nothing_that_fits_is_held"],
     ),
     variant(
         "each_failure_of_a_row_is_a_line_in_the_log",
         &[12],
         &[edit(
             "src/controller/machine/on_response.rs",
-            "if «self.tell(change, ConditionType::Reconciling, &failure, now)» {",
-            "self.tell(change, ConditionType::Reconciling, &failure, now) | true",
+            "if «self.note_failure(change, attempt, now)» { self.log(RequestLog::Retrying",
+            "self.note_failure(change, attempt, now) | true",
         )],
         &["cli::logs::a_failure_that_repeats_itself_is_told_once"],
     ),

@@ -117,8 +117,8 @@ pub const BUGS: &[Variant] = &[
         &[4],
         &[edit(
             "src/ledger.rs",
-            "if !to { self.disrupted(account, lands_by); }",
-            "",
+            "if «counts» { let last",
+            "false & counts",
         )],
         &["remembering::what_may_have_been_taken_away_counts_though_it_was_reverted_before_the_answer"],
     ),
