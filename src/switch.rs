@@ -1,5 +1,5 @@
-//! What an operator orders through files beside the ledger: the switch that suspends everything, which is there or not, and
-//! orders to lift a pause ([`lift`]).
+//! What an operator orders through files beside the ledger: the switch that suspends everything, and orders to lift a pause
+//! ([`mod@lift`]).
 //!
 //! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes; each order, once.
 //! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
@@ -115,8 +115,8 @@ pub struct Orders {
     pub lift: watch::Receiver<Option<LiftOrder>>,
 }
 
-/// Tells of every change of the switch beside `ledger`, and takes every order to lift a pause, until `cancel`. What is
-/// there now has been told when this returns. Must be called within a tokio runtime, by the process that has the ledger.
+/// Reports every change of the switch beside `ledger`, and takes every order to lift a pause, until `cancel`. What is
+/// there now is reported when this returns. Must be called within a tokio runtime, by the process that has the ledger.
 pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> Orders {
     let first = read(&ledger).unwrap_or_else(|error| Some(Freeze::unclear(&error.to_string())));
     let (told, freeze) = watch::channel(first);

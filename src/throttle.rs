@@ -33,7 +33,7 @@ pub const TOKEN_REQUESTS: usize = 10;
 /// See [`TOKEN_REQUESTS`].
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(600);
 
-/// The longest pause that is believed, whoever imposes it, and whatever clock wrote it down. Zoho's documented limits are
+/// The longest pause that is believed, whatever imposes it, and whatever clock wrote it down. Zoho's documented limits are
 /// counted in minutes and days at most.
 pub const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -195,7 +195,7 @@ pub fn remembered_pause(ledger: &Ledger, now: Timestamp) -> Option<ImposedPause>
 /// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
 /// a process that crashes again and again must not ask a service in trouble more often than one that does not.
 /// What was last heard may not have been written down: after a kill that comes between an answer and its record, all that
-/// tells of it is a PUT in doubt.
+/// shows it is a PUT in doubt.
 fn was_in_trouble(ledger: &Ledger) -> bool {
     let failed = |row: &Row, field| row.failed(field).is_some_and(|failed| !failed.reason.is_rejection());
     let in_doubt = |field: Option<&FieldState>| matches!(field, Some(FieldState::InDoubt { .. }));

@@ -2,7 +2,7 @@
 //!
 //! A suspension is a file, and lifting it removes the file. A pause stands in the ledger, which one process has at a time.
 //! If that is the daemon, the command leaves it an order and waits until the ledger says that the pause is lifted; if there
-//! is none, it writes that itself. So what it tells is durable, and a kill of the daemon in between only has it ask again.
+//! is none, it writes that itself. So what it prints is durable, and if the daemon is killed in between, it asks again.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -25,7 +25,7 @@ use crate::switch;
 use crate::throttle::LiftOrder;
 
 /// How long the process that has the ledger may take to lift the pause: it looks every second, and the disk may be slow.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the ledger is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_envelope_of_the_service_stops_nobody_for_longer_than_the_options_say() {
+    fn what_is_not_in_the_envelope_of_the_service_holds_for_no_longer_than_the_options_say() {
         let [minute, hour] = [60, 3600].map(Duration::from_secs);
         for (wait, in_envelope, capped) in
             [(hour, true, hour), (hour, false, minute), (minute, true, minute), (MIN, false, MIN)]

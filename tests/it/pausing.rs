@@ -132,13 +132,13 @@ fn a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_and_does_not_begi
     let rig = Rig::new(1);
     let pause = ImposedPause { until: now() + 3 * 365 * DAY, reason: Reason::Throttled };
     remember(&rig, vec![Record::Pause { pause: Some(pause) }]);
-    let told = |rig: &Rig| String::from_utf8(rig.reading("status").args(["-o", "wide"]).output().unwrap().stdout);
-    assert!(!told(&rig).unwrap().contains(&pause.until.to_string()), "status says what counts");
+    let status = |rig: &Rig| String::from_utf8(rig.reading("status").args(["-o", "wide"]).output().unwrap().stdout);
+    assert!(!status(&rig).unwrap().contains(&pause.until.to_string()), "status says what counts");
     let begun = now();
     let process = run(&rig, &[]);
     let until = wait_for("the pause to be corrected", || paused_until(&rig).filter(|until| *until < pause.until));
     assert!(is_about(until.since(begun), DAY), "{until}");
-    assert!(told(&rig).unwrap().contains(&until.to_string()));
+    assert!(status(&rig).unwrap().contains(&until.to_string()));
     process.kill();
     let process = run(&rig, &[]);
     wait_for("the pause to go on", || process.waits_for().filter(|why| why == "imposed"));

@@ -61,8 +61,8 @@ fn killed_at_any_call_on_its_ledger_it_converges_and_sends_nothing_again_that_wa
     }
 }
 
-/// Kills a daemon at the first write to its ledger after which a throttled PUT is known to nobody but the service. Nothing
-/// if no write is such a one.
+/// Kills a daemon at the first write to its ledger after which a throttled PUT is known to the service alone. Nothing if
+/// no write is such a one.
 fn killed_with_a_429_unheard(rig: impl Fn() -> Rig) -> Option<Rig> {
     (1..40).find_map(|n| {
         let rig = rig();

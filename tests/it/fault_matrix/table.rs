@@ -122,8 +122,8 @@ impl Form {
     }
 }
 
-/// How long everybody pauses when not told how long, and at most where it is not the service that says so: the default of
-/// `--throttle-pause`, in seconds.
+/// How long everybody pauses where nothing says how long, and at most where something else than the service does: the
+/// default of `--throttle-pause`, in seconds.
 pub const THROTTLE_PAUSE: u64 = 15 * 60;
 
 pub const SUCCESS: &str = r#"{"status":{"code":200,"description":"success"}}"#;

@@ -52,13 +52,13 @@ fn check_history(rig: &Rig, until: Timestamp) {
     assert_eq!(lifted[0]["pauseLifted"], json!({"until": until.to_string(), "reason": "Throttled"}));
     assert_eq!(lifted[0]["by"], "eve");
     let (code, out, _) = ended(command(rig, "history", &[]).output().unwrap());
-    let told = format!("  pause lifted\n  until     {until} (Throttled)\n  by        eve\n");
-    assert!(code == Some(0) && out.contains(&told), "{out}");
+    let expected = format!("  pause lifted\n  until     {until} (Throttled)\n  by        eve\n");
+    assert!(code == Some(0) && out.contains(&expected), "{out}");
     let (code, out, err) = ended(command(rig, "history", &["--verify"]).output().unwrap());
     assert_eq!(code, Some(0), "{out}{err}");
 }
 
-/// The daemon goes on, and stops when it is told to.
+/// The daemon goes on, and stops on a signal.
 fn goes_on(rig: &Rig, process: &mut Process, fields: usize) {
     wait_for("all to be applied", || (rig.applied().len() == fields).then_some(()));
     process.signal(Signal::TERM);
@@ -69,8 +69,9 @@ fn goes_on(rig: &Rig, process: &mut Process, fields: usize) {
 fn a_running_daemon_lifts_the_pause_and_says_who_asked() {
     let (rig, mut process, until) = paused(2);
     let (code, out, err) = resume(&rig);
-    let told = format!("resumed: the pause until {until} (Throttled) is lifted; one request goes first, as a probe\n");
-    assert_eq!((code, out, &*err), (Some(0), told, ""));
+    let expected =
+        format!("resumed: the pause until {until} (Throttled) is lifted; one request goes first, as a probe\n");
+    assert_eq!((code, out, &*err), (Some(0), expected, ""));
     assert!(!order_of(&rig).exists());
     goes_on(&rig, &mut process, 4);
     let said = process.said();
@@ -183,10 +184,10 @@ fn root_leaves_the_ledger_of_another_user_to_the_process_that_has_it() {
         return;
     }
     let (rig, process, until) = paused(1);
-    let nobody = 65_534;
-    std::os::unix::fs::chown(&rig.ledger, Some(nobody), None).unwrap();
+    let other = 65_534;
+    std::os::unix::fs::chown(&rig.ledger, Some(other), None).unwrap();
     let (code, out, err) = resume(&rig);
     assert!(code == Some(0) && out.contains(&until.to_string()), "{out}{err}");
-    assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(&rig.ledger).unwrap()), nobody, "it is still theirs");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(&rig.ledger).unwrap()), other, "it is still theirs");
     process.kill();
 }

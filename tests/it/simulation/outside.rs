@@ -141,7 +141,7 @@ impl Outside<'_> {
         universe.switched(freeze, now);
     }
 
-    /// An operator lifts the pause that the process tells of.
+    /// An operator lifts the pause that the process reports.
     fn lift(&self) {
         let (universe, now) = (&mut *lock(&self.universe), self.clock.now());
         let pause = self.reports.borrow().pause;

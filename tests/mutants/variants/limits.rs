@@ -74,7 +74,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_pause_is_not_written_down",
         &[6],
-        &[edit("src/controller/machine/on_token.rs", "self.record(Record::Pause { pause: Some(pause) }, now);", "")],
+        &[edit(
+            "src/controller/machine/on_token.rs",
+            "self.throttle.impose(until, reason, now) { self.log(RequestLog::Paused(pause)); «self.record(Record::Pause { pause: Some(pause) }, now);»",
+            "",
+        )],
         &["remembering::a_restart_does_not_jump_a_pause_that_was_imposed_before"],
     ),
     variant(
@@ -177,8 +181,8 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/controller/machine/on_token.rs",
-            "self.throttle.pause(now)«.filter(|pause| pause.until == until)» else { return };",
-            ".filter(|_| until <= now || until > now)",
+            "self.throttle.pause(now).filter(|pause| «pause.until == until») else { return };",
+            "{ let _ = (pause, until); true }",
         )],
         &["lib::controller::machine::tests::pausing::an_order_that_comes_late_or_names_another_pause_lifts_nothing"],
     ),
