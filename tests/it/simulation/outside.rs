@@ -31,6 +31,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 /// All of it must be done by then once nothing goes wrong: pauses, windows and backoffs together are far shorter.
 const PATIENCE: Duration = Duration::from_secs(8 * 60 * 60);
 
+/// By how much the clock of a process may be off, for it takes so little for no step; and the time until it notices one.
+const UNNOTICED: Duration = Duration::from_secs(5);
+
 /// Whoever acts on a running process, and looks at it.
 pub struct Outside<'a> {
     pub universe: Shared,
@@ -182,7 +185,12 @@ impl Outside<'_> {
                 (pending <= held + refused && queued <= refused && in_flight + stalled - refused == 0, report.clone())
             };
             // While something that was taken away is within the window, what is held may still be let go.
-            let rolls = lock(&self.universe).disk.durable.disruptions.values().any(|at| *at + DISRUPTION_WINDOW >= now);
+            let rolls = lock(&self.universe)
+                .disk
+                .durable
+                .disruptions
+                .values()
+                .any(|at| *at + DISRUPTION_WINDOW + UNNOTICED >= now);
             let suspended =
                 self.folder.desired().iter().filter_map(|(_, account)| account.spec.suspend.as_ref()?.until);
             let sleeps = suspended.max().is_some_and(|until| until >= now);

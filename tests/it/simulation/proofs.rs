@@ -93,6 +93,9 @@ pub struct Proofs {
     begun: BTreeMap<AccountId, Timestamp>,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
+    /// The account whose PUT was throttled last, and whether another one was accepted since.
+    throttled: Option<AccountId>,
+    others_accepted: bool,
     /// Removals that use up the budget, since their first durable intent.
     charges: Vec<(Timestamp, AccountId, Field)>,
     /// Removals whose end is not durable: those were charged, or approved, when they were begun first.
@@ -125,6 +128,8 @@ impl Proofs {
             begun: BTreeMap::new(),
             arrivals: Vec::new(),
             tokens: Vec::new(),
+            throttled: None,
+            others_accepted: false,
             charges: Vec::new(),
             doubtful: BTreeSet::new(),
             in_flight: BTreeSet::new(),
@@ -164,6 +169,7 @@ impl Proofs {
     /// A process begins: what the one before it did not write down it does not know.
     pub fn begins(&mut self, durable: &Ledger, now: Timestamp) {
         self.in_flight.clear();
+        self.throttled = None;
         self.begun.clear();
         self.intents.clear();
         self.token_intents = 0;
@@ -239,7 +245,8 @@ impl Proofs {
                 if *to {
                     self.doubtful.remove(&(*account, *field));
                 } else if self.doubtful.insert((*account, *field)) && !approved {
-                    self.charges.push((*at, *account, *field));
+                    let begun = self.begun.get(account).copied().unwrap_or(*at);
+                    self.charges.push((begun, *account, *field));
                 }
             }
             Record::Applied { account, field, .. } => drop(self.doubtful.remove(&(*account, *field))),
@@ -333,6 +340,9 @@ impl Proofs {
         }
         let Some(reply) = reply else { return };
         let body = String::from_utf8_lossy(&reply.body);
+        if self.is_of_one_account(put, reply, &body) {
+            return;
+        }
         if body.contains("Access Denied") {
             self.violate(Rule::Budget, now, "the token endpoint was asked too often".into());
         }
@@ -344,11 +354,31 @@ impl Proofs {
             }
         }
     }
+
+    /// Whether the reply is a throttle answer to an account that was throttled last as well, while another one was accepted
+    /// in between: that one alone has to wait.
+    fn is_of_one_account(&mut self, put: Option<Put>, reply: &Reply, body: &str) -> bool {
+        let Some(Put { account, .. }) = put else { return false };
+        if is_throttled(reply, body) {
+            let alone = self.throttled == Some(account) && self.others_accepted;
+            (self.throttled, self.others_accepted) = (Some(account), false);
+            return alone;
+        }
+        if !matches!(reply.status, 401 | 408 | 500..) {
+            self.throttled = self.throttled.filter(|throttled| *throttled != account);
+            self.others_accepted = true;
+        }
+        false
+    }
+}
+
+fn is_throttled(reply: &Reply, body: &str) -> bool {
+    reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED")
 }
 
 /// How long the reply makes everybody wait: what is not in the service's own envelope counts as long as usual at most.
 fn wait(reply: &Reply, body: &str) -> Option<Duration> {
-    let throttled = reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED");
+    let throttled = is_throttled(reply, body);
     let seconds = header(reply, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let minutes = body.split_once("Try again after ").and_then(|(_, rest)| rest.split_once(" minutes"));
     let minutes = minutes.and_then(|(minutes, _)| minutes.parse().ok()).map(|minutes: u64| minutes * 60);

@@ -170,7 +170,7 @@ fn a_pause_that_is_lifted_ends_at_once_with_one_probe_and_a_record_of_who_lifted
     assert_eq!(paused(&mut stage), None);
     stage.check(Event::Durable { ticket: 4 }, &["put 1 true"]);
     stage.check(Event::LiftPause(order), &[]);
-    stage.check(answered(1, Outcome::Applied), &["append 5: applied 1 true, other, intent 2 true"]);
+    stage.check(answered(1, Outcome::Applied), &["append 5: applied 1 true, intent 2 true"]);
 }
 
 #[test]
