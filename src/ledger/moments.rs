@@ -54,10 +54,6 @@ impl Ledger {
         if let Some(pause) = &mut self.pause {
             pause.until = step.carry(pause.until);
         }
-        let failed = self.accounts.values_mut().flat_map(|row| [&mut row.enabled_failed, &mut row.active_sync_failed]);
-        for failed in failed.flatten() {
-            (failed.at, failed.next_attempt) = (step.carry(failed.at), step.carry(failed.next_attempt));
-        }
     }
 
     /// Nothing remembered began after `now`, or may take effect after `lands_by`.
@@ -71,13 +67,19 @@ impl Ledger {
         self.strays.retime(&lands_by);
         let fields = self.accounts.values_mut().flat_map(|row| [&mut row.enabled, &mut row.active_sync_enabled]);
         fields.flatten().for_each(|state| state.retime(&began, &lands_by));
+        let failed = self.accounts.values_mut().flat_map(|row| [&mut row.enabled_failed, &mut row.active_sync_failed]);
+        for failed in failed.flatten() {
+            let wait = failed.next_attempt.since(failed.at);
+            failed.at = began(failed.at);
+            failed.next_attempt = failed.at + wait;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::samples::{account, after, at, intent, owner, source};
-    use super::super::{FieldState, ImposedPause, REQUEST_MEMORY_MAX, Record};
+    use super::super::{FailedAttempt, FieldState, ImposedPause, REQUEST_MEMORY_MAX, Record};
     use super::*;
     use crate::account::Field;
     use crate::condition::Reason;
@@ -110,7 +112,7 @@ mod tests {
     }
 
     /// A ledger with one of each span: a request, a token request, a field in doubt, one that may be undone, a PUT whose
-    /// answer will not come, a disruption, a pause.
+    /// answer will not come, a failure, a disruption, a pause.
     fn everything() -> Ledger {
         let begins = |seconds, to| Record::Intent {
             at: at(seconds),
@@ -130,6 +132,18 @@ mod tests {
         let mut ledger = after(Ledger::new(owner()), &records);
         ledger.apply(intent(43, Field::ActiveSyncEnabled, false));
         ledger.apply(Record::Pause { pause });
+        let failed = FailedAttempt {
+            to: true,
+            spec_hash: 1,
+            reason: Reason::Rejected,
+            code: "400".into(),
+            message: "no".into(),
+            since: at(44),
+            at: at(44),
+            attempts: 1,
+            next_attempt: at(644),
+        };
+        ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed: Some(Box::new(failed)) });
         ledger
     }
 
@@ -141,9 +155,11 @@ mod tests {
             FieldState::InDoubt { since, lands_by, .. } => vec![*since, *lands_by],
             FieldState::Unsettled { until, .. } => vec![*until],
         });
+        let failed = ledger.accounts.values().flat_map(|row| Field::ALL.map(|field| row.failed(field)));
+        let failed = failed.flatten().flat_map(|failed| [failed.at, failed.next_attempt]);
         let stray = ledger.strays.until(account(1), Field::Enabled, false);
         let moments = ledger.requests.iter().chain(&ledger.token_requests).chain(ledger.disruptions.values()).copied();
-        let moments = moments.chain(fields).chain(stray).chain(ledger.pause.map(|pause| pause.until));
+        let moments = moments.chain(fields).chain(failed).chain(stray).chain(ledger.pause.map(|pause| pause.until));
         moments.map(|moment| (moment.as_millis().cast_signed() - at(0).as_millis().cast_signed()) / 1000).collect()
     }
 
@@ -167,8 +183,8 @@ mod tests {
         assert_eq!(ledger.ahead_of(at(42)), None, "too little to be a step");
         assert_eq!(ledger.ahead_of(at(41)), Some(at(43)));
         let clamped = after(ledger.clone(), &[Record::ClockBehind { at: at(20), lands_by: at(110) }]);
-        assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 100, 90]);
-        assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 100, 90]);
+        assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 44, 644, 100, 90]);
+        assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 20, 620, 100, 90]);
         assert_eq!(clamped.ahead_of(at(20)), None);
     }
 

@@ -9,6 +9,8 @@
 //! lets through cannot be taken back, and what it holds can be approved anew.
 //! Absent by design: how a step is noticed (see [`crate::clock`]).
 
+use std::time::Duration;
+
 use super::Machine;
 use super::dispatch::INTENT_AGE_MAX;
 use crate::controller::event::StateLog;
@@ -25,6 +27,10 @@ impl Machine {
             let lands_by = now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING;
             self.record(Record::ClockBehind { at: now, lands_by }, now);
             self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+            // What counts as of now failed before: a single pass tries it again.
+            if self.pass.is_single() {
+                self.tries_from = now + Duration::from_millis(1);
+            }
         }
     }
 

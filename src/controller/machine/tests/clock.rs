@@ -40,8 +40,12 @@ impl Stage {
 
     /// The next process, with what the ledger remembers.
     fn restart(&self, now: Timestamp) -> Self {
-        let machine = Machine::new(self.machine.settings.clone(), self.machine.ledger.clone(), now);
-        Self { machine, now, said: Vec::new() }
+        self.restart_with(self.machine.settings.clone(), now)
+    }
+
+    /// The same with other settings.
+    fn restart_with(&self, settings: Settings, now: Timestamp) -> Self {
+        Self { machine: Machine::new(settings, self.machine.ledger.clone(), now), now, said: Vec::new() }
     }
 }
 
@@ -233,6 +237,21 @@ fn approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_
     next.check(leaver(expired), &["append 1: clock behind"]);
     assert_eq!(next.report().held, 1);
     next.check(leaver(expired + 2 * SECOND), &["append 2: intent 1 false"]);
+}
+
+#[test]
+fn what_failed_waits_as_long_for_a_process_that_starts_with_a_clock_behind_and_a_single_pass_tries_it_at_once() {
+    let refused = || Outcome::Rejected(Failure { reason: Reason::Rejected, message: "no".into() });
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    stage.check(Event::Durable { ticket: 1 }, &["put 1 true"]);
+    stage.check(answered(1, refused()), &["append 2: not applied 1, other"]);
+    let wait = stage.machine.queue.due(AccountId::new(1).unwrap()).unwrap().since(stage.now);
+    let mut next = stage.restart(stage.now.before(2 * HOUR));
+    next.check(folder(&[(1, true)]), &["append 1: clock behind"]);
+    assert_eq!(next.machine.next_timeout(), Some(next.now + wait));
+    let mut pass = stage.restart_with(settings(Mode::Apply), stage.now.before(2 * HOUR));
+    pass.check(folder(&[(1, true)]), &["append 1: clock behind, intent 1 true"]);
 }
 
 #[test]
