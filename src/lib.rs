@@ -88,7 +88,9 @@
 //! 13. Nothing is taken away from a protected account, nor beyond the disruption budget without an approval that stood at
 //!     the intent.
 //! 14. Every acknowledged change is in the history once, with who decided it; a record that was edited is noticed.
-//! 15. No step of the wall clock shortens a pause, empties a window, revives an approval, or prolongs a hold beyond its
+//! 15. An account whose requests would be accepted is applied within a bounded number of requests, whatever the service
+//!     answers for others; nor does one field of an account wait for the other.
+//! 16. No step of the wall clock shortens a pause, empties a window, revives an approval, or prolongs a hold beyond its
 //!     length.
 //!
 //! # What is deliberately absent

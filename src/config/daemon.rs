@@ -23,7 +23,7 @@ pub struct Daemon {
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DEBOUNCE", default_value = "200ms", value_parser = debounce)]
     pub debounce: Duration,
 
-    /// How often the whole folder is read again, and rejected accounts are tried again
+    /// How often the whole folder is read again; what was rejected is tried again after it, then ever more seldom
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_RESYNC_INTERVAL", default_value = "10m", value_parser = positive)]
     pub resync_interval: Duration,
 

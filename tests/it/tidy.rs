@@ -177,10 +177,13 @@ fn every_invariant_has_a_test_named_after_it() {
         (13, "nothing_is_taken_away_beyond_the_budget_that_no_approval_covers_even_across_kills_and_reverts"),
         (14, "killed_again_and_again_the_history_tells_each_acknowledgement_once"),
         (14, "a_record_that_was_edited_deleted_added_moved_or_cut_off_is_named_by_its_line"),
-        (15, "a_pause_keeps_its_length_whatever_the_clock_does"),
-        (15, "a_full_window_of_requests_stays_full_for_its_length_whatever_the_clock_does"),
-        (15, "a_window_of_disruptions_keeps_its_length_whatever_the_clock_does"),
-        (15, "an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_another_is_written"),
+        (15, "one_account_whose_requests_always_fail_keeps_no_other_from_being_applied"),
+        (15, "one_field_that_always_fails_keeps_the_other_of_the_same_account_from_nothing"),
+        (15, "a_pass_applies_all_that_the_service_accepts_beside_ten_accounts_that_it_fails"),
+        (16, "a_pause_keeps_its_length_whatever_the_clock_does"),
+        (16, "a_full_window_of_requests_stays_full_for_its_length_whatever_the_clock_does"),
+        (16, "a_window_of_disruptions_keeps_its_length_whatever_the_clock_does"),
+        (16, "an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_another_is_written"),
     ];
     let sources = rust(&["src", "tests"]);
     let is_there = |name: &str| sources.iter().any(|source| source.text.contains(&format!("fn {name}(")));

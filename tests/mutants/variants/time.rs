@@ -9,7 +9,7 @@ const MACHINE: &str = "src/controller/machine/on_clock.rs";
 pub const BUGS: &[Variant] = &[
     variant(
         "a_step_empties_the_window_of_requests",
-        &[6, 15],
+        &[6, 16],
         &[edit("src/throttle.rs", "self.requests.carry(step);", "")],
         &[
             WALL,
@@ -20,7 +20,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "a_step_leaves_the_pause_where_it_was",
-        &[6, 15],
+        &[6, 16],
         &[edit("src/throttle.rs", "pause.until = step.carry(pause.until);", "let _ = pause;")],
         &[
             "properties::throttle::no_window_holds_too_many_requests_and_no_pause_is_jumped_whatever_happens",
@@ -29,7 +29,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "a_step_is_not_written_down",
-        &[6, 15],
+        &[6, 16],
         &[edit(MACHINE, "self.record(Record::ClockStepped { from, to }, to);", "")],
         &[
             "lib::controller::machine::tests::clock::a_restart_finds_the_window_full_after_a_clock_that_ran_behind_was_set_right_and_if_it_runs_behind_now",
@@ -38,7 +38,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "a_step_leaves_the_disruptions_where_they_were",
-        &[13, 15],
+        &[13, 16],
         &[edit("src/ledger/moments.rs", "self.disruptions.values_mut().for_each(|at| *at = lands_by(*at));", "")],
         &[
             WALL,
@@ -48,7 +48,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "a_step_back_revives_an_approval",
-        &[13, 15],
+        &[13, 16],
         &[edit(MACHINE, "self.desired.lapse(from);", "")],
         &[
             "lib::controller::machine::tests::clock::an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_another_is_written",
@@ -57,7 +57,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "a_suspension_that_was_over_by_a_wrong_clock_stays_over",
-        &[15],
+        &[16],
         &[edit(MACHINE, "self.suspend_again(step);", "")],
         &[
             "lib::controller::machine::tests::clock::suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_so",
@@ -65,7 +65,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "the_wall_clock_is_read_at_the_start_and_never_again",
-        &[13, 15],
+        &[13, 16],
         &[edit("src/controller.rs", "self.look_at_clock();", "")],
         &[
             "clocks::an_approval_that_expired_an_hour_ago_lets_nothing_out_once_a_clock_that_ran_behind_is_set_right",
@@ -74,7 +74,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "what_is_remembered_as_still_to_come_stays_so",
-        &[15],
+        &[16],
         &[edit(MACHINE, "self.remembered = «self.ledger.ahead_of(now)»;", "None")],
         &[
             "lib::controller::machine::tests::clock::a_disruption_that_is_remembered_as_still_to_come_leaves_the_window_when_one_that_is_begun_now_would",
@@ -83,7 +83,7 @@ pub const BUGS: &[Variant] = &[
     ),
     variant(
         "a_journal_with_a_step_is_folded_by_copy",
-        &[15],
+        &[16],
         &[edit("src/ledger/journal.rs", "if «record.is_about_all()» { return None; }", "false")],
         &["ledger_on_disk::a_fold_after_the_clock_was_set_carries_what_is_in_doubt_of_accounts_that_no_record_names"],
     ),
