@@ -210,7 +210,7 @@ fn misread(mut error: clap::Error) -> Exit {
         let shown = shown(text);
         error.insert(given, ContextValue::String(shown));
     }
-    // If whoever would read it is gone, there is nobody to tell.
+    // Its reader may be gone.
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
@@ -319,7 +319,7 @@ fn tell(kind: &str, text: &str) {
     say(&format!("{kind}: {text}"));
 }
 
-/// Prints a line to standard error. If whoever would read it is gone, that is no error.
+/// Prints a line to standard error. That its reader may be gone is no error.
 fn say(text: &str) {
     telemetry::line(text);
 }

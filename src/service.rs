@@ -19,7 +19,7 @@ use crate::report::Report;
 const PERIOD: Duration = Duration::from_secs(5);
 
 fn tell(states: &[NotifyState<'_>]) {
-    // Without a manager there is nobody to tell; a lost datagram is followed by the next. Where too many wait already,
+    // Without a manager nothing is sent; a lost datagram is followed by the next. Where too many wait already,
     // sending blocks.
     if let Err(error) = tokio::task::block_in_place(|| sd_notify::notify(states)) {
         debug!(%error, "the service manager was not reached");

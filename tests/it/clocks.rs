@@ -21,7 +21,7 @@ const BEHIND: &str = "the ledger remembers what is still to come";
 /// A daemon, and the clock it believes.
 struct WrongClock {
     rig: Rig,
-    library: PathBuf,
+    preload: PathBuf,
 }
 
 impl WrongClock {
@@ -33,7 +33,7 @@ impl WrongClock {
         if library.is_none() {
             eprintln!("{test}: SKIPPED, for libfaketime is missing");
         }
-        Some(Self { rig: Rig::new(accounts), library: library? })
+        Some(Self { rig: Rig::new(accounts), preload: library? })
     }
 
     fn file(&self) -> PathBuf {
@@ -51,7 +51,7 @@ impl WrongClock {
     fn run(&self, settings: &[(&str, &str)]) -> Process {
         let mut command = self.rig.writing("run");
         command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
-        command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", self.file());
+        command.env("LD_PRELOAD", &self.preload).env("FAKETIME_TIMESTAMP_FILE", self.file());
         // Only the wall clock is wrong: neither time that runs evenly nor the files' own.
         for name in ["FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT", "FAKETIME_NO_CACHE"] {
             command.env(name, "1");

@@ -1,7 +1,7 @@
 //! One access token for everybody.
 //!
 //! In: credentials, token answers, refusals. Out: [`Need`], what has to happen before the next PUT.
-//! Invariants: one token request at a time, whoever needs it; a token that works for others is not replaced because one
+//! Invariants: one token request at a time; a token that works for others is not replaced because one
 //! account's requests are refused; a refused token is replaced once, and only when a fresh one is refused for another
 //! account as well, or there is no other, all requests stop; then credentials are tried again at growing intervals;
 //! secrets are never printed. Absent by design: the request itself, its budget, and where credentials are read.

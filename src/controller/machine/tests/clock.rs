@@ -18,7 +18,7 @@ const STEPS: [&[(Duration, Duration)]; 4] = [
 ];
 
 impl Stage {
-    /// The clock is set; nothing is to follow of it but that it is told once, and written down.
+    /// The clock is set; nothing follows of it but one line in the log and a record.
     #[track_caller]
     fn set_clock(&mut self, (forward, back): (Duration, Duration)) {
         let from = self.now;
