@@ -17,6 +17,7 @@ mod record;
 mod row;
 pub mod snapshot;
 mod stray;
+mod unready;
 
 #[cfg(test)]
 mod samples;
@@ -30,6 +31,7 @@ pub use self::owner::Owner;
 pub use self::record::{Cause, Evidence, ImposedPause, Record};
 pub use self::row::{FailedAttempt, FieldState, Row};
 pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
+pub use self::unready::{Unready, Wanted};
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
 use crate::timestamp::{ClockStep, Timestamp};
@@ -60,6 +62,8 @@ pub struct Ledger {
     pub disruptions: BTreeMap<AccountId, Timestamp>,
     /// PUTs whose end was never known and that a later intent replaced.
     pub strays: Strays,
+    /// What is missing of each account that is not ready.
+    pub unready: BTreeMap<AccountId, Unready>,
     /// The pause in force when the program last heard from the service.
     pub pause: Option<ImposedPause>,
     /// Where the audit log stood when the snapshot was written; `None` before there was one.
@@ -69,9 +73,11 @@ pub struct Ledger {
 /// Two ledgers are equal that know the same: where the audit log stands is a matter of the files beside them.
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
-        let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, pause, audit: _ } = self;
+        let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, unready, pause, audit: _ } =
+            self;
         (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
             && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
+            && *unready == other.unready
             && *accounts == other.accounts
     }
 }
@@ -89,6 +95,7 @@ impl Ledger {
             token_requests: VecDeque::new(),
             disruptions: BTreeMap::new(),
             strays: Strays::new(),
+            unready: BTreeMap::new(),
             pause: None,
             audit: None,
         }
@@ -170,6 +177,12 @@ impl Ledger {
             Record::Observed { account, name, zuid, spec_hash } => {
                 self.observe(account, name, zuid, spec_hash);
             }
+            Record::Unready { account, unready } => {
+                match unready {
+                    Some(unready) => self.unready.insert(account, unready),
+                    None => self.unready.remove(&account),
+                };
+            }
             Record::TokenRequest { at } => {
                 remember(&mut self.requests, at);
                 remember(&mut self.token_requests, at);
@@ -201,10 +214,24 @@ impl Ledger {
             }
         }
         self.strays.land(account, field, began);
-        *row.field_mut(field) = Some(match self.strays.until(account, field, !value) {
+        let unsettled = self.strays.until(account, field, !value);
+        *row.field_mut(field) = Some(match unsettled {
             None => FieldState::Applied { value, applied_at: at, source, revision },
             Some(until) => FieldState::Unsettled { value, applied_at: at, source, revision, until },
         });
+        if unsettled.is_none() {
+            self.found(account, field, value);
+        }
+    }
+
+    /// The field is as it was wanted, if it was wanted so.
+    fn found(&mut self, account: AccountId, field: Field, value: bool) {
+        if let Some(unready) = self.unready.get_mut(&account) {
+            let _ = unready.field_mut(field).take_if(|wanted| wanted.to == value);
+            if unready.is_empty() {
+                self.unready.remove(&account);
+            }
+        }
     }
 
     /// Until when what takes away from the account may still land; `at` if nothing else may.

@@ -24,6 +24,8 @@
 //! ActiveSync is changed while the mailbox is enabled: a mailbox that comes is enabled first, one
 //! that goes is disabled last.
 
+mod unready;
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -34,6 +36,8 @@ use crate::condition::Reason;
 use crate::desired::{DesiredAccount, DesiredState, Standing};
 use crate::ledger::{Ledger, Row};
 use crate::timestamp::Timestamp;
+
+pub use unready::unready;
 
 /// What one account needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,9 +20,9 @@ use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, Standing};
 use crate::guard::Verdict;
-use crate::ledger::{FieldState, Row};
+use crate::ledger::{FieldState, Row, Unready};
 use crate::manifest::Labels;
-use crate::plan::{AccountPlan, plan_account};
+use crate::plan::{AccountPlan, plan_account, unready};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
@@ -183,6 +183,8 @@ struct Facts<'a> {
     held: Option<Verdict>,
     /// Why no account's request can start now.
     standstill: Option<&'a Standstill>,
+    /// What was missing when it was last looked at.
+    unready: Option<&'a Unready>,
 }
 
 /// The status of one account at `now`.
@@ -191,9 +193,9 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     let plan = plan_account(account, desired, row, now);
     let trouble = trouble(&plan, facts);
     let observed_generation = row.map_or(0, |row| row.observed_generation);
-    let since = trouble.as_ref().and_then(|trouble| trouble.since);
-    let last_transition_time = since.or_else(|| last_transition(row)).unwrap_or(now);
-    let condition = |kind, status, reason, message| Condition {
+    let unready = unready(&plan, desired, facts.unready, now).map(|unready| unready.since);
+    let transition = unready.or_else(|| last_transition(row)).unwrap_or(now);
+    let condition = |kind, status, reason, message, last_transition_time| Condition {
         kind,
         status,
         reason,
@@ -205,11 +207,12 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
         None => {
             let message = "everything the manifest wants has been acknowledged".into();
             let reason = Reason::ReconciliationSucceeded;
-            vec![condition(ConditionType::Ready, ConditionStatus::True, reason, message)]
+            vec![condition(ConditionType::Ready, ConditionStatus::True, reason, message, transition)]
         }
-        Some(Trouble { kind, reason, message, since: _ }) => {
-            let ready = condition(ConditionType::Ready, ConditionStatus::False, reason, message.clone());
-            let why = kind.map(|kind| condition(kind, ConditionStatus::True, reason, message));
+        Some(Trouble { kind, reason, message, since }) => {
+            let ready = condition(ConditionType::Ready, ConditionStatus::False, reason, message.clone(), transition);
+            let since = since.unwrap_or(transition);
+            let why = kind.map(|kind| condition(kind, ConditionStatus::True, reason, message, since));
             std::iter::once(ready).chain(why).collect()
         }
     };

@@ -44,7 +44,8 @@ impl Ledger {
         let requests = self.requests.iter().chain(&self.token_requests).copied();
         let disruptions = self.disruptions.values().map(|at| at.before(DISRUPTION_LATENESS));
         let strays = self.strays.last().map(|at| at.before(DISRUPTION_LATENESS));
-        requests.chain(disruptions).chain(strays).max().filter(|at| at.since(now) >= ClockStep::MIN)
+        let unready = self.unready.values().map(|unready| unready.since);
+        requests.chain(disruptions).chain(strays).chain(unready).max().filter(|at| at.since(now) >= ClockStep::MIN)
     }
 
     /// The wall clock was set.
@@ -65,6 +66,7 @@ impl Ledger {
         self.requests.iter_mut().chain(&mut self.token_requests).for_each(|at| *at = began(*at));
         self.disruptions.values_mut().for_each(|at| *at = lands_by(*at));
         self.strays.retime(&lands_by);
+        self.unready.values_mut().for_each(|unready| unready.retime(&began));
         let fields = self.accounts.values_mut().flat_map(|row| [&mut row.enabled, &mut row.active_sync_enabled]);
         fields.flatten().for_each(|state| state.retime(&began, &lands_by));
         let failed = self.accounts.values_mut().flat_map(|row| [&mut row.enabled_failed, &mut row.active_sync_failed]);
@@ -79,7 +81,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{account, after, at, intent, owner, source};
-    use super::super::{FailedAttempt, FieldState, ImposedPause, REQUEST_MEMORY_MAX, Record};
+    use super::super::{FailedAttempt, FieldState, ImposedPause, REQUEST_MEMORY_MAX, Record, Unready, Wanted};
     use super::*;
     use crate::account::Field;
     use crate::condition::Reason;
@@ -144,6 +146,10 @@ mod tests {
             next_attempt: at(644),
         };
         ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed: Some(Box::new(failed)) });
+        let wanted = |seconds| Some(Wanted { to: true, since: at(seconds) });
+        let (enabled, active_sync_enabled) = (wanted(36), wanted(37));
+        let unready = Unready { since: at(35), enabled, active_sync_enabled, unreconciled: false };
+        ledger.apply(Record::Unready { account, unready: Some(unready) });
         ledger
     }
 
@@ -159,7 +165,12 @@ mod tests {
         let failed = failed.flatten().flat_map(|failed| [failed.at, failed.next_attempt]);
         let stray = ledger.strays.until(account(1), Field::Enabled, false);
         let moments = ledger.requests.iter().chain(&ledger.token_requests).chain(ledger.disruptions.values()).copied();
+        let unready = ledger.unready.values().flat_map(|unready| {
+            let fields = [unready.enabled, unready.active_sync_enabled].map(|wanted| wanted.unwrap().since);
+            [unready.since].into_iter().chain(fields)
+        });
         let moments = moments.chain(fields).chain(failed).chain(stray).chain(ledger.pause.map(|pause| pause.until));
+        let moments = moments.chain(unready);
         moments.map(|moment| (moment.as_millis().cast_signed() - at(0).as_millis().cast_signed()) / 1000).collect()
     }
 
@@ -183,8 +194,8 @@ mod tests {
         assert_eq!(ledger.ahead_of(at(42)), None, "too little to be a step");
         assert_eq!(ledger.ahead_of(at(41)), Some(at(43)));
         let clamped = after(ledger.clone(), &[Record::ClockBehind { at: at(20), lands_by: at(110) }]);
-        assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 44, 644, 100, 90]);
-        assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 20, 620, 100, 90]);
+        assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 44, 644, 100, 90, 35, 36, 37]);
+        assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 20, 620, 100, 90, 20, 20, 20]);
         assert_eq!(clamped.ahead_of(at(20)), None);
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::row::{FailedAttempt, FieldState, hex};
+use super::unready::Unready;
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
 use crate::condition::Reason;
@@ -143,6 +144,14 @@ pub enum Record {
         #[serde(with = "hex")]
         spec_hash: u64,
     },
+    /// Something of an account is missing that was not before, or (`None`) it is ready.
+    Unready {
+        /// Which account.
+        account: AccountId,
+        /// What.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unready: Option<Unready>,
+    },
     /// A token is about to be requested.
     TokenRequest {
         /// When.
@@ -185,7 +194,7 @@ impl Record {
         matches!(self, Self::ClockStepped { .. } | Self::ClockBehind { .. })
     }
 
-    /// The account this is about, if it is about one.
+    /// The account whose row this may change, if it is one.
     pub const fn account(&self) -> Option<AccountId> {
         match self {
             Self::Intent { account, .. }
@@ -193,7 +202,7 @@ impl Record {
             | Self::NotApplied { account, .. }
             | Self::Failed { account, .. }
             | Self::Observed { account, .. } => Some(*account),
-            Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
+            Self::Unready { .. } | Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }

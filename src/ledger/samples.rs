@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Owner, Record};
+use super::{Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Owner, Record, Unready, Wanted};
 use crate::account::{AccountId, Field, MAX_ID, SourceRef, Zoid, Zuid};
 use crate::change::Known;
 use crate::condition::Reason;
@@ -115,6 +115,13 @@ fn any_failure() -> impl Strategy<Value = Box<FailedAttempt>> {
     )
 }
 
+fn any_unready() -> impl Strategy<Value = Unready> {
+    let wanted = || proptest::option::of((any::<bool>(), any_time()).prop_map(|(to, since)| Wanted { to, since }));
+    (any_time(), wanted(), wanted(), any::<bool>()).prop_map(|(since, enabled, active_sync_enabled, unreconciled)| {
+        Unready { since, enabled, active_sync_enabled, unreconciled }
+    })
+}
+
 pub(super) fn any_record() -> impl Strategy<Value = Record> {
     let zuid = || any::<Option<u32>>().prop_map(|n| n.and_then(|n| Zuid::new(n.into())));
     let pause = || any_time().prop_map(|until| ImposedPause { until, reason: Reason::Throttled });
@@ -134,6 +141,8 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
             .prop_map(|(account, field, failed)| Record::Failed { account, field, failed }),
         1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
             .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
+        2 => (any_account(), proptest::option::of(any_unready()))
+            .prop_map(|(account, unready)| Record::Unready { account, unready }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
         1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),

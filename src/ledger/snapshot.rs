@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::audit::Mark;
 use super::fault::{API_VERSION, Fault, judge_header};
-use super::{FieldState, ImposedPause, Ledger, Owner, REQUEST_MEMORY_MAX, Row, Strays};
+use super::{FieldState, ImposedPause, Ledger, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready};
 use crate::account::AccountId;
 use crate::timestamp::Timestamp;
 
@@ -62,6 +62,8 @@ struct Document<'a> {
     #[serde(default)]
     strays: Strays,
     #[serde(default)]
+    unready: BTreeMap<AccountId, Unready>,
+    #[serde(default)]
     pause: Option<ImposedPause>,
     #[serde(default)]
     audit: Option<Mark>,
@@ -100,6 +102,7 @@ impl Document<'_> {
             token_requests: newest(self.token_requests),
             disruptions: self.disruptions,
             strays: self.strays,
+            unready: self.unready,
             pause: self.pause,
             audit: self.audit,
         })
@@ -267,8 +270,8 @@ impl<'a, W: Write> Out<'a, W> {
     }
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
-        let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, pause, audit } =
-            ledger;
+        let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
+        let Ledger { unready, pause, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -284,6 +287,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if !strays.is_empty() {
             self.key("strays", strays)?;
+            self.line.push(b',');
+        }
+        if !unready.is_empty() {
+            self.key("unready", unready)?;
             self.line.push(b',');
         }
         if let Some(pause) = pause {

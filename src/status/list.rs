@@ -64,17 +64,15 @@ pub fn list(
     let ids: BTreeSet<_> = desired.ids_from(part.from).take(part.most).chain(remembered).collect();
     let mut broken = None;
     let status = |account| {
-        let (declared, row) = (desired.get(account), ledger.accounts.get(&account));
+        let (declared, row, unready) =
+            (desired.get(account), ledger.accounts.get(&account), ledger.unready.get(&account));
         if declared.is_some() {
-            return item(
-                account,
-                Facts { desired: declared, row, broken: false, held: held(account), standstill },
-                now,
-            );
+            let held = held(account);
+            return item(account, Facts { desired: declared, row, broken: false, held, standstill, unready }, now);
         }
         let broken = broken.get_or_insert_with(|| broken_files(desired));
         let broken = row.and_then(last_source).is_some_and(|path| broken.contains(path));
-        item(account, Facts { row, broken, standstill, ..Facts::default() }, now)
+        item(account, Facts { row, broken, standstill, unready, ..Facts::default() }, now)
     };
     MailAccountList::new(ids.into_iter().take(part.most).map(status).collect())
 }

@@ -35,6 +35,7 @@ mod remembering;
 mod repository;
 mod sandbox;
 mod security;
+mod showing;
 mod simulation;
 mod tidy;
 mod torture;

@@ -33,7 +33,9 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// Notes an account's fresh plan.
-    pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) {
+    ///
+    /// Its changes wait `since` then.
+    pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, since: Option<Timestamp>) {
         if plan.changes.iter().any(|change| change.refused) {
             self.rejected.insert(account);
         } else {
@@ -51,14 +53,11 @@ impl Backlog {
         if !plan.needs_budget() {
             self.held.remove(&account);
         }
-        if plan.changes.is_empty() {
-            return;
-        }
+        let Some(since) = since else { return };
         let mut wanted = [None; 2];
         for change in &plan.changes {
             wanted[change.field as usize] = Some(change.to);
         }
-        let since = before.filter(|before| before.wanted == wanted).map_or(now, |before| before.since);
         self.pending.insert(account, Pending { since, wanted });
         self.by_age.insert((since, account));
         self.count(wanted, |count| *count += 1);
@@ -182,7 +181,7 @@ mod tests {
             };
             AccountPlan { changes: vec![change], blocked: None }
         };
-        let (mut backlog, now) = (Backlog::default(), Timestamp::from_millis(0));
+        let (mut backlog, now) = (Backlog::default(), Some(Timestamp::from_millis(0)));
         backlog.set(account, &plan(false), now);
         backlog.hold(account);
         backlog.set(account, &plan(false), now);

@@ -55,8 +55,20 @@ impl Machine {
             self.try_all_again(now);
         }
         self.note_plan(now);
+        let was_loaded = self.folder.is_loaded();
         let news = [self.folder.looked(batch.root, batch.full, now), self.folder.watched(batch.degraded)];
         news.into_iter().flatten().for_each(|news| self.log(news));
+        if !was_loaded && self.folder.is_loaded() {
+            self.touch_undeclared(now);
+        }
+    }
+
+    /// Accounts that the ledger remembers and no manifest declares: what became of theirs happened while no process ran.
+    fn touch_undeclared(&mut self, now: Timestamp) {
+        let remembered = self.ledger.accounts.keys().chain(self.ledger.unready.keys());
+        let undeclared: BTreeSet<_> =
+            remembered.filter(|account| self.desired.get(**account).is_none()).copied().collect();
+        undeclared.into_iter().for_each(|account| self.touch(account, 1, now));
     }
 
     /// The budget that the manifests declare now is in force. What is held by it is looked at in this turn, and what was

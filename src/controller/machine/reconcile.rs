@@ -14,7 +14,7 @@ use crate::controller::event::{Metric, StateLog};
 use crate::desired::DesiredAccount;
 use crate::guard::Verdict;
 use crate::ledger::{Record, Row};
-use crate::plan::{AccountPlan, plan_account};
+use crate::plan::{self, AccountPlan, plan_account};
 use crate::queue::Urgency;
 use crate::timestamp::Timestamp;
 
@@ -117,7 +117,12 @@ impl Machine {
 
     /// Notes an account's fresh plan wherever it is counted. Returns what of it is tried, now or later.
     fn note(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) -> Vec<Open> {
-        self.backlog.set(account, plan, now);
+        let before = self.ledger.unready.get(&account);
+        let unready = plan::unready(plan, self.desired.get(account), before, now);
+        if unready.as_ref() != before {
+            self.record(Record::Unready { account, unready }, now);
+        }
+        self.backlog.set(account, plan, unready.and_then(|unready| unready.pending_since()));
         let open = self.open(plan, now);
         self.guard.set_pending(account, open.iter().any(|open| open.change.needs_budget() && !open.change.refused));
         open

@@ -101,7 +101,7 @@ fn an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_anoth
         stage.check(leaver(expires), &[]);
         assert_eq!(stage.report().held, 1, "also when the folder is read again");
         assert!(stage.machine.accounts(Part::default(), stage.now).approvals[0].expired, "and people see it");
-        stage.check(leaver(expires + SECOND), &[&format!("append {}: intent 1 false", steps.len() + 1)]);
+        stage.check(leaver(expires + SECOND), &[&format!("append {}: intent 1 false", steps.len() + 2)]);
     }
 }
 
@@ -188,7 +188,7 @@ fn a_window_of_disruptions_keeps_its_length_whatever_the_clock_does() {
         stage.pass(100 * SECOND, &[]);
         steps.iter().for_each(|step| stage.set_clock(*step));
         stage.pass(500 * SECOND - Duration::from_millis(1), &[]);
-        stage.pass(Duration::from_millis(1), &[&format!("append {}: intent 2 false", 3 + steps.len())]);
+        stage.pass(Duration::from_millis(1), &[&format!("append {}: intent 2 false", 4 + steps.len())]);
     }
 }
 
@@ -224,7 +224,7 @@ fn suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_s
     assert_eq!(seen(&mut stage), (true, 1));
     stage.pass(HOUR - Duration::from_millis(1), &[]);
     assert_eq!(seen(&mut stage), (true, 1));
-    stage.pass(Duration::from_millis(1), &["append 3: intent 1 true"]);
+    stage.pass(Duration::from_millis(1), &["append 4: intent 1 true"]);
     assert_eq!(seen(&mut stage), (false, 0));
 }
 

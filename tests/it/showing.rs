@@ -1,0 +1,123 @@
+//! What is shown is true: every reader sees the same of an account, also after a kill.
+//!
+//! In: one account for each state there is, and the real binary. Out: page, command and ledger agree on its conditions and
+//! since when they hold.
+//! Deliberately absent: the words of each condition, which `cli::status` has.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::builders::Manifest;
+use super::process::{Process, Rig, account, wait_for};
+
+/// The conditions of each account, by its id: type, status, reason and since when.
+type Shown = BTreeMap<String, Vec<[String; 4]>>;
+
+fn shown(document: &str) -> Option<Shown> {
+    let document: Value = serde_json::from_str(document).ok()?;
+    let condition = |condition: &Value| {
+        ["type", "status", "reason", "lastTransitionTime"].map(|key| condition[key].as_str().unwrap().to_owned())
+    };
+    let item = |item: &Value| {
+        let conditions = item["status"]["conditions"].as_array().unwrap().iter().map(condition).collect();
+        (item["spec"]["accountId"].as_str().unwrap().to_owned(), conditions)
+    };
+    Some(document["items"].as_array()?.iter().map(item).collect())
+}
+
+fn with_budget(mut command: Command) -> Command {
+    command.env("ZOHO_MAIL_DISRUPTION_BUDGET", "1");
+    command
+}
+
+fn daemon(rig: &Rig) -> Process {
+    let mut command = with_budget(rig.writing("run"));
+    command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
+    rig.begin(command)
+}
+
+/// What the daemon shows, once it shows this of each account.
+fn by_daemon(process: &Process, reasons: &[&str]) -> Shown {
+    wait_for("the state of each account", || {
+        let (_, body) = process.page("/status")?;
+        let shown = shown(&body)?;
+        let found: Vec<_> = shown.values().map(|conditions| conditions[0][2].as_str()).collect();
+        (found == reasons).then_some(shown)
+    })
+}
+
+fn by_command(rig: &Rig) -> Shown {
+    let output = with_budget(rig.reading("status")).args(["-o", "json"]).output().unwrap();
+    shown(&String::from_utf8(output.stdout).unwrap()).unwrap()
+}
+
+#[test]
+fn page_and_command_show_the_same_conditions_since_the_same_moments_also_after_a_kill() {
+    let rig = Rig::new(10);
+    (0..10).for_each(|n| rig.declare(n, n > 1, false));
+    assert!(rig.apply().status.success());
+    let faults = [(0, 404), (1, 503)].map(|(n, status)| {
+        format!(r#"{{"operation": "put", "account": "{}", "do": {{"answer": {{"status": {status}}}}}}}"#, account(n))
+    });
+    rig.script(&format!(r#"{{"faults": [{}]}}"#, faults.join(",")));
+    let place = rig.folder.path().join("desired-state");
+    let write = |name: &str, text: String| fs::write(place.join(name), text).unwrap();
+    let process = daemon(&rig);
+    by_daemon(&process, &["ReconciliationSucceeded"; 10]);
+
+    (0..2).for_each(|n| rig.declare(n, true, false));
+    write("a2.yaml", Manifest::numbered(2).enabled(false).set("suspend", "true").to_string());
+    write("again.yaml", Manifest::of("again").id(3).enabled(true).to_string());
+    write("a4.yaml", "kind: [".to_owned());
+    fs::remove_file(place.join("a5.yaml")).unwrap();
+    (6..8).for_each(|n| rig.declare(n, false, false));
+    let reasons = [
+        "AccountNotFound",
+        "ServiceUnavailable",
+        "Suspended",
+        "DuplicateAccount",
+        "InvalidManifest",
+        "Orphaned",
+        "DisruptionBudgetExceeded",
+        "DisruptionBudgetExceeded",
+        "ReconciliationSucceeded",
+        "ReconciliationSucceeded",
+    ];
+    let before = by_daemon(&process, &reasons);
+    // What the daemon knows is on the disk a moment later.
+    wait_for("the command to show the same", || (by_command(&rig) == before).then_some(()));
+    process.kill();
+    assert_eq!(by_command(&rig), before, "while no process runs");
+    let process = daemon(&rig);
+    assert_eq!(by_daemon(&process, &reasons), before, "after the kill");
+}
+
+#[test]
+fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
+    let rig = Rig::new(2);
+    let suspend = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"));
+        let output = command.env_clear().args(arguments).arg("--ledger").arg(&rig.ledger).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    suspend(&["suspend", "--reason", "a migration"]);
+    let oldest = |process: &Process| {
+        wait_for("the suspension", || {
+            let (_, body) = process.page("/status")?;
+            let document: Value = serde_json::from_str(&body).ok()?;
+            let oldest = document["reconciler"]["oldestPending"].as_str()?.to_owned();
+            let shown = shown(&body)?;
+            let all = shown.values().all(|conditions| conditions[0][2] == "Suspended");
+            all.then_some((oldest, shown))
+        })
+    };
+    let process = daemon(&rig);
+    let before = oldest(&process);
+    assert!(before.1.values().all(|conditions| conditions[0][3] == before.0), "{before:?}");
+    process.kill();
+    let process = daemon(&rig);
+    assert_eq!(oldest(&process), before);
+}
