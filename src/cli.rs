@@ -10,9 +10,11 @@ mod diff;
 mod doctor;
 mod engine;
 mod explain;
+mod forget;
 mod history;
 mod load;
 mod manual;
+mod order;
 mod plan;
 mod progress;
 mod resume;
@@ -135,6 +137,9 @@ enum Command {
     /// Lift a suspension, or a pause: what is pending is sent
     #[command(after_long_help = manual::RESUME)]
     Resume(resume::Resume),
+    /// Drop what the ledger knows of accounts whose manifest is gone; sends nothing
+    #[command(after_long_help = manual::FORGET)]
+    Forget(forget::Forget),
     /// Explain a reason, cause or alert, and what to do
     #[command(after_long_help = manual::EXPLAIN)]
     Explain(explain::Explain),
@@ -265,6 +270,7 @@ impl Cli {
             Command::History(history) => history.run(),
             Command::Suspend(suspend) => suspend.run(),
             Command::Resume(resume) => resume.run(),
+            Command::Forget(forget) => forget.run(),
             Command::Explain(explain) => explain.run(),
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema(schema) => schema.run(),

@@ -33,13 +33,14 @@ use crate::ledger::file::{Committed, LedgerError, LedgerFile};
 use crate::ledger::{Ledger, Record};
 use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
+use crate::order::Order;
 use crate::queue::Backoff;
 use crate::report::{HEARTBEAT, Report, Summary};
 use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
-use crate::throttle::{LiftOrder, RateLimit};
+use crate::throttle::RateLimit;
 use crate::zoho::{Client, CredentialSource, Transport};
 
 /// How many events are taken before work is dispatched again: enough to share one commit among
@@ -111,8 +112,8 @@ pub struct Inputs {
     pub stops: mpsc::Receiver<Stop>,
     /// The switch that suspends everything.
     pub freeze: watch::Receiver<Option<Freeze>>,
-    /// Orders to lift the pause that the service imposed.
-    pub lift: watch::Receiver<Option<LiftOrder>>,
+    /// What an operator orders.
+    pub orders: watch::Receiver<Option<Order>>,
     /// Who wants to know the status of accounts.
     pub queries: mpsc::Receiver<Query>,
 }
@@ -221,8 +222,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
         let freeze = inputs.freeze.borrow_and_update().clone();
         self.feed(Event::Suspension(freeze));
-        let order = inputs.lift.borrow_and_update().clone();
-        order.into_iter().for_each(|order| self.feed(Event::LiftPause(order)));
+        let order = inputs.orders.borrow_and_update().clone();
+        order.into_iter().for_each(|order| self.feed(Event::Ordered(order)));
         let result = loop {
             let input = self.next(&mut inputs).await;
             self.look_at_clock();
@@ -253,8 +254,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             Ok(()) = inputs.freeze.changed() => {
                 Input::Event(Event::Suspension(inputs.freeze.borrow_and_update().clone()))
             }
-            Ok(()) = inputs.lift.changed() => {
-                Input::Event(inputs.lift.borrow_and_update().clone().map_or(Event::Tick, Event::LiftPause))
+            Ok(()) = inputs.orders.changed() => {
+                Input::Event(inputs.orders.borrow_and_update().clone().map_or(Event::Tick, Event::Ordered))
             }
             batch = inputs.looks.recv() => batch.map_or(Input::WatcherGone, |batch| Input::Event(Event::Looked(batch))),
             committed = inputs.committed.recv() => committed.map_or(Input::WriterGone, Input::Committed),

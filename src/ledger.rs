@@ -177,6 +177,10 @@ impl Ledger {
             Record::Observed { account, name, zuid, spec_hash } => {
                 self.observe(account, name, zuid, spec_hash);
             }
+            Record::Forgotten { account, .. } => {
+                self.accounts.remove(&account);
+                self.unready.remove(&account);
+            }
             Record::Unready { account, unready } => {
                 match unready {
                     Some(unready) => self.unready.insert(account, unready),

@@ -33,7 +33,8 @@
 //! ```
 //!
 //! Beside it, for pull requests: [`compare`] makes a plan of two desired states, of which [`source`] reads one from Git's
-//! objects. And before all of it an operator's [`switch`]: while its [`freeze`] lasts, nothing is sent. For people around
+//! objects. And before all of it an operator's [`switch`]: while its [`freeze`] lasts, nothing is sent, and an
+//! [`order`] brings what else is asked of the process that has the ledger. For people around
 //! it: the [`page`], made of the conductor's [`report`] and [`status`] and served by [`admin`]; the [`notifier`], which
 //! says by a webhook what the rules of [`notice`] find worth saying; the [`doctor`]; and the [`runbook`], to which each
 //! reason leads.
@@ -118,6 +119,7 @@ pub mod status;
 pub mod report;
 pub mod runbook;
 pub mod freeze;
+pub mod order;
 pub mod notice;
 pub mod page;
 pub mod controller;

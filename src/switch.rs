@@ -1,12 +1,12 @@
-//! What an operator orders through files beside the ledger: the switch that suspends everything, and orders to lift a pause
-//! ([`mod@lift`]).
+//! What an operator orders through files beside the ledger: the switch that suspends everything, and orders to the process
+//! that has the ledger ([`mod@order`]).
 //!
 //! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes; each order, once.
 //! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
 //! memory) changes nothing; the file is complete under its name or not there at all, also after a power cut.
 //! Deliberately absent: events. The file is looked at every [`NOTICED`], which works on any file system.
 
-pub mod lift;
+pub mod order;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::freeze::{Freeze, NOTICED};
-use crate::throttle::LiftOrder;
+use crate::order::Order;
 
 /// The most of a file that is read, in bytes: many times what is ever written to one.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -111,20 +111,20 @@ fn folder(path: &Path) -> &Path {
 pub struct Orders {
     /// The freeze in force, whenever it changes.
     pub freeze: watch::Receiver<Option<Freeze>>,
-    /// The order that came last to lift a pause, whenever one comes.
-    pub lift: watch::Receiver<Option<LiftOrder>>,
+    /// The order that came last, whenever one comes.
+    pub orders: watch::Receiver<Option<Order>>,
 }
 
-/// Reports every change of the switch beside `ledger`, and takes every order to lift a pause, until `cancel`. What is
+/// Reports every change of the switch beside `ledger`, and takes every order, until `cancel`. What is
 /// there now is reported when this returns. Must be called within a tokio runtime, by the process that has the ledger.
 pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> Orders {
     let first = read(&ledger).unwrap_or_else(|error| Some(Freeze::unclear(&error.to_string())));
     let (told, freeze) = watch::channel(first);
-    let (ordered, lift) = watch::channel(lift::take(&ledger));
+    let (ordered, orders) = watch::channel(order::take(&ledger));
     tokio::spawn(async move {
         while cancel.run_until_cancelled(tokio::time::sleep(NOTICED)).await.is_some() {
             let path = ledger.clone();
-            let looked = tokio::task::spawn_blocking(move || (read(&path), lift::take(&path)));
+            let looked = tokio::task::spawn_blocking(move || (read(&path), order::take(&path)));
             let Ok((now, order)) = looked.await else { continue };
             if order.is_some() {
                 ordered.send_replace(order);
@@ -137,7 +137,7 @@ pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> Orders {
             });
         }
     });
-    Orders { freeze, lift }
+    Orders { freeze, orders }
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 //! In: requests as they begin and end, pauses the service imposes, failures. Out: [`Admission`].
 //! Invariants: no window ever holds more requests than the budget, whether they are PUTs or token
 //! requests, and whether a restart lies within it; a pause the service imposed is never jumped, unless an operator lifts it
-//! ([`LiftOrder`]), not even by a fresh edit, and never longer than [`PAUSE_MAX`], whatever the ledger says; after a pause, a row of
+//! ([`crate::order::Order`]), not even by a fresh edit, and never longer than [`PAUSE_MAX`], whatever the ledger says; after a pause, a row of
 //! failures, or a kill that left a PUT in doubt, one request probes alone.
 //! Absent by design: the clock, the network and the queue.
 
 mod breaker;
-mod lift;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +18,6 @@ use serde::Serialize;
 
 use self::breaker::Breaker;
 pub use self::breaker::Ended;
-pub use self::lift::LiftOrder;
 use crate::account::{AccountId, Field};
 use crate::condition::Reason;
 use crate::ledger::{FieldState, ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};

@@ -109,13 +109,13 @@ pub(super) async fn build(
     let acknowledged = Baseline::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock.clone());
-    let Orders { freeze, lift } = switch::watch(path, cancel.clone());
+    let Orders { freeze, orders } = switch::watch(path, cancel.clone());
     Ok(Engine {
         controller: controller.protecting(protection),
         reports,
         metrics,
         clock,
-        inputs: Inputs { looks, committed, stops, queries, freeze, lift },
+        inputs: Inputs { looks, committed, stops, queries, freeze, orders },
         acknowledged,
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
@@ -181,17 +181,15 @@ pub(super) fn close(ended: Ended<LedgerFile>) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// Adds the record that `decide` makes of the ledger, if it makes one, where no process has the ledger. Says whether there
-/// was one. Blocks on the disk.
-pub(super) fn amend(
-    path: &Path,
-    owner: Owner,
-    decide: impl FnOnce(&Ledger) -> Option<Record>,
-) -> Result<bool, LedgerError> {
+/// Adds the records that `decide` makes of the ledger, where no process has the ledger. Blocks on the disk.
+pub(super) fn amend(path: &Path, owner: Owner, decide: impl FnOnce(&Ledger) -> Vec<Record>) -> Result<(), LedgerError> {
     // What it would say of a commit, closing says as well.
     let (committed, _unheard) = mpsc::unbounded_channel();
     let (file, ledger) = LedgerFile::open(path, owner, committed)?;
-    let Some(record) = decide(&ledger) else { return Ok(false) };
-    file.append(vec![record], 1);
-    file.close().map(|()| true)
+    let records = decide(&ledger);
+    if records.is_empty() {
+        return Ok(());
+    }
+    file.append(records, 1);
+    file.close()
 }

@@ -14,7 +14,7 @@ use crate::account::printable::{self, Notation, path as shown};
 use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::LedgerPlace;
-use crate::ledger::audit::{AppliedPut, Audited, Entry, LiftedPause};
+use crate::ledger::audit::{AppliedPut, Audited, Entry, ForgottenAccount, LiftedPause};
 use crate::ledger::file::{self, History as Record};
 use crate::status::API_VERSION;
 use crate::timestamp::Timestamp;
@@ -212,6 +212,10 @@ fn text(entries: &[Entry]) -> String {
             Audited::PauseLifted(LiftedPause { pause_lifted: pause, by }) => {
                 let _ = writeln!(text, "{at}  pause lifted");
                 line(&mut text, "until", &format!("{} ({})", pause.until, pause.reason));
+                line(&mut text, "by", by.as_deref().unwrap_or("unknown"));
+            }
+            Audited::Forgotten(ForgottenAccount { forgotten, name, by }) => {
+                let _ = writeln!(text, "{at}  {} ({forgotten}) forgotten", printable::escape(name));
                 line(&mut text, "by", by.as_deref().unwrap_or("unknown"));
             }
         }

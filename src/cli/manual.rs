@@ -54,7 +54,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
   ledger.json.audit        each change that was applied and who decided it, for `history`
   ledger.json.notified     what people were told of trouble, with --notify-url
   ledger.json.suspended    suspends everything while it is there; see `suspend --help`
-  ledger.json.resume       for a second, while `resume --pause` orders a daemon to lift a pause
+  ledger.json.order        for a second, while `resume --pause` or `forget` orders something of a daemon
   ledger.sandbox.json      the same of --sandbox",
     ),
     (
@@ -173,13 +173,29 @@ Removes the file ledger.json.suspended beside the ledger. A daemon that runs
 notices within a second, and goes on with what is wanted then.
 
 With --pause it lifts the pause that the service imposed, and no suspension. A
-daemon that runs does so within seconds, by the order ledger.json.resume beside
+daemon that runs does so within seconds, by the order ledger.json.order beside
 the ledger; where none runs, the command writes it down itself. It ends when that
 is durable. One request then goes alone: if the service asks for a pause again,
 there is one again. `history` shows who lifted which pause, and when.
 
 Exit codes: 0 lifted (or nothing was to be lifted), 1 it failed, 5 the ledger is
 refused, 64 usage.";
+
+pub(super) const FORGET: &str = "\
+Examples:
+  zoho-mail-reconciler status --reason Orphaned -o name
+  zoho-mail-reconciler forget carol
+  kubectl exec sts/zoho-mail-reconciler -- zoho-mail-reconciler forget carol
+
+An account whose manifest is gone stays in the ledger, and status shows it as
+Orphaned. This drops it: from then on no account of that id is known, and if a
+manifest declares it again, all that it wants is sent. Nothing changes at the
+service. A daemon that runs does it within seconds, by the file
+ledger.json.order beside the ledger; where none runs, the command writes it down
+itself. `history` keeps what was applied, and shows who had the account forgotten.
+
+Exit codes: 0 forgotten, 1 no such account, or a manifest declares it, 5 the
+ledger is refused, 64 usage.";
 
 pub(super) const DIFF: &str = "\
 Example:

@@ -27,6 +27,7 @@ use crate::switch;
 use crate::throttle::remembered_pause;
 use crate::timestamp::Timestamp;
 use filter::Filter;
+pub(super) use filter::{is_called, unknown};
 use folder::Manifests;
 use table::{Columns, SortBy};
 

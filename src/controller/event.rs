@@ -15,9 +15,10 @@ use crate::change::{Change, Failure, Outcome};
 use crate::freeze::Freeze;
 use crate::ledger::Record;
 use crate::manifest::Parsed;
+use crate::order::Order;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
-use crate::throttle::{LiftOrder, Wait};
+use crate::throttle::Wait;
 use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Answer, Code, Credentials, RefreshCredentials, TokenAnswer};
 
@@ -47,8 +48,8 @@ pub(super) enum Event {
     Stop,
     /// An operator suspended everything, or resumed it.
     Suspension(Option<Freeze>),
-    /// An operator lifts the pause that the service imposed.
-    LiftPause(LiftOrder),
+    /// An operator orders something.
+    Ordered(Order),
     /// Somebody wants to know the status of a part of the accounts. Answered in the order of the questions.
     Query(Part),
     /// The wall clock was set. Whatever comes after it comes by the new time.

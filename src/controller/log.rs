@@ -153,6 +153,10 @@ impl Logger {
                 let runbook = self.about(Reason::Suspended);
                 warn!(%freeze, runbook, "all reconciling is suspended; nothing is sent until it is resumed");
             }
+            StateLog::Forgotten { account, name, by } => {
+                let by = by.as_deref().unwrap_or("unknown");
+                info!(%account, %name, by, "forgotten: no manifest declares the account, and an operator asked for it");
+            }
             StateLog::Resumed => info!("resumed: what is pending is sent"),
             StateLog::Stopping { in_flight, grace } => {
                 let grace = humantime::format_duration(grace);

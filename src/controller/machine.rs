@@ -169,7 +169,7 @@ impl Machine {
             Event::Credentials(credentials) => self.tokens.read(credentials, now),
             Event::Stop => self.stop(now),
             Event::Suspension(freeze) => self.suspend(freeze, now),
-            Event::LiftPause(order) => self.lift_pause(order, now),
+            Event::Ordered(order) => self.carry_out(order, now),
             Event::Query(part) => {
                 let list = self.accounts(part, now);
                 self.effects.push(Effect::Answer(Box::new(list)));

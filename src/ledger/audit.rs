@@ -18,7 +18,7 @@ mod entry;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::entry::{AppliedPut, Audited, Entry, LiftedPause};
+pub use self::entry::{AppliedPut, Audited, Entry, ForgottenAccount, LiftedPause};
 use super::Owner;
 
 /// The format of the audit log, which is not that of the ledger.

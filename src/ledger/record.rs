@@ -144,6 +144,18 @@ pub enum Record {
         #[serde(with = "hex")]
         spec_hash: u64,
     },
+    /// An operator had an account forgotten that no manifest declares.
+    Forgotten {
+        /// When.
+        at: Timestamp,
+        /// Which account.
+        account: AccountId,
+        /// Its manifest's name when it was last observed.
+        name: Arc<str>,
+        /// Who, as the system knew them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Box<str>>,
+    },
     /// Something of an account is missing that was not before, or (`None`) it is ready.
     Unready {
         /// Which account.
@@ -201,7 +213,8 @@ impl Record {
             | Self::Applied { account, .. }
             | Self::NotApplied { account, .. }
             | Self::Failed { account, .. }
-            | Self::Observed { account, .. } => Some(*account),
+            | Self::Observed { account, .. }
+            | Self::Forgotten { account, .. } => Some(*account),
             Self::Unready { .. } | Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }

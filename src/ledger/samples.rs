@@ -141,6 +141,9 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
             .prop_map(|(account, field, failed)| Record::Failed { account, field, failed }),
         1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
             .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
+        1 => (any_time(), any_account(), ".{0,8}", proptest::option::of(".{0,8}")).prop_map(
+            |(at, account, name, by)| Record::Forgotten { at, account, name: name.into(), by: by.map(Into::into) }
+        ),
         2 => (any_account(), proptest::option::of(any_unready()))
             .prop_map(|(account, unready)| Record::Unready { account, unready }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),

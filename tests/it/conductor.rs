@@ -82,7 +82,7 @@ pub fn build_over<T: Transport, J: Journal>(
     let outside = Outside { looks: looks_out, reports, _stops: stops_out, queries: queries_out };
     (
         controller,
-        Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1, lift: watch::channel(None).1 },
+        Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1, orders: watch::channel(None).1 },
         outside,
     )
 }

@@ -83,7 +83,7 @@ async fn pass<T: Transport, J: Journal>(
             stops,
             queries,
             freeze: tokio::sync::watch::channel(None).1,
-            lift: tokio::sync::watch::channel(None).1,
+            orders: tokio::sync::watch::channel(None).1,
         }),
     );
     let ended = ended.await.expect("it ends");

@@ -125,7 +125,7 @@ async fn pass(latency: Duration, rate_limit: Option<RateLimit>) -> Pass {
             stops,
             queries,
             freeze: tokio::sync::watch::channel(None).1,
-            lift: tokio::sync::watch::channel(None).1,
+            orders: tokio::sync::watch::channel(None).1,
         })
         .await;
     let took = begun.elapsed();

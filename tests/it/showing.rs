@@ -121,3 +121,52 @@ fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
     let process = daemon(&rig);
     assert_eq!(oldest(&process), before);
 }
+
+/// `forget` with these arguments: its exit code and all it printed.
+fn forget(rig: &Rig, names: &[&str]) -> (Option<i32>, String) {
+    let output = rig.reading("forget").env("USER", "eve").args(names).output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code(), text.replace(rig.folder.path().to_str().unwrap(), "DIR"))
+}
+
+#[test]
+fn an_account_whose_manifest_is_gone_is_forgotten_with_and_without_a_daemon_and_no_other() {
+    let rig = Rig::new(5);
+    assert!(rig.apply().status.success());
+    let place = rig.folder.path().join("desired-state");
+    (1..4).for_each(|n| fs::remove_file(place.join(format!("a{n}.yaml"))).unwrap());
+    fs::write(place.join("a4.yaml"), "kind: [").unwrap();
+    let known = || rig.read_ledger().unwrap().accounts.into_keys().collect::<Vec<_>>();
+    let refused = forget(&rig, &["a1", "a0", "a4", "a9"]);
+    assert_eq!(known().len(), 5, "all or nothing");
+    insta::assert_snapshot!(format!("{}--- exit {:?}", refused.1, refused.0), @r#"
+    error: a0: a0.yaml:1 declares it; only an account whose manifest is gone can be forgotten
+    error: a4: its manifest is broken, not gone; see `validate`
+    error: no account is called "a9", neither in the manifests nor in the ledger
+    --- exit Some(1)
+    "#);
+
+    let (code, text) = forget(&rig, &["a1"]);
+    assert_eq!((code, &*text), (Some(0), &*format!("forgotten: a1 ({})\n", account(1))));
+    assert_eq!(known(), [0, 2, 3, 4].map(account));
+    let process = rig.run();
+    wait_for("the daemon to have read all", || process.page("/readyz").filter(|(status, _)| *status == 200));
+    let (code, text) = forget(&rig, &[&account(2).to_string(), "a3"]);
+    assert_eq!(code, Some(0), "{text}{}", process.said());
+    assert_eq!(known(), [0, 4].map(account));
+    let (_, body) = process.page("/status").unwrap();
+    assert_eq!(shown(&body).unwrap().len(), 2, "{body}");
+    process.kill();
+    assert_eq!(known(), [0, 4].map(account), "also after a kill");
+    let history = rig.reading("history").args(["-o", "jsonl"]).output().unwrap().stdout;
+    let history = String::from_utf8(history).unwrap();
+    assert_eq!(history.matches("\"forgotten\"").count(), 3, "{history}");
+    assert_eq!(history.matches("\"by\":\"eve\"").count(), 3, "{history}");
+    assert!(rig.reading("history").arg("--verify").status().unwrap().success());
+
+    // Declared again, all that it wants is sent.
+    let before = rig.world().requests_total();
+    rig.declare(1, true, true);
+    assert!(!rig.apply().status.success(), "one manifest is broken");
+    assert_eq!(rig.puts(before).len(), 2);
+}

@@ -32,9 +32,10 @@ use zoho_mail_reconciler::controller::{Mode, Settings};
 use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::guard::Allowance;
 use zoho_mail_reconciler::ledger::Owner;
+use zoho_mail_reconciler::order::Order;
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox::{self, Account, World};
-use zoho_mail_reconciler::throttle::{LiftOrder, RateLimit};
+use zoho_mail_reconciler::throttle::RateLimit;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::depth::{number, pick};
@@ -78,7 +79,7 @@ struct Universe {
     /// The switch that suspends everything: it outlasts any process.
     switch: watch::Sender<Option<Freeze>>,
     /// The last order to lift a pause: it stays, also for processes to come.
-    lift: watch::Sender<Option<LiftOrder>>,
+    lift: watch::Sender<Option<Order>>,
     /// How long the next process lives.
     fuse: Arc<Fuse>,
     /// What becomes of requests under way when their sender dies, where that is not up to chance.

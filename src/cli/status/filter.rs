@@ -94,16 +94,22 @@ impl Filter {
 
     /// A complaint for each name that is nobody's.
     pub(super) fn missing(&self, items: &[Item]) -> Vec<String> {
-        let unknown = self.names.iter().filter(|name| !items.iter().any(|item| is_called(item, name)));
-        let complaint = |name: &String| {
-            let name = printable::cut(name, NAME_MAX);
-            format!("no account is called {name:?}, neither in the manifests nor in the ledger")
-        };
-        unknown.map(complaint).collect()
+        self.names
+            .iter()
+            .filter(|name| !items.iter().any(|item| is_called(item, name)))
+            .map(|name| unknown(name))
+            .collect()
     }
 }
 
-fn is_called(item: &Item, name: &str) -> bool {
+/// A complaint about a name that no account has.
+pub(in crate::cli) fn unknown(name: &str) -> String {
+    let name = printable::cut(name, NAME_MAX);
+    format!("no account is called {name:?}, neither in the manifests nor in the ledger")
+}
+
+/// Whether the account has this name, id or address.
+pub(in crate::cli) fn is_called(item: &Item, name: &str) -> bool {
     *item.metadata.name == *name
         || item.spec.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(name))
         || name.parse().is_ok_and(|id: crate::account::AccountId| id == item.spec.account_id)

@@ -3,6 +3,7 @@
 //! In: nothing. Out: [`Log`], by what it speaks of. Invariant: closed, so each line has its words in one place, which
 //! is where lines are written. Absent by design: the words, the level, the link to the runbook.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{AccountId, Field, SourceRef};
@@ -102,6 +103,12 @@ pub(in crate::controller) enum StateLog {
         accounts: usize,
     },
     Suspended(Freeze),
+    /// An operator had the ledger forget an account.
+    Forgotten {
+        account: AccountId,
+        name: Arc<str>,
+        by: Option<Box<str>>,
+    },
     Resumed,
     Stopping {
         in_flight: usize,

@@ -9,7 +9,6 @@ use crate::change::{Failure, Outcome};
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::Record;
-use crate::throttle::LiftOrder;
 use crate::timestamp::Timestamp;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
@@ -78,8 +77,7 @@ impl Machine {
     }
 
     /// An operator lifts the pause. An order that names another one than that in force came too late, or twice.
-    pub(super) fn lift_pause(&mut self, order: LiftOrder, now: Timestamp) {
-        let LiftOrder { until, by } = order;
+    pub(super) fn lift_pause(&mut self, until: Timestamp, by: Option<Box<str>>, now: Timestamp) {
         let Some(pause) = self.throttle.pause(now).filter(|pause| pause.until == until) else { return };
         self.throttle.lift_pause();
         self.tokens.stop_waiting();

@@ -4,10 +4,15 @@
 //! Invariants: what is in flight is finished, or left in doubt when the grace is over; nothing leaves during a
 //! suspension, also not what was intended before it.
 
+use std::sync::Arc;
+
 use super::suspension::News;
 use super::{Blocked, Machine};
+use crate::account::AccountId;
 use crate::controller::event::StateLog;
 use crate::freeze::Freeze;
+use crate::ledger::Record;
+use crate::order::Order;
 use crate::timestamp::Timestamp;
 
 impl Machine {
@@ -17,6 +22,27 @@ impl Machine {
             self.log(StateLog::Stopping { in_flight: self.inflight.len(), grace });
             self.stop_by = Some(now + grace);
         }
+    }
+
+    /// Carries out what an operator ordered. An order that is about what is no longer so came too late, or twice.
+    pub(super) fn carry_out(&mut self, order: Order, now: Timestamp) {
+        match order {
+            Order::PauseLift { until, by } => self.lift_pause(until, by, now),
+            Order::Forget { accounts, by } => accounts.into_iter().for_each(|account| self.forget(account, &by, now)),
+        }
+    }
+
+    /// Forgets an account that no manifest declares, as far as is known, and that has no request under way.
+    fn forget(&mut self, account: AccountId, by: &Option<Box<str>>, now: Timestamp) {
+        let is_declared = !self.folder.is_loaded() || self.desired.get(account).is_some();
+        let Some(row) = self.ledger.accounts.get(&account) else { return };
+        if is_declared || self.inflight.get(account).is_some() {
+            return;
+        }
+        let name = Arc::clone(&row.name);
+        self.log(StateLog::Forgotten { account, name: Arc::clone(&name), by: by.clone() });
+        self.record(Record::Forgotten { at: now, account, name, by: by.clone() }, now);
+        self.touch(account, 1, now);
     }
 
     /// Everything was suspended, or resumed.

@@ -1,7 +1,7 @@
 //! What a line of the audit log says.
 //!
-//! In: a record of the ledger. Out: [`Entry`], if an auditor asks for it: a PUT that the service acknowledged, or a pause
-//! that an operator lifted.
+//! In: a record of the ledger. Out: [`Entry`], if an auditor asks for it: a PUT that the service acknowledged, a pause
+//! that an operator lifted, an account that an operator had forgotten.
 //! Invariant: an entry is read as it was written, by this version or an older one. Absent by design: hashes (see
 //! [`super`]).
 
@@ -35,6 +35,8 @@ pub enum Audited {
     Applied(AppliedPut),
     /// An operator lifted a pause that the service had imposed.
     PauseLifted(LiftedPause),
+    /// An operator had an account forgotten.
+    Forgotten(ForgottenAccount),
 }
 
 /// One PUT that the service acknowledged. What versions that wrote less did not write down is absent.
@@ -76,6 +78,18 @@ pub struct LiftedPause {
     pub by: Option<Box<str>>,
 }
 
+/// An account that no manifest declared, and who had it forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenAccount {
+    /// The account on the service.
+    pub forgotten: AccountId,
+    /// Its manifest's name when it was last observed.
+    pub name: Arc<str>,
+    /// Who, as the system knew them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Box<str>>,
+}
+
 /// A null is a value here.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Known>, D::Error> {
     Known::deserialize(deserializer).map(Some)
@@ -106,6 +120,9 @@ impl Entry {
             Record::PauseLifted { at, pause, by } => {
                 Some(Self { seq, at, what: Audited::PauseLifted(LiftedPause { pause_lifted: pause, by }) })
             }
+            Record::Forgotten { at, account: forgotten, name, by } => {
+                Some(Self { seq, at, what: Audited::Forgotten(ForgottenAccount { forgotten, name, by }) })
+            }
             _ => None,
         }
     }
@@ -114,7 +131,7 @@ impl Entry {
     pub const fn put(&self) -> Option<&AppliedPut> {
         match &self.what {
             Audited::Applied(put) => Some(put),
-            Audited::PauseLifted(_) => None,
+            Audited::PauseLifted(_) | Audited::Forgotten(_) => None,
         }
     }
 }

@@ -317,7 +317,7 @@ impl Writer {
         // First the log, then the snapshot that has it: what neither has is still in the journal.
         part.audit = audit::catch_up(&self.place, self.owner, &mark, &journal[..good_len])?;
         drop(journal);
-        self.place.write_snapshot(|out| snapshot::lines::merge(seen.reader()?, &part, out)).map(Some)
+        self.place.write_snapshot(|out| snapshot::lines::merge(seen.reader()?, &part, &named, out)).map(Some)
     }
 
     /// What was read back, if it is what was written; less what no window reaches any more.

@@ -48,9 +48,14 @@ pub(in crate::ledger) fn read(source: impl Read, wanted: Option<&BTreeSet<Accoun
 }
 
 /// Writes the document as it is once `changed` has come over it: all of `changed`, and the rows of
-/// all accounts it does not hold. An error of kind `InvalidData` if the document is not what this
+/// all accounts but those `named`, of which `changed` holds what is left. An error of kind `InvalidData` if the document is not what this
 /// program wrote; then what was written so far means nothing.
-pub(in crate::ledger) fn merge(source: impl Read, changed: &Ledger, to: &mut impl Write) -> io::Result<()> {
+pub(in crate::ledger) fn merge(
+    source: impl Read,
+    changed: &Ledger,
+    named: &BTreeSet<AccountId>,
+    to: &mut impl Write,
+) -> io::Result<()> {
     let mut out = Out::new(to);
     out.head(changed)?;
     let mut rows = changed.accounts.iter().peekable();
@@ -60,6 +65,7 @@ pub(in crate::ledger) fn merge(source: impl Read, changed: &Ledger, to: &mut imp
         }
         match rows.next_if(|(same, _)| **same == account) {
             Some((_, row)) => out.row(account, row),
+            None if named.contains(&account) => Ok(()),
             None => out.raw_row(account, json),
         }
     })?;

@@ -167,7 +167,7 @@ proptest! {
         let named = since.iter().filter_map(Record::account).collect();
         let part = lines::read(text(&old).as_bytes(), Some(&named)).unwrap().unwrap();
         let mut merged = Vec::new();
-        lines::merge(text(&old).as_bytes(), &after(part, &since), &mut merged).unwrap();
+        lines::merge(text(&old).as_bytes(), &after(part, &since), &named, &mut merged).unwrap();
         prop_assert_eq!(String::from_utf8(merged).unwrap(), text(&after(old, &since)));
     }
 }
@@ -192,7 +192,7 @@ fn a_document_that_is_not_as_it_was_written_is_not_read_by_line() {
     let text = text(&after(Ledger::new(owner()), &puts(3)));
     let bytes = text.as_bytes();
     let refused = |bytes: &[u8]| {
-        let merged = lines::merge(bytes, &Ledger::new(owner()), &mut io::sink()).is_err();
+        let merged = lines::merge(bytes, &Ledger::new(owner()), &BTreeSet::new(), &mut io::sink()).is_err();
         lines::read(bytes, None).unwrap().is_none() && merged
     };
     assert!(!refused(bytes));

@@ -24,6 +24,7 @@ fn the_short_help_fits_on_a_screen() {
       history      Show every change that was applied, and who decided it
       suspend      Suspend everything: nothing is sent until resume, or until a moment
       resume       Lift a suspension, or a pause: what is pending is sent
+      forget       Drop what the ledger knows of accounts whose manifest is gone; sends nothing
       explain      Explain a reason, cause or alert, and what to do
       sandbox      Serve a simulated Zoho Mail API on this machine
       schema       Print the JSON Schema of the manifests, for editors and pipelines

@@ -8,11 +8,11 @@ const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
 const OPTIONS: [(&str, &str, &str, &str); 49] = [
-    ("--desired-state", "desired-state", "run apply plan diff doctor status", ""),
-    ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume", ""),
-    ("--auth", "admin", "run apply plan diff doctor status validate", "root"),
+    ("--desired-state", "desired-state", "run apply plan diff doctor status forget", ""),
+    ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume forget", ""),
+    ("--auth", "admin", "run apply plan diff doctor status validate forget", "root"),
     ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply plan diff doctor status history suspend resume", "perhaps"),
+    ("--sandbox", "", "run apply plan diff doctor status history suspend resume forget", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -39,13 +39,13 @@ const OPTIONS: [(&str, &str, &str, &str); 49] = [
     (
         "--log-format",
         "",
-        "run apply plan diff doctor validate status history suspend resume explain sandbox schema completions man",
+        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions man",
         "xml",
     ),
     (
         "--log-level",
         "info",
-        "run apply plan diff doctor validate status history suspend resume explain sandbox schema completions man",
+        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions man",
         "inof",
     ),
     ("--output", "text", "plan validate history doctor", "xml"),

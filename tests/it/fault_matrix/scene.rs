@@ -196,7 +196,7 @@ impl Scene {
             stops,
             queries,
             freeze: tokio::sync::watch::channel(None).1,
-            lift: tokio::sync::watch::channel(None).1,
+            orders: tokio::sync::watch::channel(None).1,
         }));
         Process { running, clock, metrics, reports, looks: looks_out, stops: stops_out, queries: queries_out }
     }

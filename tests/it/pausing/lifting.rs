@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use zoho_mail_reconciler::ledger::Record;
-use zoho_mail_reconciler::throttle::LiftOrder;
+use zoho_mail_reconciler::order::Order;
 
 use super::*;
 use crate::process::strace_works;
@@ -39,7 +39,7 @@ fn resume(rig: &Rig) -> (Option<i32>, String, String) {
 }
 
 fn order_of(rig: &Rig) -> PathBuf {
-    rig.ledger.with_file_name("ledger.json.resume")
+    rig.ledger.with_file_name("ledger.json.order")
 }
 
 /// The history says once that the pause until then was lifted, and by whom; and nothing of it was edited.
@@ -149,7 +149,7 @@ fn if_the_daemon_dies_while_it_takes_the_order_the_pause_is_lifted_once() {
     process.kill();
     let mut program = rig.writing("run");
     program.args(["--listen", "127.0.0.1:0"]);
-    let traced = rig.traced_on(&["ledger.json.resume"], &program, "inject=?unlink,unlinkat:signal=KILL");
+    let traced = rig.traced_on(&["ledger.json.order"], &program, "inject=?unlink,unlinkat:signal=KILL");
     let mut process = rig.begin(traced);
     wait_for("the pause", || process.waits_for().filter(|why| why == "imposed"));
     let (code, out, err) = resume(&rig);
@@ -165,7 +165,7 @@ fn an_order_that_is_left_from_before_lifts_the_pause_that_it_names_and_no_other(
     let (rig, process, until) = paused(2);
     process.kill();
     let leave = |until| {
-        fs::write(order_of(&rig), LiftOrder { until, by: Some("eve".into()) }.to_bytes()).unwrap();
+        fs::write(order_of(&rig), Order::PauseLift { until, by: Some("eve".into()) }.to_bytes()).unwrap();
         let process = run(&rig, &[]);
         wait_for("the order to be taken", || (!order_of(&rig).exists()).then_some(()));
         process

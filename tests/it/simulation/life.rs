@@ -97,8 +97,8 @@ impl Simulation {
             universe if universe.broken == Some(Broken::HidesTheSwitch) => watch::channel(None).1,
             universe => universe.switch.subscribe(),
         };
-        let lift = lock_at(&self.universe, self.now).lift.subscribe();
-        let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1, freeze, lift };
+        let orders = lock_at(&self.universe, self.now).lift.subscribe();
+        let inputs = Inputs { looks: looks.1, committed, stops: stops.1, queries: queries.1, freeze, orders };
         let universe = Arc::clone(&self.universe);
         let folder = &mut self.folder;
         let (looks, stops, queries, seen) = (looks.0, stops.0, queries.0, clock.clone());

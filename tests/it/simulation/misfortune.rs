@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use zoho_mail_reconciler::freeze::Freeze;
+use zoho_mail_reconciler::order::Order;
 use zoho_mail_reconciler::sandbox::{Budget, LockForm, Script};
-use zoho_mail_reconciler::throttle::LiftOrder;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::{Simulation, Universe, lock};
@@ -68,7 +68,7 @@ impl Universe {
     pub fn lifted(&mut self, until: Timestamp, now: Timestamp) {
         self.proofs.note(now, || format!("LIFT     the pause until {until}"));
         self.proofs.lifted = Some(until);
-        self.lift.send_replace(Some(LiftOrder { until, by: None }));
+        self.lift.send_replace(Some(Order::PauseLift { until, by: None }));
     }
 
     /// Something goes wrong. Returns words for it.

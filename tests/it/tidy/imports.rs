@@ -24,6 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("report", PURE),
     ("runbook", PURE),
     ("freeze", PURE),
+    ("order", PURE),
     ("notice", PURE),
     ("page", PURE),
     ("zoho/transport", IO),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ledger::ImposedPause;
-use crate::throttle::{LiftOrder, PAUSE_MAX};
+use crate::order::Order;
+use crate::throttle::PAUSE_MAX;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -150,7 +151,7 @@ fn a_pass_gives_up_on_a_request_budget_and_on_backoffs_that_take_too_long() {
 }
 
 /// A pause that account 1 met, and the order to lift it.
-fn throttled() -> (Stage, LiftOrder) {
+fn throttled() -> (Stage, Order) {
     let mut stage = Stage::new(Mode::Run);
     stage.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true, intent 2 true"]);
     stage.check(Event::Durable { ticket: 1 }, &["put 1 true", "put 2 true"]);
@@ -158,7 +159,7 @@ fn throttled() -> (Stage, LiftOrder) {
     stage.feed(asking(1, throttled(), DAY, true));
     stage.feed(asking(2, throttled(), DAY, true));
     stage.said.clear();
-    (stage, LiftOrder { until: NOW + DAY, by: Some("eve".into()) })
+    (stage, Order::PauseLift { until: NOW + DAY, by: Some("eve".into()) })
 }
 
 #[test]
@@ -166,10 +167,10 @@ fn a_pause_that_is_lifted_ends_at_once_with_one_probe_and_a_record_of_who_lifted
     let (mut stage, order) = throttled();
     let pause = ImposedPause { until: NOW + DAY, reason: Reason::Throttled };
     assert_eq!(stage.machine.ledger.pause, Some(pause));
-    stage.check(Event::LiftPause(order.clone()), &["append 4: lifted by eve, intent 1 true"]);
+    stage.check(Event::Ordered(order.clone()), &["append 4: lifted by eve, intent 1 true"]);
     assert_eq!(paused(&mut stage), None);
     stage.check(Event::Durable { ticket: 4 }, &["put 1 true"]);
-    stage.check(Event::LiftPause(order), &[]);
+    stage.check(Event::Ordered(order), &[]);
     stage.check(answered(1, Outcome::Applied), &["append 5: applied 1 true, intent 2 true"]);
 }
 
@@ -177,11 +178,11 @@ fn a_pause_that_is_lifted_ends_at_once_with_one_probe_and_a_record_of_who_lifted
 fn an_order_that_comes_late_or_names_another_pause_lifts_nothing() {
     let (mut stage, order) = throttled();
     for until in [NOW + Duration::from_secs(1), NOW + 2 * DAY] {
-        stage.check(Event::LiftPause(LiftOrder { until, ..order.clone() }), &[]);
+        stage.check(Event::Ordered(Order::PauseLift { until, by: None }), &[]);
         assert_eq!(paused(&mut stage), Some(DAY));
     }
     let mut without = Stage::new(Mode::Run);
-    without.check(Event::LiftPause(order), &[]);
+    without.check(Event::Ordered(order), &[]);
 }
 
 #[test]
@@ -195,8 +196,8 @@ fn a_lifted_pause_lets_the_next_token_be_requested_and_makes_a_restart_probe_alo
     let asked = Some(RetryAfter { wait: DAY, in_envelope: true });
     let outcome = TokenOutcome::Throttled(failure(Reason::Throttled), asked);
     stage.feed(Event::Token(TokenAnswer { outcome, code: Code::Http(400), took: Duration::ZERO }));
-    let order = LiftOrder { until: NOW + DAY, by: None };
-    assert_eq!(stage.feed(Event::LiftPause(order)), Then::ReadCredentials, "a token is requested anew");
+    let order = Order::PauseLift { until: NOW + DAY, by: None };
+    assert_eq!(stage.feed(Event::Ordered(order)), Then::ReadCredentials, "a token is requested anew");
     let mut restarted = Stage::with(settings(Mode::Run), stage.machine.ledger.clone());
     restarted.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true"]);
 }

@@ -1,19 +1,19 @@
-//! Orders to lift a pause, as a file beside the ledger: from a command to the process that has the ledger.
+//! Orders as a file beside the ledger: from a command to the process that has the ledger.
 //!
-//! In: the ledger's path; a [`LiftOrder`] to leave. Out: the order, once: the process that takes it removes the file.
-//! Invariants: an order is complete under its name or not there at all; a file that cannot be read or understood lifts
-//! nothing. Deliberately absent: an answer. That a pause is lifted stands in the ledger, which outlasts a kill between the
-//! two; a command that sees it there no sooner orders again.
+//! In: the ledger's path; an [`Order`] to leave. Out: the order, once: the process that takes it removes the file.
+//! Invariants: an order is complete under its name or not there at all; a file that cannot be read or understood orders
+//! nothing. Deliberately absent: an answer. That an order was carried out stands in the ledger, which outlasts a kill
+//! between the two; a command that does not see it there orders again.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{beside, bytes, publish, remove};
-use crate::throttle::LiftOrder;
+use crate::order::Order;
 
-/// The file beside `ledger`: `ledger.json.resume`.
+/// The file beside `ledger`: `ledger.json.order`.
 pub fn path(ledger: &Path) -> PathBuf {
-    beside(ledger, ".resume")
+    beside(ledger, ".order")
 }
 
 /// Leaves an order for the process that has `ledger`. Blocks on the disk.
@@ -21,7 +21,7 @@ pub fn path(ledger: &Path) -> PathBuf {
 /// # Errors
 ///
 /// If the folder does not exist, or cannot be written.
-pub fn order(ledger: &Path, order: &LiftOrder) -> io::Result<()> {
+pub fn leave(ledger: &Path, order: &Order) -> io::Result<()> {
     publish(&path(ledger), &order.to_bytes())
 }
 
@@ -35,11 +35,11 @@ pub fn withdraw(ledger: &Path) -> io::Result<bool> {
 }
 
 /// Takes the order that was left, if there is one. Blocks on the disk.
-pub(super) fn take(ledger: &Path) -> Option<LiftOrder> {
+pub(super) fn take(ledger: &Path) -> Option<Order> {
     let bytes = bytes(&path(ledger)).ok()?;
-    // If it cannot be removed, or a power cut brings it back, it names a pause that is over.
+    // If it cannot be removed, or a power cut brings it back, it names what was done already.
     let _ = withdraw(ledger);
-    LiftOrder::from_bytes(&bytes)
+    Order::from_bytes(&bytes)
 }
 
 #[cfg(test)]
@@ -54,10 +54,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.json");
         assert_eq!(take(&ledger), None);
-        let ordered = LiftOrder { until: Timestamp::from_millis(7), by: Some("eve".into()) };
-        order(&ledger, &ordered).unwrap();
-        assert_eq!([take(&ledger), take(&ledger)], [Some(ordered.clone()), None]);
-        order(&ledger, &ordered).unwrap();
+        let order = Order::PauseLift { until: Timestamp::from_millis(7), by: Some("eve".into()) };
+        leave(&ledger, &order).unwrap();
+        assert_eq!([take(&ledger), take(&ledger)], [Some(order.clone()), None]);
+        leave(&ledger, &order).unwrap();
         assert!(withdraw(&ledger).unwrap() && !withdraw(&ledger).unwrap());
         fs::write(path(&ledger), "lift it").unwrap();
         assert_eq!(take(&ledger), None);
