@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -54,6 +54,12 @@ fn by_command(rig: &Rig) -> Shown {
     shown(&String::from_utf8(output.stdout).unwrap()).unwrap()
 }
 
+/// A command that knows the ledger alone.
+fn beside(rig: &Rig, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"));
+    command.env_clear().args(arguments).arg("--ledger").arg(&rig.ledger).output().unwrap()
+}
+
 #[test]
 fn page_and_command_show_the_same_conditions_since_the_same_moments_also_after_a_kill() {
     let rig = Rig::new(10);
@@ -98,19 +104,14 @@ fn page_and_command_show_the_same_conditions_since_the_same_moments_also_after_a
 #[test]
 fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
     let rig = Rig::new(2);
-    let suspend = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"));
-        let output = command.env_clear().args(arguments).arg("--ledger").arg(&rig.ledger).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
-    suspend(&["suspend", "--reason", "a migration"]);
+    assert!(beside(&rig, &["suspend", "--reason", "a migration"]).status.success());
     let oldest = |process: &Process| {
         wait_for("the suspension", || {
             let (_, body) = process.page("/status")?;
             let document: Value = serde_json::from_str(&body).ok()?;
             let oldest = document["reconciler"]["oldestPending"].as_str()?.to_owned();
             let shown = shown(&body)?;
-            let all = shown.values().all(|conditions| conditions[0][2] == "Suspended");
+            let all = shown.values().filter(|conditions| conditions[0][2] == "Suspended").count() == 2;
             all.then_some((oldest, shown))
         })
     };
@@ -158,11 +159,10 @@ fn an_account_whose_manifest_is_gone_is_forgotten_with_and_without_a_daemon_and_
     assert_eq!(shown(&body).unwrap().len(), 2, "{body}");
     process.kill();
     assert_eq!(known(), [0, 4].map(account), "also after a kill");
-    let history = rig.reading("history").args(["-o", "jsonl"]).output().unwrap().stdout;
-    let history = String::from_utf8(history).unwrap();
+    let history = String::from_utf8(beside(&rig, &["history", "-o", "jsonl"]).stdout).unwrap();
     assert_eq!(history.matches("\"forgotten\"").count(), 3, "{history}");
     assert_eq!(history.matches("\"by\":\"eve\"").count(), 3, "{history}");
-    assert!(rig.reading("history").arg("--verify").status().unwrap().success());
+    assert!(beside(&rig, &["history", "--verify"]).status.success());
 
     // Declared again, all that it wants is sent.
     let before = rig.world().requests_total();
