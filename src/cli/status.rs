@@ -19,6 +19,7 @@ use crate::config::{Disruptions, Folder, LedgerPlace};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::review;
+use crate::ledger::file::Holder;
 use crate::ledger::{self, Ledger, Owner};
 use crate::manifest::Protection;
 use crate::plan::plan;
@@ -120,6 +121,9 @@ impl Status {
         shape.sort_by.sort(&mut all.items);
         load::note_oddities(&manifests.desired);
         sources.note_problems(&manifests.desired);
+        if matches!(shape.output, Output::Table | Output::Wide) {
+            sources.note_absence()?;
+        }
         if watch && missing.is_empty() {
             drop(manifests);
             return watch::go_on(&filter, &sources, screen, all);
@@ -183,6 +187,18 @@ impl Sources {
         folder::parse(self.target.auth.into(), self.protection(), with_labels)
     }
 
+    /// Notes what of the table is older than it looks.
+    fn note_absence(&self) -> anyhow::Result<()> {
+        let file = self.target.place.file();
+        let shown = printable::path(&file);
+        if !file.try_exists()? {
+            note(&format!("there is no ledger {shown}: as far as this program knows, nothing was ever applied"));
+        } else if ledger::file::holder(&file)?.is_there == Some(false) {
+            note("no daemon runs with this ledger: an edit is applied once one does, or by apply");
+        }
+        Ok(())
+    }
+
     fn note_problems(&self, desired: &DesiredState) {
         let problems = desired.problem_count();
         if problems > 0 {
@@ -197,7 +213,9 @@ impl Sources {
         // Whose an absent ledger is does not matter: it is empty.
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
-        let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, freeze.as_ref(), now);
+        let holder = ledger::file::holder(&file)?;
+        let standstill = standstill(&ledger, &holder, freeze.as_ref(), now);
+        let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, standstill.as_ref(), now);
         for item in &mut all.items {
             item.metadata.labels = manifests.labels(item.spec.account_id);
         }
@@ -205,19 +223,24 @@ impl Sources {
     }
 }
 
+/// Why no request can start now, or could not when the last process ended; in the order in which the daemon says it.
+fn standstill(ledger: &Ledger, holder: &Holder, freeze: Option<&Freeze>, now: Timestamp) -> Option<Standstill> {
+    let unwritable = holder.trouble.as_deref().map(Standstill::unrecorded);
+    let pause = || remembered_pause(ledger, now).map(Standstill::paused);
+    unwritable.or_else(|| freeze.map(Standstill::suspended)).or_else(pause)
+}
+
 /// Every account's status, as the daemon would tell it with these options.
 fn accounts(
     desired: &DesiredState,
     ledger: &Ledger,
     disruptions: &Disruptions,
-    freeze: Option<&Freeze>,
+    standstill: Option<&Standstill>,
     now: Timestamp,
 ) -> MailAccountList {
     let guard = disruptions.guard(desired, ledger);
     let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
-    let pause = || remembered_pause(ledger, now).map(Standstill::paused);
-    let standstill = freeze.map(Standstill::suspended).or_else(pause);
-    let list = list(desired, ledger, Part::default(), |_| held, standstill.as_ref(), now);
+    let list = list(desired, ledger, Part::default(), |_| held, standstill, now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }
 }

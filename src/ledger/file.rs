@@ -20,6 +20,7 @@
 mod audit;
 mod error;
 mod history;
+mod lock;
 mod place;
 mod writer;
 
@@ -33,6 +34,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::error::LedgerError;
 pub use self::history::{History, history};
+use self::lock::Lock;
+pub use self::lock::{Holder, holder};
 use self::place::{Place, Seen};
 use self::writer::{Command, Writer};
 use super::audit::Mark;
@@ -91,7 +94,8 @@ impl LedgerFile {
         committed: UnboundedSender<Committed>,
     ) -> Result<(Self, Ledger), LedgerError> {
         let place = Place::resolve(path)?;
-        let lock = place.lock()?;
+        place.check_writable()?;
+        let lock = Lock::take(&place)?;
         let found = look(&place, Some(owner))?;
         place.remove_temp()?;
         let journal = mend(&place, &found)?;
@@ -101,13 +105,11 @@ impl LedgerFile {
         }
         let (commands, received) = mpsc::channel();
         let ledger = found.ledger.unwrap_or_else(|| Ledger::new(owner));
-        let writer = Writer::new(place.clone(), owner, ledger.serial, journal, found.snapshot_len, committed);
+        let snapshot_len = found.snapshot_len;
+        let writer = Writer::new((place.clone(), lock), owner, ledger.serial, journal, snapshot_len, committed);
         let writer = std::thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || {
-                let _held_until_the_last_write = lock;
-                writer.run(&received)
-            })
+            .spawn(move || writer.run(&received))
             .map_err(|source| LedgerError::io(&place.snapshot, "start the writer of", source))?;
         Ok((Self { commands: Some(commands), writer: Some(writer), place }, ledger))
     }

@@ -170,3 +170,35 @@ fn an_account_whose_manifest_is_gone_is_forgotten_with_and_without_a_daemon_and_
     assert!(!rig.apply().status.success(), "one manifest is broken");
     assert_eq!(rig.puts(before).len(), 2);
 }
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_shown_by_the_command_too_and_its_absence_and_the_absence_of_a_daemon() {
+    let rig = Rig::new(2);
+    let status = || {
+        let output = rig.reading("status").args(["--sort-by", "status"]).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        text.replace(rig.ledger.to_str().unwrap(), "LEDGER")
+    };
+    assert!(status().contains("note: there is no ledger LEDGER"), "{}", status());
+    assert!(rig.apply().status.success());
+    assert!(status().contains("note: no daemon runs with this ledger"), "{}", status());
+
+    // A limit on the size of its files is to a process what a full disk is.
+    let mut command = Command::new("prlimit");
+    let program = rig.writing("run");
+    command.args(["--fsize=2000", "--"]).arg(program.get_program()).args(program.get_args());
+    command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let process = rig.begin(command);
+    wait_for("the daemon to have read all", || process.page("/readyz").filter(|(status, _)| *status == 200));
+    assert!(!status().contains("note:"), "{}", status());
+    for n in 2..40 {
+        rig.declare(n, true, true);
+    }
+    let (_, why) = wait_for("the ledger to be full", || process.page("/readyz").filter(|(status, _)| *status == 503));
+    assert!(why.contains("the ledger cannot be written"), "{why}{}", process.said());
+    let shown = wait_for("the command to show it", || Some(status()).filter(|text| text.contains("LedgerUnavailable")));
+    assert!(!shown.contains("note:"), "{shown}");
+    process.kill();
+    assert!(status().contains("LedgerUnavailable"), "what the last daemon could not do: {}", status());
+}

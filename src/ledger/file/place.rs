@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -37,19 +37,9 @@ pub(super) struct Place {
     pub(super) journal: PathBuf,
     pub(super) audit: PathBuf,
     pub(super) folder: PathBuf,
-    lock: PathBuf,
+    pub(super) lock: PathBuf,
     temp_name: OsString,
     name: OsString,
-}
-
-/// Keeps other processes out.
-pub(super) struct Lock(File);
-
-impl Drop for Lock {
-    /// Closing the file is not enough: a process that is just being forked has it open too.
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
 }
 
 /// The size of a file up to which this process may write, in bytes. Asked for before each write:
@@ -120,26 +110,13 @@ impl Place {
         })
     }
 
-    /// Takes the lock, until what is returned is dropped.
-    pub(super) fn lock(&self) -> Result<Lock, LedgerError> {
+    /// Whether files can be made in the folder.
+    pub(super) fn check_writable(&self) -> Result<(), LedgerError> {
         let read_only =
             |source| LedgerError::ReadOnly { path: self.snapshot.clone(), folder: self.folder.clone(), source };
         // Without flags, for with them it is a younger system call that old sandboxes refuse.
         accessat(CWD, &self.folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
-            .map_err(|error| read_only(error.into()))?;
-        let mut file = open(&self.lock, OpenOptions::new().read(true).write(true).create(true))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = (&file).take(32).read_to_string(&mut text);
-                return Err(LedgerError::InUse { path: self.snapshot.clone(), pid: text.trim().parse().ok() });
-            }
-            Err(TryLockError::Error(source)) => return Err(LedgerError::io(&self.lock, "lock", source)),
-        }
-        // Only for the message above: a full disk must not keep the program from starting.
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Lock(file))
+            .map_err(|error| read_only(error.into()))
     }
 
     /// Opens the journal for appending.

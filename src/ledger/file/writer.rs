@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::lock::Lock;
 use super::place::{Place, Seen, size_limit};
 use super::{Committed, LedgerError, audit, look, mark_of, replay};
 use crate::ledger::{Ledger, Owner, Record, journal, snapshot};
@@ -103,6 +104,8 @@ struct Stop {
 
 pub(super) struct Writer {
     place: Place,
+    /// Held until the last write.
+    lock: Lock,
     owner: Owner,
     serial: u64,
     journal: Option<(File, u64)>,
@@ -114,7 +117,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        place: Place,
+        (place, lock): (Place, Lock),
         owner: Owner,
         serial: u64,
         journal: Option<(File, u64)>,
@@ -122,7 +125,7 @@ impl Writer {
         committed: UnboundedSender<Committed>,
     ) -> Self {
         let fold_at = fold_at(snapshot_len.unwrap_or(0));
-        Self { place, owner, serial, journal, snapshot_len, fold_at, stop: None, committed }
+        Self { place, lock, owner, serial, journal, snapshot_len, fold_at, stop: None, committed }
     }
 
     /// Works until the ledger is closed or dropped, or until something fatal.
@@ -171,6 +174,7 @@ impl Writer {
             matches!(&error, LedgerError::NoRoom { source, .. } if source.kind() == io::ErrorKind::FileTooLarge);
         let stop = Stop { next_try: Instant::now() + pause, pause, too_large };
         if self.stop.replace(stop).is_none() {
+            self.lock.note(Some(&error));
             let _ = self.committed.send(Committed::Stopped { error });
         }
     }
@@ -183,6 +187,7 @@ impl Writer {
             let written = self.write_group(&queue.records)?;
             took = begun.elapsed();
             if self.stop.take().is_some() {
+                self.lock.note(None);
                 let _ = self.committed.send(Committed::Resumed);
             }
             queue.records.drain(..written);

@@ -182,17 +182,20 @@ fn named_accounts_are_shown_and_a_missing_one_is_an_error() {
     NAME   READY   STATUS        AGE
     bob    False   Progressing   0s
     --- stderr
+    note: there is no ledger ledger.json: as far as this program knows, nothing was ever applied
     --- exit 0
     ");
     insta::assert_snapshot!(place.run("status nobody alice").all(), @r#"
     NAME    READY   STATUS        AGE
     alice   False   Progressing   0s
     --- stderr
+    note: there is no ledger ledger.json: as far as this program knows, nothing was ever applied
     error: no account is called "nobody", neither in the manifests nor in the ledger
     --- exit 1
     "#);
     insta::assert_snapshot!(place.run("status nobody").all(), @r#"
     --- stderr
+    note: there is no ledger ledger.json: as far as this program knows, nothing was ever applied
     error: no account is called "nobody", neither in the manifests nor in the ledger
     --- exit 1
     "#);
@@ -207,6 +210,7 @@ fn problems_of_manifests_are_noted_for_their_accounts_may_be_missing_here() {
     alice   False   Progressing   0s
     --- stderr
     note: 1 problem in manifests; see `validate desired-state`
+    note: there is no ledger ledger.json: as far as this program knows, nothing was ever applied
     --- exit 0
     ");
 }

@@ -74,6 +74,7 @@ fn a_filter_that_nobody_passes_is_no_error() {
     let place = place();
     insta::assert_snapshot!(place.run("status --sandbox -l team=nobody").all(), @"
     --- stderr
+    note: no daemon runs with this ledger: an edit is applied once one does, or by apply
     No accounts match.
     --- exit 0
     ");

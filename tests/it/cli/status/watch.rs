@@ -112,7 +112,8 @@ fn what_cannot_be_read_for_a_while_is_said_once_and_takes_nothing_away() {
     place.account("carol", 4, "enabled: true");
     let out = shown(&place, "the third", row("carol", "Progressing"));
     assert_eq!(out.lines().count(), 4, "{out}");
-    assert_eq!(place.read("stderr").lines().count(), 2, "{}", place.read("stderr"));
+    let said = place.read("stderr");
+    assert_eq!(said.lines().filter(|line| !line.contains("no daemon runs")).count(), 2, "{said}");
 }
 
 #[test]
