@@ -119,7 +119,8 @@ impl Machine {
     fn note(&mut self, account: AccountId, plan: &AccountPlan, now: Timestamp) -> Vec<Open> {
         self.backlog.set(account, plan, now);
         let open = self.open(plan, now);
-        self.guard.set_pending(account, open.iter().any(|open| open.change.needs_budget() && !open.change.refused));
+        let needs_budget = open.iter().filter(|open| open.change.needs_budget() && !open.change.refused);
+        self.guard.set_pending(account, needs_budget.count());
         open
     }
 
