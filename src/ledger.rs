@@ -174,6 +174,11 @@ impl Ledger {
                 remember(&mut self.requests, at);
                 remember(&mut self.token_requests, at);
             }
+            Record::TokenNotSent => {
+                let begun = self.token_requests.pop_back();
+                let place = begun.and_then(|begun| self.requests.iter().rposition(|at| *at == begun));
+                place.map(|place| self.requests.remove(place));
+            }
             Record::Pause { pause } => self.pause = pause,
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
             Record::ClockBehind { at, lands_by } => self.clamp(at, lands_by),
@@ -301,6 +306,16 @@ mod tests {
         let observed = |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash };
         let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));
         assert_eq!(ledger.accounts[&account(1)].observed_generation, 3);
+    }
+
+    #[test]
+    fn a_token_request_that_was_not_sent_is_remembered_no_longer() {
+        let token = |n| Record::TokenRequest { at: at(n) };
+        let before = after(Ledger::new(owner()), &[token(1), intent(1, Field::Enabled, true)]);
+        let ledger = after(before.clone(), &[token(9), Record::TokenNotSent]);
+        assert_eq!((&ledger.requests, &ledger.token_requests), (&before.requests, &before.token_requests));
+        let none = after(Ledger::new(owner()), &[Record::TokenNotSent]);
+        assert_eq!((none.requests.len(), none.token_requests.len()), (0, 0));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum Cause {
     LedgerUnavailable,
     /// The service refuses the credentials.
     CredentialsRefused,
+    /// No access token can be had.
+    TokenUnavailable,
     /// The folder of manifests cannot be read.
     DesiredStateUnknown,
     /// The service rejected changes of accounts.
@@ -64,9 +66,10 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, the worst first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::LedgerUnavailable,
         Self::CredentialsRefused,
+        Self::TokenUnavailable,
         Self::DesiredStateUnknown,
         Self::AccountsStalled,
         Self::DisruptionsHeld,
@@ -255,6 +258,11 @@ fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
         Cause::LedgerUnavailable => (failing(&report.ledger_error), true),
         // A restart, or another try, asks for a token only when there is something to send.
         Cause::CredentialsRefused => (failing(&report.credentials_refused), idle || answered(report) > answered_before),
+        // One that fails for the first time may be trouble that lasts, and is not over.
+        Cause::TokenUnavailable => (
+            failing(&report.token_outage().cloned()),
+            report.token_unavailable.is_none() && (idle || answered(report) > answered_before),
+        ),
         Cause::DesiredStateUnknown => (failing(&report.desired_unknown), report.loaded),
         // Each resync tries what stalled again: until all of it has ended, nothing is over.
         Cause::AccountsStalled => (several(report.stalled), idle),

@@ -90,6 +90,8 @@ pub enum Wait {
     Probe,
     /// The limit on token requests is used up.
     TokenLimit,
+    /// The last token request failed, and the next one is not due.
+    TokenUnavailable,
 }
 
 impl Wait {
@@ -101,6 +103,7 @@ impl Wait {
             Self::Breaker => "breaker",
             Self::Probe => "probe",
             Self::TokenLimit => "token_limit",
+            Self::TokenUnavailable => "token_unavailable",
         }
     }
 }

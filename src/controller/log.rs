@@ -12,6 +12,7 @@ use super::event::{Log, ManifestLog, RequestLog, StateLog};
 use crate::condition::Reason;
 use crate::ledger::ImposedPause;
 use crate::ledger::file::LedgerError;
+use crate::report::TOKEN_FAILURES;
 use crate::runbook::{self, ExternalUrl};
 use crate::timestamp::ClockStep;
 
@@ -130,7 +131,13 @@ impl Logger {
             }
             RequestLog::TokenUnavailable { failure, failures } => {
                 let runbook = self.about(failure.reason);
-                warn!(why = %failure.message, failures, runbook, "no access token; trying again");
+                // Once it lasts, once more and graver; what comes after that says nothing new.
+                match failures {
+                    TOKEN_FAILURES => {
+                        error!(why = %failure.message, failures, runbook, "no access token can be had; trying again")
+                    }
+                    _ => warn!(why = %failure.message, failures, runbook, "no access token; trying again"),
+                }
             }
             RequestLog::CredentialsRefused(failure) => {
                 let runbook = self.about(failure.reason);

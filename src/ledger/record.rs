@@ -148,6 +148,9 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// The token request that was begun last was not sent: it counts against no limit. One is made at a time, so it is
+    /// known which.
+    TokenNotSent,
     /// The service imposed a pause, or (`None`) it is over before its time.
     Pause {
         /// The pause.
@@ -193,7 +196,7 @@ impl Record {
             | Self::NotApplied { account, .. }
             | Self::Failed { account, .. }
             | Self::Observed { account, .. } => Some(*account),
-            Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
+            Self::TokenRequest { .. } | Self::TokenNotSent | Self::Pause { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }

@@ -135,6 +135,7 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
             .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
+        1 => Just(Record::TokenNotSent),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
         1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),
         1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),

@@ -112,6 +112,11 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let title = "The service refuses the credentials";
         Notice::new(Trouble, "Unauthorized", title, format!("{}. Nothing is sent until others are given.", text(why)))
     });
+    let token = report.token_unavailable.as_deref().map(|why| {
+        let level = if report.token_outage().is_some() { Trouble } else { Attention };
+        let why = format!("{}. Nothing is sent without one; it is asked for again at growing intervals.", text(why));
+        Notice::new(level, "TokenUnavailable", "No access token can be had", why)
+    });
     let unknown = report.desired_unknown.as_deref().map(|why| {
         let why = format!("{}. What was known is kept; nothing is taken away.", text(why));
         Notice::new(Trouble, "DesiredStateUnknown", "The manifests cannot be read", why)
@@ -123,7 +128,7 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let notice = Notice::new(Attention, "Suspended", "All reconciling is suspended", words);
         Notice { since: freeze.since, until: freeze.until, ..notice }
     });
-    [stuck, ledger, refused, unknown, frozen].into_iter().flatten()
+    [stuck, ledger, refused, token, unknown, frozen].into_iter().flatten()
 }
 
 /// What everybody waits for.
@@ -137,13 +142,13 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         Notice { until: Some(pause.until), ..Notice::new(Level::Attention, pause.reason.as_str(), title, text) }
     });
     let waiting = report.waiting.filter(|waiting| waiting.until > now && paused.is_none());
-    let waiting = waiting.map(|waiting| {
+    let waiting = waiting.filter(|waiting| waiting.why != Wait::TokenUnavailable).map(|waiting| {
         let (level, key, title, text) = match waiting.why {
             Wait::RateLimit => {
                 let text = "The request budget of the window is used up; the next request starts when it allows.";
                 (Level::Busy, "Progressing", "Waiting for the request budget", text)
             }
-            Wait::TokenLimit => {
+            Wait::TokenLimit | Wait::TokenUnavailable => {
                 let text = "The limit on token requests is used up; the next one starts when it allows.";
                 (Level::Busy, "Progressing", "Waiting for an access token", text)
             }
@@ -214,6 +219,8 @@ mod tests {
         assert_eq!(said(&report), "1,001 accounts are being brought up to date");
         report.problems = 1;
         assert_eq!(said(&report), "1 problem in manifests");
+        (report.token_unavailable, report.token_failures) = (Some("connection refused".into()), 1);
+        assert_eq!(said(&report), "No access token can be had");
         report.credentials_refused = Some("HTTP 401".into());
         assert_eq!(said(&report), "The service refuses the credentials");
         report.turned_at = Timestamp::from_millis(900_000);

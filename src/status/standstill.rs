@@ -60,6 +60,12 @@ impl Standstill {
         Self { trouble, unread: false, is_answer: true }
     }
 
+    /// No access token can be had.
+    pub fn without_token(why: &str) -> Self {
+        let message = format!("{why}; it is asked for again at growing intervals");
+        Trouble::new(ConditionType::Reconciling, Reason::TokenUnavailable, message).into()
+    }
+
     /// An operator suspended everything.
     pub fn suspended(freeze: &Freeze) -> Self {
         Trouble::new(None, Reason::Suspended, format!("all reconciling is {freeze}")).into()

@@ -16,7 +16,11 @@ use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
     pub(super) fn on_token(&mut self, answer: TokenAnswer, now: Timestamp, chance: f64) {
-        self.throttle.end_token(now);
+        if answer.was_not_sent() {
+            self.token_not_sent(now);
+        } else {
+            self.throttle.end_token(now);
+        }
         self.count(Metric::Request { operation: "token", code: answer.code, took: answer.took });
         self.count(Metric::TokenAnswered(answer.outcome.label()));
         match answer.outcome {
@@ -31,10 +35,11 @@ impl Machine {
             TokenOutcome::Throttled(failure, asked) => {
                 self.log(RequestLog::TokenThrottled(failure.clone()));
                 let until = self.slow_down(asked, &failure, now);
+                self.tokens.answered();
                 self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
-                let failures = self.tokens.failed();
+                let failures = self.tokens.failed(&failure);
                 self.log(RequestLog::TokenUnavailable { failure: failure.clone(), failures });
                 // At least the shortest backoff: requests for tokens are few, and each is one less for a restart.
                 let wait = self.settings.backoff.min + self.settings.backoff.delay(failures, chance);
@@ -44,6 +49,12 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A token request that was begun did not leave: it takes no place among those that are allowed, here and in the ledger.
+    pub(super) fn token_not_sent(&mut self, now: Timestamp) {
+        self.throttle.cancel_token();
+        self.record(Record::TokenNotSent, now);
     }
 
     pub(super) fn credentials_refused(&mut self, failure: Failure) {

@@ -71,7 +71,7 @@ impl Machine {
 
     /// What keeps requests from starting, as [`Machine::blocked`] says it.
     fn describe_blocked(&self, report: &mut Report, now: Timestamp) {
-        let (mut ledger, mut gave_up, mut suspended) = (None, None, None);
+        let (mut ledger, mut gave_up, mut suspended, mut token) = (None, None, None, None);
         (report.pause, report.waiting) = (None, None);
         for blocked in self.blocked(now) {
             match blocked {
@@ -79,12 +79,15 @@ impl Machine {
                 Blocked::GaveUp(why) => gave_up = Some(why),
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
                 Blocked::Paused(pause) => report.pause = Some(pause),
+                Blocked::Token(why) => token = Some(why),
                 Blocked::Waiting(waiting) => report.waiting = Some(waiting),
                 Blocked::Stopping | Blocked::Unread | Blocked::Credentials(_) | Blocked::InTrouble => {}
             }
         }
         set(&mut report.ledger_error, ledger);
         set(&mut report.gave_up, gave_up);
+        set(&mut report.token_unavailable, token);
+        report.token_failures = self.tokens.unavailable().map_or(0, |(_, failures)| failures);
         // It stands until a PUT is accepted, also while the credentials are tried once more.
         set(&mut report.credentials_refused, self.tokens.told());
         if report.suspended.as_ref() != suspended {

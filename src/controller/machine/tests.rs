@@ -2,6 +2,7 @@
 
 mod clock;
 mod pausing;
+mod without_token;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ fn word(effect: &Effect) -> Option<String> {
         Record::Pause { .. } => "pause".to_owned(),
         Record::PauseLifted { by, .. } => format!("lifted by {}", by.as_deref().unwrap_or("somebody")),
         Record::TokenRequest { .. } => "token request".to_owned(),
+        Record::TokenNotSent => "token not sent".to_owned(),
         Record::ClockStepped { .. } => "clock stepped".to_owned(),
         Record::ClockBehind { .. } => "clock behind".to_owned(),
         _ => "other".to_owned(),

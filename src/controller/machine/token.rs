@@ -88,7 +88,9 @@ pub(super) struct Tokens {
     alone: BTreeSet<AccountId>,
     /// How often in a row the credentials did not work.
     trials: u32,
+    /// How many requests for a token failed in a row, and how the last one did.
     failures: u32,
+    unavailable: Option<Box<str>>,
     /// Why the credentials do not work, as it was told; until a PUT is accepted.
     told: Option<Box<str>>,
 }
@@ -107,6 +109,7 @@ impl Tokens {
             alone: BTreeSet::new(),
             trials: 0,
             failures: 0,
+            unavailable: None,
             told: None,
         }
     }
@@ -159,7 +162,7 @@ impl Tokens {
 
     /// The service granted a token.
     pub(super) fn granted(&mut self, token: AccessToken, expires_in: Duration, now: Timestamp) {
-        self.failures = 0;
+        self.answered();
         let early = RENEW_EARLY.min(expires_in / 2);
         self.accept(token, Some(now + expires_in.saturating_sub(early)));
     }
@@ -171,9 +174,20 @@ impl Tokens {
     }
 
     /// The token request failed for reasons that pass. Returns how often in a row.
-    pub(super) const fn failed(&mut self) -> u32 {
+    pub(super) fn failed(&mut self, failure: &Failure) -> u32 {
         self.failures = self.failures.saturating_add(1);
+        self.unavailable = Some(failure.message.clone());
         self.failures
+    }
+
+    /// The endpoint answers as one for tokens does, whatever it says.
+    pub(super) fn answered(&mut self) {
+        (self.failures, self.unavailable) = (0, None);
+    }
+
+    /// Why no token can be had, and how often in a row. It stands while the next request is under way.
+    pub(super) fn unavailable(&self) -> Option<(&str, u32)> {
+        Some((self.unavailable.as_deref()?, self.failures))
     }
 
     /// Waits until `until` before the next request.
@@ -265,6 +279,7 @@ impl Tokens {
     }
 
     fn refuse(&mut self, failure: Failure, trials: Backoff, now: Timestamp) {
+        self.answered();
         self.trials = self.trials.saturating_add(1);
         self.state = State::Refused { failure, until: now + trials.delay(self.trials, 1.0) };
     }
