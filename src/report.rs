@@ -133,6 +133,10 @@ pub struct Report {
     pub token_unavailable: Option<String>,
     /// How many requests for an access token failed in a row.
     pub token_failures: u32,
+    /// Why the service fails one account after the other.
+    pub service_failing: Option<String>,
+    /// Why the service refuses one account after the other alike, and accepts none.
+    pub refused_alike: Option<String>,
     /// The freeze in force.
     pub suspended: Option<Freeze>,
     /// Why a single pass ended early.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
-pub use self::breaker::Ended;
+pub use self::breaker::{Ended, ServiceTrouble};
 pub use self::lift::LiftOrder;
 use crate::account::{AccountId, Field};
 use crate::condition::Reason;
@@ -290,9 +290,9 @@ impl Throttle {
         self.breaker.end(account, begun, ended, now)
     }
 
-    /// Whether requests are held back because several accounts were refused alike.
-    pub const fn is_one_cause(&self) -> bool {
-        self.breaker.is_one_cause()
+    /// What is wrong with the service, once several accounts tell so; until it accepts a request.
+    pub fn trouble(&self) -> Option<ServiceTrouble> {
+        self.breaker.trouble()
     }
 
     /// A token request was admitted.

@@ -91,6 +91,9 @@ pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
     }
 }
 
+/// How it goes on while the service is in trouble.
+const PROBES: &str = "one request probes it from time to time, and all goes on once it accepts one.";
+
 /// What stops everybody.
 fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
     use Level::{Attention, Trouble};
@@ -117,6 +120,15 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let why = format!("{}. Nothing is sent without one; it is asked for again at growing intervals.", text(why));
         Notice::new(level, "TokenUnavailable", "No access token can be had", why)
     });
+    let alike = report.refused_alike.as_deref().map(|why| {
+        let title = "The service refuses one account after the other alike";
+        let why = format!("{}. It accepts none, so that is one cause; {PROBES}", text(why));
+        Notice::new(Trouble, "RefusedAlike", title, why)
+    });
+    let failing = report.service_failing.as_deref().map(|why| {
+        let why = format!("{}. For now {PROBES}", text(why));
+        Notice::new(Attention, "ServiceUnavailable", "The service fails one account after the other", why)
+    });
     let unknown = report.desired_unknown.as_deref().map(|why| {
         let why = format!("{}. What was known is kept; nothing is taken away.", text(why));
         Notice::new(Trouble, "DesiredStateUnknown", "The manifests cannot be read", why)
@@ -128,7 +140,7 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let notice = Notice::new(Attention, "Suspended", "All reconciling is suspended", words);
         Notice { since: freeze.since, until: freeze.until, ..notice }
     });
-    [stuck, ledger, refused, token, unknown, frozen].into_iter().flatten()
+    [stuck, ledger, refused, token, alike, unknown, failing, frozen].into_iter().flatten()
 }
 
 /// What everybody waits for.
@@ -142,7 +154,11 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         Notice { until: Some(pause.until), ..Notice::new(Level::Attention, pause.reason.as_str(), title, text) }
     });
     let waiting = report.waiting.filter(|waiting| waiting.until > now && paused.is_none());
-    let waiting = waiting.filter(|waiting| waiting.why != Wait::TokenUnavailable).map(|waiting| {
+    // Of what lasts there is a notice already.
+    let is_probe = |why| matches!(why, Wait::Breaker | Wait::Probe);
+    let in_trouble = report.service_failing.is_some() || report.refused_alike.is_some();
+    let has_notice = |why| why == Wait::TokenUnavailable || is_probe(why) && in_trouble;
+    let waiting = waiting.filter(|waiting| !has_notice(waiting.why)).map(|waiting| {
         let (level, key, title, text) = match waiting.why {
             Wait::RateLimit => {
                 let text = "The request budget of the window is used up; the next request starts when it allows.";
@@ -153,8 +169,9 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
                 (Level::Busy, "Progressing", "Waiting for an access token", text)
             }
             Wait::Paused(_) | Wait::Breaker | Wait::Probe => {
-                let text = "It failed several times in a row; one request probes it from time to time.";
-                (Level::Attention, "ServiceUnavailable", "The service is in trouble", text)
+                let text =
+                    "A request failed or was throttled; one goes first, to see whether the service is well again.";
+                (Level::Busy, "ServiceUnavailable", "Waiting for a probe of the service", text)
             }
         };
         Notice { until: Some(waiting.until), ..Notice::new(level, key, title, text) }
@@ -219,7 +236,12 @@ mod tests {
         assert_eq!(said(&report), "1,001 accounts are being brought up to date");
         report.problems = 1;
         assert_eq!(said(&report), "1 problem in manifests");
-        (report.token_unavailable, report.token_failures) = (Some("connection refused".into()), 1);
+        report.service_failing = Some("HTTP 500".into());
+        report.problems = 0;
+        assert_eq!(said(&report), "The service fails one account after the other");
+        report.refused_alike = Some("HTTP 403".into());
+        assert_eq!(said(&report), "The service refuses one account after the other alike");
+        (report.token_unavailable, report.token_failures) = (Some("connection refused".into()), 3);
         assert_eq!(said(&report), "No access token can be had");
         report.credentials_refused = Some("HTTP 401".into());
         assert_eq!(said(&report), "The service refuses the credentials");

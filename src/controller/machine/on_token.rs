@@ -5,11 +5,11 @@
 //! Invariant: what is told is told once, however many requests meet it.
 
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Machine};
-use crate::change::{Failure, Outcome};
+use crate::change::Failure;
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::Record;
-use crate::throttle::LiftOrder;
+use crate::throttle::{LiftOrder, ServiceTrouble};
 use crate::timestamp::Timestamp;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
@@ -108,20 +108,27 @@ impl Machine {
         }
     }
 
-    pub(super) fn breaker_opened(&mut self, outcome: &Outcome) {
-        let probes = self.throttle.failed_probes();
-        let why = outcome.failure().map_or("", |failure| &failure.message);
+    /// A PUT ended. `opened`: why, if the breaker opened by it.
+    pub(super) fn note_trouble(&mut self, opened: Option<&str>) {
+        let (trouble, before) = (self.throttle.trouble(), self.trouble.as_ref().map(|(trouble, _)| *trouble));
         // Probes that fail as well are no news.
-        let one_cause = self.throttle.is_one_cause();
-        if probes == 1 {
-            self.log(if one_cause {
-                RequestLog::RefusedAlike(why.to_owned())
-            } else {
-                RequestLog::Failing(why.to_owned())
-            });
+        match trouble {
+            None if before.is_some() => self.log(RequestLog::AnswersAgain),
+            Some(trouble) if before != Some(trouble) => {
+                self.log(RequestLog::InTrouble(trouble, opened.unwrap_or_default().to_owned()));
+            }
+            _ => {}
         }
-        if probes > APPLY_PROBES {
-            let what = if one_cause { "refuses one account after the other alike" } else { "is not available" };
+        match (trouble, opened) {
+            (Some(trouble), Some(why)) => self.trouble = Some((trouble, why.into())),
+            (Some(_), None) => {}
+            (None, _) => self.trouble = None,
+        }
+        if let Some(why) = opened.filter(|_| self.throttle.failed_probes() > APPLY_PROBES) {
+            let what = match trouble {
+                Some(ServiceTrouble::RefusesAlike) => "refuses one account after the other alike",
+                Some(ServiceTrouble::Fails) | None => "is not available",
+            };
             self.pass.give_up(|| format!("the service {what}: {why}"));
         }
     }

@@ -1,6 +1,7 @@
 //! The machine, driven with nothing but values.
 
 mod clock;
+mod in_trouble;
 mod pausing;
 mod without_token;
 
