@@ -157,6 +157,8 @@ pub struct Report {
     pub stalled: usize,
     /// Accounts whose disruptions the budget holds.
     pub held: usize,
+    /// Accounts that the service rejected, or whose disruptions the budget holds, or both: each counts once.
+    pub stopped: usize,
     /// Accounts declared but not reconciled: duplicates and the suspended.
     pub blocked: usize,
     /// Accounts ready or in backoff.
@@ -221,10 +223,9 @@ impl Report {
 
     /// Declared accounts by condition; `Blocked` are duplicates and the suspended.
     pub fn conditions(&self) -> [(&'static str, usize); 4] {
-        let stalled = self.stalled + self.held;
-        let reconciling = self.pending.saturating_sub(stalled);
+        let reconciling = self.pending.saturating_sub(self.stopped);
         let ready = self.managed.saturating_sub(self.pending + self.blocked);
-        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Blocked", self.blocked)]
+        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", self.stopped), ("Blocked", self.blocked)]
     }
 }
 

@@ -21,7 +21,7 @@ type Count = (&'static str, &'static str, fn(&Report) -> usize);
 type Seconds = (&'static str, &'static str, fn(&Report, Timestamp) -> Duration);
 
 /// Name, help and value of what is counted, or is so or not.
-const COUNTS: [Count; 17] = [
+const COUNTS: [Count; 18] = [
     ("workqueue_depth", "Accounts that are queued or back off", |report| report.queued),
     ("workqueue_backing_off", "Accounts that wait after a failure", |report| report.backing_off),
     ("requests_in_flight", "Requests under way", |report| report.in_flight),
@@ -32,6 +32,7 @@ const COUNTS: [Count; 17] = [
     ("watch_degraded", "1 while changes of the folder may go unnoticed until its next scan, else 0", |report| {
         usize::from(report.degraded.is_some())
     }),
+    ("accounts_rejected", "Accounts of which the service rejected a change", |report| report.stalled),
     ("disruptions_held", "Accounts whose disruptions the budget holds", |report| report.held),
     ("disruptions_recent", "Accounts that lost something within the window of the budget", |report| {
         report.disruptions.applied

@@ -76,7 +76,7 @@ pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
     let gravest = notices.first().and_then(|notice| Some((notice.level?, notice)));
     match gravest {
         Some((level, Notice { state: Some(_), .. })) => {
-            let number = report.stalled + report.held;
+            let number = report.stopped;
             let verb = if number == 1 { "needs" } else { "need" };
             title(&format!("{} {verb} attention", several(number, "account")), level)
         }

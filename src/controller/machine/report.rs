@@ -55,6 +55,7 @@ impl Machine {
         report.pending = self.backlog.pending();
         report.stalled = self.backlog.stalled();
         report.held = self.backlog.held();
+        report.stopped = self.backlog.stopped();
         report.blocked = self.backlog.blocked();
         report.queued = self.queue.depth();
         report.backing_off = self.queue.delayed();

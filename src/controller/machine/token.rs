@@ -88,6 +88,8 @@ pub(super) struct Tokens {
     alone: BTreeSet<AccountId>,
     /// How often in a row the credentials did not work.
     trials: u32,
+    /// An edit had them tried again before the time of the next trial.
+    hastened: bool,
     /// How many requests for a token failed in a row, and how the last one did.
     failures: u32,
     unavailable: Option<Box<str>>,
@@ -108,6 +110,7 @@ impl Tokens {
             suspects: Vec::new(),
             alone: BTreeSet::new(),
             trials: 0,
+            hastened: false,
             failures: 0,
             unavailable: None,
             told: None,
@@ -224,7 +227,7 @@ impl Tokens {
     pub(super) fn accepted(&mut self, generation: u64, account: AccountId) {
         self.alone.remove(&account);
         self.told = None;
-        self.trials = 0;
+        (self.trials, self.hastened) = (0, false);
         if generation == self.generation {
             self.doubted = false;
             self.works = true;
@@ -295,6 +298,7 @@ impl Tokens {
     /// Credentials that do not work are tried again, if it is time for that.
     pub(super) fn try_if_due(&mut self, now: Timestamp) {
         if self.next_trial().is_some_and(|until| until <= now) {
+            self.hastened = false;
             self.try_again();
         }
     }
@@ -329,9 +333,12 @@ impl Tokens {
         }
     }
 
-    /// Another account has something to send: if only one account's PUTs were refused, it tells whose fault it is.
+    /// Another account has something to send: if only one account's PUTs were refused, it tells whose fault it is. Once
+    /// between two trials: each costs a token request, and edits may come by the hundred.
     pub(super) fn may_tell(&mut self, account: AccountId) {
-        if matches!(&self.suspects[..], [only] if *only != account) {
+        let is_refused = matches!(self.state, State::Refused { .. });
+        if is_refused && !self.hastened && matches!(&self.suspects[..], [only] if *only != account) {
+            self.hastened = true;
             self.try_again();
         }
     }
