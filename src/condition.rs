@@ -44,6 +44,8 @@ pub enum Reason {
     Rejected,
     /// The credentials were refused.
     Unauthorized,
+    /// No access token can be had: the endpoint cannot be reached, or what answers there grants and refuses none.
+    TokenUnavailable,
     /// The service asked everybody to slow down.
     Throttled,
     /// The service is in trouble or not reachable.
@@ -60,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ReconciliationSucceeded,
         Self::Progressing,
         Self::ProgressingWithRetry,
@@ -71,6 +73,7 @@ impl Reason {
         Self::Forbidden,
         Self::Rejected,
         Self::Unauthorized,
+        Self::TokenUnavailable,
         Self::Throttled,
         Self::ServiceUnavailable,
         Self::DisruptionBudgetExceeded,
@@ -92,6 +95,7 @@ impl Reason {
             Self::Forbidden => "Forbidden",
             Self::Rejected => "Rejected",
             Self::Unauthorized => "Unauthorized",
+            Self::TokenUnavailable => "TokenUnavailable",
             Self::Throttled => "Throttled",
             Self::ServiceUnavailable => "ServiceUnavailable",
             Self::DisruptionBudgetExceeded => "DisruptionBudgetExceeded",

@@ -13,9 +13,9 @@
 
 mod allowance;
 pub mod approval;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -26,46 +26,16 @@ use crate::change::Change;
 use crate::timestamp::Timestamp;
 
 pub use allowance::{Allowance, DisruptionBudget, InForce, InvalidBudget, InvalidWindow, window};
-
-/// Whether the pending disruptions may go, with the sum that decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Verdict {
-    /// Accounts that lost something within the window, or may have.
-    pub applied: usize,
-    /// Accounts that would lose something now, and did not within the window.
-    pub pending: usize,
-    /// How many the budget allows.
-    pub limit: usize,
-}
-
-impl Verdict {
-    /// Whether every pending disruption is held that no approval lets through.
-    ///
-    /// Also where no other account is pending: one that lost a field by an approval has the other one still.
-    pub const fn exceeded(self) -> bool {
-        self.applied + self.pending > self.limit
-    }
-
-    /// Whether `change` is held.
-    pub const fn holds(self, change: &Change) -> bool {
-        self.exceeded() && change.needs_budget()
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { applied, pending, limit } = self;
-        write!(f, "{applied} applied in the window + {pending} pending, budget {limit}")
-    }
-}
+pub use verdict::Verdict;
 
 /// Keeps the sum that the verdict needs, account by account.
 #[derive(Clone, Debug)]
 pub struct Guard {
     budget: DisruptionBudget,
     window: Duration,
-    pending: BTreeSet<AccountId>,
+    /// Accounts that wait to lose something, each with the number of changes that take something away.
+    pending: BTreeMap<AccountId, usize>,
+    pending_changes: usize,
     applied: BTreeMap<AccountId, Timestamp>,
     applied_by_time: BTreeSet<(Timestamp, AccountId)>,
     /// Accounts both pending and applied: they count once.
@@ -78,7 +48,8 @@ impl Guard {
         Self {
             budget,
             window,
-            pending: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            pending_changes: 0,
             applied: applied.clone(),
             applied_by_time: applied.iter().map(|(id, at)| (*at, *id)).collect(),
             both: 0,
@@ -90,14 +61,16 @@ impl Guard {
     pub fn allow(&mut self, Allowance { max, window }: Allowance, applied: &BTreeMap<AccountId, Timestamp>) {
         let pending = std::mem::take(&mut self.pending);
         *self = Self::new(max, window, applied);
-        pending.into_iter().for_each(|account| self.set_pending(account, true));
+        pending.into_iter().for_each(|(account, changes)| self.set_pending(account, changes));
     }
 
-    /// Notes whether `account` waits to lose something that needs the budget.
-    pub fn set_pending(&mut self, account: AccountId, pending: bool) {
-        let changed = if pending { self.pending.insert(account) } else { self.pending.remove(&account) };
-        if changed && self.applied.contains_key(&account) {
-            if pending { self.both += 1 } else { self.both -= 1 }
+    /// Notes how many changes of `account` wait to take something away and need the budget.
+    pub fn set_pending(&mut self, account: AccountId, changes: usize) {
+        let before = if changes > 0 { self.pending.insert(account, changes) } else { self.pending.remove(&account) }
+            .unwrap_or(0);
+        self.pending_changes = self.pending_changes + changes - before;
+        if (changes > 0) != (before > 0) && self.applied.contains_key(&account) {
+            if changes > 0 { self.both += 1 } else { self.both -= 1 }
         }
     }
 
@@ -108,7 +81,7 @@ impl Guard {
             Some(before) => {
                 self.applied_by_time.remove(&(before, account));
             }
-            None if self.pending.contains(&account) => self.both += 1,
+            None if self.pending.contains_key(&account) => self.both += 1,
             None => {}
         }
         self.applied_by_time.insert((at, account));
@@ -118,7 +91,7 @@ impl Guard {
     pub fn undo(&mut self, account: AccountId, before: Option<Timestamp>) {
         if let Some(at) = self.applied.remove(&account) {
             self.applied_by_time.remove(&(at, account));
-            if self.pending.contains(&account) {
+            if self.pending.contains_key(&account) {
                 self.both -= 1;
             }
         }
@@ -134,6 +107,9 @@ impl Guard {
             applied: self.applied.len(),
             pending: self.pending.len() - self.both,
             limit: self.budget.limit(managed),
+            pending_changes: self.pending_changes,
+            window: self.window,
+            next_freed: self.next_expiry(),
         }
     }
 
@@ -141,7 +117,7 @@ impl Guard {
     /// is tried again: as if it were, and without holding the others up.
     pub fn verdict_on(&mut self, account: AccountId, managed: usize, now: Timestamp) -> Verdict {
         let verdict = self.verdict(managed, now);
-        let counts = self.pending.contains(&account) || self.applied.contains_key(&account);
+        let counts = self.pending.contains_key(&account) || self.applied.contains_key(&account);
         Verdict { pending: verdict.pending + usize::from(!counts), ..verdict }
     }
 
@@ -157,7 +133,7 @@ impl Guard {
             }
             self.applied_by_time.pop_first();
             self.applied.remove(&account);
-            if self.pending.contains(&account) {
+            if self.pending.contains_key(&account) {
                 self.both -= 1;
             }
         }
@@ -175,11 +151,20 @@ pub struct Reviewed {
     pub verdict: Verdict,
 }
 
+impl Reviewed {
+    /// Of how many accounts something is held.
+    pub fn held_accounts(&self) -> usize {
+        self.held.iter().map(|change| change.account).collect::<BTreeSet<_>>().len()
+    }
+}
+
 /// Sorts a finished plan at `now`, by the same guard that the controller asks at every pop. What is approved is allowed.
 pub fn review(mut guard: Guard, changes: Vec<Change>, managed: usize, now: Timestamp) -> Reviewed {
+    let mut pending = BTreeMap::<AccountId, usize>::new();
     for change in changes.iter().filter(|change| change.needs_budget() && !change.refused) {
-        guard.set_pending(change.account, true);
+        *pending.entry(change.account).or_default() += 1;
     }
+    pending.into_iter().for_each(|(account, changes)| guard.set_pending(account, changes));
     let verdict = guard.verdict(managed, now);
     let holds = |change: &Change| guard.verdict_on(change.account, managed, now).holds(change);
     let (held, allowed) = changes.into_iter().partition(holds);
@@ -205,32 +190,36 @@ mod tests {
         Guard::new(budget.parse().unwrap(), HOUR, &BTreeMap::new())
     }
 
+    fn sum(verdict: Verdict) -> (usize, usize, usize) {
+        (verdict.applied, verdict.pending, verdict.limit)
+    }
+
     #[test]
     fn one_disruption_too_many_holds_all_of_them() {
         let mut guard = guard("3");
         for n in 1..=3 {
-            guard.set_pending(id(n), true);
+            guard.set_pending(id(n), 1);
         }
         assert!(!guard.verdict(100, T0).exceeded());
-        guard.set_pending(id(4), true);
+        guard.set_pending(id(4), 1);
         assert!(guard.verdict(100, T0).exceeded());
-        guard.set_pending(id(4), false);
+        guard.set_pending(id(4), 0);
         assert!(!guard.verdict(100, T0).exceeded());
     }
 
     #[test]
     fn the_window_rolls_and_an_account_counts_once() {
         let mut guard = guard("2");
-        guard.set_pending(id(1), true);
+        guard.set_pending(id(1), 1);
         guard.applied(id(1), T0);
-        guard.set_pending(id(1), false);
-        guard.set_pending(id(2), true);
+        guard.set_pending(id(1), 0);
+        guard.set_pending(id(2), 1);
         assert!(!guard.verdict(9, T0).exceeded());
         guard.applied(id(2), T0 + Duration::from_secs(60));
         // Still pending: its second field. It counts once.
-        assert_eq!(guard.verdict(9, T0 + Duration::from_secs(61)), Verdict { applied: 2, pending: 0, limit: 2 });
+        assert_eq!(sum(guard.verdict(9, T0 + Duration::from_secs(61))), (2, 0, 2));
         assert!(!guard.verdict(9, T0).exceeded());
-        guard.set_pending(id(3), true);
+        guard.set_pending(id(3), 1);
         assert!(guard.verdict(9, T0 + Duration::from_secs(61)).exceeded());
         assert_eq!(guard.next_expiry(), Some(T0 + HOUR));
         assert!(!guard.verdict(9, T0 + HOUR).exceeded());
@@ -239,31 +228,31 @@ mod tests {
     #[test]
     fn a_disruption_counts_from_its_intent_and_an_undone_one_not_at_all() {
         let mut guard = guard("1");
-        guard.set_pending(id(1), true);
+        guard.set_pending(id(1), 1);
         guard.applied(id(1), T0);
         // Its manifest is reverted while it is under way: it may act all the same.
-        guard.set_pending(id(1), false);
-        guard.set_pending(id(2), true);
+        guard.set_pending(id(1), 0);
+        guard.set_pending(id(2), 1);
         assert!(guard.verdict(9, T0).exceeded());
         guard.undo(id(1), None);
-        assert_eq!(guard.verdict(9, T0), Verdict { applied: 0, pending: 1, limit: 1 });
+        assert_eq!(sum(guard.verdict(9, T0)), (0, 1, 1));
         guard.applied(id(2), T0);
         guard.undo(id(2), Some(T0.before(HOUR / 2)));
-        assert_eq!(guard.verdict(9, T0), Verdict { applied: 1, pending: 0, limit: 1 });
-        assert_eq!(guard.verdict(9, T0 + HOUR / 2), Verdict { applied: 0, pending: 1, limit: 1 });
+        assert_eq!(sum(guard.verdict(9, T0)), (1, 0, 1));
+        assert_eq!(sum(guard.verdict(9, T0 + HOUR / 2)), (0, 1, 1));
     }
 
     #[test]
     fn another_budget_counts_at_once_and_a_longer_window_reaches_back() {
         let remembered = BTreeMap::from([(id(1), T0), (id(2), T0 + HOUR)]);
         let mut guard = Guard::new("2".parse().unwrap(), HOUR, &remembered);
-        (1..=3).for_each(|n| guard.set_pending(id(n), true));
+        (1..=3).for_each(|n| guard.set_pending(id(n), 1));
         let now = T0 + HOUR + HOUR / 2;
-        assert_eq!(guard.verdict(9, now), Verdict { applied: 1, pending: 2, limit: 2 });
+        assert_eq!(sum(guard.verdict(9, now)), (1, 2, 2));
         guard.allow(Allowance { max: "5".parse().unwrap(), window: 2 * HOUR }, &remembered);
-        assert_eq!(guard.verdict(9, now), Verdict { applied: 2, pending: 1, limit: 5 });
+        assert_eq!(sum(guard.verdict(9, now)), (2, 1, 5));
         guard.allow(Allowance::nothing(HOUR / 4), &remembered);
-        assert_eq!(guard.verdict(9, now), Verdict { applied: 0, pending: 3, limit: 0 });
+        assert_eq!(sum(guard.verdict(9, now)), (0, 3, 0));
     }
 
     /// A disruption of the account, with an approval or without.
@@ -311,7 +300,7 @@ mod tests {
     fn an_ordinary_leaver_goes_beside_a_hundred_that_are_approved() {
         let changes = (1..=100).map(|n| change(n, Field::Enabled, true)).chain([change(101, Field::Enabled, false)]);
         let Reviewed { held, verdict, .. } = review(guard("30"), changes.collect(), 999, T0);
-        assert_eq!((held.len(), verdict), (0, Verdict { applied: 0, pending: 1, limit: 30 }));
+        assert_eq!((held.len(), sum(verdict)), (0, (0, 1, 30)));
     }
 
     #[test]
@@ -327,7 +316,7 @@ mod tests {
     #[test]
     fn what_was_refused_before_is_judged_with_the_others_and_holds_none_of_them_up() {
         let mut guard = guard("2");
-        (1..=2).for_each(|n| guard.set_pending(id(n), true));
+        (1..=2).for_each(|n| guard.set_pending(id(n), 1));
         assert!(guard.verdict_on(id(3), 99, T0).exceeded());
         assert!(!guard.verdict_on(id(2), 99, T0).exceeded() && !guard.verdict(99, T0).exceeded());
     }
@@ -336,7 +325,7 @@ mod tests {
     fn what_was_applied_before_a_restart_still_counts() {
         let before = BTreeMap::from([(id(1), T0), (id(2), T0)]);
         let mut guard = Guard::new("2".parse().unwrap(), HOUR, &before);
-        guard.set_pending(id(3), true);
+        guard.set_pending(id(3), 1);
         assert!(guard.verdict(9, T0 + Duration::from_secs(1)).exceeded());
     }
 }

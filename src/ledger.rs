@@ -151,13 +151,7 @@ impl Ledger {
                 let has_begun = self.accounts.get(&account).is_some_and(|row| row.has_begun_removal(field));
                 self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
                 if !value {
-                    // It took effect by now; what counts already since an earlier attempt counts from there.
-                    let last = self.last_landing(account, at);
-                    match self.disruptions.get_mut(&account) {
-                        Some(since) => *since = last.min(*since),
-                        None if !has_begun => drop(self.disruptions.insert(account, last)),
-                        None => {}
-                    }
+                    self.removed(account, at, has_begun);
                 }
             }
             Record::NotApplied { account, field, restore, disruption } => {
@@ -190,6 +184,11 @@ impl Ledger {
             Record::TokenRequest { at } => {
                 remember(&mut self.requests, at);
                 remember(&mut self.token_requests, at);
+            }
+            Record::TokenNotSent => {
+                let begun = self.token_requests.pop_back();
+                let place = begun.and_then(|begun| self.requests.iter().rposition(|at| *at == begun));
+                place.map(|place| self.requests.remove(place));
             }
             Record::Pause { pause } => self.pause = pause,
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
@@ -225,6 +224,16 @@ impl Ledger {
         });
         if unsettled.is_none() {
             self.found(account, field, value);
+        }
+    }
+
+    /// The account lost something by `at`; what counts already since an earlier attempt counts from there.
+    fn removed(&mut self, account: AccountId, at: Timestamp, has_begun: bool) {
+        let last = self.last_landing(account, at);
+        match self.disruptions.get_mut(&account) {
+            Some(since) => *since = last.min(*since),
+            None if !has_begun => drop(self.disruptions.insert(account, last)),
+            None => {}
         }
     }
 
@@ -332,6 +341,16 @@ mod tests {
         let observed = |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash };
         let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));
         assert_eq!(ledger.accounts[&account(1)].observed_generation, 3);
+    }
+
+    #[test]
+    fn a_token_request_that_was_not_sent_is_remembered_no_longer() {
+        let token = |n| Record::TokenRequest { at: at(n) };
+        let before = after(Ledger::new(owner()), &[token(1), intent(1, Field::Enabled, true)]);
+        let ledger = after(before.clone(), &[token(9), Record::TokenNotSent]);
+        assert_eq!((&ledger.requests, &ledger.token_requests), (&before.requests, &before.token_requests));
+        let none = after(Ledger::new(owner()), &[Record::TokenNotSent]);
+        assert_eq!((none.requests.len(), none.token_requests.len()), (0, 0));
     }
 
     #[test]

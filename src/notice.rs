@@ -54,6 +54,10 @@ pub enum Cause {
     LedgerUnavailable,
     /// The service refuses the credentials.
     CredentialsRefused,
+    /// No access token can be had.
+    TokenUnavailable,
+    /// The service refuses one account after the other alike, and accepts none.
+    RefusedAlike,
     /// The folder of manifests cannot be read.
     DesiredStateUnknown,
     /// The service rejected changes of accounts.
@@ -64,9 +68,11 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, the worst first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::LedgerUnavailable,
         Self::CredentialsRefused,
+        Self::TokenUnavailable,
+        Self::RefusedAlike,
         Self::DesiredStateUnknown,
         Self::AccountsStalled,
         Self::DisruptionsHeld,
@@ -164,7 +170,11 @@ impl Rules {
             match presence(cause, report, seen.answered) {
                 Presence::Here { accounts, why } => {
                     let since = seen.here.as_ref().map_or(now, |here| here.since);
-                    *seen = Seen { here: Some(Here { since, accounts, why }), gone: None, answered: answered(report) };
+                    *seen = Seen {
+                        here: Some(Here { since, accounts, why }),
+                        gone: None,
+                        answered: answered(cause, report),
+                    };
                 }
                 Presence::Gone if is_told => {
                     seen.here = None;
@@ -242,9 +252,11 @@ impl Rules {
     }
 }
 
-/// PUTs that the service answered for good, which it does for no one whose credentials it refuses.
-const fn answered(report: &Report) -> u64 {
-    report.totals.applied + report.totals.rejected
+/// PUTs that the service answered in a way that ends `cause`: for good, which it does for no one whose credentials it
+/// refuses; where it refuses all alike, only those that it accepted.
+fn answered(cause: Cause, report: &Report) -> u64 {
+    let rejected = if cause == Cause::RefusedAlike { 0 } else { report.totals.rejected };
+    report.totals.applied + rejected
 }
 
 fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
@@ -254,7 +266,16 @@ fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
     let (here, is_gone) = match cause {
         Cause::LedgerUnavailable => (failing(&report.ledger_error), true),
         // A restart, or another try, asks for a token only when there is something to send.
-        Cause::CredentialsRefused => (failing(&report.credentials_refused), idle || answered(report) > answered_before),
+        Cause::CredentialsRefused => {
+            (failing(&report.credentials_refused), idle || answered(cause, report) > answered_before)
+        }
+        // One that fails for the first time may be trouble that lasts, and is not over.
+        Cause::TokenUnavailable => (
+            failing(&report.token_outage().cloned()),
+            report.token_unavailable.is_none() && (idle || answered(cause, report) > answered_before),
+        ),
+        // A restart has to find it out anew; only what is accepted tells that it is over.
+        Cause::RefusedAlike => (failing(&report.refused_alike), idle || answered(cause, report) > answered_before),
         Cause::DesiredStateUnknown => (failing(&report.desired_unknown), report.loaded),
         // Each resync tries what stalled again: until all of it has ended, nothing is over.
         Cause::AccountsStalled => (several(report.stalled), idle),

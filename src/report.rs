@@ -23,6 +23,10 @@ pub use recent::{Acknowledged, RECENT_MAX, Recent};
 /// How many problems of manifests are told in full; `validate` lists them all.
 pub const PROBLEMS_TOLD: usize = 20;
 
+/// So many requests for an access token that fail in a row are trouble that lasts: fewer may meet a restart of the endpoint,
+/// or a connection that was lost.
+pub const TOKEN_FAILURES: u32 = 3;
+
 /// How often the loop turns when nothing happens, so that idle can be told from stuck.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -125,6 +129,14 @@ pub struct Report {
     pub ledger_error: Option<String>,
     /// Why the credentials do not work.
     pub credentials_refused: Option<String>,
+    /// Why no access token can be had, from the first request that fails.
+    pub token_unavailable: Option<String>,
+    /// How many requests for an access token failed in a row.
+    pub token_failures: u32,
+    /// Why the service fails one account after the other.
+    pub service_failing: Option<String>,
+    /// Why the service refuses one account after the other alike, and accepts none.
+    pub refused_alike: Option<String>,
     /// The freeze in force.
     pub suspended: Option<Freeze>,
     /// Why a single pass ended early.
@@ -145,6 +157,8 @@ pub struct Report {
     pub stalled: usize,
     /// Accounts whose disruptions the budget holds.
     pub held: usize,
+    /// Accounts that the service rejected, or whose disruptions the budget holds, or both: each counts once.
+    pub stopped: usize,
     /// Accounts declared but not reconciled: duplicates and the suspended.
     pub blocked: usize,
     /// Accounts ready or in backoff.
@@ -178,8 +192,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Why the daemon is not ready: the desired state was not read, the ledger cannot be written, or
-    /// the credentials were refused.
+    /// Why no access token can be had, once that lasts.
+    pub fn token_outage(&self) -> Option<&String> {
+        self.token_unavailable.as_ref().filter(|_| self.token_failures >= TOKEN_FAILURES)
+    }
+
+    /// Why the daemon is not ready: the desired state was not read, the ledger cannot be written, the credentials were
+    /// refused, or no access token could be had several times in a row.
     /// One line, whatever the reasons quote.
     pub fn not_ready(&self) -> Option<String> {
         self.reason_not_ready().map(|why| printable::escape(&why))
@@ -192,6 +211,9 @@ impl Report {
         if let Some(why) = &self.credentials_refused {
             return Some(format!("the credentials do not work: {why}"));
         }
+        if let Some(why) = self.token_outage() {
+            return Some(format!("no access token can be had, {} times in a row: {why}", self.token_failures));
+        }
         match &self.desired_unknown {
             Some(why) => Some(format!("the desired state is unknown: {why}")),
             None if !self.loaded => Some("the desired state has not been read yet".to_owned()),
@@ -201,10 +223,9 @@ impl Report {
 
     /// Declared accounts by condition; `Blocked` are duplicates and the suspended.
     pub fn conditions(&self) -> [(&'static str, usize); 4] {
-        let stalled = self.stalled + self.held;
-        let reconciling = self.pending.saturating_sub(stalled);
+        let reconciling = self.pending.saturating_sub(self.stopped);
         let ready = self.managed.saturating_sub(self.pending + self.blocked);
-        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Blocked", self.blocked)]
+        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", self.stopped), ("Blocked", self.blocked)]
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
-pub use self::breaker::Ended;
+pub use self::breaker::{Ended, ServiceTrouble};
 use crate::account::{AccountId, Field};
 use crate::condition::Reason;
 use crate::ledger::{FieldState, ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
@@ -88,6 +88,8 @@ pub enum Wait {
     Probe,
     /// The limit on token requests is used up.
     TokenLimit,
+    /// The last token request failed, and the next one is not due.
+    TokenUnavailable,
 }
 
 impl Wait {
@@ -99,6 +101,7 @@ impl Wait {
             Self::Breaker => "breaker",
             Self::Probe => "probe",
             Self::TokenLimit => "token_limit",
+            Self::TokenUnavailable => "token_unavailable",
         }
     }
 }
@@ -285,9 +288,9 @@ impl Throttle {
         self.breaker.end(account, begun, ended, now)
     }
 
-    /// Whether requests are held back because several accounts were refused alike.
-    pub const fn is_one_cause(&self) -> bool {
-        self.breaker.is_one_cause()
+    /// What is wrong with the service, once several accounts tell so; until it accepts a request.
+    pub fn trouble(&self) -> Option<ServiceTrouble> {
+        self.breaker.trouble()
     }
 
     /// A token request was admitted.

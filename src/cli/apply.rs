@@ -1,5 +1,6 @@
 //! `apply`: one pass, then exit.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,8 +112,12 @@ fn text(summary: &Summary) -> String {
     if let Some(why) = gave_up {
         let _ = writeln!(text, "Gave up: {why}.");
     }
-    if disruptions.exceeded() && held.iter().any(|unapplied| unapplied.change.needs_budget()) {
-        let _ = writeln!(text, "Held by the disruption budget: {disruptions}. {}", budget.advice());
+    let by_budget = || held.iter().map(|unapplied| &unapplied.change).filter(|change| change.needs_budget());
+    if disruptions.exceeded() && by_budget().next().is_some() {
+        let accounts: BTreeSet<_> = by_budget().map(|change| change.account).collect();
+        let (changes, accounts) = (count(by_budget().count(), "change"), count(accounts.len(), "account"));
+        let advice = budget.advice();
+        let _ = writeln!(text, "Held by the disruption budget: {changes} of {accounts}: {disruptions}. {advice}");
     }
     let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());
     let _ =

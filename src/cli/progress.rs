@@ -65,10 +65,12 @@ async fn keep_drawing(
 
 fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: &Clock) {
     let now = clock.now();
-    let left = report.pending_changes.total().saturating_sub(report.held);
+    let held_changes = if report.held > 0 { report.disruptions.pending_changes } else { 0 };
+    let left = report.pending_changes.total().saturating_sub(held_changes);
     bar.set_length(report.planned as u64);
     bar.set_position(report.totals.applied);
-    let held = (report.held > 0).then(|| format!("{} held", count(report.held, "account")));
+    let held = (report.held > 0)
+        .then(|| format!("{} of {} held", count(held_changes, "change"), count(report.held, "account")));
     let wait = match (report.pause, limit) {
         (Some(pause), _) => Some(format!("paused by the service for {}", round(pause.until.since(now)))),
         (None, Some(limit)) => Some(format!("about {} left at {limit}", round(estimate(left, limit)))),

@@ -12,7 +12,9 @@ use super::event::{Log, ManifestLog, RequestLog, StateLog};
 use crate::condition::Reason;
 use crate::ledger::ImposedPause;
 use crate::ledger::file::LedgerError;
+use crate::report::TOKEN_FAILURES;
 use crate::runbook::{self, ExternalUrl};
+use crate::throttle::ServiceTrouble;
 use crate::timestamp::ClockStep;
 
 /// Writes lines, with links to where people reach the pages.
@@ -107,13 +109,13 @@ impl Logger {
             RequestLog::PauseLifted { pause: ImposedPause { until, reason }, by } => {
                 info!(%until, %reason, by = by.as_deref(), "the pause was lifted; one request probes before all others");
             }
-            RequestLog::Failing(why) => {
+            RequestLog::InTrouble(ServiceTrouble::Fails, why) => {
                 let runbook = self.about(Reason::ServiceUnavailable);
                 warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
             }
-            RequestLog::RefusedAlike(why) => {
-                let runbook = self.about(Reason::Forbidden);
-                warn!(
+            RequestLog::InTrouble(ServiceTrouble::RefusesAlike, why) => {
+                let runbook = self.runbook("RefusedAlike");
+                error!(
                     why,
                     runbook,
                     "the service refuses one account after the other alike, and accepts none: that is one cause; one \
@@ -130,7 +132,13 @@ impl Logger {
             }
             RequestLog::TokenUnavailable { failure, failures } => {
                 let runbook = self.about(failure.reason);
-                warn!(why = %failure.message, failures, runbook, "no access token; trying again");
+                // Once it lasts, once more and graver; what comes after that says nothing new.
+                match failures {
+                    TOKEN_FAILURES => {
+                        error!(why = %failure.message, failures, runbook, "no access token can be had; trying again")
+                    }
+                    _ => warn!(why = %failure.message, failures, runbook, "no access token; trying again"),
+                }
             }
             RequestLog::CredentialsRefused(failure) => {
                 let runbook = self.about(failure.reason);

@@ -63,7 +63,7 @@ use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
 use crate::report::{Acknowledged, Totals, Waiting};
-use crate::throttle::Throttle;
+use crate::throttle::{ServiceTrouble, Throttle};
 use crate::timestamp::Timestamp;
 
 /// See the module.
@@ -89,6 +89,8 @@ pub(super) struct Machine {
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
     waiting: Option<Waiting>,
+    /// What is wrong with the service, as it was reported, and for which reason last.
+    trouble: Option<(ServiceTrouble, Box<str>)>,
     /// Whose requests are throttled.
     throttling: Throttling,
     /// How many pauses the service asked for in a row.
@@ -137,6 +139,7 @@ impl Machine {
             remembered: None,
             stop_by: None,
             waiting: None,
+            trouble: None,
             throttling: Throttling::default(),
             throttled: 0,
             first_problems: Vec::new(),

@@ -65,6 +65,6 @@ fn broken_put(took: Duration) -> Answer {
 
 fn broken_token(took: Duration) -> TokenAnswer {
     let message = "no access token: this program has a bug and broke down while it asked for one; the log says where";
-    let failure = Failure { reason: Reason::ServiceUnavailable, message: message.into() };
+    let failure = Failure { reason: Reason::TokenUnavailable, message: message.into() };
     TokenAnswer { outcome: TokenOutcome::Unavailable(failure), code: Code::Panicked, took }
 }

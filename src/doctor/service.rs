@@ -174,7 +174,7 @@ async fn token(subject: &Subject, reader: &Reader) -> (Finding, Option<Vec<Strin
         }
         TokenOutcome::Unavailable(failure) => Finding::fail(
             &*failure.message,
-            "check --accounts-url and --data-center; if they are right, try again later",
+            "check --accounts-url and --data-center; if they are right, zoho-mail-reconciler explain TokenUnavailable",
         ),
     };
     let token = match grant.outcome {

@@ -169,6 +169,9 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// The token request that was begun last was not sent: it counts against no limit. One is made at a time, so it is
+    /// known which.
+    TokenNotSent,
     /// The service imposed a pause, or (`None`) it is over before its time.
     Pause {
         /// The pause.
@@ -215,7 +218,8 @@ impl Record {
             | Self::Failed { account, .. }
             | Self::Observed { account, .. }
             | Self::Forgotten { account, .. } => Some(*account),
-            Self::Unready { .. } | Self::TokenRequest { .. } | Self::Pause { .. } | Self::PauseLifted { .. } => None,
+            Self::Unready { .. } | Self::TokenRequest { .. } | Self::TokenNotSent => None,
+            Self::Pause { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }

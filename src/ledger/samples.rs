@@ -147,6 +147,7 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         2 => (any_account(), proptest::option::of(any_unready()))
             .prop_map(|(account, unready)| Record::Unready { account, unready }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
+        1 => Just(Record::TokenNotSent),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
         1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),
         1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),

@@ -21,7 +21,7 @@ type Count = (&'static str, &'static str, fn(&Report) -> usize);
 type Seconds = (&'static str, &'static str, fn(&Report, Timestamp) -> Duration);
 
 /// Name, help and value of what is counted, or is so or not.
-const COUNTS: [Count; 14] = [
+const COUNTS: [Count; 18] = [
     ("workqueue_depth", "Accounts that are queued or back off", |report| report.queued),
     ("workqueue_backing_off", "Accounts that wait after a failure", |report| report.backing_off),
     ("requests_in_flight", "Requests under way", |report| report.in_flight),
@@ -32,6 +32,7 @@ const COUNTS: [Count; 14] = [
     ("watch_degraded", "1 while changes of the folder may go unnoticed until its next scan, else 0", |report| {
         usize::from(report.degraded.is_some())
     }),
+    ("accounts_rejected", "Accounts of which the service rejected a change", |report| report.stalled),
     ("disruptions_held", "Accounts whose disruptions the budget holds", |report| report.held),
     ("disruptions_recent", "Accounts that lost something within the window of the budget", |report| {
         report.disruptions.applied
@@ -51,6 +52,15 @@ const COUNTS: [Count; 14] = [
     }),
     ("credentials_refused", "1 while the service refuses the credentials, else 0", |report| {
         usize::from(report.credentials_refused.is_some())
+    }),
+    ("service_failing", "1 while the service fails one account after the other, else 0", |report| {
+        usize::from(report.service_failing.is_some())
+    }),
+    ("refused_alike", "1 while the service refuses one account after the other alike, else 0", |report| {
+        usize::from(report.refused_alike.is_some())
+    }),
+    ("token_unavailable", "1 while no access token can be had though one is needed, else 0", |report| {
+        usize::from(report.token_unavailable.is_some())
     }),
 ];
 
@@ -141,6 +151,9 @@ mod tests {
         for (name, calm, trouble, report) in [
             ("ledger_writable", 1.0, 0.0, Report { ledger_error: some(), ..well() }),
             ("credentials_refused", 0.0, 1.0, Report { credentials_refused: some(), ..well() }),
+            ("service_failing", 0.0, 1.0, Report { service_failing: some(), ..well() }),
+            ("refused_alike", 0.0, 1.0, Report { refused_alike: some(), ..well() }),
+            ("token_unavailable", 0.0, 1.0, Report { token_unavailable: some(), ..well() }),
             ("desired_state_unknown", 0.0, 1.0, Report { desired_unknown: some(), ..well() }),
             ("desired_state_unknown", 0.0, 1.0, Report { loaded: false, ..well() }),
             ("watch_degraded", 0.0, 1.0, Report { degraded: some(), ..well() }),

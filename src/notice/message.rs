@@ -199,6 +199,8 @@ const fn runbook_key(cause: Cause) -> &'static str {
     match cause {
         Cause::LedgerUnavailable => Reason::LedgerUnavailable.as_str(),
         Cause::CredentialsRefused => Reason::Unauthorized.as_str(),
+        Cause::TokenUnavailable => Reason::TokenUnavailable.as_str(),
+        Cause::RefusedAlike => "RefusedAlike",
         Cause::DesiredStateUnknown => "DesiredStateUnknown",
         Cause::AccountsStalled => Reason::Rejected.as_str(),
         Cause::DisruptionsHeld => Reason::DisruptionBudgetExceeded.as_str(),
@@ -214,6 +216,14 @@ const fn words(cause: Option<Cause>) -> (&'static str, &'static str) {
             "Nothing is sent until it can be; after that everything goes on by itself.",
         ),
         Some(Cause::CredentialsRefused) => ("The credentials do not work", "Nothing is sent until there are others."),
+        Some(Cause::TokenUnavailable) => (
+            "No access token can be had",
+            "Nothing is sent without one. It is asked for again at growing intervals; after that everything goes on by itself.",
+        ),
+        Some(Cause::RefusedAlike) => (
+            "The service refuses one account after the other alike",
+            "It accepts none, so that is one cause. One request probes it from time to time.",
+        ),
         Some(Cause::DesiredStateUnknown) => {
             ("The desired state is unknown", "No edit is seen until the folder can be read; nothing is taken away.")
         }

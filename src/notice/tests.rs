@@ -1,5 +1,7 @@
 //! The rules over time, and the words over hostile names.
 
+mod outages;
+
 use proptest::prelude::*;
 
 use super::message::{About, Who, notification, schema};

@@ -76,7 +76,7 @@ pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
     let gravest = notices.first().and_then(|notice| Some((notice.level?, notice)));
     match gravest {
         Some((level, Notice { state: Some(_), .. })) => {
-            let number = report.stalled + report.held;
+            let number = report.stopped;
             let verb = if number == 1 { "needs" } else { "need" };
             title(&format!("{} {verb} attention", several(number, "account")), level)
         }
@@ -90,6 +90,9 @@ pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
         _ => title("Everything is in sync", Level::Well),
     }
 }
+
+/// How it goes on while the service is in trouble.
+const PROBES: &str = "one request probes it from time to time, and all goes on once it accepts one.";
 
 /// What stops everybody.
 fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
@@ -112,6 +115,20 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let title = "The service refuses the credentials";
         Notice::new(Trouble, "Unauthorized", title, format!("{}. Nothing is sent until others are given.", text(why)))
     });
+    let token = report.token_unavailable.as_deref().map(|why| {
+        let level = if report.token_outage().is_some() { Trouble } else { Attention };
+        let why = format!("{}. Nothing is sent without one; it is asked for again at growing intervals.", text(why));
+        Notice::new(level, "TokenUnavailable", "No access token can be had", why)
+    });
+    let alike = report.refused_alike.as_deref().map(|why| {
+        let title = "The service refuses one account after the other alike";
+        let why = format!("{}. It accepts none, so that is one cause; {PROBES}", text(why));
+        Notice::new(Trouble, "RefusedAlike", title, why)
+    });
+    let failing = report.service_failing.as_deref().map(|why| {
+        let why = format!("{}. For now {PROBES}", text(why));
+        Notice::new(Attention, "ServiceUnavailable", "The service fails one account after the other", why)
+    });
     let unknown = report.desired_unknown.as_deref().map(|why| {
         let why = format!("{}. What was known is kept; nothing is taken away.", text(why));
         Notice::new(Trouble, "DesiredStateUnknown", "The manifests cannot be read", why)
@@ -123,7 +140,7 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let notice = Notice::new(Attention, "Suspended", "All reconciling is suspended", words);
         Notice { since: freeze.since, until: freeze.until, ..notice }
     });
-    [stuck, ledger, refused, unknown, frozen].into_iter().flatten()
+    [stuck, ledger, refused, token, alike, unknown, failing, frozen].into_iter().flatten()
 }
 
 /// What everybody waits for.
@@ -137,19 +154,24 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         Notice { until: Some(pause.until), ..Notice::new(Level::Attention, pause.reason.as_str(), title, text) }
     });
     let waiting = report.waiting.filter(|waiting| waiting.until > now && paused.is_none());
-    let waiting = waiting.map(|waiting| {
+    // Of what lasts there is a notice already.
+    let is_probe = |why| matches!(why, Wait::Breaker | Wait::Probe);
+    let in_trouble = report.service_failing.is_some() || report.refused_alike.is_some();
+    let has_notice = |why| why == Wait::TokenUnavailable || is_probe(why) && in_trouble;
+    let waiting = waiting.filter(|waiting| !has_notice(waiting.why)).map(|waiting| {
         let (level, key, title, text) = match waiting.why {
             Wait::RateLimit => {
                 let text = "The request budget of the window is used up; the next request starts when it allows.";
                 (Level::Busy, "Progressing", "Waiting for the request budget", text)
             }
-            Wait::TokenLimit => {
+            Wait::TokenLimit | Wait::TokenUnavailable => {
                 let text = "The limit on token requests is used up; the next one starts when it allows.";
                 (Level::Busy, "Progressing", "Waiting for an access token", text)
             }
             Wait::Paused(_) | Wait::Breaker | Wait::Probe => {
-                let text = "It failed several times in a row; one request probes it from time to time.";
-                (Level::Attention, "ServiceUnavailable", "The service is in trouble", text)
+                let text =
+                    "A request failed or was throttled; one goes first, to see whether the service is well again.";
+                (Level::Busy, "ServiceUnavailable", "Waiting for a probe of the service", text)
             }
         };
         Notice { until: Some(waiting.until), ..Notice::new(level, key, title, text) }
@@ -172,9 +194,10 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
             count(verdict.applied),
             count(verdict.pending)
         );
-        let title = format!("{} held back by the disruption budget", several(held, "account"));
+        let (accounts, changes) = (several(held, "account"), several(verdict.pending_changes, "change"));
+        let title = format!("{accounts} ({changes}) held back by the disruption budget");
         let notice = Notice::new(Level::Attention, "DisruptionBudgetExceeded", title, text);
-        Notice { state: Some(State::Held), ..notice }
+        Notice { state: Some(State::Held), until: verdict.next_freed, ..notice }
     });
     let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
         let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });
@@ -213,6 +236,13 @@ mod tests {
         assert_eq!(said(&report), "1,001 accounts are being brought up to date");
         report.problems = 1;
         assert_eq!(said(&report), "1 problem in manifests");
+        report.service_failing = Some("HTTP 500".into());
+        report.problems = 0;
+        assert_eq!(said(&report), "The service fails one account after the other");
+        report.refused_alike = Some("HTTP 403".into());
+        assert_eq!(said(&report), "The service refuses one account after the other alike");
+        (report.token_unavailable, report.token_failures) = (Some("connection refused".into()), 3);
+        assert_eq!(said(&report), "No access token can be had");
         report.credentials_refused = Some("HTTP 401".into());
         assert_eq!(said(&report), "The service refuses the credentials");
         report.turned_at = Timestamp::from_millis(900_000);

@@ -56,7 +56,7 @@ fn told(notice: &Notice, now: Timestamp) -> Markup {
             p {
                 (text)
                 @if let Some(since) = since { " " span.nowrap { "Since " (moment(*since, now)) "." } }
-                @if let Some(until) = until { " " span.nowrap { "Ends " (moment(*until, now)) "." } }
+                @if let Some(until) = until { " " span.nowrap { (ends(*state)) " " (moment(*until, now)) "." } }
             }
             @if !lines.is_empty() { ul.lines { @for line in lines { li { code { (line) } } } } }
             p.links {
@@ -104,6 +104,11 @@ fn states(catalogue: &Catalogue, selection: &Selection) -> Markup {
     }
 }
 
+/// What there is to say of the end of a notice: a budget does not end, it frees one account after the other.
+fn ends(state: Option<State>) -> &'static str {
+    if state == Some(State::Held) { "The window frees the next account" } else { "Ends" }
+}
+
 fn cards(report: &Report, now: Timestamp) -> Markup {
     let budget = report.request_budget;
     let disruptions = report.disruptions;
@@ -128,7 +133,10 @@ fn cards(report: &Report, now: Timestamp) -> Markup {
                 p.quiet {
                     @if disruptions.pending > 0 { (several(disruptions.pending, "account")) " would lose something" }
                     @else { "accounts that lost something" }
-                    @if report.held > 0 { " · " (count(report.held)) " held" }
+                    @if report.held > 0 {
+                        " · " (several(disruptions.pending_changes, "change")) " of " (several(report.held, "account")) " held"
+                    }
+                    @if let Some(at) = disruptions.next_freed { " · frees the next " (moment(at, now)) }
                 }
             }
             div.card {

@@ -25,6 +25,9 @@ impl Trouble {
     }
 }
 
+/// How it goes on while the service is in trouble.
+const PROBES: &str = "one request probes it from time to time";
+
 /// Why no account's request can start now.
 #[derive(Clone, Debug)]
 pub struct Standstill {
@@ -58,6 +61,26 @@ impl Standstill {
     pub fn refused(why: &str) -> Self {
         let trouble = Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why);
         Self { trouble, unread: false, is_answer: true }
+    }
+
+    /// No access token can be had.
+    pub fn without_token(why: &str) -> Self {
+        let message = format!("{why}; it is asked for again at growing intervals");
+        Trouble::new(ConditionType::Reconciling, Reason::TokenUnavailable, message).into()
+    }
+
+    /// The service fails one account after the other, the last one for this reason.
+    pub fn failing(why: &str) -> Self {
+        let message = format!("the service fails one account after the other ({why}); {PROBES}");
+        Trouble::new(ConditionType::Reconciling, Reason::ServiceUnavailable, message).into()
+    }
+
+    /// The service refuses one account after the other alike, the last one for this reason, and accepts none.
+    pub fn refused_alike(why: &str) -> Self {
+        let message = format!(
+            "the service refuses one account after the other alike and accepts none, which has one cause ({why}); {PROBES}"
+        );
+        Trouble::new(ConditionType::Reconciling, Reason::ProgressingWithRetry, message).into()
     }
 
     /// An operator suspended everything.

@@ -25,6 +25,19 @@ pub(super) const BREAKER_ACCOUNTS: usize = 5;
 /// the mailboxes of several people who left at once may be gone.
 pub(super) const REFUSED_ALIKE: usize = 10;
 
+/// So many probes that failed in a row, where those of one account after the other count as one, tell of the service even
+/// if it was one request that opened the breaker, as after a pause or a restart. Fewer may be one account's.
+const FAILED_PROBES: u32 = 3;
+
+/// What several accounts tell of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceTrouble {
+    /// It fails the requests of one account after the other.
+    Fails,
+    /// It refuses the requests of one account after the other alike, and accepts none: that is one cause.
+    RefusesAlike,
+}
+
 /// How a PUT ended, as far as it tells of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -81,6 +94,8 @@ struct Trouble {
     last: Option<AccountId>,
     /// What opened the breaker is that accounts were refused alike.
     refused: bool,
+    /// Several accounts opened it, not one request.
+    several: bool,
 }
 
 impl Trouble {
@@ -165,7 +180,7 @@ impl Breaker {
                 if accounts.len() < if refused { REFUSED_ALIKE } else { BREAKER_ACCOUNTS } {
                     return false;
                 }
-                Trouble { refused, ..Trouble::default() }.and(account)
+                Trouble { refused, several: true, ..Trouble::default() }.and(account)
             }
             (State::Probing { .. }, Ended::Refused(..)) => {
                 self.state = State::Closed { accounts: vec![account], ended };
@@ -188,12 +203,12 @@ impl Breaker {
         self.state = State::Open { until: now, trouble };
     }
 
-    /// Whether it opened because several accounts were refused alike.
-    pub(super) const fn is_one_cause(&self) -> bool {
-        match self.state {
-            State::Closed { .. } => false,
-            State::Open { trouble, .. } | State::Probing { trouble, .. } => trouble.refused,
-        }
+    /// What is wrong with the service, once several accounts tell so.
+    pub(super) fn trouble(&self) -> Option<ServiceTrouble> {
+        let (State::Open { trouble, .. } | State::Probing { trouble, .. }) = self.state else { return None };
+        let is_known = trouble.several || trouble.probes >= FAILED_PROBES;
+        let kind = if trouble.refused { ServiceTrouble::RefusesAlike } else { ServiceTrouble::Fails };
+        is_known.then_some(kind)
     }
 
     /// Whether the next PUT is a probe that tries a grant first: every other one, so that neither removals nor grants that

@@ -323,15 +323,15 @@ fn accounts_that_are_refused_alike_have_one_cause_and_others_beside_them_have_no
     assert!(!end(1, Ended::Well));
     assert!((1..=100).all(|_| !end(1, refused(403))), "it is one account");
     assert!((2..=9).all(|n| !end(n, refused(403))));
-    assert!(end(10, refused(403)));
-    assert!(throttle.is_one_cause());
+    assert!(end(10, refused(403)), "ten accounts");
+    assert_eq!(throttle.trouble(), Some(ServiceTrouble::RefusesAlike));
     assert_eq!(throttle.admit_put(ms(4_999)), Admission::At(ms(5_000), Wait::Breaker));
     throttle.begin_put(ms(5_000));
     assert!(throttle.end_put(id(11), ms(5_000), refused(403), ms(5_000)), "a probe that is refused as well");
     assert_eq!(throttle.admit_put(ms(5_001)), Admission::At(ms(15_000), Wait::Breaker));
     throttle.begin_put(ms(15_000));
     assert!(!throttle.end_put(id(12), ms(15_000), Ended::Well, ms(15_000)));
-    assert_eq!((throttle.admit_put(ms(15_000)), throttle.is_one_cause()), (Admission::Now, false));
+    assert_eq!((throttle.admit_put(ms(15_000)), throttle.trouble()), (Admission::Now, None));
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //! | 2xx with a usable token and no error | `granted` | - | the PUTs |
 //! | an error that stays, such as `invalid_client` or `invalid_code` | `refused` | `Unauthorized` | everybody waits for other credentials |
 //! | `Access Denied`, or what throttles a PUT | `throttled` | `Throttled` | everybody pauses for as long as is said |
-//! | any other answer, or none | `unavailable` | `ServiceUnavailable` | another request, after a backoff |
+//! | any other answer, or none | `unavailable` | `TokenUnavailable` | another request, after a backoff |
 
 use std::time::Duration;
 
@@ -60,6 +60,13 @@ pub enum TokenOutcome {
     Unavailable(Failure),
 }
 
+impl TokenAnswer {
+    /// Whether nothing of the request reached the accounts server: no connection was there to send it through.
+    pub const fn was_not_sent(&self) -> bool {
+        matches!(self.code, Code::Connect | Code::Unsent)
+    }
+}
+
 impl TokenOutcome {
     /// The outcome's name in metrics.
     pub const fn label(&self) -> &'static str {
@@ -83,7 +90,7 @@ pub(super) fn classify_token(
     let outcome = match answer {
         Ok(response) => answered(response, accounts_url, secrets, now),
         Err(error) => TokenOutcome::Unavailable(Failure {
-            reason: Reason::ServiceUnavailable,
+            reason: Reason::TokenUnavailable,
             message: secrets.clean(&format!("no access token: {error}"), TEXT_MAX).into(),
         }),
     };
@@ -110,7 +117,7 @@ fn answered(response: &HttpResponse, accounts_url: &BaseUrl, secrets: &Secrets<'
     }
     match envelope.as_ref().and_then(refusal) {
         Some(hint) if response.status < 500 => TokenOutcome::Refused(failure(Reason::Unauthorized, Some(hint))),
-        _ => TokenOutcome::Unavailable(failure(Reason::ServiceUnavailable, redirect_hint(response.status))),
+        _ => TokenOutcome::Unavailable(failure(Reason::TokenUnavailable, redirect_hint(response.status))),
     }
 }
 
@@ -238,11 +245,11 @@ mod tests {
         throttled Some((600, true)) Throttled: no access token from accounts.zoho.eu: HTTP 200 Access Denied: Try again after 10 minutes
         throttled None Throttled: no access token from accounts.zoho.eu: HTTP 429 with an empty body
         throttled Some((10800, false)) Throttled: no access token from accounts.zoho.eu: HTTP 429 with an HTML page instead of JSON
-        unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 200 general_error
-        unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 200 with an undocumented answer
-        unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 503 invalid_client
-        unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 302 with an empty body (redirects are never followed: check the accounts URL, and for a proxy or login page in between)
-        unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 403 with an HTML page instead of JSON
+        unavailable TokenUnavailable: no access token from accounts.zoho.eu: HTTP 200 general_error
+        unavailable TokenUnavailable: no access token from accounts.zoho.eu: HTTP 200 with an undocumented answer
+        unavailable TokenUnavailable: no access token from accounts.zoho.eu: HTTP 503 invalid_client
+        unavailable TokenUnavailable: no access token from accounts.zoho.eu: HTTP 302 with an empty body (redirects are never followed: check the accounts URL, and for a proxy or login page in between)
+        unavailable TokenUnavailable: no access token from accounts.zoho.eu: HTTP 403 with an HTML page instead of JSON
         ");
     }
 
@@ -250,7 +257,7 @@ mod tests {
     fn an_answer_that_echoes_secrets_is_told_without_them() {
         let line =
             line(200, r#"{"error":"client-secret","error_description":"refresh-token 1000.0123456789abcdef0 is bad"}"#);
-        insta::assert_snapshot!(line, @"unavailable ServiceUnavailable: no access token from accounts.zoho.eu: HTTP 200 [redacted]: [redacted] [redacted] is bad");
+        insta::assert_snapshot!(line, @"unavailable TokenUnavailable: no access token from accounts.zoho.eu: HTTP 200 [redacted]: [redacted] [redacted] is bad");
         let granted = format!("{:?}", outcome(200, GRANT));
         assert!(!granted.contains("1000.abc"), "{granted}");
     }

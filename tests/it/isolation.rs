@@ -148,11 +148,18 @@ fn accounts_that_are_all_refused_alike_are_one_cause_that_is_probed_and_ends_by_
     wait_for("one cause", || process.said().contains("that is one cause").then_some(()));
     let asked: BTreeSet<_> = rig.puts(0).into_iter().map(|(account, _)| account).collect();
     assert!(asked.len() < 20, "{} accounts were asked for", asked.len());
+    let shows =
+        |path: &str, words: &str| process.page(path).is_some_and(|(_, page)| page.contains(words)).then_some(());
+    wait_for("the metric", || shows("/metrics", "zoho_mail_reconciler_refused_alike 1\n"));
+    wait_for("the page", || shows("/", "The service refuses one account after the other alike"));
+    wait_for("the status of those that wait", || shows("/status", "which has one cause (HTTP 403"));
+    wait_for("readiness", || process.page("/readyz").filter(|(status, _)| *status == 200));
     rig.script(r#"{"faults": []}"#);
     // Those that were asked for wait for an edit, or an operator.
     wait_for("all others", || (applied(&rig, 0..40) >= 40 - asked.len() - 5).then_some(()));
     process.signal(Signal::HUP);
     wait_for("all", || (applied(&rig, 0..40) == 40).then_some(()));
+    wait_for("the end of it", || shows("/metrics", "zoho_mail_reconciler_refused_alike 0\n"));
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod torture;
 mod unhindered;
 mod version;
 mod watching;
+mod without_token;
 mod zoho_client;
 mod zoho_https;
 mod zoho_operations;

@@ -162,8 +162,13 @@ impl Rig {
 
     /// A command of the program that writes: impatient, and without any budget unless a test gives it one.
     pub fn writing(&self, name: &str) -> Command {
+        self.writing_to(name, &self.url)
+    }
+
+    /// The same with its accounts host somewhere else.
+    pub fn writing_to(&self, name: &str, accounts_url: &str) -> Command {
         let mut command = self.reading(name);
-        command.args(["--zoid", "12345678", "--api-url", &self.url, "--accounts-url", &self.url]);
+        command.args(["--zoid", "12345678", "--api-url", &self.url, "--accounts-url", accounts_url]);
         command.args(["--retry-min", "10ms", "--retry-max", "50ms"]);
         for (variable, value) in [
             ("CLIENT_ID", "sandbox"),

@@ -4,6 +4,7 @@
 //! Invariants: the schema is made of the very types that are printed; `apiVersion` is for as long as no key goes away or
 //! changes its meaning, and keys may come.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use schemars::{JsonSchema, schema_for};
@@ -79,6 +80,8 @@ pub(super) struct Summary {
     pub(super) grant: usize,
     /// Changes that are held.
     pub(super) held: usize,
+    /// Of how many accounts they are.
+    pub(super) held_accounts: usize,
     /// Accounts that the base managed and no manifest declares any more.
     pub(super) no_longer_managed: usize,
     /// Changes that the branch does not explain.
@@ -91,6 +94,8 @@ impl Summary {
     pub(super) fn of(comparison: &Comparison) -> Self {
         let (own, others) = comparison.split();
         let held = own.iter().filter(|(_, held)| *held).count();
+        let held_accounts: BTreeSet<_> =
+            own.iter().filter(|(_, held)| *held).map(|(change, _)| change.account).collect();
         let take_away = own.iter().filter(|(change, held)| !held && change.is_disruption()).count();
         let remarks = comparison.branch.iter().flat_map(|branch| &branch.remarks);
         Self {
@@ -98,6 +103,7 @@ impl Summary {
             take_away,
             grant: own.len() - held - take_away,
             held,
+            held_accounts: held_accounts.len(),
             no_longer_managed: remarks.filter(|remark| matches!(remark.note, Note::NoLongerManaged { .. })).count(),
             unexplained: others.len(),
             problems: comparison.problems.len(),

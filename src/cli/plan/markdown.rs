@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::base::{Branch, Origin};
 use super::document::Summary;
-use super::text::{told, what_is_safe};
+use super::text::{told, what_is_held, what_is_safe};
 use super::{Comparison, Marked};
 use crate::change::Change;
 use crate::cli::count;
@@ -50,7 +50,8 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     if !comparison.reviewed.held.is_empty() {
         // The advice names the manifest that has the say.
         let (verdict, advice) = (comparison.reviewed.verdict, code(&comparison.budget.advice()));
-        sections.push(Section::text(format!("**Held by the disruption budget:** {verdict}. {advice}\n")));
+        let what = what_is_held(&comparison.reviewed);
+        sections.push(Section::text(format!("**Held by the disruption budget:** {what}: {verdict}. {advice}\n")));
     }
     sections.push(table(comparison, &own));
     let pending = format!("Also pending, not from this branch: {}", count(others.len(), "change"));
@@ -66,13 +67,14 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
 
 /// The sum, and what is compared.
 fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &Comparison) -> String {
-    let Summary { puts, take_away, grant, held, no_longer_managed, unexplained, problems: _ } = *summary;
+    let Summary { puts, take_away, grant, held, no_longer_managed, unexplained, held_accounts: _, problems: _ } =
+        *summary;
     let mut sum = if puts + held == 0 {
         "No changes".to_owned()
     } else {
         let takes = if take_away == 1 { "takes" } else { "take" };
         let grants = if grant == 1 { "grants" } else { "grant" };
-        format!("{}: {take_away} {takes} away, {grant} {grants}; {held} held", count(puts, "PUT"))
+        format!("{}: {take_away} {takes} away, {grant} {grants}; {} held", count(puts, "PUT"), count(held, "change"))
     };
     if no_longer_managed > 0 {
         sum.push_str(&format!("; {} no longer managed", count(no_longer_managed, "account")));

@@ -13,6 +13,7 @@ use crate::account::{Field, printable};
 use crate::change::Change;
 use crate::cli::count;
 use crate::compare::{Note, Remark, Safety, digest};
+use crate::guard::Reviewed;
 
 const GRANT: Style = AnsiColor::Green.on_default();
 const REVOKE: Style = AnsiColor::Red.on_default();
@@ -59,15 +60,21 @@ fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], oth
         (all, ..) => {
             let revoke = own.iter().filter(|(change, held)| !held && change.is_disruption()).count();
             let (puts, grant) = (all - held, all - held - revoke);
-            let puts = count(puts, "PUT");
+            let (puts, held) = (count(puts, "PUT"), count(held, "change"));
             writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {held} held.{also}")?;
         }
     }
     if !comparison.reviewed.held.is_empty() {
-        let (verdict, advice) = (comparison.reviewed.verdict, comparison.budget.advice());
-        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {verdict}. {advice}")?;
+        let (what, verdict, advice) =
+            (what_is_held(&comparison.reviewed), comparison.reviewed.verdict, comparison.budget.advice());
+        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {what}: {verdict}. {advice}")?;
     }
     Ok(())
+}
+
+/// How much is held: `3 changes of 2 accounts`.
+pub(super) fn what_is_held(reviewed: &Reviewed) -> String {
+    format!("{} of {}", count(reviewed.held.len(), "change"), count(reviewed.held_accounts(), "account"))
 }
 
 fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {

@@ -12,6 +12,7 @@ use crate::freeze::Freeze;
 use crate::guard::{Allowance, Verdict};
 use crate::ledger::ImposedPause;
 use crate::manifest::Problem;
+use crate::throttle::ServiceTrouble;
 use crate::timestamp::{ClockStep, Timestamp};
 
 /// One line.
@@ -76,10 +77,8 @@ pub(in crate::controller) enum RequestLog {
         pause: ImposedPause,
         by: Option<Box<str>>,
     },
-    /// The service fails again and again, last for this reason.
-    Failing(String),
-    /// Several accounts were refused alike, last for this reason, and none was accepted in between.
-    RefusedAlike(String),
+    /// Several accounts tell that the service is in trouble, the last one for this reason.
+    InTrouble(ServiceTrouble, String),
     AnswersAgain,
     TokenGranted {
         expires_in: Duration,

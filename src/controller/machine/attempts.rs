@@ -74,18 +74,21 @@ impl Machine {
         plan.changes.iter().filter_map(open).collect()
     }
 
-    /// Writes down that an attempt at `change` failed. Returns whether that says anything new.
+    /// Writes down that an attempt at `change` failed. Returns whether its reason or code is another
+    /// than that of the attempt before.
     pub(super) fn note_failure(&mut self, change: &Change, attempt: Attempt, now: Timestamp) -> bool {
         let Attempt { failure: Failure { reason, message }, code, next, attempts } = attempt;
         let Some(row) = self.ledger.accounts.get(&change.account) else { return true };
         let before = row.failed(change.field).filter(|failed| failed.is_of(change, row.spec_hash));
         let same = before.filter(|before| before.reason == reason);
-        let news = same.is_none_or(|before| before.message != message);
+        // The words of one answer may differ each time, as a request's id in them does.
+        let code: Box<str> = code.to_string().into();
+        let news = same.is_none_or(|before| before.code != code);
         let failed = FailedAttempt {
             to: change.to,
             spec_hash: row.spec_hash,
             reason,
-            code: code.to_string().into(),
+            code,
             message,
             since: same.map_or(now, |before| before.since),
             at: now,

@@ -28,6 +28,8 @@ pub(super) struct Backlog {
     blocked: BTreeMap<AccountId, Reason>,
     rejected: BTreeSet<AccountId>,
     held: BTreeSet<AccountId>,
+    /// Those of which something was rejected or is held.
+    stopped: BTreeSet<AccountId>,
     wake: BTreeSet<(Timestamp, AccountId)>,
 }
 
@@ -53,6 +55,7 @@ impl Backlog {
         if !plan.needs_budget() {
             self.held.remove(&account);
         }
+        self.note_stopped(account);
         let Some(since) = since else { return };
         let mut wanted = [None; 2];
         for change in &plan.changes {
@@ -61,6 +64,14 @@ impl Backlog {
         self.pending.insert(account, Pending { since, wanted });
         self.by_age.insert((since, account));
         self.count(wanted, |count| *count += 1);
+    }
+
+    fn note_stopped(&mut self, account: AccountId) {
+        if self.rejected.contains(&account) || self.held.contains(&account) {
+            self.stopped.insert(account);
+        } else {
+            self.stopped.remove(&account);
+        }
     }
 
     fn count(&mut self, wanted: [Option<bool>; 2], step: impl Fn(&mut usize)) {
@@ -74,11 +85,14 @@ impl Backlog {
     /// Notes that the disruption budget holds the account.
     pub(super) fn hold(&mut self, account: AccountId) {
         self.held.insert(account);
+        self.note_stopped(account);
     }
 
     /// Lets go of everything that was held.
     pub(super) fn release(&mut self) -> BTreeSet<AccountId> {
-        std::mem::take(&mut self.held)
+        let released = std::mem::take(&mut self.held);
+        released.iter().for_each(|account| self.note_stopped(*account));
+        released
     }
 
     /// Whether the budget holds the account.
@@ -89,6 +103,12 @@ impl Backlog {
     /// How many accounts the budget holds.
     pub(super) fn held(&self) -> usize {
         self.held.len()
+    }
+
+    /// How many accounts go no further by themselves, as something of them was rejected or is held. One that is both
+    /// counts once.
+    pub(super) fn stopped(&self) -> usize {
+        self.stopped.len()
     }
 
     /// The accounts of which the service refused something for good.
@@ -186,6 +206,15 @@ mod tests {
         backlog.hold(account);
         backlog.set(account, &plan(false), now);
         assert!(backlog.is_held(account));
+        let mut refused = plan(false);
+        refused.changes[0].refused = true;
+        backlog.set(account, &refused, now);
+        assert_eq!((backlog.held(), backlog.stalled(), backlog.stopped()), (1, 1, 1), "both, and one account");
+        backlog.release();
+        assert_eq!((backlog.held(), backlog.stalled(), backlog.stopped()), (0, 1, 1));
+        backlog.set(account, &plan(false), now);
+        assert_eq!(backlog.stopped(), 0);
+        backlog.hold(account);
         backlog.set(account, &plan(true), now);
         assert!(!backlog.is_held(account));
         assert_eq!(backlog.pending(), 1);

@@ -10,6 +10,7 @@ use crate::freeze::Freeze;
 use crate::ledger::ImposedPause;
 use crate::report::Waiting;
 use crate::status::Standstill;
+use crate::throttle::ServiceTrouble;
 use crate::timestamp::Timestamp;
 
 /// One reason.
@@ -29,6 +30,10 @@ pub(super) enum Blocked<'a> {
     Credentials(&'a Failure),
     /// The service asked everybody to pause.
     Paused(ImposedPause),
+    /// No access token can be had: why.
+    Token(&'a str),
+    /// Several accounts tell that the service is in trouble, the last one for this reason.
+    Service(ServiceTrouble, &'a str),
     /// The service is in trouble, and what was intended before is not what probes it.
     InTrouble,
     /// The last dispatch found that a request has to wait: for its place in a budget, or as a probe.
@@ -60,6 +65,9 @@ impl Blocked<'_> {
             Self::Suspended(freeze) => Some(Standstill::suspended(freeze)),
             Self::Credentials(failure) => Some(Standstill::refused(&failure.message)),
             Self::Paused(pause) => Some(Standstill::paused(*pause)),
+            Self::Token(why) => Some(Standstill::without_token(why)),
+            Self::Service(ServiceTrouble::Fails, why) => Some(Standstill::failing(why)),
+            Self::Service(ServiceTrouble::RefusesAlike, why) => Some(Standstill::refused_alike(why)),
             Self::Stopping | Self::GaveUp(_) | Self::InTrouble | Self::Waiting(_) => None,
         }
     }
@@ -69,6 +77,10 @@ impl Machine {
     /// Every reason for which nothing may start at `now`.
     pub(super) fn blocked(&self, now: Timestamp) -> impl Iterator<Item = Blocked<'_>> {
         let pause = self.throttle.pause(now);
+        // With nothing to send nothing is asked for, so what is known gets old.
+        let is_needed = self.queue.depth() > 0 || self.inflight.len() > 0;
+        let token = self.tokens.unavailable().filter(|_| is_needed);
+        let trouble = self.trouble.as_ref().filter(|_| is_needed);
         let in_trouble = pause.is_none() && !self.throttle.may_leave(now, now);
         [
             self.stop_by.map(|_| Blocked::Stopping),
@@ -78,6 +90,8 @@ impl Machine {
             self.pass.gave_up().map(Blocked::GaveUp),
             self.tokens.refusal().map(Blocked::Credentials),
             pause.map(Blocked::Paused),
+            token.map(|(why, _)| Blocked::Token(why)),
+            trouble.map(|(trouble, why)| Blocked::Service(*trouble, why)),
             in_trouble.then_some(Blocked::InTrouble),
             self.waiting.map(Blocked::Waiting),
         ]
@@ -105,6 +119,9 @@ mod tests {
             (Blocked::GaveUp("it throttles"), [true, false, false, false]),
             (Blocked::Credentials(&failure), [false, false, false, true]),
             (Blocked::Paused(ImposedPause { until, reason }), [false, true, true, true]),
+            (Blocked::Token("nothing answers"), [false, false, false, true]),
+            (Blocked::Service(ServiceTrouble::Fails, "HTTP 500"), [false, false, false, true]),
+            (Blocked::Service(ServiceTrouble::RefusesAlike, "HTTP 403"), [false, false, false, true]),
             (Blocked::InTrouble, [false, true, false, false]),
             (Blocked::Waiting(Waiting { until, why: Wait::RateLimit }), [false, false, false, false]),
         ] {

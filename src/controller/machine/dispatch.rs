@@ -83,7 +83,7 @@ impl Machine {
                 return Start::No;
             }
             Need::Patience => return Start::No,
-            Need::Until(until) => Admission::At(until, Wait::TokenLimit),
+            Need::Until(until) => Admission::At(until, Wait::TokenUnavailable),
             Need::Others(failure) => {
                 self.credentials_refused(failure);
                 return Start::No;
@@ -150,7 +150,7 @@ impl Machine {
         match self.tokens.credentials().filter(|_| !late) {
             Some(credentials) => self.effects.push(Effect::FetchToken(Box::new(credentials))),
             None => {
-                self.throttle.cancel_token();
+                self.token_not_sent(now);
                 self.tokens.cancel();
             }
         }

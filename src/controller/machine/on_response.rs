@@ -23,12 +23,9 @@ impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
     pub(super) fn on_response(&mut self, account: AccountId, answer: Answer, now: Timestamp, chance: f64) {
         let Some(request) = self.inflight.answered(account) else { return };
-        let failed_probes = self.throttle.failed_probes();
-        if self.throttle.end_put(account, request.began(), Ended::by(&answer), now) {
-            self.breaker_opened(&answer.outcome);
-        } else if failed_probes > 0 && self.throttle.failed_probes() == 0 {
-            self.log(RequestLog::AnswersAgain);
-        }
+        let opened = self.throttle.end_put(account, request.began(), Ended::by(&answer), now);
+        let why = answer.outcome.failure().map_or("", |failure| &failure.message);
+        self.note_trouble(opened.then_some(why));
         let operation = Operation::of(request.change().field, request.change().to).as_str();
         self.count(Metric::Request { operation, code: answer.code, took: answer.took });
         let (outcome, took) = (answer.outcome.clone(), now.since(request.began()));

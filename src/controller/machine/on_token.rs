@@ -5,17 +5,22 @@
 //! Invariant: what is told is told once, however many requests meet it.
 
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Machine};
-use crate::change::{Failure, Outcome};
+use crate::change::Failure;
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
 use crate::ledger::Record;
+use crate::throttle::ServiceTrouble;
 use crate::timestamp::Timestamp;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
 impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
     pub(super) fn on_token(&mut self, answer: TokenAnswer, now: Timestamp, chance: f64) {
-        self.throttle.end_token(now);
+        if answer.was_not_sent() {
+            self.token_not_sent(now);
+        } else {
+            self.throttle.end_token(now);
+        }
         self.count(Metric::Request { operation: "token", code: answer.code, took: answer.took });
         self.count(Metric::TokenAnswered(answer.outcome.label()));
         match answer.outcome {
@@ -30,10 +35,11 @@ impl Machine {
             TokenOutcome::Throttled(failure, asked) => {
                 self.log(RequestLog::TokenThrottled(failure.clone()));
                 let until = self.slow_down(asked, &failure, now);
+                self.tokens.answered();
                 self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
-                let failures = self.tokens.failed();
+                let failures = self.tokens.failed(&failure);
                 self.log(RequestLog::TokenUnavailable { failure: failure.clone(), failures });
                 // At least the shortest backoff: requests for tokens are few, and each is one less for a restart.
                 let wait = self.settings.backoff.min + self.settings.backoff.delay(failures, chance);
@@ -43,6 +49,12 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A token request that was begun did not leave: it takes no place among those that are allowed, here and in the ledger.
+    pub(super) fn token_not_sent(&mut self, now: Timestamp) {
+        self.throttle.cancel_token();
+        self.record(Record::TokenNotSent, now);
     }
 
     pub(super) fn credentials_refused(&mut self, failure: Failure) {
@@ -95,20 +107,27 @@ impl Machine {
         }
     }
 
-    pub(super) fn breaker_opened(&mut self, outcome: &Outcome) {
-        let probes = self.throttle.failed_probes();
-        let why = outcome.failure().map_or("", |failure| &failure.message);
+    /// A PUT ended. `opened`: why, if the breaker opened by it.
+    pub(super) fn note_trouble(&mut self, opened: Option<&str>) {
+        let (trouble, before) = (self.throttle.trouble(), self.trouble.as_ref().map(|(trouble, _)| *trouble));
         // Probes that fail as well are no news.
-        let one_cause = self.throttle.is_one_cause();
-        if probes == 1 {
-            self.log(if one_cause {
-                RequestLog::RefusedAlike(why.to_owned())
-            } else {
-                RequestLog::Failing(why.to_owned())
-            });
+        match trouble {
+            None if before.is_some() => self.log(RequestLog::AnswersAgain),
+            Some(trouble) if before != Some(trouble) => {
+                self.log(RequestLog::InTrouble(trouble, opened.unwrap_or_default().to_owned()));
+            }
+            _ => {}
         }
-        if probes > APPLY_PROBES {
-            let what = if one_cause { "refuses one account after the other alike" } else { "is not available" };
+        match (trouble, opened) {
+            (Some(trouble), Some(why)) => self.trouble = Some((trouble, why.into())),
+            (Some(_), None) => {}
+            (None, _) => self.trouble = None,
+        }
+        if let Some(why) = opened.filter(|_| self.throttle.failed_probes() > APPLY_PROBES) {
+            let what = match trouble {
+                Some(ServiceTrouble::RefusesAlike) => "refuses one account after the other alike",
+                Some(ServiceTrouble::Fails) | None => "is not available",
+            };
             self.pass.give_up(|| format!("the service {what}: {why}"));
         }
     }

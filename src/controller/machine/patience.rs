@@ -28,7 +28,7 @@ impl Obstacle {
             Self::All(Wait::RateLimit) => {
                 "the request budget is used up; apply again after that, or with a longer --max-wait"
             }
-            Self::All(Wait::TokenLimit) => {
+            Self::All(Wait::TokenLimit | Wait::TokenUnavailable) => {
                 "no access token can be requested earlier; apply again after that, or with a longer --max-wait"
             }
             Self::All(Wait::Breaker | Wait::Probe) => {

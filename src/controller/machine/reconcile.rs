@@ -124,7 +124,8 @@ impl Machine {
         }
         self.backlog.set(account, plan, unready.and_then(|unready| unready.pending_since()));
         let open = self.open(plan, now);
-        self.guard.set_pending(account, open.iter().any(|open| open.change.needs_budget() && !open.change.refused));
+        let needs_budget = open.iter().filter(|open| open.change.needs_budget() && !open.change.refused);
+        self.guard.set_pending(account, needs_budget.count());
         open
     }
 

@@ -1,7 +1,9 @@
 //! The machine, driven with nothing but values.
 
 mod clock;
+mod in_trouble;
 mod pausing;
+mod without_token;
 
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ fn word(effect: &Effect) -> Option<String> {
         Record::Pause { .. } => "pause".to_owned(),
         Record::PauseLifted { by, .. } => format!("lifted by {}", by.as_deref().unwrap_or("somebody")),
         Record::TokenRequest { .. } => "token request".to_owned(),
+        Record::TokenNotSent => "token not sent".to_owned(),
         Record::ClockStepped { .. } => "clock stepped".to_owned(),
         Record::ClockBehind { .. } => "clock behind".to_owned(),
         _ => "other".to_owned(),
@@ -246,6 +249,28 @@ fn a_failure_backs_off_by_chance_and_is_tried_again_when_it_is_over() {
     assert!(due > stage.now && due <= stage.now + Duration::from_secs(1), "{due}");
     stage.now = due;
     stage.check(Event::Tick, &["append 3: intent 1 true"]);
+}
+
+#[test]
+fn a_failure_in_other_words_is_no_news_and_one_of_another_reason_is() {
+    let mut stage = Stage::new(Mode::Run);
+    stage.check(folder(&[(1, true)]), &["append 1: intent 1 true"]);
+    let failure = |reason, message: &str| Failure { reason, message: message.into() };
+    for (ticket, outcome, news) in [
+        (1, Outcome::Retry(failure(Reason::ServiceUnavailable, "HTTP 500, request 1")), true),
+        (3, Outcome::Retry(failure(Reason::ServiceUnavailable, "HTTP 500, request 2")), false),
+        (5, Outcome::Rejected(failure(Reason::Forbidden, "HTTP 403, request 3")), true),
+    ] {
+        stage.feed(Event::Durable { ticket });
+        stage.machine.handle(answered(1, outcome), stage.now, 0.5);
+        let is_failure =
+            |log: &Log| matches!(log, Log::Request(RequestLog::Retrying { .. } | RequestLog::Rejected { .. }));
+        let logged = |effect: &Effect| matches!(effect, Effect::Log(log) if is_failure(log));
+        assert_eq!(stage.machine.effects.iter().any(logged), news, "{ticket}");
+        stage.feed(Event::Tick);
+        stage.now = stage.machine.next_timeout().unwrap();
+        stage.feed(Event::Tick);
+    }
 }
 
 #[test]

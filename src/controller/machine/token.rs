@@ -88,7 +88,11 @@ pub(super) struct Tokens {
     alone: BTreeSet<AccountId>,
     /// How often in a row the credentials did not work.
     trials: u32,
+    /// An edit had them tried again before the time of the next trial.
+    hastened: bool,
+    /// How many requests for a token failed in a row, and how the last one did.
     failures: u32,
+    unavailable: Option<Box<str>>,
     /// Why the credentials do not work, as it was told; until a PUT is accepted.
     told: Option<Box<str>>,
 }
@@ -106,7 +110,9 @@ impl Tokens {
             suspects: Vec::new(),
             alone: BTreeSet::new(),
             trials: 0,
+            hastened: false,
             failures: 0,
+            unavailable: None,
             told: None,
         }
     }
@@ -159,7 +165,7 @@ impl Tokens {
 
     /// The service granted a token.
     pub(super) fn granted(&mut self, token: AccessToken, expires_in: Duration, now: Timestamp) {
-        self.failures = 0;
+        self.answered();
         let early = RENEW_EARLY.min(expires_in / 2);
         self.accept(token, Some(now + expires_in.saturating_sub(early)));
     }
@@ -171,9 +177,20 @@ impl Tokens {
     }
 
     /// The token request failed for reasons that pass. Returns how often in a row.
-    pub(super) const fn failed(&mut self) -> u32 {
+    pub(super) fn failed(&mut self, failure: &Failure) -> u32 {
         self.failures = self.failures.saturating_add(1);
+        self.unavailable = Some(failure.message.clone());
         self.failures
+    }
+
+    /// The endpoint answers as one for tokens does, whatever it says.
+    pub(super) fn answered(&mut self) {
+        (self.failures, self.unavailable) = (0, None);
+    }
+
+    /// Why no token can be had, and how often in a row. It stands while the next request is under way.
+    pub(super) fn unavailable(&self) -> Option<(&str, u32)> {
+        Some((self.unavailable.as_deref()?, self.failures))
     }
 
     /// Waits until `until` before the next request.
@@ -210,7 +227,7 @@ impl Tokens {
     pub(super) fn accepted(&mut self, generation: u64, account: AccountId) {
         self.alone.remove(&account);
         self.told = None;
-        self.trials = 0;
+        (self.trials, self.hastened) = (0, false);
         if generation == self.generation {
             self.doubted = false;
             self.works = true;
@@ -265,6 +282,7 @@ impl Tokens {
     }
 
     fn refuse(&mut self, failure: Failure, trials: Backoff, now: Timestamp) {
+        self.answered();
         self.trials = self.trials.saturating_add(1);
         self.state = State::Refused { failure, until: now + trials.delay(self.trials, 1.0) };
     }
@@ -280,6 +298,7 @@ impl Tokens {
     /// Credentials that do not work are tried again, if it is time for that.
     pub(super) fn try_if_due(&mut self, now: Timestamp) {
         if self.next_trial().is_some_and(|until| until <= now) {
+            self.hastened = false;
             self.try_again();
         }
     }
@@ -314,9 +333,12 @@ impl Tokens {
         }
     }
 
-    /// Another account has something to send: if only one account's PUTs were refused, it tells whose fault it is.
+    /// Another account has something to send: if only one account's PUTs were refused, it tells whose fault it is. Once
+    /// between two trials: each costs a token request, and edits may come by the hundred.
     pub(super) fn may_tell(&mut self, account: AccountId) {
-        if matches!(&self.suspects[..], [only] if *only != account) {
+        let is_refused = matches!(self.state, State::Refused { .. });
+        if is_refused && !self.hastened && matches!(&self.suspects[..], [only] if *only != account) {
+            self.hastened = true;
             self.try_again();
         }
     }

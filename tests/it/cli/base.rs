@@ -43,7 +43,7 @@ fn a_branch_is_planned_from_its_base_without_a_ledger_an_organization_or_a_secre
     Renamed: francis (2560636000000008007), frank.yaml:1: was frank
     No longer managed in part, nothing is PUT: grace (2560636000000008008), grace.yaml:1: activeSyncEnabled
     Left alone: 1 account suspended by a manifest.
-    Plan: 3 PUTs, of which 2 grant and 1 take away; 0 held.
+    Plan: 3 PUTs, of which 2 grant and 1 take away; 0 changes held.
     Digest: sha256:b2e28872426d6f249631ef67b88ed2002ba36b2cfe402d4897e75418158bcd05
     --- stderr
     --- exit 0
@@ -58,7 +58,7 @@ fn a_comment_shows_disruptions_first_and_folds_the_rest() {
     let place = branch();
     insta::assert_snapshot!(place.ok("plan --base base -o markdown"), @"
     <!-- zoho-mail-reconciler plan -->
-    **3 PUTs: 1 takes away, 2 grant; 0 held; 1 account no longer managed**
+    **3 PUTs: 1 takes away, 2 grant; 0 changes held; 1 account no longer managed**
 
     From `base` to `desired-state`. Nothing else changes. Digest `sha256:b2e28872426d6f249631ef67b88ed2002ba36b2cfe402d4897e75418158bcd05`
 
@@ -87,11 +87,11 @@ fn a_comment_says_what_is_held_and_why() {
     assert_eq!(ran.code, 3);
     insta::assert_snapshot!(ran.out.lines().take(12).collect::<Vec<_>>().join("\n"), @"
     <!-- zoho-mail-reconciler plan -->
-    **2 PUTs: 0 take away, 2 grant; 1 held; 1 account no longer managed**
+    **2 PUTs: 0 take away, 2 grant; 1 change held; 1 account no longer managed**
 
     From `base` to `desired-state`. Nothing else changes. Digest `sha256:d619dd109aecf4be14a967cb4ce751d7ee3629003e4b3220df5711baf0d8df2c`
 
-    **Held by the disruption budget:** 0 applied in the window + 1 pending, budget 0. ``If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.``
+    **Held by the disruption budget:** 1 change of 1 account: 0 accounts applied in the last 1h + 1 account pending, budget 0 accounts; 1 change waits. ``If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.``
 
     | | account | e-mail | field | from | to | declared at |
     |-|-|-|-|-|-|-|
@@ -243,14 +243,15 @@ fn with_the_ledger_what_the_branch_does_not_explain_is_listed_apart() {
     No longer managed in part, nothing is PUT: grace (2560636000000008008), grace.yaml:1: activeSyncEnabled
     Needs no PUT: alice (2560636000000008002): activeSyncEnabled is true already
     Left alone: 1 account suspended by a manifest.
-    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held. 1 change more pending, not from this branch.
+    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 changes held. 1 change more pending, not from this branch.
     Digest: sha256:bcc3ad657830e87a487aa23110645b3c8e3a00f1254dc6085e32c692df4e089f
     --- stderr
     --- exit 0
     ");
     let markdown = place.ok("plan --base base --sandbox --ledger ledger.json -o markdown");
     assert!(
-        markdown.contains("**2 PUTs: 1 takes away, 1 grants; 0 held; 1 account no longer managed; 1 pending that"),
+        markdown
+            .contains("**2 PUTs: 1 takes away, 1 grants; 0 changes held; 1 account no longer managed; 1 pending that"),
         "{markdown}"
     );
     let folded = markdown.split("<details>").find(|part| part.contains("Also pending")).unwrap();

@@ -133,7 +133,9 @@ fn thousands_of_changes_fit_and_grants_are_left_out_before_disruptions() {
     assert!(granted < 601, "{granted}");
     assert!(markdown.contains(&format!("\nand {} more rows: run", 601 - granted)), "{}", &markdown[64_000..]);
     assert!(
-        markdown.starts_with("<!-- zoho-mail-reconciler plan -->\n**901 PUTs: 300 take away, 601 grant; 0 held**\n")
+        markdown.starts_with(
+            "<!-- zoho-mail-reconciler plan -->\n**901 PUTs: 300 take away, 601 grant; 0 changes held**\n"
+        )
     );
     assert_eq!(see(&markdown).rows, 1 + revoked + granted, "what is left out is no row");
 }

@@ -32,7 +32,7 @@ fn a_plan_reads_like_terraforms() {
 
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
-    Plan: 4 PUTs, of which 2 grant and 2 take away; 0 held.
+    Plan: 4 PUTs, of which 2 grant and 2 take away; 0 changes held.
     --- stderr
     --- exit 0
     ");
@@ -64,8 +64,8 @@ fn a_plan_shows_what_the_budget_holds() {
 
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
-    Plan: 2 PUTs, of which 2 grant and 0 take away; 2 held.
-    Held by the disruption budget: 1 applied in the window + 1 pending, budget 0. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
+    Plan: 2 PUTs, of which 2 grant and 0 take away; 2 changes held.
+    Held by the disruption budget: 2 changes of 2 accounts: 1 account applied in the last 1h + 1 account pending, budget 0 accounts; 2 changes wait; the window frees the next account at TIME. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
     --- stderr
     --- exit 3
     ");
@@ -90,6 +90,7 @@ fn a_plan_as_a_document_has_all_of_it() {
         "takeAway": 0,
         "grant": 2,
         "held": 2,
+        "heldAccounts": 2,
         "noLongerManaged": 0,
         "unexplained": 0,
         "problems": 4
@@ -142,7 +143,10 @@ fn a_plan_as_a_document_has_all_of_it() {
       "verdict": {
         "applied": 1,
         "pending": 1,
-        "limit": 0
+        "limit": 0,
+        "pendingChanges": 2,
+        "window": "1h",
+        "nextFreed": "TIME"
       },
       "problems": [
         {
@@ -220,7 +224,7 @@ fn what_is_in_doubt_is_planned_whatever_is_wanted() {
       + enabled           (in doubt) -> true
       - activeSyncEnabled (in doubt) -> false
 
-    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held.
+    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 changes held.
     ");
 }
 
@@ -241,7 +245,7 @@ fn what_an_earlier_put_may_undo_is_planned_for_when_it_cannot_any_more() {
       + enabled           (in doubt) -> true (not before TIME)
       - activeSyncEnabled (unknown) -> false
 
-    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 held.
+    Plan: 2 PUTs, of which 1 grant and 1 take away; 0 changes held.
     NAME    READY   STATUS    AGE   ACCOUNT               ENABLED    ACTIVESYNC   REVISION   MESSAGE
     alice   False   InDoubt   0s    2560636000000008002   in doubt   -            unknown    enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
     ");

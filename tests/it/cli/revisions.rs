@@ -72,7 +72,7 @@ fn what_others_merged_since_is_not_taken_for_something_the_branch_reverts() {
     # alice (2560636000000008002), alice.yaml:1
       - enabled           true -> false
 
-    Plan: 1 PUT, of which 0 grant and 1 take away; 0 held.
+    Plan: 1 PUT, of which 0 grant and 1 take away; 0 changes held.
     Digest: sha256:14d94767163744d2d6de790b02bd49343d83ea24eeb9b40f14d5e74cce8da31f
     --- stderr
     --- exit 0

@@ -37,7 +37,8 @@ fn after_everything() -> String {
             metrics.reconciled(&outcome, took, Timestamp::from_millis(0));
         }
     }
-    let waits = [Wait::RateLimit, Wait::Paused(Reason::Throttled), Wait::Breaker, Wait::Probe, Wait::TokenLimit];
+    let ours = [Wait::RateLimit, Wait::Breaker, Wait::Probe, Wait::TokenLimit, Wait::TokenUnavailable];
+    let waits = ours.into_iter().chain([Wait::Paused(Reason::Throttled)]);
     waits.into_iter().for_each(|wait| metrics.waited(wait, took));
     ["granted", "refused", "throttled", "unavailable"].into_iter().for_each(|result| metrics.token_answered(result));
     metrics.api_request("token", 200, took);

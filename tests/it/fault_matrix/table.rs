@@ -6,7 +6,7 @@
 //! [`super::expected`] says.
 
 use zoho_mail_reconciler::condition::Reason::{
-    self, AccountNotFound, Forbidden, InDoubt, Rejected, ServiceUnavailable,
+    self, AccountNotFound, Forbidden, InDoubt, Rejected, ServiceUnavailable, TokenUnavailable,
 };
 
 use super::cell::Whose;
@@ -348,7 +348,7 @@ pub const TOKENS: &[Line] = &[
     },
     Line {
         answer: "any other answer, or none",
-        ends: Ends::Retry(ServiceUnavailable),
+        ends: Ends::Retry(TokenUnavailable),
         forms: &[
             say("500", 500, "", "HTTP 500 with an empty body"),
             say("503 with invalid_client", 503, r#"{"error":"invalid_client"}"#, "HTTP 503 invalid_client"),

@@ -108,10 +108,11 @@ impl Model {
         later.fold(at, Timestamp::max)
     }
 
-    fn verdict(&self, budget: Budget, now: Timestamp) -> Verdict {
+    /// Accounts that count as applied and as pending, and the limit.
+    fn sum(&self, budget: Budget, now: Timestamp) -> (usize, usize, usize) {
         let lately = self.lately(now);
         let pending = self.wanted.difference(&lately).filter(|account| !self.begun.contains(account)).count();
-        Verdict { applied: lately.len(), pending, limit: budget.limit(self.managed) }
+        (lately.len(), pending, budget.limit(self.managed))
     }
 }
 
@@ -201,7 +202,7 @@ impl Rig {
         self.now = self.now.before(Duration::from_millis(back));
         self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
         self.guard = Guard::new(budget.text().parse().unwrap(), self.model.window, &self.ledger.disruptions);
-        self.model.wanted.iter().for_each(|account| self.guard.set_pending(*account, true));
+        self.model.wanted.iter().for_each(|account| self.guard.set_pending(*account, 1));
     }
 }
 
@@ -217,7 +218,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Want(account, pending) => {
-                    rig.guard.set_pending(id(account), pending);
+                    rig.guard.set_pending(id(account), usize::from(pending));
                     if pending { rig.model.wanted.insert(id(account)) } else { rig.model.wanted.remove(&id(account)) };
                 }
                 Step::Try(account) => {
@@ -250,13 +251,17 @@ proptest! {
             }
             for account in (1..7).map(id) {
                 let pending = rig.model.wanted.contains(&account) && !rig.model.begun.contains(&account);
-                rig.guard.set_pending(account, pending);
+                rig.guard.set_pending(account, usize::from(pending));
             }
             let verdict = rig.guard.verdict(rig.model.managed, rig.now);
-            prop_assert_eq!(verdict, rig.model.verdict(budget, rig.now));
-            let over = |at| rig.model.verdict(budget, at).applied < verdict.applied;
+            let Verdict { applied, pending, limit, pending_changes, next_freed, .. } = verdict;
+            prop_assert_eq!((applied, pending, limit), rig.model.sum(budget, rig.now));
+            let waits = rig.model.wanted.difference(&rig.model.begun).count();
+            prop_assert_eq!(pending_changes, waits);
+            prop_assert_eq!(next_freed, rig.guard.next_expiry());
+            let over = |at| rig.model.sum(budget, at).0 < applied;
             match rig.guard.next_expiry() {
-                None => prop_assert_eq!(verdict.applied, 0),
+                None => prop_assert_eq!(applied, 0),
                 Some(at) => prop_assert!(over(at) && !over(at.before(Duration::from_millis(1)))),
             }
         }

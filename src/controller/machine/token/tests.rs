@@ -109,6 +109,25 @@ fn credentials_that_only_one_account_had_refused_are_tried_at_once_for_another()
 }
 
 #[test]
+fn a_storm_of_edits_tries_credentials_that_are_refused_once_between_two_trials() {
+    let (mut tokens, now) = granted();
+    assert_eq!(tokens.refused(1, account(1), false, refusal(), now), Refusal::Replaced);
+    tokens.give_up(refusal(), now);
+    let (mut now, mut requests) = (now, 0);
+    let end = now + Duration::from_secs(600);
+    while now < end {
+        now = now + Duration::from_secs(1);
+        tokens.try_if_due(now);
+        tokens.may_tell(account(2 + now.as_millis()));
+        if tokens.need(now) == Need::Credentials {
+            requests += 1;
+            tokens.give_up(refusal(), now);
+        }
+    }
+    assert!((3..=8).contains(&requests), "{requests} of the ten that are allowed in ten minutes");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_read_again_soon() {
     let (mut tokens, now) = (Tokens::new(), Timestamp::from_millis(0));
     for seconds in [1, 2, 4, 5, 5] {

@@ -1,0 +1,93 @@
+//! The service fails, or refuses all alike: when that is said of it, where, and until when.
+
+use super::*;
+
+/// A machine that has the mailboxes of so many accounts to enable.
+fn stage(accounts: u64) -> Stage {
+    let mut stage = Stage::new(Mode::Run);
+    step(&mut stage, folder(&(1..=accounts).map(|n| (n, true)).collect::<Vec<_>>()));
+    stage
+}
+
+fn step(stage: &mut Stage, event: Event) {
+    if stage.feed(event) == Then::ReadCredentials {
+        stage.feed(Event::Credentials(Ok(Credentials::Token(AccessToken::new("token").unwrap()))));
+    }
+}
+
+/// The service answers the next PUTs thus, one after the other, whenever they come.
+fn answer(stage: &mut Stage, mut puts: usize, outcome: impl Fn() -> Outcome) {
+    while puts > 0 {
+        if stage.said.is_empty() {
+            stage.now = stage.machine.next_timeout().unwrap();
+            step(stage, Event::Tick);
+            continue;
+        }
+        let word = stage.said.remove(0);
+        let number = |text: &str| text.split([' ', ':']).nth(1).and_then(|number| number.parse().ok()).unwrap();
+        if word.starts_with("append") {
+            step(stage, Event::Durable { ticket: number(&word) });
+        } else if word.starts_with("put") {
+            step(stage, answered(number(&word), outcome()));
+            puts -= 1;
+        }
+    }
+}
+
+fn failed() -> Outcome {
+    Outcome::Retry(Failure { reason: Reason::ServiceUnavailable, message: "HTTP 500".into() })
+}
+
+fn refused() -> Outcome {
+    Outcome::Rejected(Failure { reason: Reason::Forbidden, message: "HTTP 403".into() })
+}
+
+/// Reason and message of the account that was asked for last of all, or never.
+fn last(stage: &mut Stage) -> (Reason, String) {
+    let list = stage.machine.accounts(Part::default(), stage.now);
+    let waits = list.items.iter().rfind(|item| item.status.work.failures == 0).unwrap();
+    let condition = waits.status.conditions[0].clone();
+    (condition.reason, condition.message.to_string())
+}
+
+#[test]
+fn a_service_that_fails_several_accounts_is_said_to_fail_until_it_accepts_one() {
+    let mut stage = stage(20);
+    answer(&mut stage, 4, failed);
+    assert_eq!(stage.report().service_failing, None, "four accounts may be four accounts");
+    answer(&mut stage, 1, failed);
+    assert_eq!(stage.report().service_failing.as_deref(), Some("HTTP 500"));
+    let (reason, message) = last(&mut stage);
+    assert_eq!(reason, Reason::ServiceUnavailable);
+    assert!(message.contains("fails one account after the other (HTTP 500); one request probes it"), "{message}");
+    answer(&mut stage, 2, || Outcome::Applied);
+    assert_eq!((stage.report().service_failing, last(&mut stage).0), (None, Reason::ReconciliationSucceeded));
+}
+
+#[test]
+fn a_single_probe_that_fails_after_a_restart_says_nothing_of_the_service_and_three_do() {
+    let mut before = stage(20);
+    answer(&mut before, 5, failed);
+    let ledger = before.machine.ledger.clone();
+    let mut stage = Stage::with(settings(Mode::Run), ledger);
+    step(&mut stage, folder(&(1..=20).map(|n| (n, true)).collect::<Vec<_>>()));
+    for failures in 1..=3 {
+        answer(&mut stage, 1, failed);
+        assert_eq!(stage.report().service_failing.is_some(), failures == 3, "{failures}");
+    }
+}
+
+#[test]
+fn accounts_that_are_refused_alike_are_one_cause_in_the_report_and_for_all_that_wait_and_the_daemon_stays_ready() {
+    let mut stage = stage(20);
+    answer(&mut stage, 9, refused);
+    assert_eq!(stage.report().refused_alike, None);
+    answer(&mut stage, 1, refused);
+    let report = stage.report();
+    assert_eq!((report.refused_alike.as_deref(), report.not_ready()), (Some("HTTP 403"), None));
+    let (reason, message) = last(&mut stage);
+    assert_eq!(reason, Reason::ProgressingWithRetry);
+    assert!(message.contains("which has one cause (HTTP 403)"), "{message}");
+    answer(&mut stage, 2, || Outcome::Applied);
+    assert_eq!(stage.report().refused_alike, None);
+}

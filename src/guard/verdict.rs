@@ -1,0 +1,88 @@
+//! The verdict on pending disruptions, with the sum that decides.
+//!
+//! In: counts, from the guard. Out: [`Verdict`], whether it holds a change, and its words.
+//! Invariant: whatever is counted says what it counts: accounts decide, and changes stand beside them.
+//! Absent by design: how the counts come about.
+
+use std::fmt;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use crate::change::Change;
+use crate::timestamp::Timestamp;
+
+/// Whether the pending disruptions may go, with the sum that decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Accounts that lost something within the window, or may have.
+    pub applied: usize,
+    /// Accounts that would lose something now, and did not within the window.
+    pub pending: usize,
+    /// How many the budget allows.
+    pub limit: usize,
+    /// Changes that would take something away now and that no approval covers, of all accounts.
+    pub pending_changes: usize,
+    /// For how long an account counts that lost something.
+    #[serde(serialize_with = "humane")]
+    #[schemars(with = "String")]
+    pub window: Duration,
+    /// When the first of the accounts that lost something leaves the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_freed: Option<Timestamp>,
+}
+
+impl Verdict {
+    /// Whether every pending disruption is held that no approval lets through.
+    ///
+    /// Also where no other account is pending: one that lost a field by an approval has the other one still.
+    pub const fn exceeded(self) -> bool {
+        self.applied + self.pending > self.limit
+    }
+
+    /// Whether `change` is held.
+    pub const fn holds(self, change: &Change) -> bool {
+        self.exceeded() && change.needs_budget()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { applied, pending, limit, pending_changes, window, next_freed } = *self;
+        let window = humantime::format_duration(window);
+        let accounts = |number| several(number, "account");
+        write!(f, "{} applied in the last {window} + {} pending, ", accounts(applied), accounts(pending))?;
+        write!(f, "budget {}", accounts(limit))?;
+        if pending_changes > 0 {
+            let wait = if pending_changes == 1 { "waits" } else { "wait" };
+            write!(f, "; {} {wait}", several(pending_changes, "change"))?;
+        }
+        next_freed.map_or(Ok(()), |at| write!(f, "; the window frees the next account at {at}"))
+    }
+}
+
+/// `1 account`, `2 accounts`.
+fn several(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+fn humane<S: Serializer>(window: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*window))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_names_what_it_counts_and_says_when_the_window_frees_the_next_account() {
+        let next_freed = Some(Timestamp::from_millis(3_600_000));
+        let (window, pending_changes) = (Duration::from_secs(3600), 8);
+        let verdict = Verdict { applied: 7, pending: 5, limit: 10, pending_changes, window, next_freed };
+        insta::assert_snapshot!(verdict, @"7 accounts applied in the last 1h + 5 accounts pending, budget 10 accounts; 8 changes wait; the window frees the next account at 1970-01-01T01:00:00.000Z");
+        let verdict = Verdict { pending: 1, limit: 1, pending_changes: 1, window, ..Verdict::default() };
+        insta::assert_snapshot!(verdict, @"0 accounts applied in the last 1h + 1 account pending, budget 1 account; 1 change waits");
+    }
+}
