@@ -12,6 +12,7 @@ mod fault;
 pub mod file;
 pub mod journal;
 mod moments;
+mod outage;
 mod owner;
 mod record;
 mod row;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::fault::Fault;
+pub use self::outage::{Outage, OutageKind};
 pub use self::owner::Owner;
 pub use self::record::{Cause, Evidence, ImposedPause, Record};
 pub use self::row::{FailedAttempt, FieldState, Row};
@@ -66,6 +68,8 @@ pub struct Ledger {
     pub unready: BTreeMap<AccountId, Unready>,
     /// The pause in force when the program last heard from the service.
     pub pause: Option<ImposedPause>,
+    /// What kept every request from succeeding when the program last heard from the service.
+    pub outage: Option<Outage>,
     /// Where the audit log stood when the snapshot was written; `None` before there was one.
     pub audit: Option<audit::Mark>,
 }
@@ -73,12 +77,11 @@ pub struct Ledger {
 /// Two ledgers are equal that know the same: where the audit log stands is a matter of the files beside them.
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
-        let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, unready, pause, audit: _ } =
-            self;
+        let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, .. } = self;
+        let Self { unready, pause, outage, audit: _, .. } = self;
         (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
             && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
-            && *unready == other.unready
-            && *accounts == other.accounts
+            && (unready, outage, accounts) == (&other.unready, &other.outage, &other.accounts)
     }
 }
 
@@ -97,6 +100,7 @@ impl Ledger {
             strays: Strays::new(),
             unready: BTreeMap::new(),
             pause: None,
+            outage: None,
             audit: None,
         }
     }
@@ -191,6 +195,7 @@ impl Ledger {
                 place.map(|place| self.requests.remove(place));
             }
             Record::Pause { pause } => self.pause = pause,
+            Record::Outage { outage } => self.outage = outage.map(|outage| *outage),
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
             Record::ClockBehind { at, lands_by } => self.clamp(at, lands_by),
             Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),

@@ -17,10 +17,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::breaker::Breaker;
-pub use self::breaker::{Ended, ServiceTrouble};
+pub use self::breaker::Ended;
 use crate::account::{AccountId, Field};
 use crate::condition::Reason;
-use crate::ledger::{FieldState, ImposedPause, Ledger, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
+use crate::ledger::{FieldState, ImposedPause, Ledger, OutageKind, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
 use crate::queue::Backoff;
 use crate::timestamp::{ClockStep, Timestamp};
 
@@ -289,7 +289,7 @@ impl Throttle {
     }
 
     /// What is wrong with the service, once several accounts tell so; until it accepts a request.
-    pub fn trouble(&self) -> Option<ServiceTrouble> {
+    pub fn trouble(&self) -> Option<OutageKind> {
         self.breaker.trouble()
     }
 

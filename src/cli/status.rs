@@ -20,7 +20,7 @@ use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::review;
 use crate::ledger::file::Holder;
-use crate::ledger::{self, Ledger, Owner};
+use crate::ledger::{self, Ledger, OutageKind, Owner};
 use crate::manifest::Protection;
 use crate::plan::plan;
 use crate::status::{Item, MailAccountList, Part, Standstill, approvals, list};
@@ -226,8 +226,16 @@ impl Sources {
 /// Why no request can start now, or could not when the last process ended; in the order in which the daemon says it.
 fn standstill(ledger: &Ledger, holder: &Holder, freeze: Option<&Freeze>, now: Timestamp) -> Option<Standstill> {
     let unwritable = holder.trouble.as_deref().map(Standstill::unrecorded);
+    let outage = |is_refusal| {
+        let outage = ledger.outage.as_ref();
+        outage.filter(|outage| (outage.kind == OutageKind::CredentialsRefused) == is_refusal).map(Standstill::outage)
+    };
     let pause = || remembered_pause(ledger, now).map(Standstill::paused);
-    unwritable.or_else(|| freeze.map(Standstill::suspended)).or_else(pause)
+    unwritable
+        .or_else(|| freeze.map(Standstill::suspended))
+        .or_else(|| outage(true))
+        .or_else(pause)
+        .or_else(|| outage(false))
 }
 
 /// Every account's status, as the daemon would tell it with these options.

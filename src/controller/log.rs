@@ -9,12 +9,12 @@ use std::time::Duration;
 use tracing::{error, field, info, warn};
 
 use super::event::{Log, ManifestLog, RequestLog, StateLog};
+use crate::change::Failure;
 use crate::condition::Reason;
-use crate::ledger::ImposedPause;
 use crate::ledger::file::LedgerError;
+use crate::ledger::{ImposedPause, Outage, OutageKind};
 use crate::report::TOKEN_FAILURES;
 use crate::runbook::{self, ExternalUrl};
-use crate::throttle::ServiceTrouble;
 use crate::timestamp::ClockStep;
 
 /// Writes lines, with links to where people reach the pages.
@@ -109,11 +109,11 @@ impl Logger {
             RequestLog::PauseLifted { pause: ImposedPause { until, reason }, by } => {
                 info!(%until, %reason, by = by.as_deref(), "the pause was lifted; one request probes before all others");
             }
-            RequestLog::InTrouble(ServiceTrouble::Fails, why) => {
+            RequestLog::InTrouble(OutageKind::ServiceFails, why) => {
                 let runbook = self.about(Reason::ServiceUnavailable);
                 warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
             }
-            RequestLog::InTrouble(ServiceTrouble::RefusesAlike, why) => {
+            RequestLog::InTrouble(_, why) => {
                 let runbook = self.runbook("RefusedAlike");
                 error!(
                     why,
@@ -156,6 +156,25 @@ impl Logger {
                     "disruptions are held: they exceed the disruption budget; everything else goes on");
             }
             StateLog::FitsAgain(accounts) => info!(accounts, "held disruptions fit the budget again"),
+            StateLog::Remembered(Outage { kind, why, since, .. }) => {
+                let (key, what) = match kind {
+                    OutageKind::CredentialsRefused => (Reason::Unauthorized.as_str(), "the credentials did not work"),
+                    OutageKind::TokenUnavailable => (Reason::TokenUnavailable.as_str(), "no access token could be had"),
+                    OutageKind::ServiceFails => {
+                        (Reason::ServiceUnavailable.as_str(), "the service failed one account after the other")
+                    }
+                    OutageKind::RefusesAlike => {
+                        ("RefusedAlike", "the service refused one account after the other alike")
+                    }
+                };
+                let runbook = self.runbook(key);
+                warn!(why = &*why, %since, runbook, "when the last process ended, {what}; it is tried again now");
+            }
+            StateLog::StillRefused { accounts, name, failure: Failure { reason, message } } => {
+                let runbook = self.about(reason);
+                warn!(accounts, %name, %reason, why = &*message, runbook,
+                    "accounts are refused since before this start; tried again when a manifest changes, and at growing intervals");
+            }
             StateLog::AllApplied { accounts } => info!(accounts, "everything is applied; nothing is pending"),
             StateLog::Suspended(freeze) => {
                 let runbook = self.about(Reason::Suspended);

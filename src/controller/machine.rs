@@ -17,7 +17,7 @@
 //!
 //! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
 //! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
-//! [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`attempts`] (what failed, and is tried again),
+//! [`outages`] (what keeps every request from succeeding), [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`attempts`] (what failed, and is tried again),
 //! [`patience`] (of a single pass), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
 //! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
 
@@ -32,6 +32,7 @@ mod on_files;
 mod on_response;
 mod on_token;
 mod orders;
+mod outages;
 mod patience;
 mod reconcile;
 mod report;
@@ -63,7 +64,7 @@ use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
 use crate::report::{Acknowledged, Totals, Waiting};
-use crate::throttle::{ServiceTrouble, Throttle};
+use crate::throttle::Throttle;
 use crate::timestamp::Timestamp;
 
 /// See the module.
@@ -89,8 +90,8 @@ pub(super) struct Machine {
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
     waiting: Option<Waiting>,
-    /// What is wrong with the service, as it was reported, and for which reason last.
-    trouble: Option<(ServiceTrouble, Box<str>)>,
+    /// Whether this process found the ledger's outage so as well.
+    outage_confirmed: bool,
     /// Whose requests are throttled.
     throttling: Throttling,
     /// How many pauses the service asked for in a row.
@@ -139,7 +140,7 @@ impl Machine {
             remembered: None,
             stop_by: None,
             waiting: None,
-            trouble: None,
+            outage_confirmed: false,
             throttling: Throttling::default(),
             throttled: 0,
             first_problems: Vec::new(),
@@ -188,6 +189,7 @@ impl Machine {
         let mut then = self.dispatch(now);
         if then != Then::ReadCredentials {
             self.lose_patience(now);
+            self.end_outage_if_idle(now);
             self.write_if_due(now);
             self.note_turn(now);
             if self.has_ended(now) {

@@ -66,6 +66,7 @@ impl Ledger {
         self.requests.iter_mut().chain(&mut self.token_requests).for_each(|at| *at = began(*at));
         self.disruptions.values_mut().for_each(|at| *at = lands_by(*at));
         self.strays.retime(&lands_by);
+        self.outage.iter_mut().for_each(|outage| outage.since = began(outage.since));
         self.unready.values_mut().for_each(|unready| unready.retime(&began));
         let fields = self.accounts.values_mut().flat_map(|row| [&mut row.enabled, &mut row.active_sync_enabled]);
         fields.flatten().for_each(|state| state.retime(&began, &lands_by));
@@ -81,7 +82,9 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{account, after, at, intent, owner, source};
-    use super::super::{FailedAttempt, FieldState, ImposedPause, REQUEST_MEMORY_MAX, Record, Unready, Wanted};
+    use super::super::{
+        FailedAttempt, FieldState, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Unready, Wanted,
+    };
     use super::*;
     use crate::account::Field;
     use crate::condition::Reason;
@@ -147,6 +150,9 @@ mod tests {
         };
         ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed: Some(Box::new(failed)) });
         let wanted = |seconds| Some(Wanted { to: true, since: at(seconds) });
+        let kind = OutageKind::ServiceFails;
+        let outage = Outage { kind, why: "HTTP 500".into(), since: at(38), failures: 1 };
+        ledger.apply(Record::Outage { outage: Some(Box::new(outage)) });
         let (enabled, active_sync_enabled) = (wanted(36), wanted(37));
         let unready = Unready { since: at(35), enabled, active_sync_enabled, unreconciled: false };
         ledger.apply(Record::Unready { account, unready: Some(unready) });
@@ -170,7 +176,7 @@ mod tests {
             [unready.since].into_iter().chain(fields)
         });
         let moments = moments.chain(fields).chain(failed).chain(stray).chain(ledger.pause.map(|pause| pause.until));
-        let moments = moments.chain(unready);
+        let moments = moments.chain(unready).chain(ledger.outage.iter().map(|outage| outage.since));
         moments.map(|moment| (moment.as_millis().cast_signed() - at(0).as_millis().cast_signed()) / 1000).collect()
     }
 
@@ -194,8 +200,8 @@ mod tests {
         assert_eq!(ledger.ahead_of(at(42)), None, "too little to be a step");
         assert_eq!(ledger.ahead_of(at(41)), Some(at(43)));
         let clamped = after(ledger.clone(), &[Record::ClockBehind { at: at(20), lands_by: at(110) }]);
-        assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 44, 644, 100, 90, 35, 36, 37]);
-        assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 20, 620, 100, 90, 20, 20, 20]);
+        assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 44, 644, 100, 90, 35, 36, 37, 38]);
+        assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 20, 620, 100, 90, 20, 20, 20, 20]);
         assert_eq!(clamped.ahead_of(at(20)), None);
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::outage::Outage;
 use super::row::{FailedAttempt, FieldState, hex};
 use super::unready::Unready;
 use crate::account::{AccountId, Field, SourceRef, Zuid};
@@ -177,6 +178,12 @@ pub enum Record {
         /// The pause.
         pause: Option<ImposedPause>,
     },
+    /// Something keeps every request from succeeding, or (`None`) nothing does any more.
+    Outage {
+        /// What.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outage: Option<Box<Outage>>,
+    },
     /// The wall clock was set while the program ran: spans that began or end by the old one do so by the new one.
     ClockStepped {
         /// What it said.
@@ -219,7 +226,7 @@ impl Record {
             | Self::Observed { account, .. }
             | Self::Forgotten { account, .. } => Some(*account),
             Self::Unready { .. } | Self::TokenRequest { .. } | Self::TokenNotSent => None,
-            Self::Pause { .. } | Self::PauseLifted { .. } => None,
+            Self::Pause { .. } | Self::Outage { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
         }
     }

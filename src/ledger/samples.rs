@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Owner, Record, Unready, Wanted};
+use super::{
+    Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Outage, OutageKind, Owner, Record, Unready, Wanted,
+};
 use crate::account::{AccountId, Field, MAX_ID, SourceRef, Zoid, Zuid};
 use crate::change::Known;
 use crate::condition::Reason;
@@ -151,6 +153,11 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
         1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),
         1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),
+        1 => proptest::option::of((any_time(), ".{0,8}", any::<u32>())).prop_map(|outage| {
+            let kind = OutageKind::RefusesAlike;
+            let outage = outage.map(|(since, why, failures)| Box::new(Outage { kind, why: why.into(), since, failures }));
+            Record::Outage { outage }
+        }),
         1 => (any_time(), pause(), proptest::option::of(".{0,8}"))
             .prop_map(|(at, pause, by)| Record::PauseLifted { at, pause, by: by.map(Into::into) }),
     ]

@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::audit::Mark;
 use super::fault::{API_VERSION, Fault, judge_header};
-use super::{FieldState, ImposedPause, Ledger, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready};
+use super::{FieldState, ImposedPause, Ledger, Outage, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready};
 use crate::account::AccountId;
 use crate::timestamp::Timestamp;
 
@@ -66,6 +66,8 @@ struct Document<'a> {
     #[serde(default)]
     pause: Option<ImposedPause>,
     #[serde(default)]
+    outage: Option<Outage>,
+    #[serde(default)]
     audit: Option<Mark>,
     #[serde(default, borrow)]
     crc32: Option<Cow<'a, str>>,
@@ -104,6 +106,7 @@ impl Document<'_> {
             strays: self.strays,
             unready: self.unready,
             pause: self.pause,
+            outage: self.outage,
             audit: self.audit,
         })
     }
@@ -271,7 +274,7 @@ impl<'a, W: Write> Out<'a, W> {
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
         let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
-        let Ledger { unready, pause, audit, .. } = ledger;
+        let Ledger { unready, pause, outage, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -295,6 +298,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if let Some(pause) = pause {
             self.key("pause", pause)?;
+            self.line.push(b',');
+        }
+        if let Some(outage) = outage {
+            self.key("outage", outage)?;
             self.line.push(b',');
         }
         if let Some(audit) = audit {

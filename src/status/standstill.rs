@@ -5,7 +5,7 @@
 
 use crate::condition::{ConditionType, Reason};
 use crate::freeze::Freeze;
-use crate::ledger::ImposedPause;
+use crate::ledger::{ImposedPause, Outage, OutageKind};
 use crate::timestamp::Timestamp;
 
 /// Why an account is not ready.
@@ -57,30 +57,35 @@ impl Standstill {
         Trouble::new(ConditionType::Reconciling, pause.reason, message).into()
     }
 
-    /// The credentials were refused, in the service's words.
-    pub fn refused(why: &str) -> Self {
-        let trouble = Trouble::new(ConditionType::Stalled, Reason::Unauthorized, why);
-        Self { trouble, unread: false, is_answer: true }
-    }
-
-    /// No access token can be had.
-    pub fn without_token(why: &str) -> Self {
-        let message = format!("{why}; it is asked for again at growing intervals");
-        Trouble::new(ConditionType::Reconciling, Reason::TokenUnavailable, message).into()
-    }
-
-    /// The service fails one account after the other, the last one for this reason.
-    pub fn failing(why: &str) -> Self {
-        let message = format!("the service fails one account after the other ({why}); {PROBES}");
-        Trouble::new(ConditionType::Reconciling, Reason::ServiceUnavailable, message).into()
-    }
-
-    /// The service refuses one account after the other alike, the last one for this reason, and accepts none.
-    pub fn refused_alike(why: &str) -> Self {
-        let message = format!(
-            "the service refuses one account after the other alike and accepts none, which has one cause ({why}); {PROBES}"
-        );
-        Trouble::new(ConditionType::Reconciling, Reason::ProgressingWithRetry, message).into()
+    /// Something keeps every request from succeeding.
+    pub fn outage(Outage { kind, why, .. }: &Outage) -> Self {
+        use ConditionType::{Reconciling, Stalled};
+        let (condition, reason, message) = match kind {
+            OutageKind::CredentialsRefused => {
+                return Self {
+                    trouble: Trouble::new(Stalled, Reason::Unauthorized, &**why),
+                    unread: false,
+                    is_answer: true,
+                };
+            }
+            OutageKind::TokenUnavailable => {
+                (Reconciling, Reason::TokenUnavailable, format!("{why}; it is asked for again at growing intervals"))
+            }
+            OutageKind::ServiceFails => (
+                Reconciling,
+                Reason::ServiceUnavailable,
+                format!("the service fails one account after the other ({why}); {PROBES}"),
+            ),
+            OutageKind::RefusesAlike => (
+                Reconciling,
+                Reason::ProgressingWithRetry,
+                format!(
+                    "the service refuses one account after the other alike and accepts none, which has one cause ({why}); \
+                     {PROBES}"
+                ),
+            ),
+        };
+        Trouble::new(condition, reason, message).into()
     }
 
     /// An operator suspended everything.

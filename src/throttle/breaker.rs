@@ -12,6 +12,7 @@ use super::{Admission, Wait};
 use crate::account::AccountId;
 use crate::change::Outcome;
 use crate::condition::Reason;
+use crate::ledger::OutageKind;
 use crate::queue::Backoff;
 use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{Answer, Code};
@@ -28,15 +29,6 @@ pub(super) const REFUSED_ALIKE: usize = 10;
 /// So many probes that failed in a row, where those of one account after the other count as one, tell of the service even
 /// if it was one request that opened the breaker, as after a pause or a restart. Fewer may be one account's.
 const FAILED_PROBES: u32 = 3;
-
-/// What several accounts tell of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceTrouble {
-    /// It fails the requests of one account after the other.
-    Fails,
-    /// It refuses the requests of one account after the other alike, and accepts none: that is one cause.
-    RefusesAlike,
-}
 
 /// How a PUT ended, as far as it tells of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,10 +196,10 @@ impl Breaker {
     }
 
     /// What is wrong with the service, once several accounts tell so.
-    pub(super) fn trouble(&self) -> Option<ServiceTrouble> {
+    pub(super) fn trouble(&self) -> Option<OutageKind> {
         let (State::Open { trouble, .. } | State::Probing { trouble, .. }) = self.state else { return None };
         let is_known = trouble.several || trouble.probes >= FAILED_PROBES;
-        let kind = if trouble.refused { ServiceTrouble::RefusesAlike } else { ServiceTrouble::Fails };
+        let kind = if trouble.refused { OutageKind::RefusesAlike } else { OutageKind::ServiceFails };
         is_known.then_some(kind)
     }
 

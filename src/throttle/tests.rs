@@ -4,7 +4,7 @@
 use super::breaker::BREAKER_ACCOUNTS;
 use super::*;
 use crate::account::{AccountId, Field, SourceRef};
-use crate::ledger::{FailedAttempt, Owner, Record};
+use crate::ledger::{FailedAttempt, OutageKind, Owner, Record};
 use crate::zoho::Code;
 
 fn ms(millis: u64) -> Timestamp {
@@ -324,7 +324,7 @@ fn accounts_that_are_refused_alike_have_one_cause_and_others_beside_them_have_no
     assert!((1..=100).all(|_| !end(1, refused(403))), "it is one account");
     assert!((2..=9).all(|n| !end(n, refused(403))));
     assert!(end(10, refused(403)), "ten accounts");
-    assert_eq!(throttle.trouble(), Some(ServiceTrouble::RefusesAlike));
+    assert_eq!(throttle.trouble(), Some(OutageKind::RefusesAlike));
     assert_eq!(throttle.admit_put(ms(4_999)), Admission::At(ms(5_000), Wait::Breaker));
     throttle.begin_put(ms(5_000));
     assert!(throttle.end_put(id(11), ms(5_000), refused(403), ms(5_000)), "a probe that is refused as well");

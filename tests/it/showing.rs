@@ -202,3 +202,36 @@ fn a_ledger_that_cannot_be_written_is_shown_by_the_command_too_and_its_absence_a
     process.kill();
     assert!(status().contains("LedgerUnavailable"), "what the last daemon could not do: {}", status());
 }
+
+#[test]
+fn refused_credentials_are_shown_by_the_command_and_said_again_after_a_restart_until_they_work() {
+    let rig = Rig::new(2);
+    let secret = rig.folder.path().join("secret");
+    fs::write(&secret, "wrong").unwrap();
+    let begin = || {
+        let mut command = rig.writing("run");
+        command.env_remove("ZOHO_MAIL_CLIENT_SECRET").env("ZOHO_MAIL_CLIENT_SECRET_FILE", &secret);
+        command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
+        rig.begin(command)
+    };
+    let process = begin();
+    let reasons = || {
+        let conditions = by_command(&rig).into_values().map(|conditions| conditions[0].clone());
+        conditions.map(|[_, status, reason, since]| (status, reason, since)).collect::<Vec<_>>()
+    };
+    let refused = |found: &Vec<(String, String, String)>| found.iter().all(|(_, reason, _)| reason == "Unauthorized");
+    let before = wait_for("the refusal", || Some(reasons()).filter(refused));
+    assert!(process.page("/readyz").unwrap().1.contains("the credentials do not work"));
+    process.kill();
+    assert_eq!(reasons(), before, "while no process runs");
+    let process = begin();
+    wait_for("the log to say it again", || process.said().contains("when the last process ended").then_some(()));
+    wait_for("the refusal", || process.said().contains("the credentials do not work; all PUTs wait").then_some(()));
+    assert_eq!(reasons(), before);
+    fs::write(&secret, "sandbox").unwrap();
+    process.signal(rustix::process::Signal::HUP);
+    let ready = |found: &Vec<(String, String, String)>| found.iter().all(|(status, ..)| status == "True");
+    wait_for("the accounts to be applied", || Some(reasons()).filter(ready));
+    let answer = wait_for("the daemon to be ready", || process.page("/readyz").filter(|(status, _)| *status == 200));
+    assert_eq!(answer.0, 200);
+}

@@ -10,9 +10,8 @@ use crate::account::{AccountId, Field, SourceRef};
 use crate::change::{Change, Failure};
 use crate::freeze::Freeze;
 use crate::guard::{Allowance, Verdict};
-use crate::ledger::ImposedPause;
+use crate::ledger::{ImposedPause, Outage, OutageKind};
 use crate::manifest::Problem;
-use crate::throttle::ServiceTrouble;
 use crate::timestamp::{ClockStep, Timestamp};
 
 /// One line.
@@ -78,7 +77,7 @@ pub(in crate::controller) enum RequestLog {
         by: Option<Box<str>>,
     },
     /// Several accounts tell that the service is in trouble, the last one for this reason.
-    InTrouble(ServiceTrouble, String),
+    InTrouble(OutageKind, String),
     AnswersAgain,
     TokenGranted {
         expires_in: Duration,
@@ -98,6 +97,14 @@ pub(in crate::controller) enum StateLog {
     Held(Verdict),
     /// So many accounts are held no longer.
     FitsAgain(usize),
+    /// The last process ended with this; whether it is still so is found out now.
+    Remembered(Outage),
+    /// So many accounts are refused for good since before this process, one of them so.
+    StillRefused {
+        accounts: usize,
+        name: Arc<str>,
+        failure: Failure,
+    },
     AllApplied {
         accounts: usize,
     },

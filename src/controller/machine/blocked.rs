@@ -5,12 +5,10 @@
 //! read [`Machine::blocked`], and ask of each reason what follows of it.
 
 use super::Machine;
-use crate::change::Failure;
 use crate::freeze::Freeze;
-use crate::ledger::ImposedPause;
+use crate::ledger::{ImposedPause, Outage, OutageKind};
 use crate::report::Waiting;
 use crate::status::Standstill;
-use crate::throttle::ServiceTrouble;
 use crate::timestamp::Timestamp;
 
 /// One reason.
@@ -26,14 +24,10 @@ pub(super) enum Blocked<'a> {
     Suspended(&'a Freeze),
     /// The single pass ends early.
     GaveUp(&'a str),
-    /// The credentials do not work.
-    Credentials(&'a Failure),
+    /// Something keeps every request from succeeding, as far as answers tell.
+    Outage(&'a Outage),
     /// The service asked everybody to pause.
     Paused(ImposedPause),
-    /// No access token can be had: why.
-    Token(&'a str),
-    /// Several accounts tell that the service is in trouble, the last one for this reason.
-    Service(ServiceTrouble, &'a str),
     /// The service is in trouble, and what was intended before is not what probes it.
     InTrouble,
     /// The last dispatch found that a request has to wait: for its place in a budget, or as a probe.
@@ -63,11 +57,8 @@ impl Blocked<'_> {
             Self::Unread => Some(Standstill::unread()),
             Self::Ledger(why) => Some(Standstill::unrecorded(why)),
             Self::Suspended(freeze) => Some(Standstill::suspended(freeze)),
-            Self::Credentials(failure) => Some(Standstill::refused(&failure.message)),
+            Self::Outage(outage) => Some(Standstill::outage(outage)),
             Self::Paused(pause) => Some(Standstill::paused(*pause)),
-            Self::Token(why) => Some(Standstill::without_token(why)),
-            Self::Service(ServiceTrouble::Fails, why) => Some(Standstill::failing(why)),
-            Self::Service(ServiceTrouble::RefusesAlike, why) => Some(Standstill::refused_alike(why)),
             Self::Stopping | Self::GaveUp(_) | Self::InTrouble | Self::Waiting(_) => None,
         }
     }
@@ -77,10 +68,10 @@ impl Machine {
     /// Every reason for which nothing may start at `now`.
     pub(super) fn blocked(&self, now: Timestamp) -> impl Iterator<Item = Blocked<'_>> {
         let pause = self.throttle.pause(now);
-        // With nothing to send nothing is asked for, so what is known gets old.
-        let is_needed = self.queue.depth() > 0 || self.inflight.len() > 0;
-        let token = self.tokens.unavailable().filter(|_| is_needed);
-        let trouble = self.trouble.as_ref().filter(|_| is_needed);
+        // Other credentials are needed, pause or not; of the others it is not known what comes after the pause.
+        let outage = self.ledger.outage.as_ref();
+        let refused = outage.filter(|outage| outage.kind == OutageKind::CredentialsRefused);
+        let other = outage.filter(|outage| outage.kind != OutageKind::CredentialsRefused);
         let in_trouble = pause.is_none() && !self.throttle.may_leave(now, now);
         [
             self.stop_by.map(|_| Blocked::Stopping),
@@ -88,10 +79,9 @@ impl Machine {
             self.unwritable.as_deref().map(Blocked::Ledger),
             self.suspension.in_force(now).map(Blocked::Suspended),
             self.pass.gave_up().map(Blocked::GaveUp),
-            self.tokens.refusal().map(Blocked::Credentials),
+            refused.map(Blocked::Outage),
             pause.map(Blocked::Paused),
-            token.map(|(why, _)| Blocked::Token(why)),
-            trouble.map(|(trouble, why)| Blocked::Service(*trouble, why)),
+            other.map(Blocked::Outage),
             in_trouble.then_some(Blocked::InTrouble),
             self.waiting.map(Blocked::Waiting),
         ]
@@ -109,7 +99,8 @@ mod tests {
     #[test]
     fn what_follows_of_each_reason() {
         let (until, reason) = (Timestamp::from_millis(1), Reason::Throttled);
-        let (freeze, failure) = (Freeze::default(), Failure { reason, message: "no".into() });
+        let kind = OutageKind::CredentialsRefused;
+        let (freeze, outage) = (Freeze::default(), Outage { kind, why: "no".into(), since: until, failures: 1 });
         // Whether it stops planning, recalls intents, recalls a token request, and is told in each status.
         for (blocked, [planning, intents, token, told]) in [
             (Blocked::Stopping, [true, true, true, false]),
@@ -117,11 +108,8 @@ mod tests {
             (Blocked::Ledger("full"), [true, false, false, true]),
             (Blocked::Suspended(&freeze), [true, true, true, true]),
             (Blocked::GaveUp("it throttles"), [true, false, false, false]),
-            (Blocked::Credentials(&failure), [false, false, false, true]),
+            (Blocked::Outage(&outage), [false, false, false, true]),
             (Blocked::Paused(ImposedPause { until, reason }), [false, true, true, true]),
-            (Blocked::Token("nothing answers"), [false, false, false, true]),
-            (Blocked::Service(ServiceTrouble::Fails, "HTTP 500"), [false, false, false, true]),
-            (Blocked::Service(ServiceTrouble::RefusesAlike, "HTTP 403"), [false, false, false, true]),
             (Blocked::InTrouble, [false, true, false, false]),
             (Blocked::Waiting(Waiting { until, why: Wait::RateLimit }), [false, false, false, false]),
         ] {

@@ -85,7 +85,7 @@ impl Machine {
             Need::Patience => return Start::No,
             Need::Until(until) => Admission::At(until, Wait::TokenUnavailable),
             Need::Others(failure) => {
-                self.credentials_refused(failure);
+                self.credentials_refused(failure, now);
                 return Start::No;
             }
         };

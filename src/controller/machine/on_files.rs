@@ -60,6 +60,7 @@ impl Machine {
         news.into_iter().flatten().for_each(|news| self.log(news));
         if !was_loaded && self.folder.is_loaded() {
             self.touch_undeclared(now);
+            self.repeat_what_blocks(now);
         }
     }
 

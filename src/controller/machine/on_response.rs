@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::change::{Change, Failure, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
-use crate::ledger::{Evidence, Record};
+use crate::ledger::{Evidence, OutageKind, Record};
 use crate::report::Acknowledged;
 use crate::throttle::Ended;
 use crate::timestamp::Timestamp;
@@ -24,14 +24,14 @@ impl Machine {
     pub(super) fn on_response(&mut self, account: AccountId, answer: Answer, now: Timestamp, chance: f64) {
         let Some(request) = self.inflight.answered(account) else { return };
         let opened = self.throttle.end_put(account, request.began(), Ended::by(&answer), now);
-        let why = answer.outcome.failure().map_or("", |failure| &failure.message);
-        self.note_trouble(opened.then_some(why));
+        self.note_service(&answer.outcome, opened, now);
         let operation = Operation::of(request.change().field, request.change().to).as_str();
         self.count(Metric::Request { operation, code: answer.code, took: answer.took });
         let (outcome, took) = (answer.outcome.clone(), now.since(request.began()));
         self.count(Metric::Reconciled { outcome, took, at: now });
         if let (Some(generation), Outcome::Applied | Outcome::Rejected(_)) = (request.token(), &answer.outcome) {
             self.tokens.accepted(generation, account);
+            self.end_outage(&[OutageKind::CredentialsRefused, OutageKind::TokenUnavailable], now);
             self.throttling.accepted(account);
             self.throttled = 0;
         }
@@ -60,7 +60,7 @@ impl Machine {
                     PauseCause::ScopeMissing => {
                         self.throttle.probe_next(now);
                         self.tokens.give_up(failure.0.clone(), now);
-                        self.credentials_refused(failure.0.clone());
+                        self.credentials_refused(failure.0.clone(), now);
                         self.hold_back(request.change(), failure, now, now);
                     }
                 }
@@ -159,7 +159,7 @@ impl Machine {
             Refusal::Late | Refusal::Replaced => self.hold_back(change, failure, now, now),
             Refusal::OfAccount => self.back_off(change, failure, now, chance),
             Refusal::OfCredentials => {
-                self.credentials_refused(failure.0.clone());
+                self.credentials_refused(failure.0.clone(), now);
                 self.hold_back(change, failure, now, now);
             }
         }

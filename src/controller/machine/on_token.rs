@@ -8,8 +8,7 @@ use super::{APPLY_ATTEMPTS, APPLY_PROBES, Machine};
 use crate::change::Failure;
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
-use crate::ledger::Record;
-use crate::throttle::ServiceTrouble;
+use crate::ledger::{OutageKind, Record};
 use crate::timestamp::Timestamp;
 use crate::zoho::{RetryAfter, TokenAnswer, TokenOutcome};
 
@@ -27,19 +26,22 @@ impl Machine {
             TokenOutcome::Granted { token, expires_in } => {
                 self.log(RequestLog::TokenGranted { expires_in });
                 self.tokens.granted(token, expires_in, now);
+                self.end_outage(&[OutageKind::TokenUnavailable], now);
             }
             TokenOutcome::Refused(failure) => {
                 self.tokens.give_up(failure.clone(), now);
-                self.credentials_refused(failure);
+                self.credentials_refused(failure, now);
             }
             TokenOutcome::Throttled(failure, asked) => {
                 self.log(RequestLog::TokenThrottled(failure.clone()));
                 let until = self.slow_down(asked, &failure, now);
                 self.tokens.answered();
+                self.end_outage(&[OutageKind::TokenUnavailable], now);
                 self.tokens.wait(until);
             }
             TokenOutcome::Unavailable(failure) => {
-                let failures = self.tokens.failed(&failure);
+                let failures = self.tokens.failed();
+                self.begin_outage(OutageKind::TokenUnavailable, &failure.message, now);
                 self.log(RequestLog::TokenUnavailable { failure: failure.clone(), failures });
                 // At least the shortest backoff: requests for tokens are few, and each is one less for a restart.
                 let wait = self.settings.backoff.min + self.settings.backoff.delay(failures, chance);
@@ -55,13 +57,6 @@ impl Machine {
     pub(super) fn token_not_sent(&mut self, now: Timestamp) {
         self.throttle.cancel_token();
         self.record(Record::TokenNotSent, now);
-    }
-
-    pub(super) fn credentials_refused(&mut self, failure: Failure) {
-        self.pass.give_up(|| format!("the credentials do not work: {}", failure.message));
-        if self.tokens.tell(&failure) {
-            self.log(RequestLog::CredentialsRefused(failure));
-        }
     }
 
     /// The service throttles: everybody pauses for as long as is `asked`, or as the options say. Returns until when. A
@@ -104,31 +99,6 @@ impl Machine {
         if let Some(pause) = self.throttle.pause(now).filter(|pause| self.ledger.pause != Some(*pause)) {
             self.log(RequestLog::Paused(pause));
             self.record(Record::Pause { pause: Some(pause) }, now);
-        }
-    }
-
-    /// A PUT ended. `opened`: why, if the breaker opened by it.
-    pub(super) fn note_trouble(&mut self, opened: Option<&str>) {
-        let (trouble, before) = (self.throttle.trouble(), self.trouble.as_ref().map(|(trouble, _)| *trouble));
-        // Probes that fail as well are no news.
-        match trouble {
-            None if before.is_some() => self.log(RequestLog::AnswersAgain),
-            Some(trouble) if before != Some(trouble) => {
-                self.log(RequestLog::InTrouble(trouble, opened.unwrap_or_default().to_owned()));
-            }
-            _ => {}
-        }
-        match (trouble, opened) {
-            (Some(trouble), Some(why)) => self.trouble = Some((trouble, why.into())),
-            (Some(_), None) => {}
-            (None, _) => self.trouble = None,
-        }
-        if let Some(why) = opened.filter(|_| self.throttle.failed_probes() > APPLY_PROBES) {
-            let what = match trouble {
-                Some(ServiceTrouble::RefusesAlike) => "refuses one account after the other alike",
-                Some(ServiceTrouble::Fails) | None => "is not available",
-            };
-            self.pass.give_up(|| format!("the service {what}: {why}"));
         }
     }
 }

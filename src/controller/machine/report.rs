@@ -6,9 +6,9 @@
 
 use super::{Blocked, Machine};
 use crate::controller::event::{Metric, StateLog};
+use crate::ledger::OutageKind;
 use crate::report::{Recent, Report};
 use crate::status::{self, Item, MailAccountList, Part, Spec, Status};
-use crate::throttle::ServiceTrouble;
 use crate::timestamp::Timestamp;
 
 /// Sets `text` to what it is now; copies nothing that did not change.
@@ -73,8 +73,7 @@ impl Machine {
 
     /// What keeps requests from starting, as [`Machine::blocked`] says it.
     fn describe_blocked(&self, report: &mut Report, now: Timestamp) {
-        let (mut ledger, mut gave_up, mut suspended, mut token) = (None, None, None, None);
-        let (mut failing, mut refused_alike) = (None, None);
+        let (mut ledger, mut gave_up, mut suspended) = (None, None, None);
         (report.pause, report.waiting) = (None, None);
         for blocked in self.blocked(now) {
             match blocked {
@@ -82,21 +81,19 @@ impl Machine {
                 Blocked::GaveUp(why) => gave_up = Some(why),
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
                 Blocked::Paused(pause) => report.pause = Some(pause),
-                Blocked::Token(why) => token = Some(why),
-                Blocked::Service(ServiceTrouble::Fails, why) => failing = Some(why),
-                Blocked::Service(ServiceTrouble::RefusesAlike, why) => refused_alike = Some(why),
                 Blocked::Waiting(waiting) => report.waiting = Some(waiting),
-                Blocked::Stopping | Blocked::Unread | Blocked::Credentials(_) | Blocked::InTrouble => {}
+                Blocked::Stopping | Blocked::Unread | Blocked::Outage(_) | Blocked::InTrouble => {}
             }
         }
         set(&mut report.ledger_error, ledger);
         set(&mut report.gave_up, gave_up);
-        set(&mut report.token_unavailable, token);
-        set(&mut report.service_failing, failing);
-        set(&mut report.refused_alike, refused_alike);
-        report.token_failures = self.tokens.unavailable().map_or(0, |(_, failures)| failures);
-        // It stands until a PUT is accepted, also while the credentials are tried once more.
-        set(&mut report.credentials_refused, self.tokens.told());
+        let outage = |kind| self.ledger.outage.as_ref().filter(|outage| outage.kind == kind);
+        let why = |kind| outage(kind).map(|outage| &*outage.why);
+        set(&mut report.credentials_refused, why(OutageKind::CredentialsRefused));
+        set(&mut report.token_unavailable, why(OutageKind::TokenUnavailable));
+        set(&mut report.service_failing, why(OutageKind::ServiceFails));
+        set(&mut report.refused_alike, why(OutageKind::RefusesAlike));
+        report.token_failures = outage(OutageKind::TokenUnavailable).map_or(0, |outage| outage.failures);
         if report.suspended.as_ref() != suspended {
             report.suspended = suspended.cloned();
         }

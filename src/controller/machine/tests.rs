@@ -41,6 +41,7 @@ fn word(effect: &Effect) -> Option<String> {
         Record::TokenRequest { .. } => "token request".to_owned(),
         Record::TokenNotSent => "token not sent".to_owned(),
         Record::ClockStepped { .. } => "clock stepped".to_owned(),
+        Record::Outage { outage } => outage.as_ref().map_or("outage over".to_owned(), |is| format!("{:?}", is.kind)),
         Record::ClockBehind { .. } => "clock behind".to_owned(),
         _ => "other".to_owned(),
     };
@@ -186,11 +187,11 @@ fn what_blocks_requests_is_one_list_from_which_the_report_is_made() {
     assert_eq!(names(&stage), [""; 0]);
     let failure = Failure { reason: Reason::Unauthorized, message: "no".into() };
     assert_eq!(stage.feed(folder(&[(1, true)])), Then::ReadCredentials);
-    stage.check(Event::Credentials(Err(failure)), &[]);
+    stage.check(Event::Credentials(Err(failure)), &["append 1: CredentialsRefused"]);
     stage.check(Event::Unwritable("full".to_owned()), &[]);
     stage.check(Event::Suspension(Some(Freeze::default())), &[]);
     stage.check(Event::Stop, &[]);
-    assert_eq!(names(&stage), ["Stopping", "Ledger", "Suspended", "Credentials"]);
+    assert_eq!(names(&stage), ["Stopping", "Ledger", "Suspended", "Outage"]);
     let report = stage.report();
     assert_eq!(report.ledger_error.as_deref(), Some("full"));
     assert_eq!(report.credentials_refused.as_deref(), Some("no"));

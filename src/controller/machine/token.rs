@@ -90,11 +90,8 @@ pub(super) struct Tokens {
     trials: u32,
     /// An edit had them tried again before the time of the next trial.
     hastened: bool,
-    /// How many requests for a token failed in a row, and how the last one did.
+    /// How many requests for a token failed in a row.
     failures: u32,
-    unavailable: Option<Box<str>>,
-    /// Why the credentials do not work, as it was told; until a PUT is accepted.
-    told: Option<Box<str>>,
 }
 
 impl Tokens {
@@ -112,8 +109,6 @@ impl Tokens {
             trials: 0,
             hastened: false,
             failures: 0,
-            unavailable: None,
-            told: None,
         }
     }
 
@@ -177,20 +172,14 @@ impl Tokens {
     }
 
     /// The token request failed for reasons that pass. Returns how often in a row.
-    pub(super) fn failed(&mut self, failure: &Failure) -> u32 {
+    pub(super) const fn failed(&mut self) -> u32 {
         self.failures = self.failures.saturating_add(1);
-        self.unavailable = Some(failure.message.clone());
         self.failures
     }
 
     /// The endpoint answers as one for tokens does, whatever it says.
-    pub(super) fn answered(&mut self) {
-        (self.failures, self.unavailable) = (0, None);
-    }
-
-    /// Why no token can be had, and how often in a row. It stands while the next request is under way.
-    pub(super) fn unavailable(&self) -> Option<(&str, u32)> {
-        Some((self.unavailable.as_deref()?, self.failures))
+    pub(super) const fn answered(&mut self) {
+        self.failures = 0;
     }
 
     /// Waits until `until` before the next request.
@@ -226,7 +215,6 @@ impl Tokens {
     /// A PUT of `account` with the token of `generation` was accepted: the credentials work.
     pub(super) fn accepted(&mut self, generation: u64, account: AccountId) {
         self.alone.remove(&account);
-        self.told = None;
         (self.trials, self.hastened) = (0, false);
         if generation == self.generation {
             self.doubted = false;
@@ -287,14 +275,6 @@ impl Tokens {
         self.state = State::Refused { failure, until: now + trials.delay(self.trials, 1.0) };
     }
 
-    /// Why everybody waits for other credentials, if so.
-    pub(super) const fn refusal(&self) -> Option<&Failure> {
-        match &self.state {
-            State::Refused { failure, .. } => Some(failure),
-            _ => None,
-        }
-    }
-
     /// Credentials that do not work are tried again, if it is time for that.
     pub(super) fn try_if_due(&mut self, now: Timestamp) {
         if self.next_trial().is_some_and(|until| until <= now) {
@@ -309,20 +289,6 @@ impl Tokens {
             State::Refused { until, .. } => Some(until),
             _ => None,
         }
-    }
-
-    /// People are told why the credentials do not work. Returns whether that is news.
-    pub(super) fn tell(&mut self, failure: &Failure) -> bool {
-        let news = self.told.as_ref() != Some(&failure.message);
-        if news {
-            self.told = Some(failure.message.clone());
-        }
-        news
-    }
-
-    /// What they were told, until a PUT is accepted. It stands while the credentials are tried again.
-    pub(super) fn told(&self) -> Option<&str> {
-        self.told.as_deref()
     }
 
     /// Credentials may have changed: they are read again.

@@ -1,6 +1,7 @@
 //! The service fails, or refuses all alike: when that is said of it, where, and until when.
 
 use super::*;
+use crate::ledger::OutageKind;
 
 /// A machine that has the mailboxes of so many accounts to enable.
 fn stage(accounts: u64) -> Stage {
@@ -68,7 +69,8 @@ fn a_service_that_fails_several_accounts_is_said_to_fail_until_it_accepts_one() 
 fn a_single_probe_that_fails_after_a_restart_says_nothing_of_the_service_and_three_do() {
     let mut before = stage(20);
     answer(&mut before, 5, failed);
-    let ledger = before.machine.ledger.clone();
+    let mut ledger = before.machine.ledger.clone();
+    assert_eq!(ledger.outage.take().unwrap().kind, OutageKind::ServiceFails);
     let mut stage = Stage::with(settings(Mode::Run), ledger);
     step(&mut stage, folder(&(1..=20).map(|n| (n, true)).collect::<Vec<_>>()));
     for failures in 1..=3 {
@@ -90,4 +92,36 @@ fn accounts_that_are_refused_alike_are_one_cause_in_the_report_and_for_all_that_
     assert!(message.contains("which has one cause (HTTP 403)"), "{message}");
     answer(&mut stage, 2, || Outcome::Applied);
     assert_eq!(stage.report().refused_alike, None);
+}
+
+#[test]
+fn what_kept_everybody_waiting_is_known_after_a_restart_and_said_again_and_ends_with_what_is_accepted() {
+    let mut before = stage(20);
+    answer(&mut before, 10, refused);
+    let since = before.machine.ledger.outage.as_ref().unwrap().since;
+    let mut stage = Stage::with(settings(Mode::Run), before.machine.ledger.clone());
+    let everybody = || folder(&(1..=20).map(|n| (n, true)).collect::<Vec<_>>());
+    stage.machine.handle(everybody(), stage.now, 0.5);
+    let logs: Vec<_> = stage.machine.effects.iter().map(|effect| format!("{effect:?}")).collect();
+    let said = |what: &str| logs.iter().filter(|log| log.contains(what)).count();
+    assert_eq!((said("Remembered"), said("StillRefused { accounts: 10")), (1, 1), "{logs:?}");
+    assert_eq!(stage.report().refused_alike.as_deref(), Some("HTTP 403"));
+    step(&mut stage, Event::Tick);
+    assert_eq!(last(&mut stage).0, Reason::ProgressingWithRetry);
+    answer(&mut stage, 1, refused);
+    assert_eq!(stage.machine.ledger.outage.as_ref().unwrap().since, since, "one more says nothing else");
+    answer(&mut stage, 1, || Outcome::Applied);
+    assert_eq!((stage.report().refused_alike, &stage.machine.ledger.outage), (None, &None));
+}
+
+#[test]
+fn with_nothing_left_to_send_nothing_is_known_to_be_in_trouble() {
+    let mut before = stage(20);
+    answer(&mut before, 10, refused);
+    let mut stage = Stage::with(settings(Mode::Run), before.machine.ledger.clone());
+    step(&mut stage, Event::Tick);
+    assert!(stage.report().refused_alike.is_some(), "before the folder was read");
+    let suspended = |n| document("MailAccount", n, &format!("accountId: '{n}', enabled: true, suspend: true"));
+    step(&mut stage, files((1..=20).map(suspended)));
+    assert_eq!((stage.report().refused_alike, &stage.machine.ledger.outage), (None, &None));
 }

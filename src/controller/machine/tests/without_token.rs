@@ -80,7 +80,7 @@ fn a_pause_is_what_counts_while_there_is_one_and_a_refusal_is_another_condition(
 #[test]
 fn connections_that_are_refused_use_up_no_token_request_neither_here_nor_in_the_ledger() {
     let mut stage = asking();
-    stage.check(unavailable(Code::Connect), &["append 2: token not sent"]);
+    stage.check(unavailable(Code::Connect), &["append 2: token not sent, TokenUnavailable"]);
     for _ in 0..2 * TOKEN_REQUESTS {
         fail_again(&mut stage, Code::Connect);
     }
