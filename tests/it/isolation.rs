@@ -4,6 +4,8 @@
 //! those that failed are told as they are.
 //! Deliberately absent: what each answer comes to by itself, which is the fault matrix.
 
+mod leavers;
+
 use std::collections::BTreeSet;
 
 use rustix::process::Signal;

@@ -1,4 +1,4 @@
-//! Outages that concern everybody: what is told of tokens that cannot be had, and of accounts that are all refused alike.
+//! Outages that concern everybody: what is sent of tokens that cannot be had, and of accounts that are all refused alike.
 
 use super::*;
 use crate::report::TOKEN_FAILURES;
@@ -17,7 +17,7 @@ fn trying(totals: Totals) -> Report {
 }
 
 #[test]
-fn a_token_that_cannot_be_had_is_told_once_that_lasts_and_its_end_when_the_service_answers() {
+fn a_token_that_cannot_be_had_is_reported_once_that_lasts_and_its_end_when_the_service_answers() {
     let mut room = Room::new();
     assert_eq!(room.live(&without_token(TOKEN_FAILURES - 1), HOUR), "");
     assert_eq!(room.live(&without_token(TOKEN_FAILURES), MINUTE), "3630s TokenUnavailable New 0\n");
@@ -29,10 +29,10 @@ fn a_token_that_cannot_be_had_is_told_once_that_lasts_and_its_end_when_the_servi
 }
 
 #[test]
-fn accounts_that_are_all_refused_alike_are_told_once_and_only_what_is_accepted_ends_it() {
+fn accounts_that_are_all_refused_alike_are_reported_once_and_only_what_is_accepted_ends_it() {
     let mut room = Room::new();
-    let told = room.live(&refused_alike(10), MINUTE) + &room.live(&refused_alike(15), HOUR);
-    assert_eq!(told, "30s RefusedAlike New 0\n");
+    let sent = room.live(&refused_alike(10), MINUTE) + &room.live(&refused_alike(15), HOUR);
+    assert_eq!(sent, "30s RefusedAlike New 0\n");
     // After a restart the probes find it out anew.
     let totals = |applied, rejected| Totals { applied, rejected, ..Totals::default() };
     assert_eq!(room.live(&trying(totals(0, 20)), HOUR), "");

@@ -175,6 +175,34 @@ pub const BUGS: &[Variant] = &[
         &[SUM],
     ),
     variant(
+        "a_refused_connection_uses_up_a_token_request",
+        &[12],
+        &[edit("src/controller/machine/on_token.rs", "if «answer.was_not_sent()» {", "false")],
+        &[
+            "lib::controller::machine::tests::without_token::connections_that_are_refused_use_up_no_token_request_neither_here_nor_in_the_ledger",
+        ],
+    ),
+    variant(
+        "the_ledger_remembers_a_token_request_that_was_not_sent",
+        &[12],
+        &[edit("src/ledger.rs", "let begun = «self.token_requests.pop_back()»;", "None::<Timestamp>")],
+        &["lib::ledger::tests::a_token_request_that_was_not_sent_is_remembered_no_longer"],
+    ),
+    variant(
+        "each_edit_tries_refused_credentials_again",
+        &[12],
+        &[edit("src/controller/machine/token.rs", "is_refused && «!self.hastened» && matches!", "true")],
+        &["lib::controller::machine::token::tests::a_storm_of_edits_tries_credentials_that_are_refused_once_between_two_trials"],
+    ),
+    variant(
+        "one_probe_that_fails_speaks_for_the_service",
+        &[15],
+        &[edit("src/throttle/breaker.rs", "«trouble.several || trouble.probes >= FAILED_PROBES»;", "trouble.probes > 0")],
+        &[
+            "lib::controller::machine::tests::in_trouble::a_single_probe_that_fails_after_a_restart_says_nothing_of_the_service_and_three_do",
+        ],
+    ),
+    variant(
         "each_edit_plans_every_account",
         &[8],
         &[edit(
