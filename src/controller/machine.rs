@@ -91,7 +91,8 @@ pub struct Machine {
     pass: Pass,
     /// Why the ledger cannot be written now.
     unwritable: Option<String>,
-    /// The latest moment that the ledger remembered at the start, if that was still to come; until the folder is read.
+    /// The latest moment that the ledger remembered at the start, if that was still to come, or that a clock said before it
+    /// was set; until the folder is read.
     remembered: Option<Timestamp>,
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
