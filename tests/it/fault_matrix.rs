@@ -105,7 +105,7 @@ fn whatever_one_account_is_answered_at_every_attempt_the_account_beside_it_is_ap
     let each = operations(true).count();
     let is_chosen = |at: usize| is_full() || at % each == at / each % each;
     let cells = cells.into_iter().enumerate().filter(|(at, _)| is_chosen(*at)).map(|(_, cell)| cell);
-    // Whoever says that the credentials do not work says it of all accounts.
+    // What speaks against the credentials speaks of all accounts.
     let cells = cells.filter(|cell| cell.ends != Ends::Credentials).collect();
     hold_each(cells, beside::live_beside);
 }

@@ -90,7 +90,7 @@ struct Universe {
     ill: BTreeMap<AccountId, Value>,
     /// How many requests are enough to apply all others.
     enough: usize,
-    /// How many lines of the log wait for a reader, while nobody reads.
+    /// How many lines of the log wait for a reader, while it is not read.
     unread: Option<usize>,
     /// How long the next process lives.
     fuse: Fuse,

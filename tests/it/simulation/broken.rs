@@ -42,7 +42,7 @@ pub enum Broken {
     HidesTheSwitch,
     /// The process does not notice that its clock was set.
     HidesClockSteps,
-    /// The wire takes nobody else's requests while there are accounts that never succeed.
+    /// The wire takes no other account's requests while there are accounts that never succeed.
     HoldsOthersUp,
     /// The process waits until somebody reads its log.
     WaitsForTheLog,

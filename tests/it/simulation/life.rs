@@ -63,7 +63,7 @@ pub struct Life<'a> {
     pub acts: usize,
     /// Turns since the clock moved.
     turns: usize,
-    /// It waits for a log that nobody reads, and for nothing else.
+    /// It waits for a log that is not read, and for nothing else.
     hangs: bool,
 }
 

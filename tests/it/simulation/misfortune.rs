@@ -1,7 +1,7 @@
 //! What goes wrong outside the process, drawn by chance.
 //!
 //! In: chance. Out: a fault script in force, tokens revoked, a service out of reach, a slow network, a full disk, a log that
-//! nobody reads, accounts that never succeed.
+//! is not read, accounts that never succeed.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn never(chance: &mut fastrand::Rng, way: usize) -> Value {
     }
 }
 
-/// How many lines a log takes that nobody reads.
+/// How many lines a log takes that is not read.
 const LOG_ROOM: usize = 5;
 
 impl Universe {
@@ -166,7 +166,7 @@ impl Universe {
             }
             6 => {
                 self.unread = if self.unread.is_some() { None } else { Some(0) };
-                format!("nobody reads the log: {}", self.unread.is_some())
+                format!("the log is not read: {}", self.unread.is_some())
             }
             _ => {
                 let count = self.chance.usize(1..4);

@@ -3,7 +3,7 @@
 //! In: events, answers, and the moment of each. Out: [`Deed`]s, which the world performs.
 //! What the controller's shell does around the machine is done here: it looks at the clock before anything is taken in, reads
 //! the credentials when they are asked for, and makes requests of changes and outcomes of answers.
-//! Deliberately absent: the log, metrics, and reports that nobody reads.
+//! Deliberately absent: the log, metrics, and reports that are not read.
 
 use std::collections::BTreeMap;
 
