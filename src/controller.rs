@@ -7,12 +7,12 @@
 //! metrics.
 //! The only two cycles of the house are in the machine: a retry goes back to the queue, and the ledger feeds the plan.
 //!
-//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), [`log`] (its words),
-//! [`requests`] (the tasks).
+//! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), `log` (its words),
+//! `requests` (the tasks).
 
-mod event;
+pub mod event;
 mod log;
-mod machine;
+pub mod machine;
 mod requests;
 
 use std::collections::VecDeque;

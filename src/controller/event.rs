@@ -1,6 +1,7 @@
 //! What can happen to the controller, and what it does about it: two closed enums.
 //!
-//! In: nothing. Out: [`Event`], which the shell makes of what comes in; [`Effect`], which it performs.
+//! In: nothing. Out: [`Event`], which the shell makes of what comes in; [`Effect`], which it performs. Both are public, as
+//! the [`Machine`](super::machine::Machine) is: who drives it without the shell makes the one and performs the other.
 //! Invariants: both are values without a channel, a handle or a clock in them, so a test can make the one and compare
 //! the other; a new kind does not compile until it is handled.
 //! Absent by design: everything that ends the shell itself, as when the ledger's writer is gone: the machine has no
@@ -22,11 +23,11 @@ use crate::throttle::Wait;
 use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Answer, Code, Credentials, RefreshCredentials, TokenAnswer};
 
-pub(super) use self::log::{Log, ManifestLog, RequestLog, StateLog};
+pub use self::log::{Log, ManifestLog, RequestLog, StateLog};
 
 /// Everything that can happen.
 #[derive(Debug)]
-pub(super) enum Event {
+pub enum Event {
     /// Files of the folder changed, or all of them were read again.
     Looked(Batch<Parsed>),
     /// All records up to those of this ticket are on the disk.
@@ -39,7 +40,12 @@ pub(super) enum Event {
     /// It can be written again.
     Writable,
     /// A PUT ended.
-    Answered { account: AccountId, answer: Answer },
+    Answered {
+        /// The account of [`Effect::Put`].
+        account: AccountId,
+        /// How it ended.
+        answer: Answer,
+    },
     /// The token request ended.
     Token(TokenAnswer),
     /// The credentials as they are now: the answer to [`Then::ReadCredentials`].
@@ -60,9 +66,14 @@ pub(super) enum Event {
 
 /// Everything the machine wants done, in this order.
 #[derive(Debug)]
-pub(super) enum Effect {
+pub enum Effect {
     /// Write these records, in order; [`Event::Durable`] follows.
-    Append { records: Vec<Record>, ticket: u64 },
+    Append {
+        /// In their order; never empty.
+        records: Vec<Record>,
+        /// Its number: each is one more than the one before.
+        ticket: u64,
+    },
     /// Send this change; [`Event::Answered`] follows.
     Put(Box<Put>),
     /// Ask for an access token; [`Event::Token`] follows.
@@ -77,14 +88,16 @@ pub(super) enum Effect {
 
 /// One PUT, with all it needs.
 #[derive(Debug)]
-pub(super) struct Put {
-    pub(super) change: Change,
-    pub(super) token: AccessToken,
+pub struct Put {
+    /// What it changes.
+    pub change: Change,
+    /// What it is signed with.
+    pub token: AccessToken,
 }
 
 /// What is counted.
 #[derive(Debug)]
-pub(super) enum Metric {
+pub enum Metric {
     /// So many accounts were queued by an edit or a resync.
     QueueAdded(usize),
     /// An account was queued again after a failure.
@@ -92,27 +105,48 @@ pub(super) enum Metric {
     /// An account's turn came.
     QueueWaited(Duration),
     /// A request of this kind ended.
-    Request { operation: &'static str, code: Code, took: Duration },
+    Request {
+        /// Its name in metrics.
+        operation: &'static str,
+        /// How it ended.
+        code: Code,
+        /// From the first byte out to the last byte in.
+        took: Duration,
+    },
     /// An attempt at a change ended.
-    Reconciled { outcome: Outcome, took: Duration, at: Timestamp },
+    Reconciled {
+        /// How it ended.
+        outcome: Outcome,
+        /// From its intent to its answer.
+        took: Duration,
+        /// When it ended.
+        at: Timestamp,
+    },
     /// A disruption was applied that an approval covered.
     DisruptionApproved,
     /// A token request ended thus.
     TokenAnswered(&'static str),
     /// Work waited for permission to start a request.
-    Waited { why: Wait, how_long: Duration },
+    Waited {
+        /// For what.
+        why: Wait,
+        /// Since the turn before.
+        how_long: Duration,
+    },
 }
 
 /// What follows of the events so far.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) effects: Vec<Effect>,
-    pub(super) then: Then,
+pub struct Turn {
+    /// To be performed in this order.
+    pub effects: Vec<Effect>,
+    /// How it goes on when they are.
+    pub then: Then,
 }
 
 /// How the shell goes on when the effects of a turn are performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
+pub enum Then {
     /// It waits for the next event.
     Wait,
     /// The turn is not over: it goes on after an [`Event::Credentials`] with the credentials as they are now.

@@ -1,7 +1,7 @@
 //! The machine: all state of the controller, and what follows of each event.
 //!
 //! In: [`Event`]s, each with the moment at which it came. Out: [`Effect`]s, in the order in which they are to be
-//! performed. A protocol without I/O: it waits for nothing, so a test can drive it with no more than values.
+//! performed. A protocol without I/O: it waits for nothing, so a test or a simulation drives it with no more than values.
 //!
 //! Two calls, for many events share one commit: [`Machine::handle`] takes an event in, [`Machine::turn`] says what
 //! follows of all that came since the last turn. [`Machine::next_timeout`] says when there has to be a turn though
@@ -12,14 +12,22 @@
 //!
 //! Invariants: at most one request in flight per account; an intent is durable before its PUT leaves; every account is
 //! planned again when it is popped; each part below owns its fields, and "why may nothing start" is worked out in
-//! [`blocked`] alone.
+//! `blocked` alone.
 //! Absent by design: tasks, channels, the clock, chance (both are arguments), the log, metrics, files.
 //!
-//! The parts: [`on_files`] (looks become queued accounts), [`dispatch`] (queued accounts become intents), [`reconcile`]
-//! (one account's next step), [`send`] (durable intents become PUTs), [`on_response`] and [`on_token`] (answers),
-//! [`outages`] (what keeps every request from succeeding), [`orders`] (to stop, to suspend), [`on_clock`] (the wall clock was set), [`attempts`] (what failed, and is tried again),
-//! [`patience`] (of a single pass), [`mod@report`] and [`summary`] (what is reported). Their state: [`inflight`],
-//! [`backlog`], [`token`], [`unwritten`], [`suspension`], [`folder`].
+//! ```text
+//! loop {
+//!     handle(event, now, chance)      for each that came, and a Tick if next_timeout() is over
+//!     turn(now) -> effects, then      perform the effects; at ReadCredentials: handle(Credentials), turn again
+//!     wait                            for an event, or until next_timeout(); at End: end(now) -> the last effects
+//! }
+//! ```
+//!
+//! The parts: `on_files` (looks become queued accounts), `dispatch` (queued accounts become intents), `reconcile`
+//! (one account's next step), `send` (durable intents become PUTs), `on_response` and `on_token` (answers),
+//! `outages` (what keeps every request from succeeding), `orders` (to stop, to suspend), `on_clock` (the wall clock was
+//! set), `attempts` (what failed, and is tried again), `patience` (of a single pass), `report` and `summary` (what is
+//! reported). Their state: `inflight`, `backlog`, `token`, `unwritten`, `suspension`, `folder`.
 
 mod attempts;
 mod backlog;
@@ -67,8 +75,8 @@ use crate::report::{Acknowledged, Totals, Waiting};
 use crate::throttle::Throttle;
 use crate::timestamp::Timestamp;
 
-/// See the module.
-pub(super) struct Machine {
+/// The controller without its I/O: see the module for how to drive it.
+pub struct Machine {
     settings: Settings,
     desired: DesiredState,
     ledger: Ledger,
@@ -84,7 +92,8 @@ pub(super) struct Machine {
     pass: Pass,
     /// Why the ledger cannot be written now.
     unwritable: Option<String>,
-    /// The latest moment that the ledger remembered at the start, if that was still to come; until the folder is read.
+    /// The latest moment that the ledger remembered at the start, if that was still to come, or that a clock said before it
+    /// was set; until the folder is read.
     remembered: Option<Timestamp>,
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
@@ -113,8 +122,9 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// A machine that knows `ledger` and nothing of the folder yet.
-    pub(super) fn new(settings: Settings, ledger: Ledger, now: Timestamp) -> Self {
+    /// A machine that knows `ledger` and nothing of the folder yet. `now`, here and below: the wall clock, which
+    /// [`Event::ClockStepped`] reports when it is set.
+    pub fn new(settings: Settings, ledger: Ledger, now: Timestamp) -> Self {
         let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
         let lateness = dispatch::INTENT_AGE_MAX + settings.request_timeout;
         let mut machine = Self {
@@ -157,12 +167,12 @@ impl Machine {
     }
 
     /// From these accounts nothing is ever taken away, whatever their manifests say.
-    pub(super) fn protect(&mut self, protection: Arc<Protection>) {
+    pub fn protect(&mut self, protection: Arc<Protection>) {
         self.desired = DesiredState::protecting(protection);
     }
 
     /// Takes in what happened at `now`. `chance`, from 0 to 1, spreads a backoff if one follows.
-    pub(super) fn handle(&mut self, event: Event, now: Timestamp, chance: f64) {
+    pub fn handle(&mut self, event: Event, now: Timestamp, chance: f64) {
         match event {
             Event::Looked(batch) => self.on_files(batch, now),
             Event::Durable { ticket } => self.on_commit(ticket, now),
@@ -183,8 +193,9 @@ impl Machine {
         }
     }
 
-    /// What follows of everything since the last turn.
-    pub(super) fn turn(&mut self, now: Timestamp) -> Turn {
+    /// What follows of everything since the last turn. Its effects are to be performed in their order, and before
+    /// anything else is taken in; none is waited for.
+    pub fn turn(&mut self, now: Timestamp) -> Turn {
         self.send_durable(now);
         let mut then = self.dispatch(now);
         if then != Then::ReadCredentials {
@@ -199,8 +210,8 @@ impl Machine {
         Turn { effects: std::mem::take(&mut self.effects), then }
     }
 
-    /// When something may happen by itself.
-    pub(super) fn next_timeout(&self) -> Option<Timestamp> {
+    /// When something may happen by itself: an [`Event::Tick`] is due then, and a turn. `None`: not before another event.
+    pub fn next_timeout(&self) -> Option<Timestamp> {
         let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
@@ -210,7 +221,7 @@ impl Machine {
     }
 
     /// The last words: what never left is taken back, and all records are handed over.
-    pub(super) fn end(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn end(&mut self, now: Timestamp) -> Vec<Effect> {
         self.take_back_unsent(now);
         self.write();
         std::mem::take(&mut self.effects)

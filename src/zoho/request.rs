@@ -180,7 +180,7 @@ pub(super) fn reading_headers(token: Option<&AccessToken>) -> Vec<(&'static str,
 }
 
 /// The POST that asks `accounts_url` for an access token (Zoho's documentation, OAuth: refreshing access tokens).
-pub(super) fn encode_token_request(credentials: &RefreshCredentials, accounts_url: &BaseUrl) -> HttpRequest {
+pub fn encode_token_request(credentials: &RefreshCredentials, accounts_url: &BaseUrl) -> HttpRequest {
     let RefreshCredentials { client_id, client_secret, refresh_token } = credentials;
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("client_id", client_id.expose_secret())

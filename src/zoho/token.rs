@@ -81,7 +81,7 @@ impl TokenOutcome {
 
 /// The outcome of a token request to `accounts_url`. `secrets` are those of the request, `now` is for a
 /// `Retry-After` that names a date in an answer without one of its own.
-pub(super) fn classify_token(
+pub fn classify_token(
     answer: &Result<HttpResponse, TransportError>,
     accounts_url: &BaseUrl,
     secrets: &Secrets<'_>,

@@ -5,6 +5,7 @@
 //! A cell is lived through in a thread of its own. Nothing waits for a pause: the next life begins when it is over.
 //! What is deliberately absent: signals and exit codes, of which [`binary`] has a few.
 
+mod beside;
 mod binary;
 mod cell;
 mod expected;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::depth::is_full;
 use cell::{Cell, Phase, Whose, live_through};
 use operation::operations;
-use table::{Does, Line, PUTS, TOKENS};
+use table::{Does, Ends, Line, PUTS, TOKENS};
 
 /// Cells that are lived through at the same time. Some spend most of their time waiting for an answer.
 const CELLS_AT_A_TIME: usize = 32;
@@ -40,17 +41,27 @@ fn cells(whose: Whose, phases: &[Phase]) -> Vec<Cell> {
 }
 
 /// Lives through every cell, and tells of all that came to something else.
-fn hold(mut cells: Vec<Cell>) {
+fn hold(cells: Vec<Cell>) {
+    hold_each(cells, async |cell| {
+        let (got, expected) = (live_through(cell).await, cell.expected());
+        if got.as_ref() == Ok(&expected) {
+            return Ok(());
+        }
+        let got = got.map_or_else(|error| error, |picture| picture.to_string());
+        Err(format!("\n  expected {expected}\n  got      {got}"))
+    });
+}
+
+/// Lives through every cell in this way, and tells of all that went wrong.
+fn hold_each(mut cells: Vec<Cell>, live: impl AsyncFn(&Cell) -> Result<(), String> + Sync) {
     // Those that wait for time to pass go first, all at once.
     cells.sort_by_key(|cell| !matches!(cell.form.does, Does::Silence));
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let (got, expected) = (runtime.block_on(live_through(cell)), cell.expected());
-            if got.as_ref() != Ok(&expected) {
-                let got = got.map_or_else(|error| error, |picture| picture.to_string());
-                failures.lock().unwrap().push(format!("{cell}:\n  expected {expected}\n  got      {got}"));
+            if let Err(error) = runtime.block_on(live(cell)) {
+                failures.lock().unwrap().push(format!("{cell}: {error}"));
             }
         }
     };
@@ -85,6 +96,18 @@ fn every_answer_to_one_of_two_puts_leaves_the_other_its_due() {
     cells.sort_by_key(kind);
     cells.dedup_by_key(|cell| kind(cell));
     hold(cells);
+}
+
+#[test]
+fn whatever_one_account_is_answered_at_every_attempt_the_account_beside_it_is_applied() {
+    let cells = cells(Whose::Put, &[Phase::Beside]);
+    // By default one operation a form, another one for each.
+    let each = operations(true).count();
+    let is_chosen = |at: usize| is_full() || at % each == at / each % each;
+    let cells = cells.into_iter().enumerate().filter(|(at, _)| is_chosen(*at)).map(|(_, cell)| cell);
+    // What speaks against the credentials speaks of all accounts.
+    let cells = cells.filter(|cell| cell.ends != Ends::Credentials).collect();
+    hold_each(cells, beside::live_beside);
 }
 
 /// The lines of the table in a module's documentation: answer, outcome and reason.

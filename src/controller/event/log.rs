@@ -16,83 +16,118 @@ use crate::timestamp::{ClockStep, Timestamp};
 
 /// One line.
 #[derive(Debug)]
-pub(in crate::controller) enum Log {
+pub enum Log {
+    /// About the folder and what it declares.
     Manifest(ManifestLog),
+    /// About a request and its answer.
     Request(RequestLog),
+    /// About the controller as a whole.
     State(StateLog),
 }
 
 /// About the folder and what it declares.
 #[derive(Debug)]
-pub(in crate::controller) enum ManifestLog {
+pub enum ManifestLog {
     /// A manifest is broken.
     Broken(Problem),
     /// So many more problems were not told one by one.
     More(usize),
+    /// Files were read.
     Read {
+        /// How many.
         files: usize,
+        /// How many accounts are managed now.
         accounts: usize,
+        /// How many problems there are in all manifests.
         problems: usize,
+        /// How many accounts have something to be changed.
         pending: usize,
     },
     /// The folder cannot be watched, only polled.
     WatchDegraded(String),
+    /// It can be watched again.
     WatchRestored,
     /// The folder cannot be read.
     Unknown(String),
+    /// It can be read again.
     KnownAgain,
     /// Several budgets, or one that cannot be read.
     BudgetUnclear(String),
+    /// Another disruption budget counts from now on.
     BudgetInForce {
+        /// How much it allows.
         allowance: Allowance,
+        /// The manifest that says so; `None` for the options.
         source: Option<SourceRef>,
     },
 }
 
 /// About a request and its answer.
 #[derive(Debug)]
-pub(in crate::controller) enum RequestLog {
+pub enum RequestLog {
+    /// The service acknowledged this change.
     Applied(Change),
     /// What was acknowledged may be undone by an earlier PUT; it is sent once more then.
     Unsettled {
+        /// Of this account.
         account: AccountId,
+        /// And this field.
         field: Field,
+        /// When the earlier PUT can no longer take effect.
         until: Timestamp,
     },
+    /// It was not applied, and is sent again.
     Retrying {
+        /// What was to be changed.
         change: Change,
+        /// Why it was not.
         failure: Failure,
+        /// How often in a row.
         attempts: u32,
     },
+    /// It was refused for good.
     Rejected {
+        /// What was to be changed.
         change: Change,
+        /// What was said against it.
         failure: Failure,
     },
+    /// The service asks for fewer requests.
     Throttled(Failure),
     /// No request starts before this pause ends.
     Paused(ImposedPause),
     /// An operator lifted this pause.
     PauseLifted {
+        /// As it was.
         pause: ImposedPause,
+        /// Who ordered it.
         by: Option<Box<str>>,
     },
     /// Several accounts tell that the service is in trouble, the last one for this reason.
     InTrouble(OutageKind, String),
+    /// It accepts PUTs again.
     AnswersAgain,
+    /// There is an access token.
     TokenGranted {
+        /// How long it is good for.
         expires_in: Duration,
     },
+    /// The accounts server asks for fewer requests.
     TokenThrottled(Failure),
+    /// There is no access token for now.
     TokenUnavailable {
+        /// Why.
         failure: Failure,
+        /// How often in a row.
         failures: u32,
     },
+    /// Only other credentials help.
     CredentialsRefused(Failure),
 }
 
 /// About the controller as a whole.
 #[derive(Debug)]
-pub(in crate::controller) enum StateLog {
+pub enum StateLog {
     /// The disruption budget holds accounts, and did not hold any before.
     Held(Verdict),
     /// So many accounts are held no longer.
@@ -101,32 +136,50 @@ pub(in crate::controller) enum StateLog {
     Remembered(Outage),
     /// So many accounts are refused for good since before this process, one of them so.
     StillRefused {
+        /// How many.
         accounts: usize,
+        /// Whose it is of which the reason is given.
         name: Arc<str>,
+        /// Why.
         failure: Failure,
     },
+    /// Nothing is pending any more.
     AllApplied {
+        /// How many accounts are managed.
         accounts: usize,
     },
+    /// An operator suspended everything.
     Suspended(Freeze),
     /// An operator had the ledger forget an account.
     Forgotten {
+        /// Which.
         account: AccountId,
+        /// Its name.
         name: Arc<str>,
+        /// Who asked for it.
         by: Option<Box<str>>,
     },
+    /// An operator resumed it, or its time is over.
     Resumed,
+    /// An order to stop was taken in.
     Stopping {
+        /// How many requests are waited for.
         in_flight: usize,
+        /// For how long.
         grace: Duration,
     },
+    /// They took longer than that.
     GraceOver {
+        /// How many are left.
         in_flight: usize,
     },
+    /// The wall clock was set.
     ClockStepped(ClockStep),
     /// What the ledger remembers of `remembered` is still to come at `now`.
     ClockBehind {
+        /// What the clock says.
         now: Timestamp,
+        /// The latest moment that the ledger remembers.
         remembered: Timestamp,
     },
 }

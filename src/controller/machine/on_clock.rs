@@ -52,6 +52,8 @@ impl Machine {
         // The guard remembers what the ledger does.
         self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
         self.desired.lapse(from);
+        // Approvals that are not read yet are over as well, if they were by the old clock.
+        self.remembered = self.remembered.max(Some(from).filter(|_| !self.folder.is_loaded()));
         self.suspend_again(step);
         self.wake(to);
     }

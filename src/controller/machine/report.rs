@@ -33,12 +33,12 @@ impl Machine {
     }
 
     /// What is known before the first turn.
-    pub(in crate::controller) fn first_report(&self) -> Report {
+    pub fn first_report(&self) -> Report {
         Report { budget: self.budget.clone(), recent: Recent::restore(&self.ledger), ..Report::default() }
     }
 
     /// Brings the last `report` up to date: constant work, however long the list of what was acknowledged is.
-    pub(in crate::controller) fn describe(&mut self, report: &mut Report, now: Timestamp) {
+    pub fn describe(&mut self, report: &mut Report, now: Timestamp) {
         self.describe_blocked(report, now);
         report.disruptions = self.guard.verdict(self.desired.managed(), now);
         report.request_budget = self.throttle.usage(now);

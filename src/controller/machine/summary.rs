@@ -57,7 +57,7 @@ impl Machine {
     }
 
     /// What became of everything that was planned.
-    pub(in crate::controller) fn summary(&mut self, now: Timestamp) -> Summary {
+    pub fn summary(&mut self, now: Timestamp) -> Summary {
         let mut summary = Summary {
             planned: self.pass.planned.len(),
             disruptions: self.guard.verdict(self.desired.managed(), now),

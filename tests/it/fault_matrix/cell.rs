@@ -33,6 +33,8 @@ pub enum Phase {
     OneOfTwo,
     /// A daemon is told to stop while this answer is under way.
     Shutdown,
+    /// Single passes meet it at every attempt at the target, and the account beside has to be applied.
+    Beside,
 }
 
 /// Whose answer the row is.
@@ -65,11 +67,11 @@ impl fmt::Display for Cell {
 
 impl Cell {
     pub fn is_single_pass(&self) -> bool {
-        matches!(self.phase, Phase::First | Phase::OneOfTwo)
+        matches!(self.phase, Phase::First | Phase::OneOfTwo | Phase::Beside)
     }
 
     /// Which requests meet the row.
-    fn meeting(&self) -> Meeting {
+    pub fn meeting(&self) -> Meeting {
         let everybody = matches!(self.ends, Ends::Throttled | Ends::Token | Ends::Credentials);
         let of = match (self.whose, self.phase) {
             (Whose::Token, _) => Of::Tokens,
@@ -77,7 +79,7 @@ impl Cell {
             (Whose::Put, _) => Of::Target,
         };
         let (nth, times) = match self.phase {
-            Phase::First => (1, None),
+            Phase::First | Phase::Beside => (1, None),
             Phase::Retry => (2, Some(1)),
             Phase::OneOfTwo | Phase::Shutdown => (1, Some(1)),
         };
@@ -85,7 +87,7 @@ impl Cell {
     }
 
     /// The misfortunes of the service: the row, and before it what makes a second attempt.
-    fn script(&self, url: &str) -> Script {
+    pub fn script(&self, url: &str) -> Script {
         let first = Meeting { of: Of::Target, nth: 1, times: Some(1) };
         let before = match self.whose {
             Whose::Put => json!({"do": "badGateway"}),

@@ -143,7 +143,7 @@ impl Cell {
     fn course(&self) -> Course {
         match (self.whose, self.phase) {
             (Whose::Token, _) => token(self),
-            (Whose::Put, Phase::First) => first(self),
+            (Whose::Put, Phase::First | Phase::Beside) => first(self),
             (Whose::Put, Phase::Retry) => retry(self),
             (Whose::Put, Phase::OneOfTwo) => one_of_two(self),
             (Whose::Put, Phase::Shutdown) => shutdown(self),
@@ -231,7 +231,7 @@ impl Cell {
             Phase::First if self.whose == Whose::Token => matches!(self.ends, Ends::Credentials | Ends::Retry(_)),
             Phase::First => matches!(self.ends, Ends::Credentials | Ends::Token),
             Phase::OneOfTwo => self.ends == Ends::Credentials,
-            Phase::Retry | Phase::Shutdown => false,
+            Phase::Retry | Phase::Shutdown | Phase::Beside => false,
         }
     }
 }

@@ -79,7 +79,10 @@ impl Process {
         sent: &Mutex<Sent>,
         manifests: impl Fn() -> Batch<Parsed>,
     ) -> Result<Option<MailAccountList>, String> {
-        let Some(needs_resync) = self.wait_for(|report| is_quiet(report, mode)).await? else { return Ok(None) };
+        // What the ledger remembers of credentials is tried again first.
+        let has_tried = || !sent.lock().unwrap().all.is_empty();
+        let quiet = |report: &Report| is_quiet(report, mode, has_tried());
+        let Some(needs_resync) = self.wait_for(quiet).await? else { return Ok(None) };
         let told = self.ask().await;
         if needs_resync && mode == Mode::Run {
             sent.lock().unwrap().resync();
@@ -123,8 +126,8 @@ impl Process {
 
 /// Whether nothing more happens without help; and if so, whether a resync helps. A single pass waits for a pause only,
 /// and otherwise ends by itself.
-fn is_quiet(report: &Report, mode: Mode) -> Option<bool> {
-    let refused = report.credentials_refused.is_some();
+fn is_quiet(report: &Report, mode: Mode, has_tried: bool) -> Option<bool> {
+    let refused = report.credentials_refused.is_some() && has_tried;
     let nothing_open = mode == Mode::Run && (report.pending == report.stalled || refused);
     let quiet = report.loaded && report.in_flight == 0 && (nothing_open || report.pause.is_some());
     quiet.then_some(refused || report.stalled > 0)

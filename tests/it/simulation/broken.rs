@@ -6,8 +6,8 @@
 use zoho_mail_reconciler::account::AccountId;
 use zoho_mail_reconciler::ledger::Ledger;
 
-use super::Simulation;
 use super::proofs::Rule;
+use super::{Simulation, beside};
 
 /// What is wrong with the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,12 @@ pub enum Broken {
     IsDeafToOne,
     /// The process does not see the switch that suspends everything.
     HidesTheSwitch,
+    /// The process does not notice that its clock was set.
+    HidesClockSteps,
+    /// The wire takes no other account's requests while there are accounts that never succeed.
+    HoldsOthersUp,
+    /// The process waits until somebody reads its log.
+    WaitsForTheLog,
     /// The journal talks all the time.
     Chatters,
 }
@@ -62,6 +68,9 @@ const CAUGHT: &[(Broken, Rule)] = &[
     (Broken::ForgetsAccounts, Rule::IdleRestart),
     (Broken::IsDeafToOne, Rule::Converges),
     (Broken::HidesTheSwitch, Rule::Freeze),
+    (Broken::HidesClockSteps, Rule::Time),
+    (Broken::HoldsOthersUp, Rule::Isolation),
+    (Broken::WaitsForTheLog, Rule::Alive),
     (Broken::Chatters, Rule::Alive),
 ];
 
@@ -90,8 +99,12 @@ const fn is_odd(account: AccountId) -> bool {
 
 #[test]
 fn each_rule_notices_a_world_that_breaks_it() {
+    let violations = |seed, broken, rule| match rule {
+        Rule::Isolation => beside::violations(seed, Some(broken), false),
+        _ => Simulation::begin(seed, Some(broken)).violations(false),
+    };
     let unnoticed = |(broken, rule): &&(Broken, Rule)| {
-        !(0..SEEDS).any(|seed| Simulation::begin(seed, Some(*broken)).violations(false).iter().any(|(v, _)| v == rule))
+        !(0..SEEDS).any(|seed| violations(seed, *broken, *rule).iter().any(|(violated, _)| violated == rule))
     };
     let unnoticed: Vec<_> = CAUGHT.iter().filter(unnoticed).collect();
     assert!(unnoticed.is_empty(), "nobody noticed: {unnoticed:?}");

@@ -1,27 +1,23 @@
 //! The journal, in memory: acknowledges late, can be full, folds now and then, and loses what a crash catches on the way.
 //!
-//! In: records. Out: `Durable`, `Stopped`, `Resumed`, as the ledger's file says them; and the ledger as
-//! whoever starts next reads it from the bytes.
+//! In: records. Out: what the ledger's file would say, as events; and the ledger as the process that starts next reads it
+//! from the bytes.
 
 mod platter;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
-use zoho_mail_reconciler::clock::Clock;
-use zoho_mail_reconciler::controller::Journal;
-use zoho_mail_reconciler::ledger::file::{Committed, LedgerError};
+use zoho_mail_reconciler::controller::event::Event;
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use self::platter::Platter;
+use super::Universe;
+use super::agenda::{Due, Step};
 use super::broken::Broken;
+use super::life::{Life, Over};
 use super::proofs::Rule;
-use super::{Shared, Universe, lock_at};
 
 /// What is on the disk, and what is on the way to it.
 pub struct Disk {
@@ -137,6 +133,7 @@ impl Disk {
             proofs.note(now, || format!("durable {} {}", disk.durable.serial + 1, brief(&record)));
             proofs.durable(&record);
             wall.durable(&record);
+            proofs.written_ahead = wall.written();
             disk.durable.apply(record);
         }
         proofs.truth(&disk.durable, world, now);
@@ -165,121 +162,15 @@ fn brief(record: &Record) -> String {
     }
 }
 
-/// The journal of one life.
-pub struct MemoryJournal {
-    universe: Shared,
-    clock: Clock,
-    wake: Arc<Notify>,
-    out: UnboundedSender<Committed>,
-}
-
-impl MemoryJournal {
-    /// Begins to write in the background.
-    pub fn open(universe: &Shared, clock: Clock, out: UnboundedSender<Committed>) -> Self {
-        let wake = Arc::new(Notify::new());
-        let fuse = Arc::clone(&lock_at(universe, clock.now()).fuse);
-        tokio::spawn(fuse.guard(write(Arc::clone(universe), clock.clone(), Arc::clone(&wake), out.clone())));
-        Self { universe: Arc::clone(universe), clock, wake, out }
-    }
-}
-
-impl Journal for MemoryJournal {
-    fn append(&mut self, records: Vec<Record>, ticket: u64) {
-        let now = self.clock.now();
-        let mut universe = lock_at(&self.universe, now);
-        let Universe { proofs, world, disk, broken, .. } = &mut *universe;
-        for record in &records {
-            proofs.appended(record, now);
-            disk.live.apply(record.clone());
-        }
-        proofs.truth(&disk.live, world, now);
-        disk.appended += records.len();
-        disk.queue.extend(records);
-        disk.tickets.push_back((disk.appended, ticket));
-        match broken {
-            Some(Broken::AcknowledgesEarly) => {
-                let _ = self.out.send(Committed::Durable { ticket, took: Duration::ZERO });
-            }
-            Some(Broken::Chatters) => drop(tokio::spawn(chatter(self.out.clone()))),
-            _ => {}
-        }
-        self.wake.notify_one();
-    }
-}
-
-/// Says the same again and again.
-async fn chatter(out: UnboundedSender<Committed>) {
-    while out.send(Committed::Resumed).is_ok() {
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn write(universe: Shared, clock: Clock, wake: Arc<Notify>, out: UnboundedSender<Committed>) {
-    let mut stopped = false;
-    // What a crash left is folded at once.
-    fold(&universe, &clock, true).await;
-    loop {
-        let Some(took) = begin_group(&universe, clock.now()) else {
-            wake.notified().await;
-            continue;
-        };
-        sleep(took).await;
-        // Nobody listens to a journal whose conductor has ended.
-        match end_group(&universe, clock.now()) {
-            Err(Trouble::Broken) => {
-                let source = std::io::ErrorKind::Other.into();
-                let error = LedgerError::NotDurable { path: "ledger".into(), source };
-                return drop(out.send(Committed::Fatal(error)));
-            }
-            Err(Trouble::Full) => {
-                if !std::mem::replace(&mut stopped, true) {
-                    let source = std::io::ErrorKind::StorageFull.into();
-                    let error = LedgerError::NoRoom { path: "ledger".into(), source };
-                    let _ = out.send(Committed::Stopped { error });
-                }
-                sleep(Duration::from_secs(1)).await;
-            }
-            Ok(tickets) => {
-                if std::mem::take(&mut stopped) {
-                    let _ = out.send(Committed::Resumed);
-                }
-                for ticket in tickets {
-                    let _ = out.send(Committed::Durable { ticket, took });
-                }
-                let due = lock_at(&universe, clock.now()).chance.u8(0..20) == 0;
-                fold(&universe, &clock, due).await;
-            }
-        }
-    }
-}
-
-/// Replaces the snapshot, then empties the journal; a crash may come in between.
-async fn fold(universe: &Shared, clock: &Clock, due: bool) {
-    let pause = {
-        let mut universe = lock_at(universe, clock.now());
-        if !due || universe.disk.full || universe.disk.platter.is_folded() {
-            return;
-        }
-        universe.disk.replace_snapshot();
-        Duration::from_millis(universe.chance.u64(0..50))
-    };
-    sleep(pause).await;
-    lock_at(universe, clock.now()).disk.platter.empty_journal();
-}
-
-fn begin_group(universe: &Shared, now: Timestamp) -> Option<Duration> {
-    let mut universe = lock_at(universe, now);
-    let Universe { disk, chance, .. } = &mut *universe;
-    if disk.tickets.is_empty() {
-        return None;
-    }
-    disk.platter.write(disk.queue.make_contiguous());
-    let millis = match chance.u8(0..40) {
-        0 => chance.u64(0..20_000),
-        1..4 => chance.u64(0..500),
-        _ => chance.u64(0..5),
-    };
-    Some(Duration::from_millis(millis))
+/// What the writer of a journal is at, in one life.
+#[derive(Default)]
+pub struct Writer {
+    /// It writes, waits or folds.
+    is_busy: bool,
+    /// It said that there is no room.
+    has_stopped: bool,
+    /// How long the sync of the group takes.
+    took: Duration,
 }
 
 /// Why a group is not durable.
@@ -290,9 +181,109 @@ enum Trouble {
     Broken,
 }
 
+impl Life<'_> {
+    /// The process hands records over.
+    pub fn append(&mut self, records: Vec<Record>, ticket: u64) {
+        let now = self.now;
+        let Universe { proofs, world, disk, broken, .. } = &mut *self.universe;
+        for record in &records {
+            proofs.appended(record, now);
+            disk.live.apply(record.clone());
+        }
+        proofs.truth(&disk.live, world, now);
+        disk.appended += records.len();
+        disk.queue.extend(records);
+        disk.tickets.push_back((disk.appended, ticket));
+        match broken {
+            Some(Broken::AcknowledgesEarly) => self.feed(Event::Durable { ticket }),
+            Some(Broken::Chatters) => self.journal(Duration::ZERO, Step::Chatter),
+            _ => {}
+        }
+        self.write_group();
+    }
+
+    /// What a crash left is folded at once.
+    pub fn open_journal(&mut self) {
+        self.fold_if(true);
+    }
+
+    fn journal(&mut self, after: Duration, step: Step) {
+        self.agenda.add(self.now + after, Due::Journal(step));
+    }
+
+    /// The next group is written, if there is one and nothing else is done.
+    fn write_group(&mut self) {
+        let Universe { disk, chance, .. } = &mut *self.universe;
+        if self.writer.is_busy || disk.tickets.is_empty() {
+            return;
+        }
+        disk.platter.write(disk.queue.make_contiguous());
+        let millis = match chance.u8(0..40) {
+            0 => chance.u64(0..20_000),
+            1..4 => chance.u64(0..500),
+            _ => chance.u64(0..5),
+        };
+        self.writer.took = Duration::from_millis(millis);
+        self.writer.is_busy = true;
+        self.journal(self.writer.took, Step::Written);
+    }
+
+    /// The writer goes on.
+    pub fn write_on(&mut self, step: Step) -> Result<(), Over> {
+        match step {
+            Step::Written => return self.end_group(),
+            Step::Folded => self.universe.disk.platter.empty_journal(),
+            Step::Again => {}
+            Step::Chatter => {
+                self.feed(Event::Writable);
+                self.journal(Duration::ZERO, Step::Chatter);
+                return Ok(());
+            }
+        }
+        self.writer.is_busy = false;
+        self.write_group();
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), Over> {
+        match end_group(self.universe, self.now) {
+            Err(Trouble::Broken) => Err(Over::Broken),
+            Err(Trouble::Full) => {
+                if !std::mem::replace(&mut self.writer.has_stopped, true) {
+                    self.feed(Event::Unwritable("there is no room".into()));
+                }
+                self.journal(Duration::from_secs(1), Step::Again);
+                Ok(())
+            }
+            Ok(tickets) => {
+                if std::mem::take(&mut self.writer.has_stopped) {
+                    self.feed(Event::Writable);
+                }
+                tickets.into_iter().for_each(|ticket| self.feed(Event::Durable { ticket }));
+                self.writer.is_busy = false;
+                let due = self.universe.chance.u8(0..20) == 0;
+                self.fold_if(due);
+                self.write_group();
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces the snapshot, then empties the journal; a crash may come in between.
+    fn fold_if(&mut self, due: bool) {
+        let Universe { disk, chance, .. } = &mut *self.universe;
+        if !due || disk.full || disk.platter.is_folded() {
+            return;
+        }
+        disk.replace_snapshot();
+        let pause = Duration::from_millis(chance.u64(0..50));
+        self.writer.is_busy = true;
+        self.journal(pause, Step::Folded);
+    }
+}
+
 /// The tickets that are due.
-fn end_group(universe: &Shared, now: Timestamp) -> Result<Vec<u64>, Trouble> {
-    let mut universe = lock_at(universe, now);
+fn end_group(universe: &mut Universe, now: Timestamp) -> Result<Vec<u64>, Trouble> {
     if std::mem::take(&mut universe.disk.failing) {
         return Err(Trouble::Broken);
     }
@@ -300,7 +291,7 @@ fn end_group(universe: &Shared, now: Timestamp) -> Result<Vec<u64>, Trouble> {
         universe.disk.platter.cut_back();
         return Err(Trouble::Full);
     }
-    Disk::sync(&mut universe, now);
+    Disk::sync(universe, now);
     let disk = &mut universe.disk;
     let written = disk.appended - disk.queue.len();
     let due = disk.tickets.iter().take_while(|(due, _)| *due <= written).count();

@@ -57,8 +57,8 @@ pub struct Folder {
     pub unprotected: bool,
     /// Whether there are budgets and approvals in this world, now and then.
     pub has_policies: bool,
-    /// What approvals and budgets said before the newest batch, and after it.
-    pub policies: [Policies; 2],
+    /// What approvals and budgets say since the newest batch.
+    pub policies: Policies,
     /// What was wanted before the newest batch, and after it.
     pub wanted: [Wanted; 2],
 }
@@ -287,8 +287,7 @@ impl Folder {
         let now = now.map(|(id, desired)| (id, desired.spec.clone())).collect();
         let [_, before] = std::mem::take(&mut self.wanted);
         self.wanted = [before, now];
-        let [_, before] = std::mem::take(&mut self.policies);
-        self.policies = [before, Policies::of(&self.desired)];
+        self.policies = Policies::of(&self.desired);
         let mut files = if self.lies { looks.into_iter().map(distorted).collect() } else { looks };
         if self.unprotected {
             files.iter_mut().for_each(|(path, found)| self.expose(path, found));

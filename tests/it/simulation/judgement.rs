@@ -2,7 +2,6 @@
 //!
 //! In: summaries, the world, the durable ledger, the folder. Out: violations.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::Field;
@@ -15,14 +14,14 @@ use zoho_mail_reconciler::report::Summary;
 
 use super::life::Story;
 use super::proofs::{Rule, actual};
-use super::{Simulation, Universe, lock, lock_at, options};
+use super::service::Network;
+use super::{Simulation, Universe, options};
 
 impl Simulation {
     /// A single pass.
     pub fn pass(&mut self) {
-        let universe = Arc::clone(&self.universe);
         let Some(summary) = self.lead(Mode::Apply, Story::Eventful) else { return };
-        let mut universe = lock(&universe);
+        let universe = &mut self.universe;
         let Summary { planned, applied, held, failed, in_doubt, .. } = summary;
         if planned != applied + held.len() + failed.len() + in_doubt.len() {
             universe.proofs.violate(Rule::Sum, self.now, format!("{planned} planned, but not in sum"));
@@ -47,20 +46,20 @@ impl Simulation {
             self.folder.approve(format!("{}---\n{approval}", self.folder.policies_text()));
         } else {
             self.settings.disruption_budget = "100%".parse().unwrap();
-            lock(&self.universe).proofs.options = options(&self.settings);
+            self.universe.proofs.removals.options = options(&self.settings);
         }
         self.lead(Mode::Run, Story::ToTheEnd);
         let held = self.compare();
         if !held.is_empty() {
             let what = format!("let through, and still held: {held:?}");
-            lock(&self.universe).proofs.violate(Rule::Converges, self.now, what);
+            self.universe.proofs.violate(Rule::Converges, self.now, what);
         }
     }
 
     /// Holds the world against what is desired. Returns what the budget holds of it.
-    fn compare(&self) -> Vec<Change> {
-        let mut universe = lock_at(&self.universe, self.now);
-        let Universe { proofs, world, disk, .. } = &mut *universe;
+    fn compare(&mut self) -> Vec<Change> {
+        Network::land(&mut self.universe, self.now);
+        let Universe { proofs, world, disk, .. } = &mut self.universe;
         let desired = self.folder.desired();
         let Allowance { max, window } = desired.budget(options(&self.settings)).allowance;
         let guard = Guard::new(max, window, &disk.durable.disruptions);
@@ -86,9 +85,9 @@ impl Simulation {
 
     /// A restart with nothing to do sends nothing.
     pub fn idle(&mut self) {
-        let before = lock(&self.universe).proofs.departed;
+        let before = self.universe.proofs.departed;
         self.lead(Mode::Run, Story::Idle);
-        let mut universe = lock(&self.universe);
+        let universe = &mut self.universe;
         let sent = universe.proofs.departed - before;
         if sent > 0 {
             universe.proofs.violate(
@@ -97,7 +96,6 @@ impl Simulation {
                 format!("a restart with nothing to do sent {sent} requests"),
             );
         }
-        drop(universe);
         // Whatever could still land has landed.
         self.compare();
     }

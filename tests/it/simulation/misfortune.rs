@@ -1,6 +1,7 @@
 //! What goes wrong outside the process, drawn by chance.
 //!
-//! In: chance. Out: a fault script in force, tokens revoked, a service out of reach, a slow network, a full disk.
+//! In: chance. Out: a fault script in force, tokens revoked, a service out of reach, a slow network, a full disk, a log that
+//! is not read, accounts that never succeed.
 
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use zoho_mail_reconciler::order::Order;
 use zoho_mail_reconciler::sandbox::{Budget, LockForm, Script};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
-use super::{Simulation, Universe, lock};
+use super::broken::Broken;
+use super::folder::account;
+use super::{Simulation, Universe};
 
 /// The service's own budget: sometimes none, sometimes tighter than ours, for others use it too.
 pub fn budget(chance: &mut fastrand::Rng) -> Option<Budget> {
@@ -55,25 +58,79 @@ fn fault(chance: &mut fastrand::Rng) -> Value {
     }
 }
 
+/// In how many ways an account may never succeed.
+const WAYS: usize = 7;
+
+/// What an account is answered that never succeeds in this way.
+fn never(chance: &mut fastrand::Rng, way: usize) -> Value {
+    let answer = |status: u16, body: Value| json!({"do": {"answer": {"status": status, "body": body}}});
+    let code =
+        |status: u16, code: &str| answer(status, json!({"status": {"code": status}, "data": {"errorCode": code}}));
+    match way {
+        0 => answer(500, json!("oops")),
+        1 => json!({"do": "dropBeforeActing", "latency": "40s"}),
+        2 => {
+            let headers = json!({"Retry-After": chance.u64(1..120).to_string()});
+            json!({"do": {"answer": {"status": 429, "headers": headers, "body": {"status": {"code": 429}}}}})
+        }
+        3 => code(401, "INVALID_OAUTHTOKEN"),
+        4 => code(403, "FORBIDDEN"),
+        5 => code(400, "EXTRA_PARAM_FOUND"),
+        _ => code(404, "ACCOUNT_NOT_FOUND"),
+    }
+}
+
+/// How many lines a log takes that is not read.
+const LOG_ROOM: usize = 5;
+
 impl Universe {
+    /// So many accounts, from the first on, never succeed: all in one way, or each in its own.
+    pub fn fall_ill(&mut self, chance: &mut fastrand::Rng, accounts: u64) {
+        let one_way = chance.bool().then(|| chance.usize(0..WAYS));
+        for n in 0..accounts {
+            let way = one_way.unwrap_or_else(|| chance.usize(0..WAYS));
+            let mut fault = never(chance, way);
+            fault["operation"] = "put".into();
+            fault["account"] = account(n).to_string().into();
+            self.ill.insert(account(n), fault);
+        }
+        self.set_faults(Vec::new());
+    }
+
+    /// The next so many PUTs are refused alike, whosever they are.
+    pub fn refuse_all(&mut self, times: u64) {
+        if times > 0 {
+            let body = json!({"status": {"code": 403}, "data": {"errorCode": "FORBIDDEN"}});
+            let refused = json!({"operation": "put", "times": times, "do": {"answer": {"status": 403, "body": body}}});
+            self.set_faults(vec![refused]);
+        }
+    }
+
+    /// The process writes a line of the log. Whether it waits until somebody reads it: it never does.
+    pub fn log(&mut self) -> bool {
+        let Some(lines) = &mut self.unread else { return false };
+        *lines += 1;
+        *lines > LOG_ROOM && self.broken == Some(Broken::WaitsForTheLog)
+    }
+
     /// The switch that suspends everything is set, or lifted.
     pub fn switched(&mut self, freeze: Option<Freeze>, now: Timestamp) {
         self.proofs
             .note(now, || freeze.as_ref().map_or_else(|| "RESUME".into(), |freeze| format!("SWITCH   {freeze}")));
         self.proofs.frozen = freeze.clone().map(|freeze| (now, freeze));
-        self.switch.send_replace(freeze);
+        self.switch = freeze;
     }
 
     /// An operator orders that the pause until then is lifted.
-    pub fn lifted(&mut self, until: Timestamp, now: Timestamp) {
+    pub fn lifted(&mut self, until: Timestamp, now: Timestamp) -> Order {
         self.proofs.note(now, || format!("LIFT     the pause until {until}"));
         self.proofs.lifted = Some(until);
-        self.lift.send_replace(Some(Order::PauseLift { until, by: None }));
+        self.lift.insert(Order::PauseLift { until, by: None }).clone()
     }
 
     /// Something goes wrong. Returns words for it.
     pub fn go_wrong(&mut self, now: Timestamp) -> String {
-        match self.chance.u8(0..10) {
+        match self.chance.u8(0..12) {
             0 => {
                 self.world.revoke_tokens();
                 "tokens are revoked".into()
@@ -97,31 +154,44 @@ impl Universe {
             }
             4 => {
                 // The real service would answer so; the simulated one has no such switch.
-                let refused = json!({"faults": [{"operation": "token", "times": 2,
-                    "do": {"answer": {"status": 200, "body": {"error": "invalid_code"}}}}]});
-                self.set_script(&refused);
+                let refused = json!({"operation": "token", "times": 2,
+                    "do": {"answer": {"status": 200, "body": {"error": "invalid_code"}}}});
+                self.set_faults(vec![refused]);
                 "tokens are refused".into()
+            }
+            5 => {
+                let times = self.chance.u64(5..40);
+                self.refuse_all(times);
+                format!("{times} PUTs are refused alike")
+            }
+            6 => {
+                self.unread = if self.unread.is_some() { None } else { Some(0) };
+                format!("the log is not read: {}", self.unread.is_some())
             }
             _ => {
                 let count = self.chance.usize(1..4);
                 let faults: Vec<Value> = (0..count).map(|_| fault(&mut self.chance)).collect();
-                let script = json!({"faults": faults});
-                self.set_script(&script);
-                script.to_string()
+                let words = json!(faults).to_string();
+                self.set_faults(faults);
+                words
             }
         }
     }
 
-    fn set_script(&mut self, script: &Value) {
-        self.world.set_faults(Script::parse(script.to_string().as_bytes()).unwrap());
+    /// These things happen to requests from now on, beside what always happens.
+    fn set_faults(&mut self, faults: Vec<Value>) {
+        let faults: Vec<Value> = faults.into_iter().chain(self.ill.values().cloned()).collect();
+        self.world.set_faults(Script::parse(json!({"faults": faults}).to_string().as_bytes()).unwrap());
     }
 }
 
 impl Simulation {
     /// From now on nothing goes wrong any more.
     pub fn all_is_well(&mut self) {
-        let mut universe = lock(&self.universe);
+        let universe = &mut self.universe;
         universe.switched(None, self.now);
+        universe.ill.clear();
+        universe.unread = None;
         universe.world.set_faults(Script::default());
         universe.network.unreachable_until = Timestamp::default();
         universe.network.slowness = 50;

@@ -9,15 +9,17 @@ use zoho_mail_reconciler::account::{AccountId, Field};
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::freeze::Freeze;
 use zoho_mail_reconciler::guard::Allowance;
-use zoho_mail_reconciler::ledger::{FieldState, Ledger, Record};
+use zoho_mail_reconciler::ledger::{Ledger, Record};
 use zoho_mail_reconciler::sandbox::{Reply, World};
 use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
-use zoho_mail_reconciler::timestamp::Timestamp;
+use zoho_mail_reconciler::timestamp::{ClockStep, Timestamp};
 
 use super::THROTTLE_PAUSE;
 use super::economy::Economy;
-use super::folder::{self, Policies, Wanted};
+use super::folder::{Policies, Wanted};
+use super::removals::Removals;
 use super::service::{Put, header};
+use super::wall::shifted;
 
 /// How much of the story is kept.
 const STORY: usize = 160;
@@ -48,11 +50,13 @@ pub enum Rule {
     Economy,
     Converges,
     IdleRestart,
+    Isolation,
+    Time,
     Alive,
 }
 
 impl Rule {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::OneInFlight,
         Self::IntentFirst,
         Self::Memory,
@@ -67,6 +71,8 @@ impl Rule {
         Self::Economy,
         Self::Converges,
         Self::IdleRestart,
+        Self::Isolation,
+        Self::Time,
         Self::Alive,
     ];
 }
@@ -77,29 +83,27 @@ pub struct Proofs {
     pub wanted: [Wanted; 2],
     /// Requests that left, since the beginning.
     pub departed: usize,
+    /// Edits of the folder, and lives, since the beginning.
+    pub edits: usize,
+    pub lives: usize,
     /// Changes that were needed when the process began.
     pub needed: usize,
+    /// By how many milliseconds the clock of the process is ahead; and that of the durable records.
+    pub ahead: i64,
+    pub written_ahead: i64,
+    /// Whether clocks are ever set in this world: then a limit that is broken is broken by that.
+    pub clock_moves: bool,
     /// What happened lately; nothing if nobody wants to hear it.
     story: Option<VecDeque<String>>,
     economy: Economy,
     limit: Option<RateLimit>,
-    /// How many accounts may lose something within the window, as the options have it.
-    pub options: Allowance,
-    /// Whether manifests have their say in that.
-    pub has_policies: bool,
-    /// What they said before the newest batch, and after it.
-    pub policies: [Policies; 2],
-    /// Disruptions whose end the process does not know: when they were begun.
-    begun: BTreeMap<AccountId, Timestamp>,
+    /// What was taken away, and what may be.
+    pub removals: Removals,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
     /// The account whose PUT was throttled last, and whether another one was accepted since.
     throttled: Option<AccountId>,
     others_accepted: bool,
-    /// Removals that use up the budget, since their first durable intent.
-    charges: Vec<(Timestamp, AccountId, Field)>,
-    /// Removals whose end is not durable: those were charged, or approved, when they were begun first.
-    doubtful: BTreeSet<(AccountId, Field)>,
     in_flight: BTreeSet<AccountId>,
     /// Durable intents whose PUT has not left yet.
     intents: BTreeMap<(AccountId, Field), bool>,
@@ -118,20 +122,20 @@ impl Proofs {
             violations: Vec::new(),
             wanted: Default::default(),
             departed: 0,
+            edits: 0,
+            lives: 0,
             needed: 0,
+            ahead: 0,
+            written_ahead: 0,
+            clock_moves: false,
             story: None,
             economy: Economy::default(),
             limit,
-            options,
-            has_policies: false,
-            policies: Default::default(),
-            begun: BTreeMap::new(),
+            removals: Removals::new(options),
             arrivals: Vec::new(),
             tokens: Vec::new(),
             throttled: None,
             others_accepted: false,
-            charges: Vec::new(),
-            doubtful: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             intents: BTreeMap::new(),
             token_intents: 0,
@@ -160,6 +164,8 @@ impl Proofs {
 
     /// Something went against a rule. Only the first of many is told.
     pub fn violate(&mut self, rule: Rule, now: Timestamp, what: String) {
+        let of_time = self.clock_moves && matches!(rule, Rule::Pause | Rule::Budget | Rule::Disruptions);
+        let rule = if of_time { Rule::Time } else { rule };
         self.note(now, || format!("VIOLATED {rule:?}: {what}"));
         if !self.violations.iter().any(|(violated, _)| *violated == rule) {
             self.violations.push((rule, format!("{now} {what}")));
@@ -170,19 +176,36 @@ impl Proofs {
     pub fn begins(&mut self, durable: &Ledger, now: Timestamp) {
         self.in_flight.clear();
         self.throttled = None;
-        self.begun.clear();
+        self.removals.begins();
         self.intents.clear();
         self.token_intents = 0;
         self.economy.died();
-        self.told = durable.pause.filter(|pause| pause.until > now).map(|pause| (now, pause.until));
+        self.told = self.durable_pause(durable).filter(|until| *until > now).map(|until| (now, until));
+    }
+
+    /// When the pause ends that the durable ledger knows of, by the time of the world.
+    fn durable_pause(&self, durable: &Ledger) -> Option<Timestamp> {
+        durable.pause.map(|pause| shifted(pause.until, -self.written_ahead))
+    }
+
+    /// The clock of the process was set.
+    pub fn stepped(&mut self, step: ClockStep) {
+        self.removals.lapse(step.from);
+    }
+
+    /// The process is shown what is wanted, and what policies say.
+    pub fn shows(&mut self, wanted: &[Wanted; 2], policies: &Policies) {
+        self.wanted.clone_from(wanted);
+        self.removals.shows(policies);
     }
 
     /// The conductor hands a record to the journal.
     pub fn appended(&mut self, record: &Record, now: Timestamp) {
         self.economy.appended(record);
-        if let Record::Intent { account, field, to, cause, .. } = record {
+        if let Record::Intent { at, account, field, to, cause, .. } = record {
+            // What people wrote about time is meant by the clock of the process.
             let wants = |wanted: &Wanted| {
-                wanted.get(account).is_some_and(|spec| spec.wanted(*field) == Some(*to) && !spec.is_suspended(now))
+                wanted.get(account).is_some_and(|spec| spec.wanted(*field) == Some(*to) && !spec.is_suspended(*at))
             };
             if !self.wanted.iter().any(wants) {
                 self.violate(
@@ -193,11 +216,13 @@ impl Proofs {
             }
             if !to {
                 let approved = cause.as_ref().is_some_and(|cause| cause.approval.is_some());
-                self.takes_away(*account, *field, approved, now);
+                for (rule, what) in self.removals.intended(*account, *field, approved, now, self.ahead) {
+                    self.violate(rule, now, what);
+                }
             }
         }
+        self.removals.appended(record);
         match record {
-            Record::Applied { account, .. } | Record::NotApplied { account, .. } => drop(self.begun.remove(account)),
             Record::PauseLifted { pause, .. } if self.lifted == Some(pause.until) => self.told = None,
             Record::PauseLifted { pause, .. } => {
                 self.violate(Rule::Pause, now, format!("{pause:?} is lifted without an order"));
@@ -206,60 +231,12 @@ impl Proofs {
         }
     }
 
-    /// A disruption is intended: it was begun before, an approval that stands must cover it, or the budget must allow it,
-    /// in which all counts that was begun lately without an approval. Nothing is ever taken away from who is protected.
-    fn takes_away(&mut self, account: AccountId, field: Field, approved: bool, now: Timestamp) {
-        let annotated = self.policies.iter().all(|policies| policies.protect(account));
-        if account == folder::account(folder::PROTECTED) || annotated {
-            self.violate(Rule::Protected, now, format!("{account} {field} is taken away, and it is protected"));
-        }
-        if self.doubtful.contains(&(account, field)) {
-            return;
-        }
-        let charged = || self.charges.iter().map(|(at, account, _)| (*at, *account));
-        let begun = || self.begun.iter().map(|(account, at)| (*at, *account));
-        let lost = |window| {
-            let lately = charged().chain(begun()).filter(move |(at, _)| *at > now.before(window));
-            lately.map(|(_, account)| account).chain([account]).collect::<BTreeSet<_>>()
-        };
-        let allow = |policies: &Policies| {
-            let (max, window) = policies.allowance(self.options);
-            if approved { policies.approve(account, field, now) } else { lost(window).len() <= max }
-        };
-        if !self.policies.iter().any(allow) {
-            let what = format!("{account} {field} is taken away, and neither a budget nor an approval allows it");
-            self.violate(Rule::Disruptions, now, what);
-        }
-        if !approved {
-            self.begun.insert(account, now);
-        }
-    }
-
     /// A record reached the disk.
     pub fn durable(&mut self, record: &Record) {
         self.economy.durable(record);
+        self.removals.durable(record, self.ahead);
         match record {
-            Record::Intent { at, account, field, to, cause, .. } => {
-                self.intents.insert((*account, *field), *to);
-                let approved = cause.as_ref().is_some_and(|cause| cause.approval.is_some());
-                if *to {
-                    self.doubtful.remove(&(*account, *field));
-                } else if self.doubtful.insert((*account, *field)) && !approved {
-                    let begun = self.begun.get(account).copied().unwrap_or(*at);
-                    self.charges.push((begun, *account, *field));
-                }
-            }
-            Record::Applied { account, field, .. } => drop(self.doubtful.remove(&(*account, *field))),
-            Record::NotApplied { account, field, restore, .. } => {
-                let is_in_doubt = matches!(restore, Some(FieldState::InDoubt { to: Some(false), .. }));
-                if !is_in_doubt && self.doubtful.remove(&(*account, *field)) {
-                    let of = |(_, other, its): &(Timestamp, AccountId, Field)| (other, its) == (account, field);
-                    let last = self.charges.iter().rposition(of);
-                    if let Some(last) = last {
-                        self.charges.remove(last);
-                    }
-                }
-            }
+            Record::Intent { account, field, to, .. } => drop(self.intents.insert((*account, *field), *to)),
             Record::TokenRequest { .. } => self.token_intents += 1,
             _ => {}
         }
@@ -292,10 +269,11 @@ impl Proofs {
         if let Some((_, until)) = self.told.filter(|(told, until)| *told < now && now < *until) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves during a pause until {until}"));
         }
-        if self.told.is_some_and(|(told, until)| told < now && durable.pause.is_none_or(|pause| pause.until < until)) {
+        let durable_pause = self.durable_pause(durable);
+        if self.told.is_some_and(|(told, until)| told < now && durable_pause.is_none_or(|durable| durable < until)) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves before the pause it was told of is durable"));
         }
-        if durable.pause.is_some_and(|pause| pause.until > now) && self.told.is_none_or(|(told, _)| told < now) {
+        if durable_pause.is_some_and(|until| until > now) && self.told.is_none_or(|(told, _)| told < now) {
             self.violate(Rule::Pause, now, format!("{put:?} leaves before it is durable that the pause was lifted"));
         }
         let Some(Put { account, field, to }) = put else {
@@ -364,7 +342,8 @@ impl Proofs {
             (self.throttled, self.others_accepted) = (Some(account), false);
             return alone;
         }
-        if !matches!(reply.status, 401 | 408 | 500..) {
+        let is_refused = matches!(reply.status, 400..500) && !matches!(reply.status, 401 | 408);
+        if is_refused || reply.status == 200 && body.contains(r#""code":200"#) {
             self.throttled = self.throttled.filter(|throttled| *throttled != account);
             self.others_accepted = true;
         }

@@ -1,23 +1,22 @@
-//! The way to the service and back: a transport that brings requests to the simulated world in memory.
+//! The way to the service and back: requests come to the simulated world in memory.
 //!
-//! In: requests of the real client. Out: answers, late, lost or never, and requests that arrive after all,
+//! In: requests as the real client encodes them. Out: answers, late, lost or never, and requests that arrive after all,
 //! when nobody waits for them any more; and to the proofs, everything that was seen on the wire.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use tokio::time::sleep;
 use zoho_mail_reconciler::account::{AccountId, Field};
-use zoho_mail_reconciler::clock::Clock;
 use zoho_mail_reconciler::sandbox::{Delivery, Reply, Request};
 use zoho_mail_reconciler::timestamp::Timestamp;
-use zoho_mail_reconciler::zoho::{HeaderText, HttpRequest, HttpResponse, Method, Transport, TransportError};
+use zoho_mail_reconciler::zoho::{HeaderText, HttpRequest, HttpResponse, Method, TransportError};
 
+use super::agenda::Due;
 use super::broken::Broken;
 use super::folder::account;
-use super::{REQUEST_TIMEOUT, Shared, Universe, lock_at};
+use super::life::Life;
+use super::{REQUEST_TIMEOUT, Universe};
 
 /// How long after its sender gave up a request may still come to the service: what the ledger counts on.
 pub const LANDING: Duration = Duration::from_secs(180);
@@ -159,93 +158,103 @@ fn deliver(universe: &mut Universe, sent: &Sent, now: Timestamp) -> Reply {
 }
 
 /// A request on its way.
-struct Journey {
+pub struct Journey {
+    /// The number that its sender gave it.
+    number: u64,
     ticket: u64,
     put: Option<Put>,
-    out: Duration,
+    begun: Timestamp,
     back: Duration,
-    /// It gets lost, and its sender waits this long for an answer.
-    lost: Option<Duration>,
+    /// It gets lost.
+    lost: bool,
 }
 
-/// The transport of one life.
-pub struct Wire {
-    pub universe: Shared,
-    pub clock: Clock,
+/// How it ends for its sender.
+pub enum Ending {
+    /// With an answer, or with the connection closed.
+    Reply(Reply),
+    /// With an answer that no service gave.
+    Lie,
+    /// The sender waited long enough.
+    Timeout,
+    /// Nobody listens.
+    Refused,
 }
 
-impl Wire {
-    fn depart(&self, request: &HttpRequest) -> Result<Journey, TransportError> {
-        let now = self.clock.now();
-        let mut universe = lock_at(&self.universe, now);
-        let Universe { proofs, disk, network, chance, broken, .. } = &mut *universe;
+impl Life<'_> {
+    /// A request leaves the process.
+    pub fn depart(&mut self, number: u64, request: &HttpRequest) {
+        let now = self.now;
+        let Universe { proofs, disk, network, chance, broken, ill, .. } = &mut *self.universe;
         let sent = Sent::of(request);
-        proofs.departs(sent.put, &disk.durable, now);
-        if now < network.unreachable_until {
+        let put = sent.put;
+        proofs.departs(put, &disk.durable, now);
+        let (ticket, back, lost) = (network.sent + 1, Duration::ZERO, false);
+        let journey = Journey { number, ticket, put, begun: now, back, lost };
+        let held_up = *broken == Some(Broken::HoldsOthersUp)
+            && put.is_some_and(|put| !ill.is_empty() && !ill.contains_key(&put.account));
+        if now < network.unreachable_until || held_up {
             proofs.note(now, || format!("refused  {}", sent.text()));
-            proofs.returned(sent.put, None, now);
-            return Err(TransportError::Connect("the service".into()));
+            return self.agenda.add(now, Due::Return(journey, Ending::Refused));
         }
         network.sent += 1;
-        let (ticket, put) = (network.sent, sent.put);
         proofs.note(now, || format!("departs  {}", sent.text()));
         network.out.insert(ticket, sent);
         let [out, back] = [(); 2].map(|()| Duration::from_millis(chance.u64(1..=network.slowness.max(1))));
         let deaf = *broken == Some(Broken::IsDeafToOne) && put.is_some_and(|put| put.account == account(0));
         let lost = deaf || put.is_some() && chance.u8(0..100) < network.lateness;
-        let patience = if chance.bool() { REQUEST_TIMEOUT } else { out };
-        Ok(Journey { ticket, put, out, back, lost: lost.then_some(patience) })
+        let patience = if lost && chance.bool() { REQUEST_TIMEOUT } else { out };
+        self.agenda.add(now + patience, Due::Arrival(Journey { back, lost, ..journey }));
     }
 
-    /// The sender gives up.
-    fn give_up(&self, ticket: u64, put: Option<Put>, waited: Duration) -> TransportError {
-        let now = self.clock.now();
-        let mut universe = lock_at(&self.universe, now);
+    /// A request comes to the service, or is given up.
+    pub fn arrive(&mut self, journey: Journey) {
+        let (now, universe) = (self.now, &mut *self.universe);
+        let Journey { ticket, put, begun, back, lost, .. } = journey;
+        if lost {
+            return self.come_back(journey, Ending::Timeout);
+        }
+        if put.is_some() && universe.broken == Some(Broken::LiesAboutSuccess) {
+            return self.come_back(journey, Ending::Lie);
+        }
+        if put.is_some() && universe.broken == Some(Broken::SendsTwice) {
+            universe.proofs.departs(put, &universe.disk.durable, now);
+        }
+        let reply = arrive(universe, ticket, now).expect("only a crash takes requests away");
+        let rest = (reply.after + back).min(REQUEST_TIMEOUT.saturating_sub(now.since(begun)));
+        let ending = if now.since(begun) + rest >= REQUEST_TIMEOUT { Ending::Timeout } else { Ending::Reply(reply) };
+        self.agenda.add(now + rest, Due::Return(journey, ending));
+    }
+
+    /// The sender gets an answer, or gives up.
+    pub fn come_back(&mut self, Journey { number, ticket, put, begun, .. }: Journey, ending: Ending) {
+        let (now, universe) = (self.now, &mut *self.universe);
+        // What was given up on its way comes all the same, unless nobody hears it.
         let sent = universe.network.out.remove(&ticket);
-        if let Some(sent) = sent.filter(|_| universe.broken != Some(Broken::IsDeafToOne)) {
-            postpone(&mut universe, sent, now);
+        if let Some(sent) =
+            sent.filter(|_| matches!(ending, Ending::Timeout) && universe.broken != Some(Broken::IsDeafToOne))
+        {
+            postpone(universe, sent, now);
         }
-        universe.proofs.returned(put, None, now);
-        if waited >= REQUEST_TIMEOUT { TransportError::Timeout(waited) } else { TransportError::Lost("reset".into()) }
-    }
-
-    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let Journey { ticket, put, out, back, lost } = self.depart(&request)?;
-        if let Some(waited) = lost {
-            sleep(waited).await;
-            return Err(self.give_up(ticket, put, waited));
-        }
-        sleep(out).await;
-        let broken = lock_at(&self.universe, self.clock.now()).broken;
-        if put.is_some() && broken == Some(Broken::LiesAboutSuccess) {
-            let body = br#"{"status":{"code":200,"description":"success"}}"#.to_vec();
-            return Ok(HttpResponse { status: 200, body, ..HttpResponse::default() });
-        }
-        if put.is_some() && broken == Some(Broken::SendsTwice) {
-            self.depart(&request)?;
-        }
-        let now = self.clock.now();
-        let arrived = arrive(&mut lock_at(&self.universe, now), ticket, now);
-        let reply = arrived.expect("only a crash takes requests away, and there is nobody to send them then");
-        let rest = (reply.after + back).min(REQUEST_TIMEOUT.saturating_sub(out));
-        sleep(rest).await;
-        let late = out + rest >= REQUEST_TIMEOUT;
-        let now = self.clock.now();
-        let reply = Some(reply).filter(|reply| !late && reply.delivery == Delivery::Answer);
-        lock_at(&self.universe, now).proofs.returned(put, reply.as_ref(), now);
-        match reply {
-            Some(reply) => Ok(response(&reply)),
-            None if late => Err(TransportError::Timeout(REQUEST_TIMEOUT)),
-            None => Err(TransportError::Lost("reset".into())),
-        }
-    }
-}
-
-impl Transport for Wire {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let fuse = Arc::clone(&lock_at(&self.universe, self.clock.now()).fuse);
-        let wire = Self { universe: Arc::clone(&self.universe), clock: self.clock.clone() };
-        fuse.guard(wire.exchange(request)).await
+        let reply = match &ending {
+            Ending::Reply(reply) => Some(reply).filter(|reply| reply.delivery == Delivery::Answer),
+            Ending::Lie | Ending::Timeout | Ending::Refused => None,
+        };
+        universe.proofs.returned(put, reply, now);
+        let answer = match (&ending, reply.map(response)) {
+            (_, Some(response)) => Ok(response),
+            (Ending::Lie, _) => {
+                let body = br#"{"status":{"code":200,"description":"success"}}"#.to_vec();
+                Ok(HttpResponse { status: 200, body, ..HttpResponse::default() })
+            }
+            (Ending::Refused, _) => Err(TransportError::Connect("the service".into())),
+            (Ending::Timeout, _) if now.since(begun) >= REQUEST_TIMEOUT => {
+                Err(TransportError::Timeout(REQUEST_TIMEOUT))
+            }
+            (Ending::Timeout | Ending::Reply(_), _) => Err(TransportError::Lost("reset".into())),
+        };
+        let event = self.program.answered(number, &answer, now);
+        self.feed(event);
     }
 }
 

@@ -1,11 +1,7 @@
-//! One small history, ended before each poll of all it is made of: conductor, transport, journal.
+//! One small history, ended before each of its steps: each thing that comes to the process, and each thing it does.
 //!
-//! In: a number of polls, how the process ends then, what becomes of the request under way, and whether the
+//! In: a number of steps, how the process ends then, what becomes of the request under way, and whether the
 //! manifests are reverted before the restart. Out: nothing, or what went against a rule.
-//! A kill within a poll is no other kill: what a poll does is seen outside only through the disk and the wire, and
-//! those are awaited.
-
-use std::sync::Arc;
 
 use zoho_mail_reconciler::controller::Mode;
 use zoho_mail_reconciler::sandbox::Script;
@@ -17,9 +13,9 @@ use super::fuse::Fuse;
 use super::life::Story;
 use super::proofs::{Proofs, Rule};
 use super::service::{FATES, Fate, Network};
-use super::{Simulation, lock, on_all_threads};
+use super::{Simulation, on_all_threads};
 
-/// More polls than the history has.
+/// More steps than the history has.
 const FOR_EVER: usize = 1_000_000;
 
 /// How the process ends, and what the next one finds.
@@ -40,7 +36,7 @@ fn history(seed: u64) -> Simulation {
     simulation.folder.write(manifests(false));
     let options = super::options(&simulation.settings);
     {
-        let mut universe = lock(&simulation.universe);
+        let universe = &mut simulation.universe;
         universe.network = Network::new(20, 0);
         universe.proofs = Proofs::new(None, options);
         let lost = r#"{"faults": [{"operation": "put", "nth": 2, "times": 1, "do": "dropAfterActing"}]}"#;
@@ -49,46 +45,45 @@ fn history(seed: u64) -> Simulation {
     simulation
 }
 
-/// Lives through it for so many polls, and through what follows.
-fn end_after(polls: usize, (crash, fate, reverted): End) -> Vec<String> {
+/// Lives through it for so many steps, and through what follows.
+fn end_after(steps: usize, (crash, fate, reverted): End) -> Vec<String> {
     let life = |simulation: &mut Simulation| {
         {
-            let mut universe = lock(&simulation.universe);
+            let universe = &mut simulation.universe;
             (universe.crash, universe.fate) = (Some(crash), Some(fate));
-            universe.fuse = Fuse::new(Some(polls));
+            universe.fuse = Fuse::new(steps);
         }
         simulation.lead(Mode::Run, Story::ToTheEnd);
-        lock(&simulation.universe).fuse = Fuse::new(None);
+        simulation.universe.fuse = Fuse::default();
         simulation.folder.write(manifests(reverted));
         simulation.all_is_well();
         simulation.converge();
         simulation.idle();
     };
-    let violations = history(polls as u64).violations_of(true, life);
-    let tell = |(rule, story): (Rule, String)| format!("{rule:?} after {polls} polls, {crash:?}, {fate:?}:\n{story}");
+    let violations = history(steps as u64).violations_of(true, life);
+    let tell = |(rule, story): (Rule, String)| format!("{rule:?} after {steps} steps, {crash:?}, {fate:?}:\n{story}");
     violations.into_iter().map(tell).collect()
 }
 
-/// How many polls the history has, if nothing ends it.
-fn polls() -> usize {
+/// How many steps the history has, if nothing ends it.
+fn steps() -> usize {
     let mut simulation = history(0);
-    let fuse = Fuse::new(Some(FOR_EVER));
-    lock(&simulation.universe).fuse = Arc::clone(&fuse);
+    simulation.universe.fuse = Fuse::new(FOR_EVER);
     simulation.lead(Mode::Run, Story::ToTheEnd);
-    FOR_EVER - fuse.left()
+    FOR_EVER - simulation.universe.fuse.left()
 }
 
 #[test]
-fn killed_at_any_await_of_the_write_path_it_converges_and_nothing_is_forgotten() {
-    let polls = polls();
-    assert!(polls > 50, "{polls} polls are no history");
+fn killed_at_any_step_of_the_write_path_it_converges_and_nothing_is_forgotten() {
+    let steps = steps();
+    assert!(steps > 40, "{steps} steps are no history");
     let ends = |crash| FATES.into_iter().flat_map(move |fate| [false, true].map(|reverted| (crash, fate, reverted)));
     let ends: Vec<End> = [Crash::Kill, Crash::Power].into_iter().flat_map(ends).collect();
     // Other seeds live a little longer; beyond the end the history is whole.
-    let violations = on_all_threads(1..polls as u64 + 20, |polls| {
-        // By default every fourth of the ends, another one at each poll.
-        let (first, step) = pick((polls as usize % 4, 4), (0, 1));
-        ends.iter().skip(first).step_by(step).flat_map(|end| end_after(polls as usize, *end)).collect()
+    let violations = on_all_threads(1..steps as u64 + 20, |steps| {
+        // By default every fourth of the ends, another one at each step.
+        let (first, step) = pick((steps as usize % 4, 4), (0, 1));
+        ends.iter().skip(first).step_by(step).flat_map(|end| end_after(steps as usize, *end)).collect()
     });
     assert!(violations.is_empty(), "{} ends; the first:\n{}", violations.len(), violations[0]);
 }

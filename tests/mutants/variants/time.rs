@@ -2,8 +2,7 @@
 
 use super::*;
 
-const WALL: &str =
-    "simulation::wall::a_clock_that_is_set_again_and_again_breaks_no_limit_and_in_the_end_the_world_is_as_desired";
+const WALL: &str = "simulation::no_step_of_the_clock_shortens_a_pause_or_empties_a_window_or_revives_an_approval";
 const MACHINE: &str = "src/controller/machine/on_clock.rs";
 
 pub const BUGS: &[Variant] = &[

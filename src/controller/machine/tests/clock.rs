@@ -240,6 +240,16 @@ fn approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_
 }
 
 #[test]
+fn approvals_that_were_over_by_a_clock_that_was_set_back_before_the_folder_was_read_stay_over() {
+    let mut stage = strict();
+    let expired = stage.now.before(SECOND);
+    stage.set_clock((Duration::ZERO, 2 * HOUR));
+    stage.check(leaver(expired), &[]);
+    assert_eq!(stage.report().held, 1);
+    stage.check(leaver(expired + 2 * SECOND), &["append 3: intent 1 false"]);
+}
+
+#[test]
 fn what_failed_waits_as_long_for_a_process_that_starts_with_a_clock_behind_and_a_single_pass_tries_it_at_once() {
     let refused = || Outcome::Rejected(Failure { reason: Reason::Rejected, message: "no".into() });
     let mut stage = Stage::new(Mode::Run);

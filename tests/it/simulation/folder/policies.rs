@@ -42,6 +42,19 @@ impl Policies {
         }
     }
 
+    /// What is over by this moment stays over, whatever a clock says later; it joins those that `lapsed`.
+    pub fn lapse(&mut self, now: Timestamp, lapsed: &mut Vec<Approval>) {
+        let over = self.approvals.extract_if(.., |approval| approval.expires <= now);
+        lapsed.extend(over);
+    }
+
+    /// Those of `lapsed` that are written here still are over here as well; the others are forgotten.
+    pub fn without(mut self, lapsed: &mut Vec<Approval>) -> Self {
+        lapsed.retain(|lapsed| self.approvals.contains(lapsed));
+        self.approvals.retain(|approval| !lapsed.contains(approval));
+        self
+    }
+
     /// Whether an approval lets the account lose this at `now`.
     pub fn approve(&self, account: AccountId, field: Field, now: Timestamp) -> bool {
         let name = self.names.iter().find(|(id, _)| *id == account).map(|(_, name)| name);
