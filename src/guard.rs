@@ -74,6 +74,11 @@ impl Guard {
         }
     }
 
+    /// The accounts that wait to lose something that needs the budget.
+    pub fn pending(&self) -> impl Iterator<Item = AccountId> {
+        self.pending.keys().copied()
+    }
+
     /// Notes that `account` lost something at `at`, or that a PUT which takes something away was begun
     /// then: from that moment on nobody knows that it did not act, whatever becomes of the manifest.
     pub fn applied(&mut self, account: AccountId, at: Timestamp) {

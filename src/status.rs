@@ -20,7 +20,7 @@ use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, Standing};
 use crate::guard::Verdict;
-use crate::ledger::{FieldState, Row, Unready};
+use crate::ledger::{FailedAttempt, FieldState, Row, Unready};
 use crate::manifest::Labels;
 use crate::plan::{AccountPlan, plan_account, unready};
 use crate::revision::Revision;
@@ -290,14 +290,21 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         return told;
     }
     if let Some(verdict) = facts.held.filter(|_| plan.needs_budget()) {
-        let message = format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}", describe(plan));
+        let (held, other): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| change.needs_budget());
+        let beside = other
+            .iter()
+            .filter_map(|change| failure(change, facts))
+            .map(|(change, failed)| format!("; beside it, {}: {}", attempt(change), failed.message));
+        let beside = beside.collect::<String>();
+        let message =
+            format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}{beside}", describe(held.into_iter()));
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
     if let Some(Standstill { trouble, is_answer, .. }) = facts.standstill {
         // Its own answer names the HTTP status and the errorCode, unless that is what stops everybody.
         let own = told.filter(|told| !is_answer || told.reason != trouble.reason);
         let own = own.map_or_else(String::new, |told| format!("; the last answer: {}", told.message));
-        let message = format!("{}: {}{own}", describe(plan), trouble.message);
+        let message = format!("{}: {}{own}", describe(plan.changes.iter()), trouble.message);
         return Some(Trouble { message: message.into(), ..*trouble });
     }
     if told.is_some() {
@@ -307,24 +314,26 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         Known::InDoubt => Reason::InDoubt,
         _ => Reason::Progressing,
     };
-    Some(Trouble::new(Reconciling, reason, describe(plan)))
+    Some(Trouble::new(Reconciling, reason, describe(plan.changes.iter())))
 }
 
 /// What the service said against the changes of the plan: first what it refused for good.
 fn told(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
-    let (desired, row) = (facts.desired?, facts.row?);
-    let of = |change| row.told(change, desired.spec_hash).map(|failed| (change, failed));
-    let told = || plan.changes.iter().filter_map(of);
+    let told = || plan.changes.iter().filter_map(|change| failure(change, facts));
     let (change, failed) = told().find(|(_, failed)| failed.reason.is_rejection()).or_else(|| told().next())?;
     let kind = if failed.reason.is_rejection() { ConditionType::Stalled } else { ConditionType::Reconciling };
     let message = format!("{}: {}", attempt(change), failed.message);
     Some(Trouble { since: Some(failed.since), ..Trouble::new(kind, failed.reason, message) })
 }
 
+/// What the service said against the change, if it counts still.
+fn failure<'a>(change: &'a Change, facts: Facts<'a>) -> Option<(&'a Change, &'a FailedAttempt)> {
+    facts.row?.told(change, facts.desired?.spec_hash).map(|failed| (change, failed))
+}
+
 /// How often in a row attempts at the changes of the plan failed.
 fn failures(plan: &AccountPlan, facts: Facts<'_>) -> u32 {
-    let Some((desired, row)) = facts.desired.zip(facts.row) else { return 0 };
-    let attempts = |change| row.told(change, desired.spec_hash).map(|failed| failed.attempts);
+    let attempts = |change| failure(change, facts).map(|(_, failed)| failed.attempts);
     plan.changes.iter().filter_map(attempts).max().unwrap_or(0)
 }
 
@@ -333,12 +342,12 @@ pub fn attempt(change: &Change) -> String {
     format!("{} to {}", change.field, change.to)
 }
 
-fn describe(plan: &AccountPlan) -> String {
+fn describe<'a>(changes: impl Iterator<Item = &'a Change>) -> String {
     let part = |change: &Change| {
         let why = change.not_before.map_or_else(String::new, |until| format!(" ({})", unsettled(until)));
         format!("{} {} -> {}{why}", change.field, change.from, change.to)
     };
-    plan.changes.iter().map(part).collect::<Vec<_>>().join(", ")
+    changes.map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// Why what was acknowledged is in doubt all the same.

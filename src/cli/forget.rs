@@ -1,22 +1,24 @@
 //! `forget`: drops what the ledger knows of accounts whose manifest is gone. Sends nothing.
 //!
-//! Invariant: an account that a manifest declares is never forgotten, nor one whose manifest cannot be read: that is
-//! looked at here, and once more by the process that has the ledger.
+//! Invariants: no account is forgotten that a manifest declares, or may declare as long as some cannot be read, nor one of
+//! which something is in doubt; that is looked at here, and once more by the process that has the ledger.
+
+use std::collections::BTreeMap;
 
 use clap::Args;
 
 use super::order::Task;
 use super::status::{is_called, unknown};
 use super::suspend::user;
-use super::{Exit, complain, load, print};
+use super::{Exit, complain, count, load, print};
 use crate::account::{AccountId, printable};
 use crate::clock::Clock;
-use crate::condition::Reason;
 use crate::config::{Auth, Folder, LedgerPlace};
 use crate::desired::DesiredState;
 use crate::ledger::{Ledger, Record, file};
 use crate::order::Order;
 use crate::status::{Item, Part, list};
+use crate::timestamp::Timestamp;
 
 /// `forget`.
 #[derive(Clone, Debug, Args)]
@@ -44,17 +46,8 @@ impl Forget {
             complain(&format!("{}: there is no ledger, so nothing to forget", printable::path(&place)));
             return Ok(Exit::Failed);
         };
-        let all = list(&desired, &ledger, Part::default(), |_| None, None, Clock::start().now()).items;
-        let mut meant: Vec<&Item> = Vec::new();
-        let mut complaints = Vec::new();
-        for name in &self.names {
-            let called: Vec<_> = all.iter().filter(|item| is_called(item, name)).collect();
-            if called.is_empty() {
-                complaints.push(unknown(name));
-            }
-            complaints.extend(called.iter().filter_map(|item| declared(item, &desired)));
-            meant.extend(called);
-        }
+        let now = Clock::start().now();
+        let (meant, complaints) = self.meant(&desired, &ledger, now);
         if !complaints.is_empty() {
             complaints.iter().for_each(|complaint| complain(complaint));
             return Ok(Exit::Failed);
@@ -70,11 +63,40 @@ impl Forget {
             command: "forget",
         };
         task.carry_out()?;
-        let line = |item: &&Item| {
-            format!("forgotten: {} ({})\n", printable::escape(&item.metadata.name), item.spec.account_id)
-        };
+        let line =
+            |item: &Item| format!("forgotten: {} ({})\n", printable::escape(&item.metadata.name), item.spec.account_id);
         print(&meant.iter().map(line).collect::<String>())?;
         Ok(Exit::Done)
+    }
+
+    /// The accounts to forget, and why some of them may not be.
+    fn meant(&self, desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> (Vec<Item>, Vec<String>) {
+        let all = list(desired, ledger, Part::default(), |_| None, None, now).items;
+        let (mut meant, mut complaints) = (BTreeMap::new(), Vec::new());
+        for name in &self.names {
+            let called: Vec<_> = all.iter().filter(|item| is_called(item, name)).collect();
+            match &called[..] {
+                [] => complaints.push(unknown(name)),
+                [item] => {
+                    complaints.extend(declared(item, desired));
+                    complaints.extend(in_doubt(item, ledger, now));
+                    meant.insert(item.spec.account_id, (*item).clone());
+                }
+                several => {
+                    let ids: Vec<_> = several.iter().map(|item| item.spec.account_id.to_string()).collect();
+                    let (number, ids) = (several.len(), ids.join(", "));
+                    complaints.push(format!("{number} accounts are called {name:?}; name it by its accountId: {ids}"));
+                }
+            }
+        }
+        let problems = desired.problem_count();
+        if problems > 0 {
+            let folder = printable::path(&self.folder.desired_state);
+            let problems = count(problems, "problem");
+            complaints
+                .push(format!("{problems} in manifests, so it is not known whose is gone; see `validate {folder}`"));
+        }
+        (meant.into_values().collect(), complaints)
     }
 }
 
@@ -83,15 +105,16 @@ fn forgotten(account: AccountId, ledger: &Ledger) -> Option<Record> {
     Some(Record::Forgotten { at: Clock::start().now(), account, name, by: user() })
 }
 
-/// Why the account is not to be forgotten, if so.
+/// Says that a manifest declares the account, if one does.
 fn declared(item: &Item, desired: &DesiredState) -> Option<String> {
+    let source = desired.get(item.spec.account_id)?.source;
     let name = printable::escape(&item.metadata.name);
-    if let Some(declared) = desired.get(item.spec.account_id) {
-        return Some(format!(
-            "{name}: {} declares it; only an account whose manifest is gone can be forgotten",
-            declared.source
-        ));
-    }
-    let is_orphan = item.status.conditions.iter().all(|condition| condition.reason == Reason::Orphaned);
-    (!is_orphan).then(|| format!("{name}: its manifest is broken, not gone; see `validate`"))
+    Some(format!("{name}: {source} declares it; only an account whose manifest is gone can be forgotten"))
+}
+
+/// Says that something of the account is in doubt, if so: what the ledger knows of that keeps it from being wrong later.
+fn in_doubt(item: &Item, ledger: &Ledger, now: Timestamp) -> Option<String> {
+    let until = ledger.may_land(item.spec.account_id, now)?;
+    let name = printable::escape(&item.metadata.name);
+    Some(format!("{name}: a PUT may still take effect until {until}; forget it after that"))
 }

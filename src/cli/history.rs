@@ -157,7 +157,11 @@ impl History {
 }
 
 fn is_of(entry: &Entry, name: &str) -> bool {
-    entry.put().is_some_and(|put| put.name.as_deref() == Some(name) || put.account.to_string() == name)
+    match &entry.what {
+        Audited::Applied(put) => put.name.as_deref() == Some(name) || put.account.to_string() == name,
+        Audited::Forgotten(account) => *account.name == *name || account.forgotten.to_string() == name,
+        Audited::PauseLifted(_) => false,
+    }
 }
 
 fn log_of(ledger: &std::path::Path) -> PathBuf {

@@ -52,7 +52,7 @@ impl<T> Task<'_, T> {
         }
         let outcome = self.by_order();
         // What was not taken in time must not take effect when it is no longer meant.
-        let _ = switch::order::withdraw(self.ledger);
+        let _ = switch::order::withdraw(self.ledger, &self.order);
         outcome
     }
 
@@ -88,7 +88,11 @@ impl<T> Task<'_, T> {
             // Again from time to time: the process may have ended with the order in its hands, and none may have followed.
             let is_due = ordered.is_none_or(|at: Instant| at.elapsed() >= 2 * NOTICED);
             if is_due && !(ordered.is_some() && self.alone()?) {
-                switch::order::leave(self.ledger, &self.order).with_context(|| format!("{file}: cannot be written"))?;
+                // Orders are taken one by one; another one's is not replaced.
+                if !switch::order::is_left(self.ledger) {
+                    switch::order::leave(self.ledger, &self.order)
+                        .with_context(|| format!("{file}: cannot be written"))?;
+                }
                 ordered = Some(Instant::now());
             }
             std::thread::sleep(LOOK);

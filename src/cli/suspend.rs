@@ -39,8 +39,10 @@ fn reason(text: &str) -> Result<Box<str>, String> {
 
 /// Who asks, as far as the environment tells: behind `sudo` it is not root that is meant.
 pub(super) fn user() -> Option<Box<str>> {
-    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    name.filter(|name| !name.is_empty()).map(|name| printable::cut(&name, TEXT_MAX).into())
+    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let name = names.into_iter().find(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    Some(printable::cut(&name, TEXT_MAX).into())
 }
 
 impl Suspend {

@@ -180,6 +180,9 @@ impl Logger {
                 let runbook = self.about(Reason::Suspended);
                 warn!(%freeze, runbook, "all reconciling is suspended; nothing is sent until it is resumed");
             }
+            StateLog::NotForgotten { account, name, why } => {
+                warn!(%account, %name, why, "not forgotten, though an operator asked for it");
+            }
             StateLog::Forgotten { account, name, by } => {
                 let by = by.as_deref().unwrap_or("unknown");
                 info!(%account, %name, by, "forgotten: no manifest declares the account, and an operator asked for it");

@@ -101,10 +101,14 @@ pub struct Machine {
     waiting: Option<Waiting>,
     /// Whether this process found the ledger's outage so as well.
     outage_confirmed: bool,
+    /// That accounts are held was logged.
+    held_logged: bool,
     /// Whose requests are throttled.
     throttling: Throttling,
     /// How many pauses the service asked for in a row.
     throttled: u32,
+    /// When this process began.
+    began: Timestamp,
     /// What failed before this moment is tried all the same.
     tries_from: Timestamp,
     /// The disruption budget, and who says so.
@@ -135,6 +139,7 @@ impl Machine {
                 Mode::Run => Timestamp::default(),
                 Mode::Apply => now,
             },
+            began: now,
             backlog: Backlog::default(),
             inflight: Inflight::new(settings.max_concurrency, settings.rate_limit.is_none()),
             pass: Pass::new(settings.mode),
@@ -151,6 +156,7 @@ impl Machine {
             stop_by: None,
             waiting: None,
             outage_confirmed: false,
+            held_logged: false,
             throttling: Throttling::default(),
             throttled: 0,
             first_problems: Vec::new(),

@@ -59,7 +59,12 @@ impl fmt::Display for Verdict {
             let wait = if pending_changes == 1 { "waits" } else { "wait" };
             write!(f, "; {} {wait}", several(pending_changes, "change"))?;
         }
-        next_freed.map_or(Ok(()), |at| write!(f, "; the window frees the next account at {at}"))
+        match next_freed {
+            _ if pending > limit && pending == 1 => f.write_str("; it never fits by itself"),
+            _ if pending > limit => f.write_str("; they never fit by themselves"),
+            Some(at) => write!(f, "; the window frees the next account at {at}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -82,6 +87,8 @@ mod tests {
         let (window, pending_changes) = (Duration::from_secs(3600), 8);
         let verdict = Verdict { applied: 7, pending: 5, limit: 10, pending_changes, window, next_freed };
         insta::assert_snapshot!(verdict, @"7 accounts applied in the last 1h + 5 accounts pending, budget 10 accounts; 8 changes wait; the window frees the next account at 1970-01-01T01:00:00.000Z");
+        let verdict = Verdict { applied: 1, pending: 11, limit: 10, pending_changes: 11, window, next_freed };
+        insta::assert_snapshot!(verdict, @"1 account applied in the last 1h + 11 accounts pending, budget 10 accounts; 11 changes wait; they never fit by themselves");
         let verdict = Verdict { pending: 1, limit: 1, pending_changes: 1, window, ..Verdict::default() };
         insta::assert_snapshot!(verdict, @"0 accounts applied in the last 1h + 1 account pending, budget 1 account; 1 change waits");
     }

@@ -25,20 +25,26 @@ pub fn leave(ledger: &Path, order: &Order) -> io::Result<()> {
     publish(&path(ledger), &order.to_bytes())
 }
 
-/// Takes back an order. Says whether it was still there. Blocks on the disk.
+/// Whether an order lies there that was not taken yet. Blocks on the disk.
+pub fn is_left(ledger: &Path) -> bool {
+    path(ledger).exists()
+}
+
+/// Takes back `order`, and no other. Says whether it was still there. Blocks on the disk.
 ///
 /// # Errors
 ///
-/// If the file is there and cannot be removed.
-pub fn withdraw(ledger: &Path) -> io::Result<bool> {
-    remove(&path(ledger))
+/// If the file is there and cannot be read or removed.
+pub fn withdraw(ledger: &Path, order: &Order) -> io::Result<bool> {
+    let is_this = bytes(&path(ledger)).is_ok_and(|bytes| bytes == order.to_bytes());
+    if is_this { remove(&path(ledger)) } else { Ok(false) }
 }
 
 /// Takes the order that was left, if there is one. Blocks on the disk.
 pub(super) fn take(ledger: &Path) -> Option<Order> {
     let bytes = bytes(&path(ledger)).ok()?;
     // If it cannot be removed, or a power cut brings it back, it names what was done already.
-    let _ = withdraw(ledger);
+    let _ = remove(&path(ledger));
     Order::from_bytes(&bytes)
 }
 
@@ -58,7 +64,9 @@ mod tests {
         leave(&ledger, &order).unwrap();
         assert_eq!([take(&ledger), take(&ledger)], [Some(order.clone()), None]);
         leave(&ledger, &order).unwrap();
-        assert!(withdraw(&ledger).unwrap() && !withdraw(&ledger).unwrap());
+        let another = Order::Forget { accounts: Vec::new(), by: None };
+        assert!(!withdraw(&ledger, &another).unwrap() && is_left(&ledger));
+        assert!(withdraw(&ledger, &order).unwrap() && !withdraw(&ledger, &order).unwrap() && !is_left(&ledger));
         fs::write(path(&ledger), "lift it").unwrap();
         assert_eq!(take(&ledger), None);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

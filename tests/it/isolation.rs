@@ -202,3 +202,20 @@ fn a_secret_that_is_empty_for_a_moment_stops_nobody_for_long() {
     std::fs::write(&secret, "sandbox").unwrap();
     wait_for("the edit", || rig.world().account(account(1)).unwrap().mailbox_enabled.then_some(()));
 }
+
+#[test]
+fn one_account_whose_token_is_refused_says_nothing_of_the_credentials_not_even_after_a_restart() {
+    let rig = rig(6, 1, WAYS[3]);
+    let process = rig.run();
+    wait_for("five accounts", || (applied(&rig, 1..6) == 5).then_some(()));
+    let reported = || process.said().contains("not applied; retrying") && process.said().contains("Unauthorized");
+    wait_for("the account to be reported", || reported().then_some(()));
+    process.kill();
+    let process = rig.run();
+    let tries = || rig.world().log().filter(|entry| entry.account == Some(account(0))).count();
+    let before = tries();
+    wait_for("a few more tries", || (tries() >= before + 4).then_some(()));
+    assert_eq!(process.page("/readyz").map(|(status, _)| status), Some(200), "{}", process.said());
+    let said = process.said();
+    assert!(!said.contains("the credentials do not work"), "{said}");
+}

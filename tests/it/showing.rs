@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -142,12 +143,13 @@ fn an_account_whose_manifest_is_gone_is_forgotten_with_and_without_a_daemon_and_
     assert_eq!(known().len(), 5, "all or nothing");
     insta::assert_snapshot!(format!("{}--- exit {:?}", refused.1, refused.0), @r#"
     error: a0: a0.yaml:1 declares it; only an account whose manifest is gone can be forgotten
-    error: a4: its manifest is broken, not gone; see `validate`
     error: no account is called "a9", neither in the manifests nor in the ledger
+    error: 1 problem in manifests, so it is not known whose is gone; see `validate DIR/desired-state`
     --- exit Some(1)
     "#);
 
-    let (code, text) = forget(&rig, &["a1"]);
+    rig.declare(4, true, false);
+    let (code, text) = forget(&rig, &["a1", "a1"]);
     assert_eq!((code, &*text), (Some(0), &*format!("forgotten: a1 ({})\n", account(1))));
     assert_eq!(known(), [0, 2, 3, 4].map(account));
     let process = rig.run();
@@ -159,6 +161,8 @@ fn an_account_whose_manifest_is_gone_is_forgotten_with_and_without_a_daemon_and_
     assert_eq!(shown(&body).unwrap().len(), 2, "{body}");
     process.kill();
     assert_eq!(known(), [0, 4].map(account), "also after a kill");
+    let of_one = String::from_utf8(beside(&rig, &["history", "a3"]).stdout).unwrap();
+    assert!(of_one.contains("forgotten"), "{of_one}");
     let history = String::from_utf8(beside(&rig, &["history", "-o", "jsonl"]).stdout).unwrap();
     assert_eq!(history.matches("\"forgotten\"").count(), 3, "{history}");
     assert_eq!(history.matches("\"by\":\"eve\"").count(), 3, "{history}");
@@ -167,8 +171,29 @@ fn an_account_whose_manifest_is_gone_is_forgotten_with_and_without_a_daemon_and_
     // Declared again, all that it wants is sent.
     let before = rig.world().requests_total();
     rig.declare(1, true, true);
-    assert!(!rig.apply().status.success(), "one manifest is broken");
+    assert!(rig.apply().status.success());
     assert_eq!(rig.puts(before).len(), 2);
+}
+
+#[test]
+fn an_account_of_which_a_put_may_still_take_effect_is_not_forgotten() {
+    let rig = Rig::new(1);
+    rig.script(r#"{"faults": [{"operation": "put", "latency": "10m"}]}"#);
+    let process = rig.run();
+    wait_for("a request", || (rig.world().requests_total() > 1).then_some(()));
+    process.kill();
+    fs::remove_file(rig.folder.path().join("desired-state/a0.yaml")).unwrap();
+    // The folder must not look emptied by accident.
+    rig.declare(1, true, true);
+    let (code, text) = forget(&rig, &["a0"]);
+    assert!(code == Some(1) && text.contains("a0: a PUT may still take effect until"), "{text}");
+    let process = rig.run();
+    wait_for("the daemon to have read all", || process.page("/readyz").filter(|(status, _)| *status == 200));
+    let accounts = vec![account(0)];
+    let order = zoho_mail_reconciler::order::Order::Forget { accounts, by: None };
+    fs::write(rig.ledger.with_file_name("ledger.json.order"), order.to_bytes()).unwrap();
+    wait_for("the daemon to say no", || process.said().contains("not forgotten").then_some(()));
+    assert!(rig.read_ledger().unwrap().accounts.contains_key(&account(0)));
 }
 
 #[test]
@@ -208,6 +233,7 @@ fn refused_credentials_are_shown_by_the_command_and_said_again_after_a_restart_u
     let rig = Rig::new(2);
     let secret = rig.folder.path().join("secret");
     fs::write(&secret, "wrong").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     let begin = || {
         let mut command = rig.writing("run");
         command.env_remove("ZOHO_MAIL_CLIENT_SECRET").env("ZOHO_MAIL_CLIENT_SECRET_FILE", &secret);
@@ -226,7 +252,7 @@ fn refused_credentials_are_shown_by_the_command_and_said_again_after_a_restart_u
     assert_eq!(reasons(), before, "while no process runs");
     let process = begin();
     wait_for("the log to say it again", || process.said().contains("when the last process ended").then_some(()));
-    wait_for("the refusal", || process.said().contains("the credentials do not work; all PUTs wait").then_some(()));
+    wait_for("the refusal again", || process.said().contains("the credentials do not work; all PUTs").then_some(()));
     assert_eq!(reasons(), before);
     fs::write(&secret, "sandbox").unwrap();
     process.signal(rustix::process::Signal::HUP);

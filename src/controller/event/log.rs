@@ -150,6 +150,15 @@ pub enum StateLog {
     },
     /// An operator suspended everything.
     Suspended(Freeze),
+    /// An operator asked for that, and it was refused.
+    NotForgotten {
+        /// Which.
+        account: AccountId,
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        why: String,
+    },
     /// An operator had the ledger forget an account.
     Forgotten {
         /// Which.

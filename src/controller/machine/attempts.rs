@@ -83,7 +83,9 @@ impl Machine {
         let same = before.filter(|before| before.reason == reason);
         // The words of one answer may differ each time, as a request's id in them does.
         let code: Box<str> = code.to_string().into();
-        let news = same.is_none_or(|before| before.code != code);
+        // What was not the change's fault at first was not reported as its failure; a process reports what it meets once.
+        let is_first = |before: &FailedAttempt| before.at < self.began || before.attempts == 0 && attempts > 0;
+        let news = same.is_none_or(|before| before.code != code || is_first(before));
         let failed = FailedAttempt {
             to: change.to,
             spec_hash: row.spec_hash,

@@ -34,9 +34,7 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Notes an account's fresh plan.
-    ///
-    /// Its changes wait `since` then.
+    /// Notes an account's fresh plan. `since`: since when its changes wait, if it has any.
     pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, since: Option<Timestamp>) {
         if plan.changes.iter().any(|change| change.refused) {
             self.rejected.insert(account);
@@ -51,9 +49,6 @@ impl Backlog {
         if let Some(before) = before {
             self.by_age.remove(&(before.since, account));
             self.count(before.wanted, |count| *count -= 1);
-        }
-        if !plan.needs_budget() {
-            self.held.remove(&account);
         }
         self.note_stopped(account);
         let Some(since) = since else { return };
@@ -85,6 +80,12 @@ impl Backlog {
     /// Notes that the disruption budget holds the account.
     pub(super) fn hold(&mut self, account: AccountId) {
         self.held.insert(account);
+        self.note_stopped(account);
+    }
+
+    /// Notes that the disruption budget does not hold the account.
+    pub(super) fn let_go(&mut self, account: AccountId) {
+        self.held.remove(&account);
         self.note_stopped(account);
     }
 
@@ -216,6 +217,7 @@ mod tests {
         assert_eq!(backlog.stopped(), 0);
         backlog.hold(account);
         backlog.set(account, &plan(true), now);
+        backlog.let_go(account);
         assert!(!backlog.is_held(account));
         assert_eq!(backlog.pending(), 1);
     }

@@ -37,12 +37,11 @@ impl Machine {
         self.waiting = None;
         self.tell_suspension(now);
         self.tokens.try_if_due(now);
-        self.release_held(now);
+        self.look_at_held(now);
         while let Some(account) = self.next_account(now) {
             let change = match self.reconcile(account, now) {
                 Action::Put(change) => change,
-                Action::Hold(verdict, until) => {
-                    self.hold(account, verdict);
+                Action::Hold(until) => {
                     self.rest(account, until);
                     continue;
                 }

@@ -46,6 +46,7 @@ impl Machine {
         self.folder.carry(step);
         self.stop_by = self.stop_by.map(|at| step.carry(at));
         self.tries_from = step.carry(self.tries_from);
+        self.began = step.carry(self.began);
         self.waiting = None;
         self.turned_at = step.carry(self.turned_at);
         self.record(Record::ClockStepped { from, to }, to);

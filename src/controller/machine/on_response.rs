@@ -8,7 +8,7 @@
 use super::Machine;
 use super::attempts::Attempt;
 use super::inflight::Request;
-use super::token::Refusal;
+use super::token::{Others, Refusal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure, Outcome, PauseCause};
 use crate::condition::Reason;
@@ -151,7 +151,11 @@ impl Machine {
     fn token_refused(&mut self, request: &Request, failure: (Failure, Code), now: Timestamp, chance: f64) {
         let change = request.change();
         self.throttle.probe_next(now);
-        let others = self.queue.has_ready_beside(change.account);
+        let others = match self.desired.managed() {
+            _ if self.queue.has_ready_beside(change.account) => Others::Ready,
+            0 | 1 => Others::None,
+            _ => Others::Idle,
+        };
         let refusal = request.token().map_or(Refusal::Late, |generation| {
             self.tokens.refused(generation, change.account, others, failure.0.clone(), now)
         });

@@ -32,14 +32,23 @@ impl Machine {
         }
     }
 
-    /// Forgets an account that no manifest declares, as far as is known, and that has no request under way.
+    /// Forgets an account whose manifest is gone, if that is known for sure and nothing of it is in doubt.
     fn forget(&mut self, account: AccountId, by: &Option<Box<str>>, now: Timestamp) {
-        let is_declared = !self.folder.is_loaded() || self.desired.get(account).is_some();
         let Some(row) = self.ledger.accounts.get(&account) else { return };
-        if is_declared || self.inflight.get(account).is_some() {
-            return;
-        }
         let name = Arc::clone(&row.name);
+        let is_unsure = !self.folder.is_loaded() || self.folder.unknown().is_some() || self.desired.problem_count() > 0;
+        let why = if self.desired.get(account).is_some() {
+            Some("a manifest declares it".to_owned())
+        } else if is_unsure {
+            Some("not all manifests can be read, so it is not known whose is gone".to_owned())
+        } else if self.inflight.get(account).is_some() {
+            Some("a request of it is under way".to_owned())
+        } else {
+            self.ledger.may_land(account, now).map(|until| format!("a PUT may still take effect until {until}"))
+        };
+        if let Some(why) = why {
+            return self.log(StateLog::NotForgotten { account, name, why });
+        }
         self.log(StateLog::Forgotten { account, name: Arc::clone(&name), by: by.clone() });
         self.record(Record::Forgotten { at: now, account, name, by: by.clone() }, now);
         self.touch(account, 1, now);

@@ -12,7 +12,6 @@ use crate::account::AccountId;
 use crate::change::Change;
 use crate::controller::event::{Metric, StateLog};
 use crate::desired::DesiredAccount;
-use crate::guard::Verdict;
 use crate::ledger::{Record, Row};
 use crate::plan::{self, AccountPlan, plan_account};
 use crate::queue::Urgency;
@@ -26,7 +25,7 @@ pub(super) enum Action {
     /// Nothing before this moment: an earlier PUT may still take effect.
     RequeueAt(Timestamp),
     /// The disruption budget holds it; of its other field, if that waits, something may go then.
-    Hold(Verdict, Option<Timestamp>),
+    Hold(Option<Timestamp>),
     /// Nothing is left to do.
     Done,
 }
@@ -52,7 +51,7 @@ impl Machine {
             return Action::RequeueAt(later.map_or(freed, |later| later.min(freed)));
         }
         match (held.is_empty(), later) {
-            (false, until) => Action::Hold(verdict, until),
+            (false, until) => Action::Hold(until),
             (true, Some(until)) => Action::RequeueAt(until),
             (true, None) => Action::Done,
         }
@@ -66,19 +65,27 @@ impl Machine {
         }
     }
 
-    pub(super) fn hold(&mut self, account: AccountId, verdict: Verdict) {
+    /// The disruption budget holds the account, and with it all others whose disruptions are pending.
+    fn hold(&mut self, account: AccountId) {
         if self.backlog.held() == 0 {
-            self.log(StateLog::Held(verdict));
+            self.guard.pending().for_each(|pending| self.backlog.hold(pending));
         }
         self.backlog.hold(account);
     }
 
-    /// Lets held disruptions go when they fit the budget again.
-    pub(super) fn release_held(&mut self, now: Timestamp) {
-        if self.backlog.held() == 0 || self.guard.verdict(self.desired.managed(), now).exceeded() {
+    /// Lets held disruptions go when they fit the budget again; logs when some are held that were not before.
+    pub(super) fn look_at_held(&mut self, now: Timestamp) {
+        let held = self.backlog.held();
+        let verdict = self.guard.verdict(self.desired.managed(), now);
+        if held == 0 || verdict.exceeded() {
+            if held > 0 && !std::mem::replace(&mut self.held_logged, true) {
+                self.log(StateLog::Held(verdict));
+            }
             return;
         }
-        self.log(StateLog::FitsAgain(self.backlog.held()));
+        if std::mem::take(&mut self.held_logged) {
+            self.log(StateLog::FitsAgain(held));
+        }
         let released = self.backlog.release();
         for account in &released {
             self.touch(*account, released.len(), now);
@@ -124,8 +131,14 @@ impl Machine {
         }
         self.backlog.set(account, plan, unready.and_then(|unready| unready.pending_since()));
         let open = self.open(plan, now);
-        let needs_budget = open.iter().filter(|open| open.change.needs_budget() && !open.change.refused);
-        self.guard.set_pending(account, needs_budget.count());
+        let needs_budget = open.iter().filter(|open| open.change.needs_budget() && !open.change.refused).count();
+        self.guard.set_pending(account, needs_budget);
+        // Whether it may be tried now or not, who looks at it sees that it is held.
+        if needs_budget == 0 {
+            self.backlog.let_go(account);
+        } else if self.guard.verdict(self.desired.managed(), now).exceeded() {
+            self.hold(account);
+        }
         open
     }
 

@@ -42,6 +42,17 @@ pub(super) enum Refusal {
     OfCredentials,
 }
 
+/// The accounts beside one whose token was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    /// There is none.
+    None,
+    /// None of them has anything to send now.
+    Idle,
+    /// The PUT of one could go next.
+    Ready,
+}
+
 /// What has to happen before the next PUT may start.
 #[derive(Debug, PartialEq)]
 pub(super) enum Need {
@@ -224,13 +235,13 @@ impl Tokens {
         }
     }
 
-    /// A PUT of `account` with the token of `generation` was refused at `now`. `others`: whether another account's PUT
-    /// could go next, and tell whose fault it is.
+    /// A PUT of `account` with the token of `generation` was refused at `now`. `others`: which other accounts there are,
+    /// that could tell whose fault it is.
     pub(super) fn refused(
         &mut self,
         generation: u64,
         account: AccountId,
-        others: bool,
+        others: Others,
         failure: Failure,
         now: Timestamp,
     ) -> Refusal {
@@ -245,12 +256,12 @@ impl Tokens {
             self.suspects.push(account);
         }
         let by_several = self.suspects.len() >= SUSPECTS || again && self.suspects.len() > 1;
-        if self.doubted && (by_several || !others) {
+        if self.doubted && (by_several || others == Others::None) {
             self.give_up(failure, now);
             return Refusal::OfCredentials;
         }
         let by_one = self.suspects.len() == 1 && !again;
-        if self.doubted || self.works && by_one && others {
+        if self.doubted || self.works && by_one && others == Others::Ready {
             return Refusal::OfAccount;
         }
         self.doubted = true;

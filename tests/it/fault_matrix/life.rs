@@ -80,7 +80,7 @@ impl Process {
         manifests: impl Fn() -> Batch<Parsed>,
     ) -> Result<Option<MailAccountList>, String> {
         // What the ledger remembers of credentials is tried again first.
-        let has_tried = || !sent.lock().unwrap().all.is_empty();
+        let has_tried = || sent.lock().unwrap().all.contains(['T', 'B', 'O']);
         let quiet = |report: &Report| is_quiet(report, mode, has_tried());
         let Some(needs_resync) = self.wait_for(quiet).await? else { return Ok(None) };
         let told = self.ask().await;

@@ -92,8 +92,8 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/dispatch.rs",
-            "self.release_held(now);",
-            "self.release_held(now);
+            "self.look_at_held(now);",
+            "self.look_at_held(now);
              if self.queue.depth() == 0 && matches!(self.may_start(now), Start::Credentials) { return Then::ReadCredentials; }",
         )],
         &[IDLE_RESTART],

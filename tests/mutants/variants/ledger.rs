@@ -196,7 +196,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_second_process_is_let_in",
         &[2],
-        &[edit("src/ledger/file/place.rs", "match «file.try_lock()» {", "Ok::<(), TryLockError>(())")],
+        &[edit("src/ledger/file/lock.rs", "match «file.try_lock()» {", "Ok::<(), TryLockError>(())")],
         &[
             "crash::a_second_process_on_the_same_ledger_is_kept_out",
             "ledger_on_disk::refusals::a_second_process_is_kept_out_and_told_who_is_in",

@@ -242,7 +242,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/token.rs",
-            "if «self.doubted && (by_several || !others)» {",
+            "if «self.doubted && (by_several || others == Others::None)» {",
             "false & by_several",
         )],
         &["remembering::a_second_refusal_of_a_fresh_token_stops_everybody"],
@@ -322,8 +322,8 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "if «self.backlog.held() == 0» { self.log(StateLog::Held",
-            "true",
+            "if «held > 0 && !std::mem::replace(&mut self.held_logged, true)» { self.log(StateLog::Held",
+            "held > 0",
         )],
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
     ),

@@ -127,7 +127,7 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "self.backlog.held() == 0 || self.guard.verdict(self.desired.managed(), now).exceeded()",
+            "if «held == 0 || verdict.exceeded()» {",
             "true",
         )],
         &[CONVERGES],

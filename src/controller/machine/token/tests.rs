@@ -44,11 +44,11 @@ fn account(n: u64) -> AccountId {
 #[test]
 fn a_refused_token_is_replaced_once_and_the_next_refusal_stops_all_requests_until_the_next_trial() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), false, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
     assert_eq!((tokens.need(now), tokens.next_trial()), (Need::Credentials, None));
     tokens.granted(token(), Duration::from_secs(3600), now);
-    assert_eq!(tokens.refused(1, account(1), false, refusal(), now), Refusal::Late);
-    assert_eq!(tokens.refused(2, account(1), false, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Late);
+    assert_eq!(tokens.refused(2, account(1), Others::None, refusal(), now), Refusal::OfCredentials);
     assert_eq!(tokens.need(now), Need::Others(refusal()));
     let trial = now + Duration::from_secs(60);
     assert_eq!(tokens.next_trial(), Some(trial));
@@ -62,43 +62,43 @@ fn a_refused_token_is_replaced_once_and_the_next_refusal_stops_all_requests_unti
 fn a_token_that_works_for_others_is_not_replaced_for_one_account() {
     let (mut tokens, now) = granted();
     tokens.accepted(1, account(2));
-    assert_eq!(tokens.refused(1, account(1), true, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
     assert!(tokens.wants_grant());
     tokens.accepted(1, account(2));
     for _ in 0..9 {
-        assert_eq!(tokens.refused(1, account(1), false, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::OfAccount);
     }
     tokens.accepted(1, account(1));
-    assert_eq!(tokens.refused(1, account(1), true, refusal(), now), Refusal::OfAccount);
-    assert_eq!(tokens.refused(1, account(2), true, refusal(), now), Refusal::Replaced, "it works no longer");
+    assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(1, account(2), Others::Ready, refusal(), now), Refusal::Replaced, "it works no longer");
 }
 
 #[test]
 fn a_fresh_token_that_is_refused_is_tried_on_another_account_first() {
     let fresh = || {
         let (mut tokens, now) = granted();
-        assert_eq!(tokens.refused(1, account(1), true, refusal(), now), Refusal::Replaced);
+        assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::Replaced);
         tokens.granted(token(), Duration::from_secs(3600), now);
-        assert_eq!(tokens.refused(2, account(1), true, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(2, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
         (tokens, now)
     };
     let (mut tokens, now) = fresh();
     for n in [2, 3] {
-        assert_eq!(tokens.refused(2, account(n), true, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(2, account(n), Others::Ready, refusal(), now), Refusal::OfAccount);
     }
-    assert_eq!(tokens.refused(2, account(4), true, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(2, account(4), Others::Ready, refusal(), now), Refusal::OfCredentials);
     let (mut tokens, now) = fresh();
     tokens.accepted(2, account(2));
-    assert_eq!(tokens.refused(2, account(1), true, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(2, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
     assert_eq!(tokens.need(now), Need::Nothing);
 }
 
 #[test]
 fn credentials_that_only_one_account_had_refused_are_tried_at_once_for_another() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), false, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
     tokens.granted(token(), Duration::from_secs(3600), now);
-    assert_eq!(tokens.refused(2, account(1), false, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(2, account(1), Others::None, refusal(), now), Refusal::OfCredentials);
     tokens.may_tell(account(1));
     assert!(tokens.next_trial().is_some());
     tokens.may_tell(account(2));
@@ -108,7 +108,7 @@ fn credentials_that_only_one_account_had_refused_are_tried_at_once_for_another()
 #[test]
 fn a_storm_of_edits_tries_credentials_that_are_refused_once_between_two_trials() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), false, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
     tokens.give_up(refusal(), now);
     let (mut now, mut requests) = (now, 0);
     let end = now + Duration::from_secs(600);
@@ -153,4 +153,16 @@ fn a_token_is_renewed_and_a_failure_waited_for_as_late_after_a_step_as_before() 
         tokens.carry(step);
         assert_eq!(tokens.next_trial(), Some(step.to + 60 * second));
     }
+}
+
+#[test]
+fn a_fresh_token_that_is_refused_for_the_one_account_that_has_anything_to_send_says_nothing_of_the_credentials() {
+    let (mut tokens, now) = granted();
+    assert_eq!(tokens.refused(1, account(1), Others::Idle, refusal(), now), Refusal::Replaced);
+    tokens.granted(token(), Duration::from_secs(3600), now);
+    for _ in 0..10 {
+        assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfAccount);
+    }
+    assert_eq!(tokens.refused(2, account(2), Others::Idle, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfCredentials, "two say the same");
 }
