@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{DISRUPTION_MEMORY, LANDING, Lapsed, Ledger, REQUEST_MEMORY};
+use super::{DISRUPTION_MEMORY, LANDING, Lapsed, Ledger, REQUEST_MEMORY, Unready};
 use crate::timestamp::{ClockStep, Timestamp};
 
 /// The longest time from a request's intent to its end: the longest `--request-timeout`, and the wait for the disk. A
@@ -46,7 +46,7 @@ impl Ledger {
         let requests = self.requests.iter().chain(&self.token_requests).copied();
         let disruptions = self.disruptions.values().map(|at| at.before(DISRUPTION_LATENESS));
         let strays = self.strays.last().map(|at| at.before(DISRUPTION_LATENESS));
-        let unready = self.unready.values().map(|unready| unready.since);
+        let unready = self.unready.values().map(Unready::latest);
         requests.chain(disruptions).chain(strays).chain(unready).max().filter(|at| at.since(now) >= ClockStep::MIN)
     }
 
@@ -96,7 +96,7 @@ impl Ledger {
 mod tests {
     use super::super::samples::{account, after, at, intent, owner, source};
     use super::super::{
-        FailedAttempt, FieldState, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Unready, Wanted,
+        FailedAttempt, FieldState, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Wanted,
     };
     use super::*;
     use crate::account::Field;
@@ -226,5 +226,18 @@ mod tests {
         assert_eq!(ledger.ahead_of(at(0)), None);
         ledger.disruptions.insert(account(1), at(2) + DISRUPTION_LATENESS);
         assert_eq!(ledger.ahead_of(at(0)), Some(at(2)));
+    }
+
+    #[test]
+    fn a_field_that_is_wanted_since_a_moment_to_come_gives_a_wrong_clock_away_though_its_account_is_unready_for_longer()
+    {
+        let wanted = Some(Wanted { to: true, since: at(9) });
+        for field in Field::ALL {
+            let mut unready = Unready::new(at(0));
+            *unready.field_mut(field) = wanted;
+            let mut ledger = Ledger::new(owner());
+            ledger.unready.insert(account(1), unready);
+            assert_eq!((ledger.ahead_of(at(1)), ledger.ahead_of(at(9))), (Some(at(9)), None));
+        }
     }
 }
