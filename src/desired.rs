@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
 use crate::guard::{Allowance, InForce};
+use crate::ledger::{Ends, Lapsed};
 use crate::manifest::{Approval, Claim, Document, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
@@ -232,10 +233,15 @@ impl DesiredState {
         self.policies.approvals()
     }
 
-    /// The clock is set: whatever approval is over at `now`, by the old one, stays over until its document gives another
-    /// end.
-    pub fn lapse(&mut self, now: Timestamp) {
-        self.policies.lapse(now);
+    /// These approvals are over whatever the clock says, until their documents give another end. Every reader of a folder
+    /// calls this with what the ledger remembers ([`crate::ledger::Ledger::lapsed_at`]).
+    pub fn lapse(&mut self, lapsed: &Lapsed) {
+        self.policies.lapse(lapsed);
+    }
+
+    /// The approvals that are over though the clock does not say so at `now`.
+    pub fn lapsed(&self, now: Timestamp) -> Ends {
+        self.policies.lapsed(now)
     }
 
     /// Whether the approval called `name`, which ends at `expires`, approves nothing at `now`.

@@ -214,7 +214,13 @@ impl Subject {
     }
 
     fn manifests(&self) -> &Manifests {
-        self.seen.manifests.get_or_init(|| (self.manifests)())
+        self.seen.manifests.get_or_init(|| {
+            let mut manifests = (self.manifests)();
+            if let (Ok((desired, _)), Some(ledger)) = (&mut manifests, self.known()) {
+                desired.lapse(&ledger.lapsed_at(now()));
+            }
+            manifests
+        })
     }
 
     fn desired(&self) -> Option<&DesiredState> {

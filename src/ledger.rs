@@ -11,6 +11,7 @@ pub mod audit;
 mod fault;
 pub mod file;
 pub mod journal;
+mod lapsed;
 mod moments;
 mod outage;
 mod owner;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::fault::Fault;
+pub use self::lapsed::{Ends, Lapsed};
 pub use self::outage::{Outage, OutageKind};
 pub use self::owner::Owner;
 pub use self::record::{Cause, Evidence, ImposedPause, Record};
@@ -70,6 +72,8 @@ pub struct Ledger {
     pub pause: Option<ImposedPause>,
     /// What kept every request from succeeding when the program last heard from the service.
     pub outage: Option<Outage>,
+    /// Approvals that are over though the clock may not say so.
+    pub lapsed: Lapsed,
     /// Where the audit log stood when the snapshot was written; `None` before there was one.
     pub audit: Option<audit::Mark>,
 }
@@ -78,10 +82,10 @@ pub struct Ledger {
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
         let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, .. } = self;
-        let Self { unready, pause, outage, audit: _, .. } = self;
+        let Self { unready, pause, outage, lapsed, audit: _, .. } = self;
         (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
             && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
-            && (unready, outage, accounts) == (&other.unready, &other.outage, &other.accounts)
+            && (unready, outage, lapsed, accounts) == (&other.unready, &other.outage, &other.lapsed, &other.accounts)
     }
 }
 
@@ -89,7 +93,7 @@ impl Eq for Ledger {}
 
 impl Ledger {
     /// A ledger that knows nothing yet.
-    pub const fn new(owner: Owner) -> Self {
+    pub fn new(owner: Owner) -> Self {
         Self {
             owner,
             serial: 0,
@@ -101,6 +105,7 @@ impl Ledger {
             unready: BTreeMap::new(),
             pause: None,
             outage: None,
+            lapsed: Lapsed::default(),
             audit: None,
         }
     }
@@ -197,7 +202,8 @@ impl Ledger {
             Record::Pause { pause } => self.pause = pause,
             Record::Outage { outage } => self.outage = outage.map(|outage| *outage),
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
-            Record::ClockBehind { at, lands_by } => self.clamp(at, lands_by),
+            Record::ClockBehind { at, lands_by, remembered } => self.clamp(at, lands_by, remembered),
+            Record::Lapsed { approvals } => self.lapsed = Lapsed { approvals, by: None },
             Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),
         }
     }

@@ -122,7 +122,14 @@ fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
 type Marked<'c> = (&'c Change, bool);
 
 impl Comparison {
-    fn new(desired: DesiredState, ledger: Ledger, folder: &Folder, disruptions: &Disruptions, now: Timestamp) -> Self {
+    fn new(
+        mut desired: DesiredState,
+        ledger: Ledger,
+        folder: &Folder,
+        disruptions: &Disruptions,
+        now: Timestamp,
+    ) -> Self {
+        desired.lapse(&ledger.lapsed_at(now));
         let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guard, changes, desired.managed(), now);

@@ -116,7 +116,7 @@ impl Status {
         let parse = sources.parse(screen.with_labels);
         manifests.take(load::read(&sources.folder.desired_state, None, parse)?);
         let now = Clock::start().now();
-        let mut all = sources.accounts(&manifests, now)?;
+        let mut all = sources.accounts(&mut manifests, now)?;
         let missing = filter.missing(&all.items);
         shape.sort_by.sort(&mut all.items);
         load::note_oddities(&manifests.desired);
@@ -208,12 +208,13 @@ impl Sources {
     }
 
     /// Every account as it is now, with its labels where the manifests were read with them.
-    fn accounts(&self, manifests: &Manifests, now: Timestamp) -> anyhow::Result<MailAccountList> {
+    fn accounts(&self, manifests: &mut Manifests, now: Timestamp) -> anyhow::Result<MailAccountList> {
         let file = self.target.place.file();
         // Whose an absent ledger is does not matter: it is empty.
         let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
         let holder = ledger::file::holder(&file)?;
+        manifests.desired.lapse(&ledger.lapsed_at(now));
         let standstill = standstill(&ledger, &holder, freeze.as_ref(), now);
         let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, standstill.as_ref(), now);
         for item in &mut all.items {

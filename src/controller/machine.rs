@@ -92,9 +92,6 @@ pub struct Machine {
     pass: Pass,
     /// Why the ledger cannot be written now.
     unwritable: Option<String>,
-    /// The latest moment that the ledger remembered at the start, if that was still to come, or that a clock said before it
-    /// was set; until the folder is read.
-    remembered: Option<Timestamp>,
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
@@ -152,7 +149,6 @@ impl Machine {
             folder: Folder::default(),
             suspension: Suspension::default(),
             unwritable: None,
-            remembered: None,
             stop_by: None,
             waiting: None,
             outage_confirmed: false,

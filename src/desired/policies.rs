@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::account::{AccountId, Field, SourceRef};
 use crate::guard::{Allowance, InForce};
+use crate::ledger::{Ends, Lapsed};
 use crate::manifest::{Approval, Approved, Budget, Claim, Place, Policy, PolicySpec, Problem, ProblemCode};
 use crate::timestamp::Timestamp;
 
@@ -52,8 +53,8 @@ pub(super) struct Policies {
     approvals: BTreeMap<Arc<str>, BTreeMap<SourceRef, Declared<Approval>>>,
     /// The names of the approvals of each file that has any.
     files: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    /// The names and ends of those that were over when the clock was last set.
-    lapsed: BTreeSet<(Arc<str>, Timestamp)>,
+    /// Those that are over whatever the clock says.
+    lapsed: Ends,
     /// By the name of the account, in the order of the approvals' names.
     clauses: BTreeMap<Arc<str>, Vec<Clause>>,
 }
@@ -156,15 +157,21 @@ impl Policies {
         granted
     }
 
-    /// Whatever approval is over at `now` stays over, whatever the clock will say, until its document gives another end.
-    pub(super) fn lapse(&mut self, now: Timestamp) {
-        let documents =
-            self.approvals.iter().flat_map(|(name, documents)| documents.values().map(move |of| (name, of)));
-        let over = documents.filter(|(name, of)| self.is_over(name, of.spec.expires, now));
-        self.lapsed = over.map(|(name, of)| (Arc::clone(name), of.spec.expires)).collect();
+    /// These approvals are over whatever the clock says, until their documents give another end.
+    pub(super) fn lapse(&mut self, Lapsed { approvals, by }: &Lapsed) {
+        let ends = |(name, documents): (&Arc<str>, &BTreeMap<_, Declared<Approval>>)| {
+            documents.values().map(|of| (Arc::clone(name), of.spec.expires)).collect::<Vec<_>>()
+        };
+        let over = self.approvals.iter().flat_map(ends).filter(|(_, expires)| by.is_some_and(|by| *expires <= by));
+        self.lapsed.extend(over.chain(approvals.iter().cloned()));
         for clause in self.clauses.values_mut().flatten() {
             clause.lapsed = self.lapsed.contains(&(Arc::clone(&clause.approval), clause.expires));
         }
+    }
+
+    /// Those that are over though the clock does not say so at `now`.
+    pub(super) fn lapsed(&self, now: Timestamp) -> Ends {
+        self.lapsed.iter().filter(|(_, expires)| *expires > now).cloned().collect()
     }
 
     /// Whether the approval called `name`, which ends at `expires`, approves nothing at `now`.

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{DISRUPTION_MEMORY, LANDING, Ledger, REQUEST_MEMORY};
+use super::{DISRUPTION_MEMORY, LANDING, Lapsed, Ledger, REQUEST_MEMORY, Unready};
 use crate::timestamp::{ClockStep, Timestamp};
 
 /// The longest time from a request's intent to its end: the longest `--request-timeout`, and the wait for the disk. A
@@ -36,6 +36,8 @@ impl Ledger {
         self.disruptions.retain(|_, at| *at >= oldest_disruption);
         // Longer than any request is under way: its acknowledgement asks what was out when it was begun.
         self.strays.forget_before(oldest_disruption);
+        // Should the clock go back behind their ends, the request that was begun after these tells.
+        self.lapsed.approvals.retain(|(_, expires)| *expires > now);
     }
 
     /// The latest moment at which something remembered began, if that is still to come at `now`: the clock was ahead then,
@@ -44,12 +46,21 @@ impl Ledger {
         let requests = self.requests.iter().chain(&self.token_requests).copied();
         let disruptions = self.disruptions.values().map(|at| at.before(DISRUPTION_LATENESS));
         let strays = self.strays.last().map(|at| at.before(DISRUPTION_LATENESS));
-        let unready = self.unready.values().map(|unready| unready.since);
+        let unready = self.unready.values().map(Unready::latest);
         requests.chain(disruptions).chain(strays).chain(unready).max().filter(|at| at.since(now) >= ClockStep::MIN)
+    }
+
+    /// The approvals that are over though the clock does not say so at `now`. If it went back while no process ran, which
+    /// shows in what is remembered as still to come, they are those that had ended by the latest of that.
+    pub fn lapsed_at(&self, now: Timestamp) -> Lapsed {
+        Lapsed { by: self.lapsed.by.max(self.ahead_of(now)), ..self.lapsed.clone() }
     }
 
     /// The wall clock was set.
     pub(super) fn carry(&mut self, step: ClockStep) {
+        if step.to < step.from {
+            self.lapsed.went_back(step.from);
+        }
         let carry = |at| step.carry(at);
         self.retime(carry, carry);
         if let Some(pause) = &mut self.pause {
@@ -57,8 +68,10 @@ impl Ledger {
         }
     }
 
-    /// Nothing remembered began after `now`, or may take effect after `lands_by`.
-    pub(super) fn clamp(&mut self, now: Timestamp, lands_by: Timestamp) {
+    /// Nothing remembered began after `now`, or may take effect after `lands_by`: the latest of it, which was to come, is
+    /// what the clock said before it went back.
+    pub(super) fn clamp(&mut self, now: Timestamp, lands_by: Timestamp, latest: Option<Timestamp>) {
+        latest.into_iter().for_each(|latest| self.lapsed.went_back(latest));
         self.retime(|at| at.min(now), |at| at.min(lands_by));
     }
 
@@ -83,7 +96,7 @@ impl Ledger {
 mod tests {
     use super::super::samples::{account, after, at, intent, owner, source};
     use super::super::{
-        FailedAttempt, FieldState, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Unready, Wanted,
+        FailedAttempt, FieldState, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Wanted,
     };
     use super::*;
     use crate::account::Field;
@@ -188,7 +201,8 @@ mod tests {
             let stepped = after(ledger.clone(), &[Record::ClockStepped { from, to }]);
             assert_eq!(spans(&stepped), spans(&ledger).iter().map(|moment| moment + by).collect::<Vec<_>>());
             let mut back = after(stepped, &[Record::ClockStepped { from: to, to: from }]);
-            back.serial = ledger.serial;
+            assert_eq!(back.lapsed.by, Some(from.max(to)), "what was over by then stays over");
+            (back.serial, back.lapsed) = (ledger.serial, Lapsed::default());
             assert_eq!(back, ledger, "and when something was acknowledged stays as it was written");
         }
     }
@@ -199,7 +213,7 @@ mod tests {
         assert_eq!(ledger.ahead_of(at(43)), None);
         assert_eq!(ledger.ahead_of(at(42)), None, "too little to be a step");
         assert_eq!(ledger.ahead_of(at(41)), Some(at(43)));
-        let clamped = after(ledger.clone(), &[Record::ClockBehind { at: at(20), lands_by: at(110) }]);
+        let clamped = after(ledger.clone(), &[Record::ClockBehind { at: at(20), lands_by: at(110), remembered: None }]);
         assert_eq!(spans(&ledger), [0, 40, 42, 43, 42, 100, 283, 100, 43, 283, 44, 644, 100, 90, 35, 36, 37, 38]);
         assert_eq!(spans(&clamped), [0, 20, 20, 20, 20, 100, 110, 100, 20, 110, 20, 620, 100, 90, 20, 20, 20, 20]);
         assert_eq!(clamped.ahead_of(at(20)), None);
@@ -212,5 +226,18 @@ mod tests {
         assert_eq!(ledger.ahead_of(at(0)), None);
         ledger.disruptions.insert(account(1), at(2) + DISRUPTION_LATENESS);
         assert_eq!(ledger.ahead_of(at(0)), Some(at(2)));
+    }
+
+    #[test]
+    fn a_field_that_is_wanted_since_a_moment_to_come_gives_a_wrong_clock_away_though_its_account_is_unready_for_longer()
+    {
+        let wanted = Some(Wanted { to: true, since: at(9) });
+        for field in Field::ALL {
+            let mut unready = Unready::new(at(0));
+            *unready.field_mut(field) = wanted;
+            let mut ledger = Ledger::new(owner());
+            ledger.unready.insert(account(1), unready);
+            assert_eq!((ledger.ahead_of(at(1)), ledger.ahead_of(at(9))), (Some(at(9)), None));
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::lapsed::Ends;
 use super::outage::Outage;
 use super::row::{FailedAttempt, FieldState, hex};
 use super::unready::Unready;
@@ -197,6 +198,14 @@ pub enum Record {
         at: Timestamp,
         /// Until when anything that was sent by now may still take effect.
         lands_by: Timestamp,
+        /// The latest moment that it remembers; left out by versions that did not write it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remembered: Option<Timestamp>,
+    },
+    /// The clock went back, and the folder is read: these approvals, and no others, are over though it does not say so.
+    Lapsed {
+        /// Which.
+        approvals: Ends,
     },
     /// An operator lifted a pause that the service had imposed.
     PauseLifted {
@@ -227,7 +236,7 @@ impl Record {
             | Self::Forgotten { account, .. } => Some(*account),
             Self::Unready { .. } | Self::TokenRequest { .. } | Self::TokenNotSent => None,
             Self::Pause { .. } | Self::Outage { .. } | Self::PauseLifted { .. } => None,
-            Self::ClockStepped { .. } | Self::ClockBehind { .. } => None,
+            Self::ClockStepped { .. } | Self::ClockBehind { .. } | Self::Lapsed { .. } => None,
         }
     }
 }

@@ -151,7 +151,10 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
         1 => Just(Record::TokenNotSent),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),
-        1 => (any_time(), any_time()).prop_map(|(at, lands_by)| Record::ClockBehind { at, lands_by }),
+        1 => (any_time(), any_time(), proptest::option::of(any_time()))
+            .prop_map(|(at, lands_by, remembered)| Record::ClockBehind { at, lands_by, remembered }),
+        1 => proptest::collection::btree_set((".{0,8}".prop_map(Into::into), any_time()), 0..3)
+            .prop_map(|approvals| Record::Lapsed { approvals }),
         1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),
         1 => proptest::option::of((any_time(), ".{0,8}", any::<u32>())).prop_map(|outage| {
             let kind = OutageKind::RefusesAlike;

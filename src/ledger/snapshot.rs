@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::audit::Mark;
 use super::fault::{API_VERSION, Fault, judge_header};
-use super::{FieldState, ImposedPause, Ledger, Outage, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready};
+use super::{FieldState, ImposedPause, Lapsed, Ledger, Outage, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready};
 use crate::account::AccountId;
 use crate::timestamp::Timestamp;
 
@@ -68,6 +68,8 @@ struct Document<'a> {
     #[serde(default)]
     outage: Option<Outage>,
     #[serde(default)]
+    lapsed: Lapsed,
+    #[serde(default)]
     audit: Option<Mark>,
     #[serde(default, borrow)]
     crc32: Option<Cow<'a, str>>,
@@ -107,6 +109,7 @@ impl Document<'_> {
             unready: self.unready,
             pause: self.pause,
             outage: self.outage,
+            lapsed: self.lapsed,
             audit: self.audit,
         })
     }
@@ -274,7 +277,7 @@ impl<'a, W: Write> Out<'a, W> {
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
         let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
-        let Ledger { unready, pause, outage, audit, .. } = ledger;
+        let Ledger { unready, pause, outage, lapsed, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -302,6 +305,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if let Some(outage) = outage {
             self.key("outage", outage)?;
+            self.line.push(b',');
+        }
+        if !lapsed.is_empty() {
+            self.key("lapsed", lapsed)?;
             self.line.push(b',');
         }
         if let Some(audit) = audit {

@@ -69,6 +69,12 @@ impl Unready {
         fields.into_iter().flatten().map(|wanted| wanted.since).min()
     }
 
+    /// When the newest of it began.
+    pub(super) fn latest(&self) -> Timestamp {
+        let fields = [self.enabled, self.active_sync_enabled];
+        fields.into_iter().flatten().map(|wanted| wanted.since).fold(self.since, Timestamp::max)
+    }
+
     pub(super) fn retime(&mut self, began: impl Fn(Timestamp) -> Timestamp) {
         self.since = began(self.since);
         let fields = [&mut self.enabled, &mut self.active_sync_enabled];

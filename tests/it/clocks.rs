@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
@@ -51,13 +52,18 @@ impl WrongClock {
     fn run(&self, settings: &[(&str, &str)]) -> Process {
         let mut command = self.rig.writing("run");
         command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
+        command.envs(settings.iter().map(|(name, value)| (format!("ZOHO_MAIL_{name}"), value)));
+        self.rig.begin(self.believed(command))
+    }
+
+    /// The command, with the clock that the daemon believes.
+    fn believed(&self, mut command: Command) -> Command {
         command.env("LD_PRELOAD", &self.preload).env("FAKETIME_TIMESTAMP_FILE", self.file());
         // Only the wall clock is wrong: neither time that runs evenly nor the files' own.
         for name in ["FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT", "FAKETIME_NO_CACHE"] {
             command.env(name, "1");
         }
-        command.envs(settings.iter().map(|(name, value)| (format!("ZOHO_MAIL_{name}"), value)));
-        self.rig.begin(command)
+        command
     }
 
     /// Sets the clock of a running daemon, and waits until it says so.
@@ -185,5 +191,54 @@ fn the_log_and_the_history_have_the_time_of_a_clock_that_was_set_right() {
     let history = history(&clock.rig.ledger, &|_| true).unwrap();
     for at in [moment(&line["timestamp"]), history.entries.last().unwrap().at] {
         assert!(at >= now, "{at}, and it is past {now}");
+    }
+}
+
+/// An approval that ends so much later than now.
+fn approval(later: Duration) -> Manifest {
+    let expires = Timestamp::from(SystemTime::now()) + later;
+    Manifest::approval("leavers").set("expires", expires).approving("a0", "enabled")
+}
+
+/// By `status` and `plan`, with the clock of the daemon: whether the approval is over, and how many changes are held.
+fn by_commands(clock: &WrongClock) -> (Value, usize) {
+    let read = |name: &str| {
+        let mut command = clock.believed(clock.rig.reading(name));
+        command.env("ZOHO_MAIL_ZOID", "12345678").env("ZOHO_MAIL_DISRUPTION_BUDGET", "0").args(["-o", "json"]);
+        let output = command.output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    (read("status")["approvals"][0]["expired"].clone(), read("plan")["held"].as_array().unwrap().len())
+}
+
+#[test]
+fn no_restart_revives_an_approval_that_was_over_before_the_clock_went_back_in_a_run_or_between_two() {
+    let settings = [("DISRUPTION_BUDGET", "0")];
+    for steps_in_a_run in [false, true] {
+        let Some(clock) = WrongClock::new("clocks", 1) else { return };
+        clock.set("+2h");
+        let process = clock.run(&settings);
+        until(&process, "the grants", |report| report["loaded"] == true && report["pending"] == 0);
+        let sent = clock.rig.world().requests_total();
+        clock.write("approval.yaml", &approval(Duration::from_secs(3600)));
+        clock.rig.declare(0, false, true);
+        until(&process, "the hold", |report| report["held"] == 1);
+        if steps_in_a_run {
+            clock.step(&process, "+0");
+        }
+        process.kill();
+        clock.set("+0");
+        for _ in 0..2 {
+            assert_eq!(by_commands(&clock), (true.into(), 1), "while no process runs");
+            let process = clock.run(&settings);
+            until(&process, "the restart", |report| report["loaded"] == true && report["held"] == 1);
+            resync(&process);
+            assert_eq!((clock.rig.world().requests_total(), by_commands(&clock)), (sent, (true.into(), 1)));
+            process.kill();
+        }
+        // One that is written anew counts.
+        clock.write("approval.yaml", &approval(Duration::from_secs(5400)));
+        let process = clock.run(&settings);
+        until(&process, "the removal", |report| report["totals"]["applied"] == 1);
     }
 }

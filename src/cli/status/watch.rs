@@ -64,7 +64,7 @@ pub(super) fn go_on(
                 // Nothing changed in the folder; what lies beside it may have, and time goes on.
                 Ok(None) | Err(_) => {}
             }
-            let Some(manifests) = &manifests else { continue };
+            let Some(manifests) = &mut manifests else { continue };
             // Nothing here spans time: what the wall clock says now is what counts.
             let _ = clock.look();
             let now = clock.now();

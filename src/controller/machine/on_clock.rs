@@ -5,8 +5,8 @@
 //! Invariants: a span keeps its length, whatever the clock does: pauses, windows, backoffs, what is in flight, what waits
 //! for the disk; so does what is written down ([`Record::ClockStepped`], [`Record::ClockBehind`]). A deadline that people
 //! wrote is compared with the clock of now: suspensions, of everything or of an account, are in force again if it went
-//! back. But an approval that was once over stays over as long as its document says the same: what a clock that is wrong
-//! lets through cannot be taken back, and what it holds can be approved anew.
+//! back. But an approval that was once over stays over as long as its document says the same ([`Record::Lapsed`]): what a
+//! clock that is wrong lets through cannot be taken back, and what it holds can be approved anew.
 //! Absent by design: how a step is noticed (see [`crate::clock`]).
 
 use std::time::Duration;
@@ -21,11 +21,10 @@ impl Machine {
     /// At the start: what is remembered as still to come counts as of now, and is written down so; otherwise it would begin
     /// anew with each restart.
     pub(super) fn correct_remembered_moments(&mut self, now: Timestamp) {
-        self.remembered = self.ledger.ahead_of(now);
-        if let Some(remembered) = self.remembered {
+        if let Some(remembered) = self.ledger.ahead_of(now) {
             self.log(StateLog::ClockBehind { now, remembered });
             let lands_by = now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING;
-            self.record(Record::ClockBehind { at: now, lands_by }, now);
+            self.record(Record::ClockBehind { at: now, lands_by, remembered: Some(remembered) }, now);
             self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
             // What counts as of now failed before: a single pass tries it again.
             if self.pass.is_single() {
@@ -52,11 +51,20 @@ impl Machine {
         self.record(Record::ClockStepped { from, to }, to);
         // The guard remembers what the ledger does.
         self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
-        self.desired.lapse(from);
-        // Approvals that are not read yet are over as well, if they were by the old clock.
-        self.remembered = self.remembered.max(Some(from).filter(|_| !self.folder.is_loaded()));
+        if self.folder.is_loaded() {
+            self.lapse_approvals(to);
+        }
         self.suspend_again(step);
         self.wake(to);
+    }
+
+    /// The folder is read: approvals that were over by a clock that went back since stay over, also for the next process.
+    pub(super) fn lapse_approvals(&mut self, now: Timestamp) {
+        self.desired.lapse(&self.ledger.lapsed_at(now));
+        if self.ledger.lapsed.by.is_some() {
+            let approvals = self.desired.lapsed(now);
+            self.record(Record::Lapsed { approvals }, now);
+        }
     }
 
     /// Accounts whose suspension was over by the old clock, and is not by the new one. They were woken, and will not be

@@ -32,8 +32,8 @@ impl Machine {
             // Not `append`: that rebuilds the whole set for each file.
             touched.extend(self.desired.update_from(&path, found, &|document| revision(document, versions)));
         }
-        if let Some(remembered) = self.remembered.take_if(|_| batch.full) {
-            self.desired.lapse(remembered);
+        if batch.full && !self.folder.is_loaded() {
+            self.lapse_approvals(now);
         }
         if problems_met > PROBLEMS_LOGGED {
             self.log(ManifestLog::More(problems_met - PROBLEMS_LOGGED));

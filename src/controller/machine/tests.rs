@@ -47,8 +47,9 @@ fn word(effect: &Effect) -> Option<String> {
     };
     match effect {
         Effect::Append { records, ticket } => {
-            // Since when something is missing is not what these tests are about.
-            let records = records.iter().filter(|record| !matches!(record, Record::Unready { .. }));
+            // Since when something is missing, and which approvals are over, is not what these tests are about.
+            let records =
+                records.iter().filter(|record| !matches!(record, Record::Unready { .. } | Record::Lapsed { .. }));
             let words: Vec<_> = records.map(record).collect();
             (!words.is_empty()).then(|| format!("append {ticket}: {}", words.join(", ")))
         }

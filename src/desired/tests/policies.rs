@@ -6,6 +6,7 @@ use super::{approval_of, budget, document, look, state};
 use crate::account::Field;
 use crate::desired::{DesiredState, Look, Standing};
 use crate::guard::{Allowance, InForce};
+use crate::ledger::Lapsed;
 use crate::manifest::{PROTECT, Protection};
 use crate::timestamp::Timestamp;
 
@@ -156,8 +157,9 @@ fn an_approval_that_was_over_when_the_clock_was_set_stays_over_until_its_documen
     let before = end.before(Duration::from_secs(1));
     let (alice, approval) = (document("4", "alice", "false"), approval_of("leavers", NEVER, &["alice"]));
     let read = || state(&[("a.yaml", &alice), ("b.yaml", &approval)]).0;
+    let by = |moment| Lapsed { by: Some(moment), ..Lapsed::default() };
     let mut not_over = read();
-    not_over.lapse(before);
+    not_over.lapse(&by(before));
     assert_eq!(approved(&not_over, before).as_deref(), Some("leavers"));
     for (now, counts) in [
         ("gone", false),
@@ -168,7 +170,7 @@ fn an_approval_that_was_over_when_the_clock_was_set_stays_over_until_its_documen
         (&approval.replace("08:00:00", "08:00:01"), true),
     ] {
         let mut state = read();
-        state.lapse(end);
+        state.lapse(&by(end));
         assert_eq!(approved(&state, before), None);
         for text in [now, &*approval].into_iter().take(if counts { 1 } else { 2 }) {
             let path = "b.yaml".into();

@@ -247,8 +247,9 @@ impl Rig {
         self.ledger.forget_before(self.ledger.last_request());
         self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
         let (lateness, at) = (Duration::from_millis(LATENESS), self.by_the_wall());
-        if self.ledger.ahead_of(at).is_some() {
-            self.ledger.apply(Record::ClockBehind { at, lands_by: at + lateness });
+        let remembered = self.ledger.ahead_of(at);
+        if remembered.is_some() {
+            self.ledger.apply(Record::ClockBehind { at, lands_by: at + lateness, remembered });
         }
         self.throttle = Throttle::restore(Some(self.limit), lateness, Backoff::default(), &self.ledger, at);
     }

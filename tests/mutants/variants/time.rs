@@ -48,10 +48,23 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_step_back_revives_an_approval",
         &[13, 16],
-        &[edit(MACHINE, "self.desired.lapse(from);", "")],
+        &[edit(MACHINE, "if self.folder.is_loaded() { self.lapse_approvals(to); }", "")],
         &[
             "lib::controller::machine::tests::clock::an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_another_is_written",
             "clocks::an_approval_that_expired_an_hour_ago_lets_nothing_out_once_a_clock_that_ran_behind_is_set_right",
+        ],
+    ),
+    variant(
+        "a_restart_revives_an_approval",
+        &[13, 16],
+        &[edit(
+            "src/ledger.rs",
+            "self.lapsed = Lapsed { «approvals», by: None }",
+            "approvals: approvals.into_iter().take(0).collect()",
+        )],
+        &[
+            "lib::controller::machine::tests::clock::approvals_that_were_over_before_the_clock_went_back_stay_over_for_the_next_process_until_it_says_so_itself",
+            "clocks::no_restart_revives_an_approval_that_was_over_before_the_clock_went_back_in_a_run_or_between_two",
         ],
     ),
     variant(
@@ -74,7 +87,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "what_is_remembered_as_still_to_come_stays_so",
         &[16],
-        &[edit(MACHINE, "self.remembered = «self.ledger.ahead_of(now)»;", "None")],
+        &[edit(MACHINE, "«if let Some(remembered) = self.ledger.ahead_of(now)» {", "if let Some(remembered) = None")],
         &[
             "lib::controller::machine::tests::clock::a_disruption_that_is_remembered_as_still_to_come_leaves_the_window_when_one_that_is_begun_now_would",
             "lib::controller::machine::tests::clock::approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_that_starts_with_a_clock_behind",

@@ -236,7 +236,33 @@ fn approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_
     let mut next = stage.restart(stage.now.before(2 * HOUR));
     next.check(leaver(expired), &["append 1: clock behind"]);
     assert_eq!(next.report().held, 1);
-    next.check(leaver(expired + 2 * SECOND), &["append 2: intent 1 false"]);
+    // Nor does it count for one that starts after that, though the ledger remembers nothing any more as still to come.
+    let mut third = next.restart(next.now);
+    third.check(leaver(expired), &[]);
+    assert_eq!(third.report().held, 1);
+    third.check(leaver(expired + 2 * SECOND), &["append 1: intent 1 false"]);
+}
+
+#[test]
+fn approvals_that_were_over_before_the_clock_went_back_stay_over_for_the_next_process_until_it_says_so_itself() {
+    let mut stage = strict();
+    let expires = stage.now + HOUR;
+    stage.check(suspended(None), &[]);
+    stage.check(leaver(expires), &[]);
+    stage.pass(HOUR, &[]);
+    stage.set_clock((Duration::ZERO, 2 * HOUR));
+    let ends = |ledger: &Ledger| ledger.lapsed.approvals.iter().map(|(_, expires)| *expires).collect::<Vec<_>>();
+    assert_eq!((ends(&stage.machine.ledger), stage.machine.ledger.lapsed.by), (vec![expires], None));
+    let mut next = stage.restart(stage.now + SECOND);
+    next.check(leaver(expires), &[]);
+    assert_eq!(next.report().held, 1);
+    next.check(leaver(expires + SECOND), &["append 1: intent 1 false"]);
+    // A step forward past its end, and a fold.
+    let mut ledger = stage.machine.ledger.clone();
+    for (now, left) in [(expires.before(SECOND), vec![expires]), (expires, vec![])] {
+        ledger.forget_before(now);
+        assert_eq!(ends(&ledger), left);
+    }
 }
 
 #[test]
