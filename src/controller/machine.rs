@@ -66,6 +66,7 @@ use self::token::Tokens;
 use self::unwritten::{Due, Unwritten};
 use super::event::{Effect, Event, Log, Metric, Then, Turn};
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Mode, Settings};
+use crate::account::AccountId;
 use crate::desired::DesiredState;
 use crate::guard::{Allowance, Guard, InForce};
 use crate::ledger::Ledger;
@@ -103,6 +104,8 @@ pub struct Machine {
     outage_confirmed: bool,
     /// Whose requests are throttled.
     throttling: Throttling,
+    /// The account whose request ended last without success: others probe before it.
+    met_trouble: Option<AccountId>,
     /// How many pauses the service asked for in a row.
     throttled: u32,
     /// What failed before this moment is tried all the same.
@@ -152,6 +155,7 @@ impl Machine {
             waiting: None,
             outage_confirmed: false,
             throttling: Throttling::default(),
+            met_trouble: None,
             throttled: 0,
             first_problems: Vec::new(),
             totals: Totals::default(),
