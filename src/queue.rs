@@ -6,7 +6,8 @@
 //! The order: fresh revocations, fresh grants, then retries of either. Within a class of fresh edits each account counts as
 //! [`SLOT`] of waiting for every account it was edited together with: a small edit overtakes a bulk, and a bulk that has
 //! waited long enough is overtaken no more. Retries go in the order in which their backoffs end, so an account that fails
-//! again goes behind all others that failed. While fresh edits wait, one in [`RETRY_SHARE`] is a retry.
+//! again goes behind all others that failed. While fresh edits wait, one in [`RETRY_SHARE`] is a retry. A probe of a service
+//! in trouble goes to any other account before the one that met the trouble.
 //!
 //! Invariants: keys, never changes, so that stale work cannot exist; an account is queued once, and never popped while it
 //! is in flight; whatever fails, however often, every account that is ready is popped after a bounded number of others;
@@ -223,18 +224,28 @@ impl WorkQueue {
     pub fn peek(&mut self, now: Timestamp) -> Option<AccountId> {
         self.wake(now);
         let (fresh, retry) = (self.fresh.first(), self.retries.first());
-        let is_due = fresh.is_none() || self.since_retry >= RETRY_SHARE - 1;
+        let is_due = fresh.is_none() || self.is_retry_due();
         let retry = retry.filter(|_| is_due).map(|(_, account)| *account);
         retry.or_else(|| fresh.map(|(_, _, account)| *account))
     }
 
-    /// The account to probe a service in trouble with where removals may be what fails: a fresh grant if one is ready, else
-    /// as [`Self::peek`].
-    pub fn peek_probe(&mut self, now: Timestamp) -> Option<AccountId> {
+    /// The account to probe a service in trouble with: any that is ready before the one that `met` this trouble last,
+    /// whatever their classes. With `grant`, for removals may be what fails, a fresh grant; else in the order of [`Self::peek`].
+    pub fn peek_probe(&mut self, grant: bool, met: Option<AccountId>, now: Timestamp) -> Option<AccountId> {
         self.wake(now);
         let first_grant = (Class::Fresh(Urgency::Grant, Timestamp::from_millis(0)), 0, AccountId::new(1)?);
-        let grant = self.fresh.range(first_grant..).next().map(|(.., account)| *account);
-        grant.or_else(|| self.peek(now))
+        let is_other = |account: &AccountId| Some(*account) != met;
+        // All but one account are others, so the first or the second of each is found.
+        let grant = grant.then(|| self.fresh.range(first_grant..).map(|(.., account)| *account).find(is_other));
+        let fresh = self.fresh.iter().map(|(.., account)| *account).find(is_other);
+        let retry = self.retries.iter().map(|(_, account)| *account).find(is_other);
+        let due = retry.filter(|_| fresh.is_none() || self.is_retry_due());
+        grant.flatten().or(due).or(fresh).or_else(|| self.peek(now))
+    }
+
+    /// Whether the next one is a retry though fresh edits wait.
+    const fn is_retry_due(&self) -> bool {
+        self.since_retry >= RETRY_SHARE - 1
     }
 
     /// Whether any other account than this one is ready.

@@ -340,6 +340,11 @@ impl Throttle {
         self.breaker.probe_next(now);
     }
 
+    /// Whether the next PUT goes alone, as a probe.
+    pub const fn probes_next(&self) -> bool {
+        self.breaker.probes_next()
+    }
+
     /// Whether the next PUT is a probe that tries a grant before a removal. Every other probe does.
     pub fn probes_with_grant(&self) -> bool {
         self.breaker.probes_with_grant()

@@ -66,6 +66,7 @@ use self::token::Tokens;
 use self::unwritten::{Due, Unwritten};
 use super::event::{Effect, Event, Log, Metric, Then, Turn};
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Mode, Settings};
+use crate::account::AccountId;
 use crate::desired::DesiredState;
 use crate::guard::{Allowance, Guard, InForce};
 use crate::ledger::Ledger;
@@ -102,6 +103,8 @@ pub struct Machine {
     held_logged: bool,
     /// Whose requests are throttled.
     throttling: Throttling,
+    /// The account whose request ended last without success: others probe before it.
+    met_trouble: Option<AccountId>,
     /// How many pauses the service asked for in a row.
     throttled: u32,
     /// When this process began.
@@ -154,6 +157,7 @@ impl Machine {
             outage_confirmed: false,
             held_logged: false,
             throttling: Throttling::default(),
+            met_trouble: None,
             throttled: 0,
             first_problems: Vec::new(),
             totals: Totals::default(),

@@ -67,12 +67,31 @@ fn a_probe_is_a_fresh_grant_if_there_is_one() {
     let mut queue = WorkQueue::default();
     queue.add_retry(id(1), at(0));
     queue.add(id(2), Revocation, 1, at(0));
-    assert_eq!(queue.peek_probe(at(0)), Some(id(2)), "as any other request");
+    assert_eq!(queue.peek_probe(true, None, at(0)), Some(id(2)), "as any other request");
     queue.add(id(3), Grant, 1, at(1));
     queue.add(id(4), Grant, 1, at(0));
-    assert_eq!((queue.peek_probe(at(1)), queue.peek(at(1))), (Some(id(4)), Some(id(2))));
+    assert_eq!((queue.peek_probe(true, None, at(1)), queue.peek(at(1))), (Some(id(4)), Some(id(2))));
     queue.take(id(4), at(1)).unwrap();
-    assert_eq!(queue.peek_probe(at(1)), Some(id(3)));
+    assert_eq!(queue.peek_probe(true, None, at(1)), Some(id(3)));
+}
+
+#[test]
+fn an_account_that_met_the_trouble_probes_after_every_other_that_is_ready_whatever_their_classes() {
+    for urgency in [Some(Revocation), Some(Grant), None] {
+        let mut queue = WorkQueue::default();
+        queue.add(id(1), Revocation, 1, at(0));
+        for grant in [true, false] {
+            assert_eq!(queue.peek_probe(grant, Some(id(1)), at(0)), Some(id(1)), "no other is ready");
+        }
+        match urgency {
+            Some(urgency) => queue.add(id(2), urgency, 100, at(1)),
+            None => queue.add_retry(id(2), at(1)),
+        }
+        for grant in [true, false] {
+            assert_eq!(queue.peek_probe(grant, Some(id(1)), at(1)), Some(id(2)), "{urgency:?}");
+        }
+        assert_eq!(queue.peek(at(1)), Some(id(1)), "any other request goes in the usual order");
+    }
 }
 
 #[test]

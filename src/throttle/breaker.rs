@@ -203,6 +203,11 @@ impl Breaker {
         is_known.then_some(kind)
     }
 
+    /// Whether the next PUT goes alone, as a probe.
+    pub(super) const fn probes_next(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
     /// Whether the next PUT is a probe that tries a grant first: every other one, so that neither removals nor grants that
     /// always fail are all that is ever tried.
     pub(super) fn probes_with_grant(&self) -> bool {

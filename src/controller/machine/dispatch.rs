@@ -67,7 +67,8 @@ impl Machine {
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
         // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
         let wants_grant = self.throttle.probes_with_grant() || self.tokens.wants_grant();
-        let next = if wants_grant { self.queue.peek_probe(now) } else { self.queue.peek(now) };
+        let met = self.met_trouble.filter(|_| self.throttle.probes_next());
+        let next = self.queue.peek_probe(wants_grant, met, now);
         let halted = self.blocked(now).any(|blocked| blocked.stops_planning());
         next.filter(|_| !halted && self.inflight.has_room())
     }

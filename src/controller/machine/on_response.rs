@@ -25,6 +25,9 @@ impl Machine {
         let Some(request) = self.inflight.answered(account) else { return };
         let opened = self.throttle.end_put(account, request.began(), Ended::by(&answer), now);
         self.note_service(&answer.outcome, opened, now);
+        if answer.outcome != Outcome::Applied {
+            self.met_trouble = Some(account);
+        }
         let operation = Operation::of(request.change().field, request.change().to).as_str();
         self.count(Metric::Request { operation, code: answer.code, took: answer.took });
         let (outcome, took) = (answer.outcome.clone(), now.since(request.began()));

@@ -40,7 +40,8 @@ impl Machine {
         // One field may be approved and the other not.
         let verdict = self.guard.verdict_on(account, self.desired.managed(), now);
         let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|open| verdict.holds(&open.change));
-        if let Some(open) = may.into_iter().next() {
+        // What did not fail goes first: the account may have its turn for that alone, as a fresh edit.
+        if let Some(open) = may.into_iter().min_by_key(|open| open.failed) {
             return Action::Put(open.change);
         }
         let later = later.iter().filter_map(wait).min();

@@ -1,5 +1,6 @@
 //! The machine, driven with nothing but values.
 
+mod beside;
 mod clock;
 mod in_trouble;
 mod pausing;

@@ -13,7 +13,7 @@ fn failure(reason: Reason) -> Failure {
 }
 
 /// The answer to the PUT of account `n`, which asks for a wait.
-fn asking(n: u64, outcome: Outcome, wait: Duration, in_envelope: bool) -> Event {
+pub(super) fn asking(n: u64, outcome: Outcome, wait: Duration, in_envelope: bool) -> Event {
     let Event::Answered { account, answer } = answered(n, outcome) else { unreachable!() };
     Event::Answered { account, answer: Answer { retry_after: Some(RetryAfter { wait, in_envelope }), ..answer } }
 }
