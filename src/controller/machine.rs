@@ -102,7 +102,7 @@ pub struct Machine {
     waiting: Option<Waiting>,
     /// Whether this process found the ledger's outage so as well.
     outage_confirmed: bool,
-    /// Whose requests are throttled.
+    /// Whom the service asks to wait.
     throttling: Throttling,
     /// The account whose request ended last without success: others probe before it.
     met_trouble: Option<AccountId>,

@@ -1,7 +1,8 @@
-//! Whose requests the service throttles: everybody's, or those of one account alone.
+//! Whom the service asks to wait: everybody, or one account alone.
 //!
-//! In: which account was throttled, and which was accepted. Out: whether a throttle answer is about one account.
-//! Invariant: everybody waits for the first throttle answer; only one that the same account gets again, while others are
+//! In: which account was asked to wait, by a throttle answer or by a `Retry-After`, and which was accepted. Out: whether
+//! such an answer is about one account.
+//! Invariant: everybody waits for the first such answer; only one that the same account gets again, while others are
 //! accepted, delays that account alone. Absent by design: the pauses.
 
 use crate::account::AccountId;
@@ -9,7 +10,7 @@ use crate::account::AccountId;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Throttling {
-    /// The account that was throttled last.
+    /// The account that was asked to wait last.
     last: Option<AccountId>,
     /// Another one was accepted since.
     others_accepted: bool,
@@ -24,7 +25,7 @@ impl Throttling {
         self.others_accepted = true;
     }
 
-    /// A PUT of `account` was throttled. Returns whether that is about this account alone.
+    /// A PUT of `account` was answered with a wait. Returns whether that is about this account alone.
     pub(super) fn is_alone(&mut self, account: AccountId) -> bool {
         let alone = self.last == Some(account) && self.others_accepted;
         (self.last, self.others_accepted) = (Some(account), false);
