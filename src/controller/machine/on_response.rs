@@ -23,8 +23,9 @@ impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
     pub(super) fn on_response(&mut self, account: AccountId, answer: Answer, now: Timestamp, chance: f64) {
         let Some(request) = self.inflight.answered(account) else { return };
+        let before = self.throttle.trouble();
         let opened = self.throttle.end_put(account, request.began(), Ended::by(&answer), now);
-        self.note_service(&answer.outcome, opened, now);
+        self.note_service(&answer.outcome, before, opened, now);
         if answer.outcome != Outcome::Applied {
             self.met_trouble = Some(account);
         }
