@@ -101,7 +101,7 @@ pub struct Machine {
     outage_confirmed: bool,
     /// That accounts are held was logged.
     held_logged: bool,
-    /// Whose requests are throttled.
+    /// Whom the service asks to wait.
     throttling: Throttling,
     /// The account whose request ended last without success: others probe before it.
     met_trouble: Option<AccountId>,

@@ -3,7 +3,7 @@
 //! In: how the PUT of which account ended. Out: whether a PUT may start, and whether it probes.
 //! Invariants: one account that fails, however often, neither opens the breaker nor makes others wait longer; nor does one
 //! that is refused. Several accounts that are refused alike, with none accepted in between, have one cause, as a wrong
-//! `zoid` or a lost right. With the breaker open one request goes at a time, until the service accepts one.
+//! `zoid` or a lost right, until a probe is refused otherwise, or as many fail as tell of the service. With the breaker open one request goes at a time, until the service accepts one.
 //! Absent by design: pauses that the service imposes, and which account probes.
 
 use std::time::Duration;
@@ -77,23 +77,34 @@ enum State {
 }
 
 /// What the probes came to since the breaker opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Trouble {
     /// How many failed in a row, where those of one account after the other count as one: else an account that always
     /// fails, and has no company, would have the others wait longer and longer.
     probes: u32,
     /// The account of the last one that failed.
     last: Option<AccountId>,
-    /// What opened the breaker is that accounts were refused alike.
-    refused: bool,
+    /// How the PUTs ended that opened the breaker: failed, or refused alike.
+    ended: Ended,
+    /// How many of the probes failed in a row, if what opened it is that accounts were refused alike.
+    failed: u32,
     /// Several accounts opened it, not one request.
     several: bool,
 }
 
 impl Trouble {
-    fn and(self, account: AccountId) -> Self {
-        let probes = if self.last == Some(account) { self.probes } else { self.probes.saturating_add(1) };
-        Self { probes, last: Some(account), ..self }
+    /// What one request tells, as after a pause, or what `several` tell that ended so.
+    const fn new(ended: Ended, several: bool) -> Self {
+        Self { probes: 0, last: None, ended, failed: 0, several }
+    }
+
+    /// With a probe that ended in trouble as well. Accounts that were refused alike are one cause until so many probes in a
+    /// row fail as tell of the service.
+    fn and(self, account: AccountId, ended: Ended) -> Self {
+        let more = u32::from(self.last != Some(account));
+        let failed = if ended == Ended::Failed { self.failed.saturating_add(more) } else { 0 };
+        let ended = if failed < FAILED_PROBES { self.ended } else { Ended::Failed };
+        Self { probes: self.probes.saturating_add(more), last: Some(account), ended, failed, ..self }
     }
 }
 
@@ -110,7 +121,11 @@ impl Breaker {
     /// Open from the start if the service `was_in_trouble`. The first probe comes after five times the minimum of an
     /// account's `backoff`, each further one after twice as long, up to its maximum and to five minutes.
     pub(super) fn new(was_in_trouble: bool, backoff: Backoff, now: Timestamp) -> Self {
-        let state = if was_in_trouble { State::Open { until: now, trouble: Trouble::default() } } else { CLOSED };
+        let state = if was_in_trouble {
+            State::Open { until: now, trouble: Trouble::new(Ended::Failed, false) }
+        } else {
+            CLOSED
+        };
         let probes = Backoff { min: backoff.min.saturating_mul(PROBE_FACTOR), max: backoff.max.min(PROBE_MAX) };
         Self { state, probes }
     }
@@ -155,8 +170,9 @@ impl Breaker {
             // Requests that were under way when it opened, or when the probe began, tell nothing new.
             (State::Open { .. }, _) => return false,
             (State::Probing { since, .. }, _) if begun < *since => return false,
-            (State::Probing { trouble, .. }, Ended::Failed) => trouble.and(account),
-            (State::Probing { trouble, .. }, Ended::Refused(..)) if trouble.refused => trouble.and(account),
+            (State::Probing { trouble, .. }, _) if ended == Ended::Failed || ended == trouble.ended => {
+                trouble.and(account, ended)
+            }
             (State::Closed { .. } | State::Probing { .. }, Ended::Well) => {
                 self.state = CLOSED;
                 return false;
@@ -168,13 +184,13 @@ impl Breaker {
                 if !accounts.contains(&account) {
                     accounts.push(account);
                 }
-                let refused = ended != Ended::Failed;
-                if accounts.len() < if refused { REFUSED_ALIKE } else { BREAKER_ACCOUNTS } {
+                if accounts.len() < if ended == Ended::Failed { BREAKER_ACCOUNTS } else { REFUSED_ALIKE } {
                     return false;
                 }
-                Trouble { refused, several: true, ..Trouble::default() }.and(account)
+                Trouble::new(ended, true).and(account, ended)
             }
-            (State::Probing { .. }, Ended::Refused(..)) => {
+            // The service works, or refuses for more than one cause.
+            (State::Probing { .. }, _) => {
                 self.state = State::Closed { accounts: vec![account], ended };
                 return false;
             }
@@ -188,7 +204,7 @@ impl Breaker {
     /// Lets the next PUT go alone, and the others only after the service accepted it.
     pub(super) fn probe_next(&mut self, now: Timestamp) {
         let trouble = match self.state {
-            State::Closed { .. } => Trouble::default(),
+            State::Closed { .. } => Trouble::new(Ended::Failed, false),
             State::Probing { trouble, .. } => trouble,
             State::Open { .. } => return,
         };
@@ -199,7 +215,7 @@ impl Breaker {
     pub(super) fn trouble(&self) -> Option<OutageKind> {
         let (State::Open { trouble, .. } | State::Probing { trouble, .. }) = self.state else { return None };
         let is_known = trouble.several || trouble.probes >= FAILED_PROBES;
-        let kind = if trouble.refused { OutageKind::RefusesAlike } else { OutageKind::ServiceFails };
+        let kind = if trouble.ended == Ended::Failed { OutageKind::ServiceFails } else { OutageKind::RefusesAlike };
         is_known.then_some(kind)
     }
 
@@ -228,5 +244,44 @@ impl Breaker {
             State::Closed { .. } => 0,
             State::Open { trouble, .. } | State::Probing { trouble, .. } => trouble.probes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_were_refused_alike_are_one_cause_until_three_probes_fail_or_one_is_refused_otherwise() {
+        let refused = |code| Ended::Refused(Reason::Forbidden, Code::Http(code));
+        let at = |n: u64| Timestamp::from_millis(n * 1_000_000);
+        let end = |breaker: &mut Breaker, n: u64, ended| {
+            breaker.begin(at(n));
+            breaker.end(AccountId::new(n).unwrap(), at(n), ended, at(n));
+            breaker.trouble()
+        };
+        let alike = || {
+            let mut breaker = Breaker::new(false, Backoff::default(), at(0));
+            for n in 1..=10 {
+                end(&mut breaker, n, refused(403));
+            }
+            breaker
+        };
+        let mut breaker = alike();
+        for (n, ended, trouble) in [
+            (20, Ended::Failed, Some(OutageKind::RefusesAlike)),
+            (21, Ended::Failed, Some(OutageKind::RefusesAlike)),
+            (22, refused(403), Some(OutageKind::RefusesAlike)),
+            (23, Ended::Failed, Some(OutageKind::RefusesAlike)),
+            (24, Ended::Failed, Some(OutageKind::RefusesAlike)),
+            (25, Ended::Failed, Some(OutageKind::ServiceFails)),
+            (26, Ended::Failed, Some(OutageKind::ServiceFails)),
+            (27, refused(403), None),
+        ] {
+            assert_eq!(end(&mut breaker, n, ended), trouble, "probe {n}");
+        }
+        let mut breaker = alike();
+        assert_eq!(end(&mut breaker, 20, refused(404)), None, "not all are refused alike");
+        assert_eq!(breaker.admit(at(20)), Admission::Now);
     }
 }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::depth::is_full;
 use cell::{Cell, Phase, Whose, live_through};
 use operation::operations;
-use table::{Does, Ends, Line, PUTS, TOKENS};
+use table::{Does, Line, PUTS, TOKENS};
 
 /// Cells that are lived through at the same time. Some spend most of their time waiting for an answer.
 const CELLS_AT_A_TIME: usize = 32;
@@ -105,9 +105,7 @@ fn whatever_one_account_is_answered_at_every_attempt_the_account_beside_it_is_ap
     let each = operations(true).count();
     let is_chosen = |at: usize| is_full() || at % each == at / each % each;
     let cells = cells.into_iter().enumerate().filter(|(at, _)| is_chosen(*at)).map(|(_, cell)| cell);
-    // What speaks against the credentials speaks of all accounts.
-    let cells = cells.filter(|cell| cell.ends != Ends::Credentials).collect();
-    hold_each(cells, beside::live_beside);
+    hold_each(cells.collect(), beside::live_beside);
 }
 
 /// The lines of the table in a module's documentation: answer, outcome and reason.

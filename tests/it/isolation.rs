@@ -5,6 +5,7 @@
 //! Deliberately absent: what each answer comes to by itself, which is the fault matrix.
 
 mod leavers;
+mod waits;
 
 use std::collections::BTreeSet;
 

@@ -48,9 +48,19 @@ pub(super) struct Attempt {
 impl Machine {
     /// What was said against `change`, if it counts still: against its field, or against the account as a whole.
     pub(super) fn failed(&self, change: &Change) -> Option<&FailedAttempt> {
+        self.told(change).filter(|failed| failed.at >= self.tries_from)
+    }
+
+    /// What was said against `change`, also before anything was to be tried all the same.
+    fn told(&self, change: &Change) -> Option<&FailedAttempt> {
         let row = self.ledger.accounts.get(&change.account)?;
-        let told = row.told(change, self.desired.get(change.account)?.spec_hash);
-        told.filter(|failed| failed.at >= self.tries_from)
+        row.told(change, self.desired.get(change.account)?.spec_hash)
+    }
+
+    /// When an attempt at the account failed last.
+    pub(super) fn failed_last(&self, account: AccountId) -> Option<Timestamp> {
+        let row = self.ledger.accounts.get(&account)?;
+        Field::ALL.into_iter().filter_map(|field| row.failed(field)).map(|failed| failed.at).max()
     }
 
     /// How often the change failed in a row.
@@ -62,7 +72,9 @@ impl Machine {
     pub(super) fn open(&self, plan: &AccountPlan, now: Timestamp) -> Vec<Open> {
         let open = |change: &Change| {
             let Some(failed) = self.failed(change) else {
-                return Some(Open { change: change.clone(), until: None, failed: change.refused });
+                // A pass tries again what failed before it, behind what did not.
+                let failed = change.refused || self.told(change).is_some();
+                return Some(Open { change: change.clone(), until: None, failed });
             };
             if self.pass.is_single() && (change.refused || failed.attempts >= APPLY_ATTEMPTS) {
                 return None;

@@ -40,6 +40,9 @@ impl Machine {
         }
         self.adopt_budget();
         self.first_problems = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
+        // Those that failed before in the order in which they did, so that no pass begins with the same one again.
+        let mut touched: Vec<_> = touched.into_iter().collect();
+        touched.sort_by_cached_key(|account| self.failed_last(*account));
         for account in &touched {
             self.tokens.may_tell(*account);
             self.touch(*account, touched.len(), now);

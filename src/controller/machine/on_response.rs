@@ -23,8 +23,9 @@ impl Machine {
     /// `chance`, from 0 to 1, spreads a backoff.
     pub(super) fn on_response(&mut self, account: AccountId, answer: Answer, now: Timestamp, chance: f64) {
         let Some(request) = self.inflight.answered(account) else { return };
+        let before = self.throttle.trouble();
         let opened = self.throttle.end_put(account, request.began(), Ended::by(&answer), now);
-        self.note_service(&answer.outcome, opened, now);
+        self.note_service(&answer.outcome, before, opened, now);
         if answer.outcome != Outcome::Applied {
             self.met_trouble = Some(account);
         }
@@ -38,18 +39,18 @@ impl Machine {
             self.throttling.accepted(account);
             self.throttled = 0;
         }
-        if let Some(asked) = answer.retry_after.filter(|_| !matches!(answer.outcome, Outcome::Paused(..))) {
-            self.impose(asked, Reason::ServiceUnavailable, now);
-        }
         self.totals.count(&answer.outcome);
         match answer.outcome {
             // It counts as acknowledged only if the service's own words say so, too.
             Outcome::Applied => self.applied(request, format!("HTTP {} success", answer.code).into(), now),
             Outcome::Retry(failure) => {
                 self.not_applied(&request, now);
-                self.back_off(request.change(), (failure, answer.code), now, chance);
+                self.back_off(request.change(), (failure, answer.code), now, now, chance);
             }
-            Outcome::InDoubt(failure) => self.back_off(request.change(), (failure, answer.code), now, chance),
+            Outcome::InDoubt(failure) => {
+                let until = answer.retry_after.map_or(now, |asked| self.asked_to_wait(account, asked, now));
+                self.back_off(request.change(), (failure, answer.code), until, now, chance);
+            }
             Outcome::Rejected(failure) => {
                 self.not_applied(&request, now);
                 self.rejected(request.change(), (failure, answer.code), now, chance);
@@ -104,10 +105,28 @@ impl Machine {
         self.record(Record::NotApplied { account, field, restore, disruption }, now);
     }
 
-    /// The attempt failed, and what failed may succeed later.
-    fn back_off(&mut self, change: &Change, (failure, code): (Failure, Code), now: Timestamp, chance: f64) {
+    /// The service fails, and asks for a wait: everybody waits, unless it asks this account alone. Returns until when the
+    /// account waits at least.
+    fn asked_to_wait(&mut self, account: AccountId, asked: RetryAfter, now: Timestamp) -> Timestamp {
+        if self.throttling.is_alone(account) {
+            return now + asked.capped(self.settings.throttle_pause);
+        }
+        // Ready when its backoff is over, for the pause holds it back; and behind others, of which one may probe first.
+        self.impose(asked, Reason::ServiceUnavailable, now);
+        now
+    }
+
+    /// The attempt failed, and what failed may succeed later, after `least`.
+    fn back_off(
+        &mut self,
+        change: &Change,
+        (failure, code): (Failure, Code),
+        least: Timestamp,
+        now: Timestamp,
+        chance: f64,
+    ) {
         let attempts = self.attempts(change) + 1;
-        let next = now + self.settings.backoff.delay(attempts, chance);
+        let next = least.max(now + self.settings.backoff.delay(attempts, chance));
         let attempt = Attempt { failure: failure.clone(), code, next, attempts };
         if self.note_failure(change, attempt, now) {
             self.log(RequestLog::Retrying { change: change.clone(), failure, attempts });
@@ -164,7 +183,7 @@ impl Machine {
         });
         match refusal {
             Refusal::Late | Refusal::Replaced => self.hold_back(change, failure, now, now),
-            Refusal::OfAccount => self.back_off(change, failure, now, chance),
+            Refusal::OfAccount => self.back_off(change, failure, now, now, chance),
             Refusal::OfCredentials => {
                 self.credentials_refused(failure.0.clone(), now);
                 self.hold_back(change, failure, now, now);

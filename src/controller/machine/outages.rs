@@ -55,11 +55,13 @@ impl Machine {
         }
     }
 
-    /// A PUT ended so, and with that the breaker `opened` or did not.
-    pub(super) fn note_service(&mut self, outcome: &Outcome, opened: bool, now: Timestamp) {
+    /// A PUT ended so, and with that the breaker `opened` or did not; `before`, this was known to be wrong.
+    pub(super) fn note_service(&mut self, outcome: &Outcome, before: Option<OutageKind>, opened: bool, now: Timestamp) {
         let trouble = self.throttle.trouble();
         let why = outcome.failure().map_or("", |failure| &failure.message);
         match trouble {
+            // A probe that fails says nothing of why accounts were refused alike.
+            Some(OutageKind::RefusesAlike) if !matches!(outcome, Outcome::Rejected(_)) => {}
             // Probes that fail as well are no news.
             Some(kind) if opened => {
                 let is_known = self.outage_confirmed && self.ledger.outage.as_ref().is_some_and(|is| is.kind == kind);
@@ -72,10 +74,12 @@ impl Machine {
             None => {
                 let is_over = match outcome {
                     Outcome::Applied => &[OutageKind::ServiceFails, OutageKind::RefusesAlike][..],
+                    // It was refused otherwise than those before.
+                    Outcome::Rejected(_) if before == Some(OutageKind::RefusesAlike) => &[OutageKind::RefusesAlike],
                     Outcome::Rejected(_) => &[OutageKind::ServiceFails],
                     _ => &[],
                 };
-                if self.end_outage(is_over, now) {
+                if self.end_outage(is_over, now) && *outcome == Outcome::Applied {
                     self.log(RequestLog::AnswersAgain);
                 }
             }

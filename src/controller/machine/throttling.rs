@@ -1,17 +1,18 @@
-//! Whose requests the service throttles: everybody's, or those of one account alone.
+//! Whom the service asks to wait: everybody, or one account alone.
 //!
-//! In: which account was throttled, and which was accepted. Out: whether a throttle answer is about one account.
-//! Invariant: everybody waits for the first throttle answer; only one that the same account gets again, while others are
-//! accepted, delays that account alone. Absent by design: the pauses.
+//! In: which account was asked to wait, by a throttle answer or by a `Retry-After`, and which was accepted. Out: whether
+//! such an answer is about one account.
+//! Invariant: everybody waits for the first such answer; only one that the same account gets again, while others are
+//! accepted, delays that account alone, until another one is asked to wait or this one is accepted. Absent by design: the pauses.
 
 use crate::account::AccountId;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Throttling {
-    /// The account that was throttled last.
+    /// The account that was asked to wait last.
     last: Option<AccountId>,
-    /// Another one was accepted since.
+    /// Another one was accepted since that account was asked first.
     others_accepted: bool,
 }
 
@@ -24,11 +25,12 @@ impl Throttling {
         self.others_accepted = true;
     }
 
-    /// A PUT of `account` was throttled. Returns whether that is about this account alone.
+    /// A PUT of `account` was answered with a wait. Returns whether that is about this account alone.
     pub(super) fn is_alone(&mut self, account: AccountId) -> bool {
-        let alone = self.last == Some(account) && self.others_accepted;
-        (self.last, self.others_accepted) = (Some(account), false);
-        alone
+        if self.last != Some(account) {
+            (self.last, self.others_accepted) = (Some(account), false);
+        }
+        self.others_accepted
     }
 }
 
@@ -44,6 +46,7 @@ mod tests {
         assert!(!throttling.is_alone(account(1)), "and so is the next, with none accepted in between");
         throttling.accepted(account(2));
         assert!(throttling.is_alone(account(1)));
+        assert!(throttling.is_alone(account(1)), "with nothing to send in between it says nothing else");
         throttling.accepted(account(2));
         assert!(!throttling.is_alone(account(2)), "another account is throttled");
         throttling.accepted(account(3));

@@ -2,7 +2,8 @@
 //! folder, whose requests are accepted, is applied all the same.
 //!
 //! In: a [`Cell`]. Out: how many requests left before the one that applied the account beside, or that none did.
-//! Where everybody has to wait for a pause, a daemon goes on when that is over, and meets the same answer again. Absent by design: a second pass, which tries again what failed before, and in the same order.
+//! Where everybody has to wait for a pause, or for other credentials, the first pass ends, and the next one begins with
+//! what did not fail before.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use super::operation::BYSTANDER;
 use super::scene::Scene;
 use super::wire::Wire;
 
-/// A pass that ends early, and a daemon that comes through.
-const LIVES: [Mode; 2] = [Mode::Apply, Mode::Run];
+/// A pass that may end early, and one that comes through.
+const LIVES: [Mode; 2] = [Mode::Apply; 2];
 
 /// How many requests may leave before the account beside is applied: two tokens and one PUT of the account that fails in
 /// each life.

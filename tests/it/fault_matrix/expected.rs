@@ -69,11 +69,11 @@ fn first(cell: &Cell) -> Course {
         Ends::Applied => ("kTB", 2, [Done, Old, Done], ""),
         Ends::Retry(_) => ("kTBTTT", 4, [Old, Old, Done], "kT"),
         Ends::Doubt(_) if cell.form.pause.is_none() => ("kTBTTT", 4, [Doubt, Old, Done], "kT"),
-        Ends::Doubt(_) => ("kT", 1, [Doubt, Old, Old], "kTB"),
+        Ends::Doubt(_) => ("kT", 1, [Doubt, Old, Old], "kBT"),
         Ends::Stalled(_) => ("kTB", 1, [Old, Old, Done], "kT"),
-        Ends::Throttled | Ends::Credentials => ("kT", 1, [Old; 3], "kTB"),
+        Ends::Throttled | Ends::Credentials => ("kT", 1, [Old; 3], "kBT"),
         // The bystander goes first with the fresh token; only when another account has it refused as well all stop.
-        Ends::Token => ("kTkBT", 3, [Old; 3], "kTB"),
+        Ends::Token => ("kTkBT", 3, [Old; 3], "kBT"),
     }
 }
 
@@ -91,6 +91,7 @@ fn retry(cell: &Cell) -> Course {
     }
 }
 
+/// What failed goes behind the other account, and behind the other field unless it is said of both.
 fn one_of_two(cell: &Cell) -> Course {
     use Is::{Done, Doubt, Old};
     // A change that is refused keeps the other field from nothing, unless there is no such account.
@@ -98,13 +99,13 @@ fn one_of_two(cell: &Cell) -> Course {
     match (cell.ends, cell.operation.goes_first()) {
         (Ends::Applied, true) => ("kTBO", 3, [Done; 3], ""),
         (Ends::Applied, false) => ("kOBT", 3, [Done; 3], ""),
-        (Ends::Doubt(_), true) if cell.form.pause.is_some() => ("kT", 1, [Doubt, Old, Old], "kTBO"),
+        (Ends::Doubt(_), true) if cell.form.pause.is_some() => ("kT", 1, [Doubt, Old, Old], "kBOT"),
         (Ends::Doubt(_), false) if cell.form.pause.is_some() => ("kOBT", 1, [Doubt, Done, Done], "kT"),
-        (Ends::Retry(_) | Ends::Doubt(_), true) => ("kTBTO", 1, [Done; 3], ""),
+        (Ends::Retry(_) | Ends::Doubt(_), true) => ("kTBOT", 1, [Done; 3], ""),
         (Ends::Retry(_) | Ends::Doubt(_), false) => ("kOBTT", 1, [Done; 3], ""),
         (Ends::Stalled(_), true) if goes_on => ("kTBO", 1, [Old, Done, Done], "kT"),
         (Ends::Stalled(_), true) => ("kTB", 1, [Old, Old, Done], "kTO"),
-        (Ends::Throttled | Ends::Credentials, true) => ("kT", 1, [Old; 3], "kTBO"),
+        (Ends::Throttled | Ends::Credentials, true) => ("kT", 1, [Old; 3], "kBTO"),
         (Ends::Stalled(_) | Ends::Throttled | Ends::Credentials, false) => ("kOBT", 1, [Old, Done, Done], "kT"),
         (Ends::Token, true) => ("kTkBTO", 1, [Done; 3], ""),
         (Ends::Token, false) => ("kOBTkT", 1, [Done; 3], ""),

@@ -54,7 +54,7 @@ fn after_a_pause_an_account_that_met_it_keeps_no_edit_waiting_though_its_backoff
         let trouble = trouble(Outcome::InDoubt);
         assert_eq!(answer(&mut stage, 1, &trouble), [1]);
         // Each edit comes in a pause, and the account that met it has a field that was not tried yet.
-        for n in 2..12 {
+        for n in 2..8 {
             texts.push(document("MailAccount", n, &format!("accountId: '{n}', enabled: {}", !urgent)));
             step(&mut stage, files(texts.clone().into_iter()));
             let asked = answer(&mut stage, 2, &trouble);
@@ -84,4 +84,21 @@ fn a_field_that_did_not_fail_goes_before_the_one_that_did_though_its_backoff_is_
     assert_eq!(put(&mut stage), Field::ActiveSyncEnabled, "after a pause of 90 seconds");
     lost(&mut stage);
     assert_eq!(put(&mut stage), Field::Enabled);
+}
+
+#[test]
+fn a_wait_that_the_service_asks_of_one_account_again_while_others_are_accepted_delays_that_account_alone() {
+    let mut stage = Stage::new(Mode::Run);
+    let mut texts = vec![both(1, true)];
+    step(&mut stage, files(texts.clone().into_iter()));
+    let trouble = trouble(Outcome::InDoubt);
+    assert_eq!(answer(&mut stage, 1, &trouble), [1]);
+    assert!(stage.report().pause.is_some(), "the first answer may be for everybody");
+    texts.push(both(2, true));
+    step(&mut stage, files(texts.into_iter()));
+    let asked = answer(&mut stage, 3, &trouble);
+    assert_eq!((asked.iter().filter(|n| **n == 1).count(), stage.report().pause), (1, None), "{asked:?}");
+    let row = stage.machine.ledger.accounts.get(&AccountId::new(1).unwrap()).unwrap();
+    let until = Field::ALL.into_iter().filter_map(|field| row.failed(field)).map(|failed| failed.next_attempt).max();
+    assert_eq!(until, Some(stage.now + Duration::from_secs(90)), "as long as is asked, and as an answer may ask");
 }

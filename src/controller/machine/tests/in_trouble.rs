@@ -125,3 +125,53 @@ fn with_nothing_left_to_send_nothing_is_known_to_be_in_trouble() {
     step(&mut stage, files((1..=20).map(suspended)));
     assert_eq!((stage.report().refused_alike, &stage.machine.ledger.outage), (None, &None));
 }
+
+#[test]
+fn what_is_said_of_all_is_never_said_in_the_words_of_another_trouble() {
+    let mut stage = stage(40);
+    // The last one was under way when ten had been refused.
+    answer(&mut stage, 11, refused);
+    answer(&mut stage, 2, failed);
+    let report = stage.report();
+    assert_eq!((report.refused_alike.as_deref(), report.service_failing.as_deref()), (Some("HTTP 403"), None));
+    answer(&mut stage, 1, failed);
+    let report = stage.report();
+    assert_eq!((report.refused_alike.as_deref(), report.service_failing.as_deref()), (None, Some("HTTP 500")));
+}
+
+#[test]
+fn a_service_that_refuses_one_account_otherwise_does_not_refuse_all_alike_and_answers_again_once_it_accepts_one() {
+    for (outcome, says) in [(other as fn() -> Outcome, false), (|| Outcome::Applied, true)] {
+        let mut stage = stage(40);
+        answer(&mut stage, 11, refused);
+        answer_logged(&mut stage, outcome, says);
+        let report = stage.report();
+        assert_eq!((report.refused_alike, report.service_failing), (None, None));
+    }
+}
+
+/// Refused as no other account was.
+fn other() -> Outcome {
+    Outcome::Rejected(Failure { reason: Reason::AccountNotFound, message: "HTTP 404".into() })
+}
+
+/// Answers one probe; the log `says` that the service answers again, or does not.
+fn answer_logged(stage: &mut Stage, outcome: fn() -> Outcome, says: bool) {
+    while !stage.said.iter().any(|word| word.starts_with("put")) {
+        let append = stage.said.iter().rfind(|word| word.starts_with("append"));
+        let ticket = append.and_then(|word| word.split([' ', ':']).nth(1)?.parse().ok());
+        stage.said.clear();
+        match ticket {
+            Some(ticket) => step(stage, Event::Durable { ticket }),
+            None => {
+                stage.now = stage.machine.next_timeout().unwrap();
+                step(stage, Event::Tick);
+            }
+        }
+    }
+    let account = stage.said[0].split(' ').nth(1).unwrap().parse().unwrap();
+    stage.machine.handle(answered(account, outcome()), stage.now, 0.5);
+    let is_said =
+        |effect: &Effect| matches!(effect, Effect::Log(log) if matches!(**log, Log::Request(RequestLog::AnswersAgain)));
+    assert_eq!(stage.machine.effects.iter().any(is_said), says);
+}
