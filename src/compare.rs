@@ -38,6 +38,7 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             spec_hash: 0,
             enabled_failed: None,
             active_sync_failed: None,
+            ready_since: None,
         });
         let slot = match change.field {
             Field::Enabled => &mut row.enabled,

@@ -184,12 +184,7 @@ impl Ledger {
                 self.accounts.remove(&account);
                 self.unready.remove(&account);
             }
-            Record::Unready { account, unready } => {
-                match unready {
-                    Some(unready) => self.unready.insert(account, unready),
-                    None => self.unready.remove(&account),
-                };
-            }
+            Record::Unready { account, unready, ready_since } => self.looked_at(account, unready, ready_since),
             Record::TokenRequest { at } => {
                 remember(&mut self.requests, at);
                 remember(&mut self.token_requests, at);
@@ -227,6 +222,7 @@ impl Ledger {
                 *row.failed_mut(other) = None;
             }
         }
+        row.ready_since = None;
         self.strays.land(account, field, began);
         let unsettled = self.strays.until(account, field, !value);
         *row.field_mut(field) = Some(match unsettled {
@@ -246,6 +242,17 @@ impl Ledger {
             None if !has_begun => drop(self.disruptions.insert(account, last)),
             None => {}
         }
+    }
+
+    /// What is missing of the account, or since when nothing is.
+    fn looked_at(&mut self, account: AccountId, unready: Option<Unready>, ready_since: Option<Timestamp>) {
+        if let Some(row) = self.accounts.get_mut(&account) {
+            row.ready_since = ready_since;
+        }
+        match unready {
+            Some(unready) => self.unready.insert(account, unready),
+            None => self.unready.remove(&account),
+        };
     }
 
     /// The field is as it was wanted, if it was wanted so.

@@ -92,7 +92,8 @@
 //! 15. An account whose requests would be accepted is applied within a bounded number of requests, whatever the service
 //!     answers for others; nor does one field of an account wait for the other.
 //! 16. No step of the wall clock shortens a pause, empties a window, revives an approval, or prolongs a hold beyond its
-//!     length.
+//!     length: neither one that a process sees, nor one back that shows in what the ledger remembers. A clock that goes
+//!     forward while no process runs looks like time that passed.
 //!
 //! # What is deliberately absent
 //!

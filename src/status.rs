@@ -194,7 +194,9 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     let trouble = trouble(&plan, facts);
     let observed_generation = row.map_or(0, |row| row.observed_generation);
     let unready = unready(&plan, desired, facts.unready, now).map(|unready| unready.since);
-    let transition = unready.or_else(|| last_transition(row)).unwrap_or(now);
+    // What was missing when it was last looked at, and is not now, came to be so at a moment that is not known yet.
+    let ready = || row.filter(|_| facts.unready.is_none()).and_then(ready_since);
+    let transition = unready.or_else(ready).unwrap_or(now);
     let condition = |kind, status, reason, message, last_transition_time| Condition {
         kind,
         status,
@@ -362,12 +364,12 @@ fn suspension(desired: DesiredAccount<'_>) -> String {
     format!("suspended by {}{until}{reason}", desired.source)
 }
 
-/// When something last became of the account: the last acknowledgement or doubt.
-fn last_transition(row: Option<&Row>) -> Option<Timestamp> {
-    let row = row?;
+/// Since when an account is ready that is: the moment that is written down if it took no PUT, else the last
+/// acknowledgement or doubt.
+fn ready_since(row: &Row) -> Option<Timestamp> {
     let moments = Field::ALL.into_iter().filter_map(|field| row.field(field)).map(|state| match state {
         FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => *applied_at,
         FieldState::InDoubt { since, .. } => *since,
     });
-    moments.max()
+    row.ready_since.or_else(|| moments.max())
 }

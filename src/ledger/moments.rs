@@ -83,6 +83,7 @@ impl Ledger {
         self.unready.values_mut().for_each(|unready| unready.retime(&began));
         let fields = self.accounts.values_mut().flat_map(|row| [&mut row.enabled, &mut row.active_sync_enabled]);
         fields.flatten().for_each(|state| state.retime(&began, &lands_by));
+        self.accounts.values_mut().filter_map(|row| row.ready_since.as_mut()).for_each(|at| *at = began(*at));
         let failed = self.accounts.values_mut().flat_map(|row| [&mut row.enabled_failed, &mut row.active_sync_failed]);
         for failed in failed.flatten() {
             let wait = failed.next_attempt.since(failed.at);
@@ -168,7 +169,7 @@ mod tests {
         ledger.apply(Record::Outage { outage: Some(Box::new(outage)) });
         let (enabled, active_sync_enabled) = (wanted(36), wanted(37));
         let unready = Unready { since: at(35), enabled, active_sync_enabled, unreconciled: false };
-        ledger.apply(Record::Unready { account, unready: Some(unready) });
+        ledger.apply(Record::Unready { account, unready: Some(unready), ready_since: None });
         ledger
     }
 

@@ -165,6 +165,9 @@ pub enum Record {
         /// What.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unready: Option<Unready>,
+        /// Since when it is ready, if it is; left out by versions that did not write it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ready_since: Option<Timestamp>,
     },
     /// A token is about to be requested.
     TokenRequest {
@@ -233,8 +236,9 @@ impl Record {
             | Self::NotApplied { account, .. }
             | Self::Failed { account, .. }
             | Self::Observed { account, .. }
-            | Self::Forgotten { account, .. } => Some(*account),
-            Self::Unready { .. } | Self::TokenRequest { .. } | Self::TokenNotSent => None,
+            | Self::Forgotten { account, .. }
+            | Self::Unready { account, .. } => Some(*account),
+            Self::TokenRequest { .. } | Self::TokenNotSent => None,
             Self::Pause { .. } | Self::Outage { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } | Self::Lapsed { .. } => None,
         }

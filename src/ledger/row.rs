@@ -225,6 +225,9 @@ pub struct Row {
     /// What it said against the ActiveSync flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_sync_failed: Option<Box<FailedAttempt>>,
+    /// Since when the account is ready, if it became so without a PUT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_since: Option<Timestamp>,
 }
 
 impl Row {
@@ -238,6 +241,7 @@ impl Row {
             spec_hash: 0,
             enabled_failed: None,
             active_sync_failed: None,
+            ready_since: None,
         }
     }
 

@@ -146,8 +146,8 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         1 => (any_time(), any_account(), ".{0,8}", proptest::option::of(".{0,8}")).prop_map(
             |(at, account, name, by)| Record::Forgotten { at, account, name: name.into(), by: by.map(Into::into) }
         ),
-        2 => (any_account(), proptest::option::of(any_unready()))
-            .prop_map(|(account, unready)| Record::Unready { account, unready }),
+        2 => (any_account(), proptest::option::of(any_unready()), proptest::option::of(any_time()))
+            .prop_map(|(account, unready, ready_since)| Record::Unready { account, unready, ready_since }),
         1 => any_time().prop_map(|at| Record::TokenRequest { at }),
         1 => Just(Record::TokenNotSent),
         1 => (any_time(), any_time()).prop_map(|(from, to)| Record::ClockStepped { from, to }),

@@ -81,3 +81,23 @@ impl Unready {
         fields.into_iter().flatten().for_each(|wanted| wanted.since = began(wanted.since));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{account, after, applied, at, intent, owner};
+    use super::super::{Ledger, Record};
+    use super::*;
+
+    #[test]
+    fn a_row_knows_since_when_its_account_is_ready_without_a_put_until_one_is_acknowledged_and_a_step_carries_it() {
+        let unready = |unready, ready_since| Record::Unready { account: account(1), unready, ready_since };
+        let put = [intent(1, Field::Enabled, true), applied(1, Field::Enabled, true)];
+        let ready = [unready(Some(Unready::new(at(3))), None), unready(None, Some(at(9)))];
+        let ledger = after(after(Ledger::new(owner()), &put), &ready);
+        let since = |ledger: &Ledger| ledger.accounts[&account(1)].ready_since;
+        assert_eq!(since(&ledger), Some(at(9)));
+        let stepped = |from, to| after(ledger.clone(), &[Record::ClockStepped { from: at(from), to: at(to) }]);
+        assert_eq!((since(&stepped(10, 20)), since(&stepped(10, 5))), (Some(at(19)), Some(at(4))));
+        assert_eq!(since(&after(ledger, &put)), None, "the acknowledgement says it");
+    }
+}

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::builders::Manifest;
 use super::process::{Process, Rig, account, wait_for};
@@ -122,6 +123,30 @@ fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
     process.kill();
     let process = daemon(&rig);
     assert_eq!(oldest(&process), before);
+}
+
+#[test]
+fn an_account_that_is_resumed_is_ready_since_then_though_nothing_was_sent_also_after_a_restart() {
+    let rig = Rig::new(1);
+    assert!(rig.apply().status.success());
+    let process = daemon(&rig);
+    let since = |reason| by_daemon(&process, &[reason]).into_values().next().unwrap()[0][3].clone();
+    let applied = since("ReconciliationSucceeded");
+    let sent = rig.world().requests_total();
+    let suspended = Manifest::numbered(0).enabled(true).active_sync(true).set("suspend", "true").to_string();
+    fs::write(rig.folder.path().join("desired-state/a0.yaml"), suspended).unwrap();
+    let suspended = since("Suspended");
+    rig.declare(0, true, true);
+    let ready = since("ReconciliationSucceeded");
+    let moments: Vec<Timestamp> = [&applied, &suspended, &ready].map(|text| text.parse().unwrap()).into();
+    assert!(moments.is_sorted_by(|before, after| before < after), "{moments:?}");
+    let shown = by_daemon(&process, &["ReconciliationSucceeded"]);
+    wait_for("the command to show the same", || (by_command(&rig) == shown).then_some(()));
+    process.kill();
+    assert_eq!(by_command(&rig), shown, "while no process runs");
+    let process = daemon(&rig);
+    assert_eq!(by_daemon(&process, &["ReconciliationSucceeded"]), shown, "after the restart");
+    assert_eq!(rig.world().requests_total(), sent);
 }
 
 /// `forget` with these arguments: its exit code and all it printed.

@@ -128,7 +128,8 @@ impl Machine {
         let before = self.ledger.unready.get(&account);
         let unready = plan::unready(plan, self.desired.get(account), before, now);
         if unready.as_ref() != before {
-            self.record(Record::Unready { account, unready }, now);
+            let ready_since = unready.is_none().then_some(now);
+            self.record(Record::Unready { account, unready, ready_since }, now);
         }
         self.backlog.set(account, plan, unready.and_then(|unready| unready.pending_since()));
         let open = self.open(plan, now);
