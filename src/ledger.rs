@@ -265,18 +265,6 @@ impl Ledger {
         }
     }
 
-    /// Until when a PUT whose end is not known may still take effect on the account, if one may after `now`.
-    pub fn may_land(&self, account: AccountId, now: Timestamp) -> Option<Timestamp> {
-        let row = self.accounts.get(&account);
-        let state = |field| match row?.field(field)? {
-            FieldState::InDoubt { lands_by, .. } => Some(*lands_by),
-            FieldState::Unsettled { until, .. } => Some(*until),
-            FieldState::Applied { .. } => None,
-        };
-        let late = |field| [false, true].into_iter().filter_map(move |to| self.strays.until(account, field, to)).max();
-        Field::ALL.into_iter().filter_map(|field| state(field).max(late(field))).max().filter(|until| *until > now)
-    }
-
     /// Until when what takes away from the account may still land; `at` if nothing else may.
     fn last_landing(&self, account: AccountId, at: Timestamp) -> Timestamp {
         let row = self.accounts.get(&account);

@@ -9,7 +9,8 @@
 
 use std::time::Duration;
 
-use super::{DISRUPTION_MEMORY, LANDING, Lapsed, Ledger, REQUEST_MEMORY, Unready};
+use super::{DISRUPTION_MEMORY, FieldState, LANDING, Lapsed, Ledger, REQUEST_MEMORY, Unready};
+use crate::account::{AccountId, Field};
 use crate::timestamp::{ClockStep, Timestamp};
 
 /// The longest time from a request's intent to its end: the longest `--request-timeout`, and the wait for the disk. A
@@ -56,6 +57,18 @@ impl Ledger {
         Lapsed { by: self.lapsed.by.max(self.ahead_of(now)), ..self.lapsed.clone() }
     }
 
+    /// Until when a PUT whose end is not known may still take effect on the account, if one may after `now`.
+    pub fn may_land(&self, account: AccountId, now: Timestamp) -> Option<Timestamp> {
+        let row = self.accounts.get(&account);
+        let state = |field| match row?.field(field)? {
+            FieldState::InDoubt { lands_by, .. } => Some(*lands_by),
+            FieldState::Unsettled { until, .. } => Some(*until),
+            FieldState::Applied { .. } => None,
+        };
+        let late = |field| [false, true].into_iter().filter_map(move |to| self.strays.until(account, field, to)).max();
+        Field::ALL.into_iter().filter_map(|field| state(field).max(late(field))).max().filter(|until| *until > now)
+    }
+
     /// The wall clock was set.
     pub(super) fn carry(&mut self, step: ClockStep) {
         if step.to < step.from {
@@ -96,11 +109,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{account, after, at, intent, owner, source};
-    use super::super::{
-        FailedAttempt, FieldState, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Wanted,
-    };
+    use super::super::{FailedAttempt, ImposedPause, Outage, OutageKind, REQUEST_MEMORY_MAX, Record, Wanted};
     use super::*;
-    use crate::account::Field;
     use crate::condition::Reason;
 
     #[test]

@@ -36,7 +36,7 @@ impl Drop for Lock {
 impl Lock {
     /// Takes the lock. The folder must be writable.
     pub(super) fn take(place: &Place) -> Result<Self, LedgerError> {
-        let file = open(&place.lock, OpenOptions::new().read(true).write(true).create(true))?;
+        let file = place.open_lock()?;
         for attempt in 1.. {
             match file.try_lock() {
                 Ok(()) => break,

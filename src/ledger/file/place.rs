@@ -119,6 +119,11 @@ impl Place {
             .map_err(|error| read_only(error.into()))
     }
 
+    /// Opens the lock's file, made if there is none.
+    pub(super) fn open_lock(&self) -> Result<File, LedgerError> {
+        open(&self.lock, OpenOptions::new().read(true).write(true).create(true))
+    }
+
     /// Opens the journal for appending.
     pub(super) fn open_journal(&self) -> Result<File, LedgerError> {
         open(&self.journal, OpenOptions::new().append(true))

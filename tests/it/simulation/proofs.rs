@@ -333,14 +333,15 @@ impl Proofs {
         }
     }
 
-    /// Whether the reply is a throttle answer to an account that was throttled last as well, while another one was accepted
-    /// in between: that one alone has to wait.
+    /// Whether the reply asks an account to wait that was asked last as well, while another one was accepted in between:
+    /// that one alone has to wait, until another is asked or it is accepted itself.
     fn is_of_one_account(&mut self, put: Option<Put>, reply: &Reply, body: &str) -> bool {
         let Some(Put { account, .. }) = put else { return false };
-        if is_throttled(reply, body) {
-            let alone = self.throttled == Some(account) && self.others_accepted;
-            (self.throttled, self.others_accepted) = (Some(account), false);
-            return alone;
+        if wait(reply, body).is_some() {
+            if self.throttled != Some(account) {
+                (self.throttled, self.others_accepted) = (Some(account), false);
+            }
+            return self.others_accepted;
         }
         let is_refused = matches!(reply.status, 400..500) && !matches!(reply.status, 401 | 408);
         if is_refused || reply.status == 200 && body.contains(r#""code":200"#) {

@@ -262,8 +262,8 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/throttle/breaker.rs",
-            "if «accounts.len() < if refused { REFUSED_ALIKE } else { BREAKER_ACCOUNTS }» {",
-            "true | refused",
+            "if «accounts.len() < if ended == Ended::Failed { BREAKER_ACCOUNTS } else { REFUSED_ALIKE }» {",
+            "true",
         )],
         &["lib::throttle::tests::the_breaker_opens_after_failures_of_several_accounts_and_probes_with_one_request"],
     ),
@@ -286,7 +286,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "retries_wait_until_nothing_fresh_is_left",
         &[12],
-        &[edit("src/queue.rs", "fresh.is_none() || «self.since_retry >= RETRY_SHARE - 1»", "false")],
+        &[edit("src/queue.rs", "fn is_retry_due(&self) -> bool { «self.since_retry >= RETRY_SHARE - 1»", "false")],
         &["lib::queue::tests::while_fresh_edits_wait_one_in_twenty_is_a_retry"],
     ),
     variant(
@@ -338,7 +338,7 @@ pub const BUGS: &[Variant] = &[
         &[15],
         &[edit(
             "src/controller/machine/throttling.rs",
-            "let alone = «self.last == Some(account) && self.others_accepted»;",
+            "(self.last, self.others_accepted) = (Some(account), false); } «self.others_accepted»",
             "false",
         )],
         &[
