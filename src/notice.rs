@@ -262,7 +262,7 @@ fn answered(cause: Cause, report: &Report) -> u64 {
 fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
     let failing = |why: &Option<String>| why.clone().map(|why| Presence::Here { accounts: 0, why });
     let several = |accounts| (accounts > 0).then(|| Presence::Here { accounts, why: String::new() });
-    let idle = report.loaded && report.pending <= report.held;
+    let idle = report.loaded && report.is_all_held();
     let (here, is_gone) = match cause {
         Cause::LedgerUnavailable => (failing(&report.ledger_error), true),
         // A restart, or another try, asks for a token only when there is something to send.

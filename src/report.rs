@@ -192,6 +192,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// How many changes the disruption budget holds.
+    pub const fn held_changes(&self) -> usize {
+        if self.held > 0 { self.disruptions.pending_changes } else { 0 }
+    }
+
+    /// Whether all that waits is held: what else an account that is held needs waits by itself.
+    pub const fn is_all_held(&self) -> bool {
+        self.pending <= self.held && self.pending_changes.total() <= self.held_changes()
+    }
+
     /// Why no access token can be had, once that lasts.
     pub fn token_outage(&self) -> Option<&String> {
         self.token_unavailable.as_ref().filter(|_| self.token_failures >= TOKEN_FAILURES)

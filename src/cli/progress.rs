@@ -65,7 +65,7 @@ async fn keep_drawing(
 
 fn draw(bar: &ProgressBar, report: &Report, limit: Option<RateLimit>, clock: &Clock) {
     let now = clock.now();
-    let held_changes = if report.held > 0 { report.disruptions.pending_changes } else { 0 };
+    let held_changes = report.held_changes();
     let left = report.pending_changes.total().saturating_sub(held_changes);
     bar.set_length(report.planned as u64);
     bar.set_position(report.totals.applied);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use zoho_mail_reconciler::account::{AccountId, AuthMode, MailAccountSpec};
 use zoho_mail_reconciler::attribution::look;
 use zoho_mail_reconciler::desired::{DesiredState, Standing};
+use zoho_mail_reconciler::ledger::Lapsed;
 use zoho_mail_reconciler::manifest::{self, Parsed, Protection, Rules};
 use zoho_mail_reconciler::source::{Batch, Look, ReadProblem, Root};
 use zoho_mail_reconciler::timestamp::Timestamp;
@@ -329,5 +330,10 @@ impl Folder {
     /// Everything that is desired.
     pub const fn desired(&self) -> &DesiredState {
         &self.desired
+    }
+
+    /// These approvals are over, whatever the clock says now.
+    pub fn lapse(&mut self, lapsed: &Lapsed) {
+        self.desired.lapse(lapsed);
     }
 }

@@ -60,6 +60,8 @@ impl Simulation {
     fn compare(&mut self) -> Vec<Change> {
         Network::land(&mut self.universe, self.now);
         let Universe { proofs, world, disk, .. } = &mut self.universe;
+        // An approval that a clock once said was over stays over.
+        self.folder.lapse(&disk.durable.lapsed_at(self.now));
         let desired = self.folder.desired();
         let Allowance { max, window } = desired.budget(options(&self.settings)).allowance;
         let guard = Guard::new(max, window, &disk.durable.disruptions);
