@@ -197,7 +197,11 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
         let (accounts, changes) = (several(held, "account"), several(verdict.pending_changes, "change"));
         let title = format!("{accounts} ({changes}) held back by the disruption budget");
         let notice = Notice::new(Level::Attention, "DisruptionBudgetExceeded", title, text);
-        Notice { state: Some(State::Held), until: verdict.next_freed, ..notice }
+        Notice {
+            state: Some(State::Held),
+            until: verdict.next_freed.filter(|_| verdict.pending <= verdict.limit),
+            ..notice
+        }
     });
     let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
         let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });

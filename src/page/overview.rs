@@ -56,7 +56,7 @@ fn told(notice: &Notice, now: Timestamp) -> Markup {
             p {
                 (text)
                 @if let Some(since) = since { " " span.nowrap { "Since " (moment(*since, now)) "." } }
-                @if let Some(until) = until { " " span.nowrap { (ends(*state)) " " (moment(*until, now)) "." } }
+                @if let Some(until) = until { " " (ends(*state)) " " span.nowrap { (moment(*until, now)) "." } }
             }
             @if !lines.is_empty() { ul.lines { @for line in lines { li { code { (line) } } } } }
             p.links {
