@@ -52,8 +52,8 @@ pub const BUGS: &[Variant] = &[
         &[2, 5],
         &[edit(
             "src/controller/machine/on_response.rs",
-            "Outcome::InDoubt(failure) => { «let until = answer.retry_after»",
-            "self.not_applied(&request, now); let until = answer.retry_after",
+            "Outcome::InDoubt(failure) => { let until = «answer.retry_after»",
+            "{ self.not_applied(&request, now); answer.retry_after }",
         )],
         &[TRUTH],
     ),

@@ -59,8 +59,8 @@ pub const BUGS: &[Variant] = &[
         &[13, 16],
         &[edit(
             "src/ledger.rs",
-            "self.lapsed = Lapsed { «approvals», by: None }",
-            "approvals: approvals.into_iter().take(0).collect()",
+            "self.lapsed = «Lapsed { approvals, by: None }»",
+            "Lapsed { approvals: approvals.into_iter().take(0).collect(), by: None }",
         )],
         &[
             "lib::controller::machine::tests::clock::approvals_that_were_over_before_the_clock_went_back_stay_over_for_the_next_process_until_it_says_so_itself",
@@ -87,7 +87,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "what_is_remembered_as_still_to_come_stays_so",
         &[16],
-        &[edit(MACHINE, "«if let Some(remembered) = self.ledger.ahead_of(now)» {", "if let Some(remembered) = None")],
+        &[edit(MACHINE, "if let Some(remembered) = «self.ledger.ahead_of(now)» {", "None")],
         &[
             "lib::controller::machine::tests::clock::a_disruption_that_is_remembered_as_still_to_come_leaves_the_window_when_one_that_is_begun_now_would",
             "lib::controller::machine::tests::clock::approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_that_starts_with_a_clock_behind",
