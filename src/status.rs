@@ -8,7 +8,7 @@
 
 mod approvals;
 mod list;
-mod standstill;
+mod blocked_by;
 pub mod selector;
 
 use std::sync::Arc;
@@ -27,9 +27,9 @@ use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
 pub use approvals::{ApprovalStatus, approvals};
+pub use blocked_by::BlockedBy;
+use blocked_by::Trouble;
 pub use list::{Part, list};
-pub use standstill::Standstill;
-use standstill::Trouble;
 
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
@@ -182,7 +182,7 @@ struct Facts<'a> {
     /// The budget's sum, if it holds the account's disruptions.
     held: Option<Verdict>,
     /// Why no account's request can start now.
-    standstill: Option<&'a Standstill>,
+    blocked_by: Option<&'a BlockedBy>,
     /// What was missing when it was last looked at.
     unready: Option<&'a Unready>,
 }
@@ -261,7 +261,7 @@ const HELD_HINT: &str = "if it is meant, commit what `plan --approval` prints";
 fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};
     let Some(desired) = facts.desired else {
-        return Some(if let Some(Standstill { trouble, unread: true, .. }) = facts.standstill {
+        return Some(if let Some(BlockedBy { trouble, unread: true, .. }) = facts.blocked_by {
             trouble.clone()
         } else if facts.broken {
             let message = "its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired";
@@ -302,7 +302,7 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
             format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}{beside}", describe(held.into_iter()));
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
-    if let Some(Standstill { trouble, is_answer, .. }) = facts.standstill {
+    if let Some(BlockedBy { trouble, is_answer, .. }) = facts.blocked_by {
         // Its own answer names the HTTP status and the errorCode, unless that is what stops everybody.
         let own = told.filter(|told| !is_answer || told.reason != trouble.reason);
         let own = own.map_or_else(String::new, |told| format!("; the last answer: {}", told.message));

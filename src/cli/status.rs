@@ -23,7 +23,7 @@ use crate::ledger::file::Holder;
 use crate::ledger::{self, Ledger, OutageKind, Owner};
 use crate::manifest::Protection;
 use crate::plan::plan;
-use crate::status::{Item, MailAccountList, Part, Standstill, approvals, list};
+use crate::status::{BlockedBy, Item, MailAccountList, Part, approvals, list};
 use crate::switch;
 use crate::throttle::remembered_pause;
 use crate::timestamp::Timestamp;
@@ -215,8 +215,8 @@ impl Sources {
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
         let holder = ledger::file::holder(&file)?;
         manifests.desired.lapse(&ledger.lapsed_at(now));
-        let standstill = standstill(&ledger, &holder, freeze.as_ref(), now);
-        let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, standstill.as_ref(), now);
+        let blocked_by = blocked_by(&ledger, &holder, freeze.as_ref(), now);
+        let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, blocked_by.as_ref(), now);
         for item in &mut all.items {
             item.metadata.labels = manifests.labels(item.spec.account_id);
         }
@@ -225,15 +225,15 @@ impl Sources {
 }
 
 /// Why no request can start now, or could not when the last process ended; in the order in which the daemon says it.
-fn standstill(ledger: &Ledger, holder: &Holder, freeze: Option<&Freeze>, now: Timestamp) -> Option<Standstill> {
-    let unwritable = holder.trouble.as_deref().map(Standstill::unrecorded);
+fn blocked_by(ledger: &Ledger, holder: &Holder, freeze: Option<&Freeze>, now: Timestamp) -> Option<BlockedBy> {
+    let unwritable = holder.trouble.as_deref().map(BlockedBy::unrecorded);
     let outage = |is_refusal| {
         let outage = ledger.outage.as_ref();
-        outage.filter(|outage| (outage.kind == OutageKind::CredentialsRefused) == is_refusal).map(Standstill::outage)
+        outage.filter(|outage| (outage.kind == OutageKind::CredentialsRefused) == is_refusal).map(BlockedBy::outage)
     };
-    let pause = || remembered_pause(ledger, now).map(Standstill::paused);
+    let pause = || remembered_pause(ledger, now).map(BlockedBy::paused);
     unwritable
-        .or_else(|| freeze.map(Standstill::suspended))
+        .or_else(|| freeze.map(BlockedBy::suspended))
         .or_else(|| outage(true))
         .or_else(pause)
         .or_else(|| outage(false))
@@ -244,12 +244,12 @@ fn accounts(
     desired: &DesiredState,
     ledger: &Ledger,
     disruptions: &Disruptions,
-    standstill: Option<&Standstill>,
+    blocked_by: Option<&BlockedBy>,
     now: Timestamp,
 ) -> MailAccountList {
     let guard = disruptions.guard(desired, ledger);
     let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
     let held = Some(verdict).filter(|verdict| verdict.exceeded());
-    let list = list(desired, ledger, Part::default(), |_| held, standstill, now);
+    let list = list(desired, ledger, Part::default(), |_| held, blocked_by, now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }
 }

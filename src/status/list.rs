@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Facts, Item, MailAccountList, Standstill, item};
+use super::{BlockedBy, Facts, Item, MailAccountList, item};
 use crate::account::{AccountId, Field};
 use crate::desired::DesiredState;
 use crate::guard::Verdict;
@@ -53,7 +53,7 @@ pub fn list(
     ledger: &Ledger,
     part: Part,
     held: impl Fn(AccountId) -> Option<Verdict>,
-    standstill: Option<&Standstill>,
+    blocked_by: Option<&BlockedBy>,
     now: Timestamp,
 ) -> MailAccountList {
     let remembered = match part.from {
@@ -68,11 +68,11 @@ pub fn list(
             (desired.get(account), ledger.accounts.get(&account), ledger.unready.get(&account));
         if declared.is_some() {
             let held = held(account);
-            return item(account, Facts { desired: declared, row, broken: false, held, standstill, unready }, now);
+            return item(account, Facts { desired: declared, row, broken: false, held, blocked_by, unready }, now);
         }
         let broken = broken.get_or_insert_with(|| broken_files(desired));
         let broken = row.and_then(last_source).is_some_and(|path| broken.contains(path));
-        item(account, Facts { row, broken, standstill, unready, ..Facts::default() }, now)
+        item(account, Facts { row, broken, blocked_by, unready, ..Facts::default() }, now)
     };
     MailAccountList::new(ids.into_iter().take(part.most).map(status).collect())
 }

@@ -8,7 +8,7 @@ use super::Machine;
 use crate::freeze::Freeze;
 use crate::ledger::{ImposedPause, Outage, OutageKind};
 use crate::report::Waiting;
-use crate::status::Standstill;
+use crate::status::BlockedBy;
 use crate::timestamp::Timestamp;
 
 /// One reason.
@@ -52,13 +52,13 @@ impl Blocked<'_> {
     }
 
     /// What the status of each account that waits says of it.
-    pub(super) fn standstill(&self) -> Option<Standstill> {
+    pub(super) fn blocked_by(&self) -> Option<BlockedBy> {
         match self {
-            Self::Unread => Some(Standstill::unread()),
-            Self::Ledger(why) => Some(Standstill::unrecorded(why)),
-            Self::Suspended(freeze) => Some(Standstill::suspended(freeze)),
-            Self::Outage(outage) => Some(Standstill::outage(outage)),
-            Self::Paused(pause) => Some(Standstill::paused(*pause)),
+            Self::Unread => Some(BlockedBy::unread()),
+            Self::Ledger(why) => Some(BlockedBy::unrecorded(why)),
+            Self::Suspended(freeze) => Some(BlockedBy::suspended(freeze)),
+            Self::Outage(outage) => Some(BlockedBy::outage(outage)),
+            Self::Paused(pause) => Some(BlockedBy::paused(*pause)),
             Self::Stopping | Self::GaveUp(_) | Self::InTrouble | Self::Waiting(_) => None,
         }
     }
@@ -116,7 +116,7 @@ mod tests {
             assert_eq!(blocked.stops_planning(), planning, "{blocked:?}");
             assert_eq!(blocked.recalls_intents(), intents, "{blocked:?}");
             assert_eq!(blocked.recalls_token_request(), token, "{blocked:?}");
-            assert_eq!(blocked.standstill().is_some(), told, "{blocked:?}");
+            assert_eq!(blocked.blocked_by().is_some(), told, "{blocked:?}");
         }
     }
 }

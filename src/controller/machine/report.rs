@@ -104,8 +104,8 @@ impl Machine {
     pub(super) fn accounts(&mut self, part: Part, now: Timestamp) -> MailAccountList {
         let verdict = self.guard.verdict(self.desired.managed(), now);
         let held = |account| self.backlog.is_held(account).then_some(verdict);
-        let standstill = self.blocked(now).find_map(|blocked| blocked.standstill());
-        let mut list = status::list(&self.desired, &self.ledger, part, held, standstill.as_ref(), now);
+        let blocked_by = self.blocked(now).find_map(|blocked| blocked.blocked_by());
+        let mut list = status::list(&self.desired, &self.ledger, part, held, blocked_by.as_ref(), now);
         for Item { spec: Spec { account_id, .. }, status: Status { work, .. }, .. } in &mut list.items {
             work.pending_since = self.backlog.since(*account_id);
             work.next_attempt = self.queue.due(*account_id);

@@ -23,7 +23,7 @@ use zoho_mail_reconciler::metrics::Metrics;
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::sandbox::{self, Account, World, sample_zuid};
 use zoho_mail_reconciler::source::{Batch, Look, Root};
-use zoho_mail_reconciler::status::{self, MailAccountList, Part, Standstill};
+use zoho_mail_reconciler::status::{self, BlockedBy, MailAccountList, Part};
 use zoho_mail_reconciler::timestamp::Timestamp;
 use zoho_mail_reconciler::zoho::{Client, CredentialSource, Principal};
 
@@ -153,7 +153,7 @@ impl Scene {
             let found = look(&path, found);
             desired.update(&path, found);
         }
-        let pause = self.pause().map(Standstill::paused);
+        let pause = self.pause().map(BlockedBy::paused);
         status::list(&desired, &ledger, Part::default(), |_| None, pause.as_ref(), self.now)
     }
 

@@ -30,7 +30,7 @@ const PROBES: &str = "one request probes it from time to time";
 
 /// Why no account's request can start now.
 #[derive(Clone, Debug)]
-pub struct Standstill {
+pub struct BlockedBy {
     pub(super) trouble: Trouble,
     /// Nobody knows yet which accounts have a manifest.
     pub(super) unread: bool,
@@ -38,13 +38,13 @@ pub struct Standstill {
     pub(super) is_answer: bool,
 }
 
-impl From<Trouble> for Standstill {
+impl From<Trouble> for BlockedBy {
     fn from(trouble: Trouble) -> Self {
         Self { trouble, unread: false, is_answer: false }
     }
 }
 
-impl Standstill {
+impl BlockedBy {
     /// The manifests were not read so far: an account without one is no orphan.
     pub fn unread() -> Self {
         let trouble = Trouble::new(ConditionType::Reconciling, Reason::Progressing, "manifests are being read");
@@ -124,12 +124,12 @@ mod tests {
             cause: None,
         };
         ledger.apply(intent);
-        let reason = |standstill: Option<&Standstill>| {
-            let list = list(&DesiredState::new(), &ledger, Part::default(), |_| None, standstill, now);
+        let reason = |blocked_by: Option<&BlockedBy>| {
+            let list = list(&DesiredState::new(), &ledger, Part::default(), |_| None, blocked_by, now);
             list.items[0].status.conditions.iter().map(|told| told.reason).collect::<Vec<_>>()
         };
-        assert_eq!(reason(Some(&Standstill::unread())), [Reason::Progressing; 2], "Ready and Reconciling");
+        assert_eq!(reason(Some(&BlockedBy::unread())), [Reason::Progressing; 2], "Ready and Reconciling");
         assert_eq!(reason(None), [Reason::Orphaned]);
-        assert_eq!(reason(Some(&Standstill::unrecorded("full"))), [Reason::Orphaned]);
+        assert_eq!(reason(Some(&BlockedBy::unrecorded("full"))), [Reason::Orphaned]);
     }
 }
