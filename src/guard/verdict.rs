@@ -53,7 +53,7 @@ impl fmt::Display for Verdict {
         let Self { applied, pending, limit, pending_changes, window, next_freed } = *self;
         let window = humantime::format_duration(window);
         let accounts = |number| several(number, "account");
-        write!(f, "{} applied in the last {window} + {} pending, ", accounts(applied), accounts(pending))?;
+        write!(f, "{} charged in the last {window} + {} pending, ", accounts(applied), accounts(pending))?;
         write!(f, "budget {}", accounts(limit))?;
         if pending_changes > 0 {
             let wait = if pending_changes == 1 { "waits" } else { "wait" };
@@ -86,10 +86,10 @@ mod tests {
         let next_freed = Some(Timestamp::from_millis(3_600_000));
         let (window, pending_changes) = (Duration::from_secs(3600), 8);
         let verdict = Verdict { applied: 7, pending: 5, limit: 10, pending_changes, window, next_freed };
-        insta::assert_snapshot!(verdict, @"7 accounts applied in the last 1h + 5 accounts pending, budget 10 accounts; 8 changes wait; the window frees the next account at 1970-01-01T01:00:00.000Z");
+        insta::assert_snapshot!(verdict, @"7 accounts charged in the last 1h + 5 accounts pending, budget 10 accounts; 8 changes wait; the window frees the next account at 1970-01-01T01:00:00.000Z");
         let verdict = Verdict { applied: 1, pending: 11, limit: 10, pending_changes: 11, window, next_freed };
-        insta::assert_snapshot!(verdict, @"1 account applied in the last 1h + 11 accounts pending, budget 10 accounts; 11 changes wait; they never fit by themselves");
+        insta::assert_snapshot!(verdict, @"1 account charged in the last 1h + 11 accounts pending, budget 10 accounts; 11 changes wait; they never fit by themselves");
         let verdict = Verdict { pending: 1, limit: 1, pending_changes: 1, window, ..Verdict::default() };
-        insta::assert_snapshot!(verdict, @"0 accounts applied in the last 1h + 1 account pending, budget 1 account; 1 change waits");
+        insta::assert_snapshot!(verdict, @"0 accounts charged in the last 1h + 1 account pending, budget 1 account; 1 change waits");
     }
 }

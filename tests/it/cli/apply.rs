@@ -99,9 +99,9 @@ fn held_disruptions_are_an_exit_code_of_their_own_and_everything_else_goes_on() 
     insta::assert_snapshot!(ran.all(), @"
     Held:
       alice (2560636000000008002): activeSyncEnabled (unknown) -> false, sales/alice.yaml:1
-        held by the disruption budget (0 accounts applied in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself)
+        held by the disruption budget (0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself)
 
-    Held by the disruption budget: 1 change of 1 account: 0 accounts applied in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
+    Held by the disruption budget: 1 change of 1 account: 0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
     2 planned = 1 applied + 1 held + 0 failed + 0 in doubt
     --- stderr
     --- exit 3

@@ -87,7 +87,7 @@ fn a_budget_among_the_manifests_overrides_the_options_and_says_so() {
     budget(&place, "maxDisruptions: 2");
     let held = place.run("apply --sandbox --disruption-budget 100%");
     assert_eq!((held.code, gone(&place).len()), (3, 0));
-    insta::assert_snapshot!(held.out.lines().rev().nth(1).unwrap(), @"Held by the disruption budget: 3 changes of 3 accounts: 0 accounts applied in the last 1h + 3 accounts pending, budget 2 accounts; 3 changes wait; they never fit by themselves. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed (--disruption-budget has no say: the manifest limits.yaml:1 has); else look for the mistake.");
+    insta::assert_snapshot!(held.out.lines().rev().nth(1).unwrap(), @"Held by the disruption budget: 3 changes of 3 accounts: 0 accounts charged in the last 1h + 3 accounts pending, budget 2 accounts; 3 changes wait; they never fit by themselves. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed (--disruption-budget has no say: the manifest limits.yaml:1 has); else look for the mistake.");
     place.write(
         "desired-state/other.yaml",
         &place.read("desired-state/limits.yaml").replace("name: limits", "name: other"),
@@ -98,7 +98,7 @@ fn a_budget_among_the_manifests_overrides_the_options_and_says_so() {
         "{}",
         unclear.err
     );
-    insta::assert_snapshot!(unclear.out.lines().last().unwrap(), @"Held by the disruption budget: 3 changes of 3 accounts: 0 accounts applied in the last 1h + 3 accounts pending, budget 0 accounts; 3 changes wait; they never fit by themselves. Nothing may be taken away before it is clear which budget counts: there are 2, in limits.yaml:1 and other.yaml:1.");
+    insta::assert_snapshot!(unclear.out.lines().last().unwrap(), @"Held by the disruption budget: 3 changes of 3 accounts: 0 accounts charged in the last 1h + 3 accounts pending, budget 0 accounts; 3 changes wait; they never fit by themselves. Nothing may be taken away before it is clear which budget counts: there are 2, in limits.yaml:1 and other.yaml:1.");
     std::fs::remove_file(place.path().join("desired-state/other.yaml")).unwrap();
     budget(&place, "maxDisruptions: 3");
     place.ok("apply --sandbox --disruption-budget 0");

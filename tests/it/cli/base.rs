@@ -91,7 +91,7 @@ fn a_comment_says_what_is_held_and_why() {
 
     From `base` to `desired-state`. Nothing else changes. Digest `sha256:d619dd109aecf4be14a967cb4ce751d7ee3629003e4b3220df5711baf0d8df2c`
 
-    **Held by the disruption budget:** 1 change of 1 account: 0 accounts applied in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself. ``If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.``
+    **Held by the disruption budget:** 1 change of 1 account: 0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself. ``If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.``
 
     | | account | e-mail | field | from | to | declared at |
     |-|-|-|-|-|-|-|

@@ -65,7 +65,7 @@ fn a_plan_shows_what_the_budget_holds() {
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
     Plan: 2 PUTs, of which 2 grant and 0 take away; 2 changes held.
-    Held by the disruption budget: 2 changes of 2 accounts: 1 account applied in the last 1h + 1 account pending, budget 0 accounts; 2 changes wait; it never fits by itself. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
+    Held by the disruption budget: 2 changes of 2 accounts: 1 account charged in the last 1h + 1 account pending, budget 0 accounts; 2 changes wait; it never fits by itself. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
     --- stderr
     --- exit 3
     ");

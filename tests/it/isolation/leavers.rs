@@ -45,7 +45,7 @@ fn removals_that_time_out_for_ever_hold_no_other_removal() {
     rig.declare(5, false, true);
     wait_for("what is held", || process.said().contains("disruptions are held").then_some(()));
     assert!(!is_out(&rig, 5));
-    assert!(process.said().contains("5 accounts applied in the last 1h + 1 account pending, budget 5 accounts"));
+    assert!(process.said().contains("5 accounts charged in the last 1h + 1 account pending, budget 5 accounts"));
 }
 
 #[test]
