@@ -40,6 +40,21 @@ pub struct Directions {
     pub enable: usize,
 }
 
+/// How many accounts are declared, by the condition that `status` gives them: each counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ByCondition {
+    /// The service acknowledged all that is wanted.
+    pub ready: usize,
+    /// Something of them is pending, and goes on by itself.
+    pub reconciling: usize,
+    /// They go no further by themselves: the service rejected something, the disruption budget holds something, the
+    /// manifest is broken, or there are two.
+    pub stalled: usize,
+    /// Their manifest suspends them.
+    pub suspended: usize,
+}
+
 /// How many changes are pending, by field and direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,10 +172,10 @@ pub struct Report {
     pub stalled: usize,
     /// Accounts whose disruptions the budget holds.
     pub held: usize,
-    /// Accounts that the service rejected, or whose disruptions the budget holds, or both: each counts once.
-    pub stopped: usize,
-    /// Accounts declared but not reconciled: duplicates and the suspended.
-    pub blocked: usize,
+    /// Declared accounts, by condition.
+    pub by_condition: ByCondition,
+    /// Accounts that the ledger remembers, and that no manifest declares that can be read.
+    pub unread: usize,
     /// Accounts ready or in backoff.
     pub queued: usize,
     /// Accounts in backoff.
@@ -231,11 +246,10 @@ impl Report {
         }
     }
 
-    /// Declared accounts by condition; `Blocked` are duplicates and the suspended.
-    pub fn conditions(&self) -> [(&'static str, usize); 4] {
-        let reconciling = self.pending.saturating_sub(self.stopped);
-        let ready = self.managed.saturating_sub(self.pending + self.blocked);
-        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", self.stopped), ("Blocked", self.blocked)]
+    /// Accounts by condition: those that are declared, and those whose manifest cannot be read.
+    pub const fn conditions(&self) -> [(&'static str, usize); 4] {
+        let ByCondition { ready, reconciling, stalled, suspended } = self.by_condition;
+        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled + self.unread), ("Suspended", suspended)]
     }
 }
 

@@ -29,7 +29,7 @@ use crate::timestamp::Timestamp;
 pub use approvals::{ApprovalStatus, approvals};
 pub use blocked_by::BlockedBy;
 use blocked_by::Trouble;
-pub use list::{Part, list};
+pub use list::{Part, list, unread};
 
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";

@@ -115,6 +115,8 @@ pub struct Machine {
     budget: InForce,
     /// The first problems of manifests, a line each.
     first_problems: Vec<String>,
+    /// How many remembered accounts no manifest declares that can be read.
+    unread: usize,
     /// What was acknowledged since the last report.
     acknowledged: Vec<Acknowledged>,
     totals: Totals,
@@ -160,6 +162,7 @@ impl Machine {
             met_trouble: None,
             throttled: 0,
             first_problems: Vec::new(),
+            unread: 0,
             totals: Totals::default(),
             turned_at: now,
             was_pending: 0,

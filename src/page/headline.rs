@@ -70,13 +70,13 @@ pub(super) fn notices(report: &Report, catalogue: &Catalogue, now: Timestamp) ->
     notices
 }
 
-/// How it stands, given all `notices`.
-pub(super) fn headline(report: &Report, notices: &[Notice]) -> Headline {
+/// How it stands, given the accounts and all `notices`.
+pub(super) fn headline(report: &Report, catalogue: &Catalogue, notices: &[Notice]) -> Headline {
     let title = |title: &str, level| Headline { level, title: title.to_owned() };
     let gravest = notices.first().and_then(|notice| Some((notice.level?, notice)));
     match gravest {
         Some((level, Notice { state: Some(_), .. })) => {
-            let number = report.stopped;
+            let number = catalogue.count(State::Stalled) + catalogue.count(State::Held);
             let verb = if number == 1 { "needs" } else { "need" };
             title(&format!("{} {verb} attention", several(number, "account")), level)
         }
@@ -229,7 +229,9 @@ mod tests {
     #[test]
     fn the_headline_is_the_gravest_thing_there_is() {
         let now = Timestamp::from_millis(1_000_000);
-        let said = |report: &Report| headline(report, &notices(report, &Catalogue::default(), now)).title;
+        let said = |report: &Report| {
+            headline(report, &Catalogue::default(), &notices(report, &Catalogue::default(), now)).title
+        };
         let mut report = Report { turned_at: now, ..Report::default() };
         assert_eq!(said(&report), "Reading the manifests");
         report.loaded = true;

@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 pub fn overview(frame: Frame<'_>, catalogue: &Catalogue, selection: &Selection, behind: Option<Timestamp>) -> String {
     let Frame { report, now, .. } = frame;
     let notices = notices(report, catalogue, now);
-    let headline = headline(report, &notices);
+    let headline = headline(report, catalogue, &notices);
     let main = html! {
         section.hero data-level=(headline.level.key()) aria-label="How it stands" {
             div aria-live="polite" aria-atomic="true" {

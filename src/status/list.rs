@@ -77,6 +77,13 @@ pub fn list(
     MailAccountList::new(ids.into_iter().take(part.most).map(status).collect())
 }
 
+/// How many of `accounts`, which the ledger remembers and no manifest declares, stand in a file that cannot be read now.
+pub fn unread(desired: &DesiredState, ledger: &Ledger, accounts: impl Iterator<Item = AccountId>) -> usize {
+    let broken = broken_files(desired);
+    let mut sources = accounts.filter_map(|account| last_source(ledger.accounts.get(&account)?));
+    if broken.is_empty() { 0 } else { sources.by_ref().filter(|path| broken.contains(*path)).count() }
+}
+
 fn broken_files(desired: &DesiredState) -> BTreeSet<Arc<str>> {
     desired.problems().map(|problem| Arc::clone(&problem.path)).collect()
 }

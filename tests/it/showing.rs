@@ -51,6 +51,25 @@ fn by_daemon(process: &Process, reasons: &[&str]) -> Shown {
     })
 }
 
+/// The metric counts as many accounts of each condition as are shown, and the page's headline those that need attention.
+fn assert_counted(process: &Process, shown: &Shown) {
+    let is = |conditions: &[[String; 4]], kind: &str| {
+        conditions.iter().any(|[found, status, ..]| found == kind && status == "True")
+    };
+    let counted = |kind: &str| match kind {
+        "Suspended" => shown.values().filter(|conditions| conditions[0][2] == kind).count(),
+        _ => shown.values().filter(|conditions| is(conditions, kind)).count(),
+    };
+    let expected = ["Ready", "Reconciling", "Stalled", "Suspended"]
+        .map(|kind| format!("zoho_mail_reconciler_accounts{{condition=\"{kind}\"}} {}\n", counted(kind)));
+    wait_for(&format!("the metric to count {expected:?}"), || {
+        let (_, metrics) = process.page("/metrics")?;
+        expected.iter().all(|line| metrics.contains(line)).then_some(())
+    });
+    let headline = format!("{} accounts need attention", counted("Stalled"));
+    wait_for(&headline, || process.page("/").filter(|(_, page)| page.contains(&headline)).map(drop));
+}
+
 fn by_command(rig: &Rig) -> Shown {
     let output = with_budget(rig.reading("status")).args(["-o", "json"]).output().unwrap();
     shown(&String::from_utf8(output.stdout).unwrap()).unwrap()
@@ -97,10 +116,12 @@ fn page_and_command_show_the_same_conditions_since_the_same_moments_also_after_a
     let before = by_daemon(&process, &reasons);
     // What the daemon knows is on the disk a moment later.
     wait_for("the command to show the same", || (by_command(&rig) == before).then_some(()));
+    assert_counted(&process, &before);
     process.kill();
     assert_eq!(by_command(&rig), before, "while no process runs");
     let process = daemon(&rig);
     assert_eq!(by_daemon(&process, &reasons), before, "after the kill");
+    assert_counted(&process, &before);
 }
 
 #[test]
@@ -120,6 +141,8 @@ fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
     let process = daemon(&rig);
     let before = oldest(&process);
     assert!(before.1.values().all(|conditions| conditions[0][3] == before.0), "{before:?}");
+    // What the daemon knows is on the disk a moment later.
+    wait_for("the command to show the same", || (by_command(&rig) == before.1).then_some(()));
     process.kill();
     let process = daemon(&rig);
     assert_eq!(oldest(&process), before);

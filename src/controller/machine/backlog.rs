@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::account::{AccountId, Field};
 use crate::condition::Reason;
 use crate::plan::AccountPlan;
-use crate::report::PendingCounts;
+use crate::report::{ByCondition, PendingCounts};
 use crate::timestamp::{ClockStep, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,33 +25,45 @@ pub(super) struct Backlog {
     pending: BTreeMap<AccountId, Pending>,
     by_age: BTreeSet<(Timestamp, AccountId)>,
     counts: PendingCounts,
-    blocked: BTreeMap<AccountId, Reason>,
+    suspended: BTreeSet<AccountId>,
+    /// Those whose manifest is broken, or of which there are two.
+    unsound: BTreeSet<AccountId>,
     rejected: BTreeSet<AccountId>,
     held: BTreeSet<AccountId>,
-    /// Those of which something was rejected or is held.
-    stopped: BTreeSet<AccountId>,
+    /// Those that go no further by themselves.
+    stalled: BTreeSet<AccountId>,
+    /// Those that are pending, and do.
+    reconciling: BTreeSet<AccountId>,
+    /// Those that no manifest declares.
+    orphans: BTreeSet<AccountId>,
     wake: BTreeSet<(Timestamp, AccountId)>,
 }
 
 impl Backlog {
-    /// Notes an account's fresh plan. `since`: since when its changes wait, if it has any.
-    pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, since: Option<Timestamp>) {
+    /// Notes an account's fresh plan. `since`: since when its changes wait, if it has any; `is_broken`: its manifest is, and
+    /// the plan is that of the last good one.
+    pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, since: Option<Timestamp>, is_broken: bool) {
         if plan.changes.iter().any(|change| change.refused) {
             self.rejected.insert(account);
         } else {
             self.rejected.remove(&account);
         }
-        match plan.blocked.filter(|reason| *reason != Reason::Orphaned) {
-            Some(reason) => self.blocked.insert(account, reason),
-            None => self.blocked.remove(&account),
+        for set in [&mut self.orphans, &mut self.suspended, &mut self.unsound] {
+            set.remove(&account);
+        }
+        let set = match plan.blocked {
+            Some(Reason::Orphaned) => Some(&mut self.orphans),
+            Some(Reason::Suspended) if !is_broken => Some(&mut self.suspended),
+            Some(_) => Some(&mut self.unsound),
+            None => is_broken.then_some(&mut self.unsound),
         };
+        set.map(|set| set.insert(account));
         let before = self.pending.remove(&account);
         if let Some(before) = before {
             self.by_age.remove(&(before.since, account));
             self.count(before.wanted, |count| *count -= 1);
         }
-        self.note_stopped(account);
-        let Some(since) = since else { return };
+        let Some(since) = since else { return self.classify(account) };
         let mut wanted = [None; 2];
         for change in &plan.changes {
             wanted[change.field as usize] = Some(change.to);
@@ -59,13 +71,17 @@ impl Backlog {
         self.pending.insert(account, Pending { since, wanted });
         self.by_age.insert((since, account));
         self.count(wanted, |count| *count += 1);
+        self.classify(account);
     }
 
-    fn note_stopped(&mut self, account: AccountId) {
-        if self.rejected.contains(&account) || self.held.contains(&account) {
-            self.stopped.insert(account);
-        } else {
-            self.stopped.remove(&account);
+    /// Which condition the account has, as `status` says it of the same account.
+    fn classify(&mut self, account: AccountId) {
+        self.stalled.remove(&account);
+        self.reconciling.remove(&account);
+        if [&self.unsound, &self.rejected, &self.held].iter().any(|set| set.contains(&account)) {
+            self.stalled.insert(account);
+        } else if self.pending.contains_key(&account) {
+            self.reconciling.insert(account);
         }
     }
 
@@ -80,19 +96,19 @@ impl Backlog {
     /// Notes that the disruption budget holds the account.
     pub(super) fn hold(&mut self, account: AccountId) {
         self.held.insert(account);
-        self.note_stopped(account);
+        self.classify(account);
     }
 
     /// Notes that the disruption budget does not hold the account.
     pub(super) fn let_go(&mut self, account: AccountId) {
         self.held.remove(&account);
-        self.note_stopped(account);
+        self.classify(account);
     }
 
     /// Lets go of everything that was held.
     pub(super) fn release(&mut self) -> BTreeSet<AccountId> {
         let released = std::mem::take(&mut self.held);
-        released.iter().for_each(|account| self.note_stopped(*account));
+        released.iter().for_each(|account| self.classify(*account));
         released
     }
 
@@ -106,10 +122,16 @@ impl Backlog {
         self.held.len()
     }
 
-    /// How many accounts go no further by themselves, as something of them was rejected or is held. One that is both
-    /// counts once.
-    pub(super) fn stopped(&self) -> usize {
-        self.stopped.len()
+    /// So many accounts are `declared`, by condition.
+    pub(super) fn by_condition(&self, declared: usize) -> ByCondition {
+        let (reconciling, stalled, suspended) = (self.reconciling.len(), self.stalled.len(), self.suspended.len());
+        let ready = declared.saturating_sub(reconciling + stalled + suspended);
+        ByCondition { ready, reconciling, stalled, suspended }
+    }
+
+    /// The accounts that the ledger remembers and no manifest declares.
+    pub(super) fn orphans(&self) -> impl Iterator<Item = AccountId> {
+        self.orphans.iter().copied()
     }
 
     /// The accounts of which the service refused something for good.
@@ -118,18 +140,13 @@ impl Backlog {
     }
 
     /// How many there are.
-    pub(super) fn stalled(&self) -> usize {
+    pub(super) fn refused(&self) -> usize {
         self.rejected.len()
     }
 
     /// How many accounts have a plan that is not empty.
     pub(super) fn pending(&self) -> usize {
         self.pending.len()
-    }
-
-    /// How many accounts are declared and not reconciled at all: duplicates and the suspended.
-    pub(super) fn blocked(&self) -> usize {
-        self.blocked.len()
     }
 
     /// Pending changes by field and direction.
@@ -203,20 +220,21 @@ mod tests {
             AccountPlan { changes: vec![change], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Some(Timestamp::from_millis(0)));
-        backlog.set(account, &plan(false), now);
+        let stalled = |backlog: &Backlog| backlog.by_condition(1).stalled;
+        backlog.set(account, &plan(false), now, false);
         backlog.hold(account);
-        backlog.set(account, &plan(false), now);
+        backlog.set(account, &plan(false), now, false);
         assert!(backlog.is_held(account));
         let mut refused = plan(false);
         refused.changes[0].refused = true;
-        backlog.set(account, &refused, now);
-        assert_eq!((backlog.held(), backlog.stalled(), backlog.stopped()), (1, 1, 1), "both, and one account");
+        backlog.set(account, &refused, now, false);
+        assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), (1, 1, 1), "both, and one account");
         backlog.release();
-        assert_eq!((backlog.held(), backlog.stalled(), backlog.stopped()), (0, 1, 1));
-        backlog.set(account, &plan(false), now);
-        assert_eq!(backlog.stopped(), 0);
+        assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), (0, 1, 1));
+        backlog.set(account, &plan(false), now, false);
+        assert_eq!(stalled(&backlog), 0);
         backlog.hold(account);
-        backlog.set(account, &plan(true), now);
+        backlog.set(account, &plan(true), now, false);
         backlog.let_go(account);
         assert!(!backlog.is_held(account));
         assert_eq!(backlog.pending(), 1);

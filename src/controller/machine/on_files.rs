@@ -16,6 +16,7 @@ use crate::guard::Allowance;
 use crate::manifest::{Parsed, Problem};
 use crate::report::PROBLEMS_TOLD;
 use crate::source::Batch;
+use crate::status;
 use crate::timestamp::Timestamp;
 
 /// How many problems of one batch are logged; `validate` lists them all.
@@ -64,6 +65,9 @@ impl Machine {
         if !was_loaded && self.folder.is_loaded() {
             self.touch_undeclared(now);
             self.repeat_what_blocks(now);
+        }
+        if files > 0 {
+            self.unread = status::unread(&self.desired, &self.ledger, self.backlog.orphans());
         }
     }
 

@@ -11,7 +11,7 @@ use super::attempts::{Open, due, next};
 use crate::account::AccountId;
 use crate::change::Change;
 use crate::controller::event::{Metric, StateLog};
-use crate::desired::DesiredAccount;
+use crate::desired::{DesiredAccount, Standing};
 use crate::ledger::{Record, Row};
 use crate::plan::{self, AccountPlan, plan_account};
 use crate::queue::Urgency;
@@ -131,7 +131,9 @@ impl Machine {
             let ready_since = unready.is_none().then_some(now);
             self.record(Record::Unready { account, unready, ready_since }, now);
         }
-        self.backlog.set(account, plan, unready.and_then(|unready| unready.pending_since()));
+        let since = unready.and_then(|unready| unready.pending_since());
+        let is_broken = self.desired.get(account).is_some_and(|desired| desired.standing == Standing::LastGood);
+        self.backlog.set(account, plan, since, is_broken);
         let open = self.open(plan, now);
         let needs_budget = open.iter().filter(|open| open.change.needs_budget() && !open.change.refused).count();
         self.guard.set_pending(account, needs_budget);

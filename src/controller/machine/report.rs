@@ -53,10 +53,10 @@ impl Machine {
             report.first_problems.clone_from(&self.first_problems);
         }
         report.pending = self.backlog.pending();
-        report.stalled = self.backlog.stalled();
+        report.stalled = self.backlog.refused();
         report.held = self.backlog.held();
-        report.stopped = self.backlog.stopped();
-        report.blocked = self.backlog.blocked();
+        report.by_condition = self.backlog.by_condition(self.desired.len());
+        report.unread = self.unread;
         report.queued = self.queue.depth();
         report.backing_off = self.queue.delayed();
         report.in_flight = self.inflight.sent();

@@ -213,7 +213,7 @@ fn suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_s
     stage.check(suspended(Some(until)), &[]);
     let seen = |stage: &mut Stage| {
         let report = stage.report();
-        (report.suspended.is_some(), report.blocked)
+        (report.suspended.is_some(), report.by_condition.suspended)
     };
     assert_eq!(seen(&mut stage), (true, 1));
     stage.check(Event::Unwritable("full".to_owned()), &[]);
