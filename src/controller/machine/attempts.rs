@@ -123,6 +123,33 @@ impl Machine {
         }
     }
 
+    /// Tries an account that is not in flight again at `until`, whatever was to be waited for after its failures.
+    pub(super) fn try_again_at(&mut self, account: AccountId, until: Timestamp, now: Timestamp) {
+        for field in Field::ALL {
+            let failed = self.ledger.accounts.get(&account).and_then(|row| row.failed(field)).cloned();
+            if let Some(failed) = failed {
+                let failed = Some(Box::new(FailedAttempt { next_attempt: until, ..failed }));
+                self.record(Record::Failed { account, field, failed }, now);
+            }
+        }
+        self.queue.delay(account, until);
+    }
+
+    /// A `change` that the service had refused is accepted, so the cause is over: what it refused in the same way is tried
+    /// again now.
+    pub(super) fn try_again_what_was_refused_alike(&mut self, change: &Change, now: Timestamp) {
+        let alike = |failed: &FailedAttempt| (failed.reason, failed.code.clone());
+        let Some(over) = self.failed(change).filter(|failed| failed.reason.is_rejection()).map(alike) else { return };
+        for account in self.backlog.rejected() {
+            let Some(row) = self.ledger.accounts.get(&account) else { continue };
+            let is_alike =
+                Field::ALL.into_iter().filter_map(|field| row.failed(field)).any(|failed| alike(failed) == over);
+            if is_alike && self.inflight.get(account).is_none() {
+                self.try_again_at(account, now, now);
+            }
+        }
+    }
+
     /// Tries again now what failed before: an operator asks for it.
     pub(super) fn try_all_again(&mut self, now: Timestamp) {
         self.tries_from = now + Duration::from_millis(1);

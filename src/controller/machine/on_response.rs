@@ -40,6 +40,12 @@ impl Machine {
             self.throttled = 0;
         }
         self.totals.count(&answer.outcome);
+        let alike = Some(OutageKind::RefusesAlike);
+        let asks = if answer.outcome == Outcome::Applied {
+            before == alike
+        } else {
+            opened && self.throttle.trouble() == alike
+        };
         match answer.outcome {
             // It counts as acknowledged only if the service's own words say so, too.
             Outcome::Applied => self.applied(request, format!("HTTP {} success", answer.code).into(), now),
@@ -70,11 +76,15 @@ impl Machine {
                 }
             }
         }
+        if asks {
+            self.probe_with_what_was_refused(now);
+        }
     }
 
     fn applied(&mut self, request: Request, answer: Box<str>, now: Timestamp) {
         let change = request.into_change();
         self.log(RequestLog::Applied(change.clone()));
+        self.try_again_what_was_refused_alike(&change, now);
         let Change { account, name, field, from, to, source, revision, approval, .. } = change;
         if approval.is_some() {
             self.count(Metric::DisruptionApproved);

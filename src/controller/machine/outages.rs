@@ -9,6 +9,7 @@ use super::{APPLY_PROBES, Machine};
 use crate::change::{Failure, Outcome};
 use crate::controller::event::{RequestLog, StateLog};
 use crate::ledger::{Outage, OutageKind, Record};
+use crate::throttle::Admission;
 use crate::timestamp::Timestamp;
 
 impl Machine {
@@ -90,6 +91,19 @@ impl Machine {
                 _ => "is not available",
             };
             self.pass.give_up(|| format!("the service {what}: {why}"));
+        }
+    }
+
+    /// What one cause refused is tried again without waiting for its own turn: with the service's next probe, the account
+    /// that was refused longest ago.
+    pub(super) fn probe_with_what_was_refused(&mut self, now: Timestamp) {
+        let until = match self.throttle.admit_put(now) {
+            Admission::At(until, _) => until,
+            Admission::Now | Admission::AfterAnother(_) => now,
+        };
+        let refused = self.backlog.rejected().into_iter().filter(|account| self.inflight.get(*account).is_none());
+        if let Some(account) = refused.min_by_key(|account| self.failed_last(*account)) {
+            self.try_again_at(account, until, now);
         }
     }
 

@@ -95,6 +95,35 @@ fn accounts_that_are_refused_alike_are_one_cause_in_the_report_and_for_all_that_
 }
 
 #[test]
+fn what_is_refused_alike_is_probed_at_growing_intervals_and_all_of_it_goes_once_the_cause_is_over() {
+    let mut stage = stage(12);
+    // The last two were under way when ten had been refused.
+    answer(&mut stage, 12, refused);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let before = stage.now;
+        answer(&mut stage, 1, refused);
+        waits.push(stage.now.since(before).as_secs());
+    }
+    assert_eq!(waits, [10, 20, 40, 60, 60, 60, 60, 60], "one request each, whatever the accounts' own turns are");
+    let mended = stage.now;
+    answer(&mut stage, 12, || Outcome::Applied);
+    assert_eq!((stage.machine.backlog.refused(), stage.machine.backlog.pending()), (0, 0));
+    assert!(stage.now.since(mended) <= Duration::from_secs(61), "{:?}", stage.now.since(mended));
+}
+
+#[test]
+fn when_another_is_accepted_one_of_those_that_were_refused_alike_asks_whether_the_cause_is_over() {
+    let mut stage = stage(14);
+    answer(&mut stage, 12, refused);
+    answer(&mut stage, 1, || Outcome::Applied);
+    let mended = stage.now;
+    answer(&mut stage, 2, || Outcome::Applied);
+    answer(&mut stage, 11, || Outcome::Applied);
+    assert_eq!((stage.machine.backlog.refused(), stage.now.since(mended).as_secs()), (0, 0));
+}
+
+#[test]
 fn what_kept_everybody_waiting_is_known_after_a_restart_and_said_again_and_ends_with_what_is_accepted() {
     let mut before = stage(20);
     answer(&mut before, 10, refused);
