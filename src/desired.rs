@@ -225,7 +225,7 @@ impl DesiredState {
 
     /// The budget that counts where the options say `options`.
     pub fn budget(&self, options: Allowance) -> InForce {
-        self.policies.budget(options)
+        self.policies.budget(options, &self.protection)
     }
 
     /// The approvals that count, also those that have expired, ordered by name.

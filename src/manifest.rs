@@ -40,7 +40,7 @@ pub use explain::{end_column, explain};
 pub use labels::{Labels, labels};
 pub use policy::{Approval, Approved, Budget, Kind, Policy, PolicySpec};
 pub use problem::{Place, Problem, ProblemCode};
-pub use protection::{InvalidProtected, Lock, PROTECT, Protected, Protection};
+pub use protection::{InvalidPolicyDir, InvalidProtected, Lock, PROTECT, PolicyDir, Protected, Protection};
 pub use schema::{SCHEMA_KINDS, json_schema, json_schema_of};
 pub use value::is_reason;
 pub(crate) use value::{is_label, is_qualified_name};
@@ -66,7 +66,7 @@ const MAX_PROBLEMS: usize = 100;
 pub struct Rules<'a> {
     /// With [`AuthMode::Admin`] every account needs its `spec.zuid`.
     pub auth: AuthMode,
-    /// From whom no manifest may take anything away.
+    /// From whom no manifest may take anything away, and where it may say what may be taken away.
     pub protection: &'a Protection,
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::desired::DesiredState;
 use crate::guard::{self, Allowance, DisruptionBudget, Guard, InForce};
 use crate::ledger::Ledger;
-use crate::manifest::{Protected, Protection};
+use crate::manifest::{PolicyDir, Protected, Protection};
 
 /// What may be taken away.
 #[derive(Clone, Debug, Args)]
@@ -52,7 +52,7 @@ impl Disruptions {
     }
 }
 
-/// From whom nothing is ever taken away.
+/// From whom nothing is ever taken away, and where manifests may say what may be taken away from others.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Safety")]
 pub struct Protect {
@@ -62,11 +62,17 @@ pub struct Protect {
     /// the annotation zoho-mail-reconciler/protect: "true", can be changed by a pull request.
     #[arg(long, value_name = "NAME|ACCOUNT-ID", env = "ZOHO_MAIL_PROTECT", value_delimiter = ',')]
     pub protect: Vec<Protected>,
+
+    /// The folder within that of the manifests in which budgets and approvals count, so that its owners alone decide
+    /// what may be taken away; elsewhere they are a problem [default: everywhere]
+    #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_POLICY_DIR")]
+    pub policy_dir: Option<PolicyDir>,
 }
 
 impl Protect {
-    /// Everybody whom the option protects.
+    /// What these options say.
     pub fn protection(&self) -> Arc<Protection> {
-        Arc::new(self.protect.iter().cloned().collect())
+        let protection: Protection = self.protect.iter().cloned().collect();
+        Arc::new(protection.with_policy_dir(self.policy_dir.clone()))
     }
 }

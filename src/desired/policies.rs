@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::account::{AccountId, Field, SourceRef};
 use crate::guard::{Allowance, InForce};
 use crate::ledger::{Ends, Lapsed};
-use crate::manifest::{Approval, Approved, Budget, Claim, Place, Policy, PolicySpec, Problem, ProblemCode};
+use crate::manifest::{Approval, Approved, Budget, Claim, Place, Policy, PolicySpec, Problem, ProblemCode, Protection};
 use crate::timestamp::Timestamp;
 
 /// What one approval lets one account lose.
@@ -99,9 +99,9 @@ impl Policies {
         let mut old: Vec<_> = self.budgets.keys().filter(|source| source.path == *path).cloned().collect();
         self.last_good.retain(|source| source.path != *path);
         let mut unread = claims.iter().filter(|claim| claim.budget).count();
-        // What is broken now was the budget before, or may have been: the last good state stands in for it.
-        let may_be = claims.iter().any(|claim| claim.budget || claim.kind.is_none());
-        if new.is_empty() && may_be {
+        // What is broken now was the budget before, or may have been, whatever it calls itself: the last good state stands
+        // in for it.
+        if new.is_empty() && !claims.is_empty() {
             unread = unread.saturating_sub(old.len());
             self.last_good.extend(old.drain(..));
         }
@@ -192,11 +192,15 @@ impl Policies {
         })
     }
 
-    /// The budget that counts where the options say `options`.
-    pub(super) fn budget(&self, options: Allowance) -> InForce {
-        let unread: usize = self.unread.values().sum();
+    /// The budget that counts where the options say `options`, and `protection` where a budget may be.
+    pub(super) fn budget(&self, options: Allowance, protection: &Protection) -> InForce {
         let mut read = self.budgets.iter();
-        let (allowance, manifest, unclear) = match (read.next(), read.next(), self.unread.first_key_value()) {
+        // One that is where none counts is no rival of one that is where it belongs.
+        let only_one = self.budgets.len() == 1;
+        let counts = |(path, _): &(&Arc<str>, &usize)| !only_one || protection.policies_are_elsewhere(path).is_none();
+        let unread: usize = self.unread.iter().filter(counts).map(|(_, unread)| unread).sum();
+        let first_unread = self.unread.iter().find(counts);
+        let (allowance, manifest, unclear) = match (read.next(), read.next(), first_unread) {
             (None, _, None) => (options, None, None),
             (Some((source, declared)), None, None) => (declared.spec.over(options), Some(source.clone()), None),
             (first, second, broken) => {

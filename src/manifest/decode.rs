@@ -65,13 +65,18 @@ pub(super) fn decode<'n>(
     let root = Spot::root(node, marks.and_then(|marks| marks.root.as_ref()), place);
     let Ok(kind) = kind(root) else {
         judge.foreign(root);
-        return Verdict { content: None, problems: judge.into_problems(), claim: None };
+        // A kind that this version does not know may be what an older or newer one calls any of its own.
+        let claim = is_ours(root).then(|| Claim { budget: true, ..Claim::default() });
+        return Verdict { content: None, problems: judge.into_problems(), claim };
     };
     let (content, Told { name, account, protected }) = judge.document(root, kind, rules);
+    if let Some(Content::Policy(..)) = content {
+        judge.elsewhere(root, path, rules);
+    }
     if judge.found_nothing() && content.is_some() {
         return Verdict { content, problems: Vec::new(), claim: None };
     }
-    let (name, budget) = (name.map(Box::from), kind == Some(Kind::DisruptionBudget));
+    let (name, budget) = (name.map(Box::from), kind == Some(Kind::DisruptionBudget) || looks_like_budget(root));
     let claim = Claim { kind, budget, protected, account, name };
     Verdict { content: None, problems: judge.into_problems(), claim: Some(claim) }
 }
@@ -86,8 +91,28 @@ struct Told<'n> {
 
 /// The value of `kind`, if the document has such a key.
 fn kind_spot<'n>(root: Spot<'n>) -> Option<Spot<'n>> {
-    let is_kind = |key: &Node<'_>| matches!(key, Node::Text(key) if key == "kind");
-    root.pairs().find(|(key, ..)| is_kind(key)).map(|(_, _, value)| value)
+    value(root, "kind")
+}
+
+/// The value of a key of the document, if it has it.
+fn value<'n>(spot: Spot<'n>, name: &str) -> Option<Spot<'n>> {
+    let is_it = |key: &Node<'_>| matches!(key, Node::Text(key) if key == name);
+    spot.pairs().find(|(key, ..)| is_it(key)).map(|(_, _, value)| value)
+}
+
+/// Whether the document does not say that it is another program's.
+fn is_ours(root: Spot<'_>) -> bool {
+    let group = |version: &str| {
+        version
+            .split_once('/')
+            .is_some_and(|(group, _)| near_miss(group, &[OUR_PREFIX]).is_none() && group != OUR_PREFIX)
+    };
+    !matches!(value(root, "apiVersion"), Some(Spot { node: Node::Text(version), .. }) if group(version))
+}
+
+/// Whether the document says what only a budget says, whatever its kind is.
+fn looks_like_budget(root: Spot<'_>) -> bool {
+    value(root, "spec").is_some_and(|spec| policy::BUDGET_KEYS.iter().any(|key| value(spec, key).is_some()))
 }
 
 /// Which kind's rules count for a document: its own, or the one it probably means. `None`: nobody can tell; an error: it
@@ -115,6 +140,20 @@ impl Judge<'_> {
         let hint = "only manifests of this program belong in this folder".to_owned();
         let at = (spot.place, &Field::ROOT.key("kind"));
         self.report(at, ProblemCode::UnsupportedKind, &format!("one of {expected}"), spot.describe(), Some(hint));
+    }
+
+    /// A budget or an approval counts in one folder alone, if an option says so.
+    fn elsewhere(&mut self, root: Spot<'_>, path: &str, rules: Rules<'_>) {
+        let (Some(dir), Some(kind)) = (rules.protection.policies_are_elsewhere(path), kind_spot(root)) else { return };
+        let expected = format!("budgets and approvals in {} alone, as --policy-dir says", printable(&dir.to_string()));
+        let hint = Some("move the file there".to_owned());
+        self.report(
+            (kind.place, &Field::ROOT.key("kind")),
+            ProblemCode::UnsupportedKind,
+            &expected,
+            kind.describe(),
+            hint,
+        );
     }
 
     /// What a document declares if it has no problem, and what it declares in any case. A document that does not say its

@@ -55,6 +55,8 @@ impl Reading {
     fn read(&mut self, given: &Path, rules: Rules<'_>) {
         let folder = if given.is_dir() { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
+        let protection = rules.protection.clone().of_files_in(&shown(""));
+        let rules = Rules { protection: &protection, ..rules };
         let batch = source::load(given, None, |path, bytes| {
             let parsed = manifest::parse(&shown(path), bytes, rules);
             let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into());

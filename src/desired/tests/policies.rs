@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{approval_of, budget, document, look, state};
-use crate::account::Field;
+use crate::account::{AuthMode, Field};
 use crate::desired::{DesiredState, Look, Standing};
 use crate::guard::{Allowance, InForce};
 use crate::ledger::Lapsed;
-use crate::manifest::{PROTECT, Protection};
+use crate::manifest::{PROTECT, Protection, Rules, parse};
 use crate::timestamp::Timestamp;
 
 const NEVER: &str = "2027-01-31T08:00:00Z";
@@ -55,6 +55,63 @@ fn a_budget_that_is_broken_keeps_its_last_good_state_and_without_one_nothing_may
     // A broken account beside it takes nothing away from a budget that can be read.
     let beside = format!("{}{five}", document("4", "alice", "yes"));
     assert_eq!(in_force(&[("a.yaml", &beside)]), "5 in 1h by a.yaml:10");
+}
+
+#[test]
+fn a_file_that_declared_a_budget_and_is_broken_in_whatever_way_keeps_it_and_another_kind_of_ours_may_be_a_budget() {
+    let five = budget("limits", "5");
+    let of_kind = |kind: &str| five.replace("DisruptionBudget", kind);
+    let account = document("4", "alice", "yes");
+    for now in [&of_kind("Budget"), &of_kind("MailAccount"), &of_kind("List"), &of_kind("DisruptionApproval"), &account]
+    {
+        assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", now)]), "5 in 1h by a.yaml:2", "{now}");
+    }
+    // What is sound and no budget any more is none.
+    let sound = document("4", "alice", "true");
+    assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", &sound)]), "10,10% in 1h by options");
+    // After a restart.
+    for first in ["Budget", "MailAccount", "List"] {
+        let why = "0 unclear: the only DisruptionBudget is in a.yaml, which is broken";
+        assert_eq!(in_force(&[("a.yaml", &of_kind(first))]), why, "{first}");
+    }
+    // A broken account that looks like no budget is none, and holds nobody but itself.
+    assert_eq!(in_force(&[("a.yaml", &account)]), "10,10% in 1h by options");
+}
+
+#[test]
+fn an_account_of_a_document_that_becomes_another_kind_of_ours_keeps_its_last_good_state() {
+    let alice = document("4", "alice", "true");
+    let (state, _) = state(&[("a.yaml", &alice), ("a.yaml", &alice.replace("MailAccount", "Mailbox"))]);
+    assert_eq!(state.get(super::AccountId::new(4).unwrap()).unwrap().standing, Standing::LastGood);
+}
+
+#[test]
+fn with_a_policy_dir_budgets_and_approvals_count_only_there() {
+    let (alice, approval) = (document("4", "alice", "false"), approval_of("leavers", NEVER, &["alice"]));
+    let dir = || Protection::default().with_policy_dir(Some("./policy/".parse().unwrap()));
+    let read = |files: &[(&str, &str)]| {
+        let mut state = DesiredState::protecting(dir().into());
+        for (path, text) in files {
+            let (path, protection) = ((*path).into(), dir());
+            let rules = Rules { auth: AuthMode::User, protection: &protection };
+            state.update(&path, Look::Parsed(parse(&path, text.as_bytes(), rules)));
+        }
+        let InForce { allowance, unclear, .. } = state.budget(InForce::default().allowance);
+        let approved = approved(&state, Timestamp::default()).is_some();
+        (allowance.max.to_string(), unclear.is_some(), approved, state.problem_count())
+    };
+    let (five, nine) = (budget("limits", "5"), budget("others", "9"));
+    let there = [("a.yaml", &*alice), ("policy/limits.yaml", &*five), ("policy/team/leavers.yaml", &*approval)];
+    assert_eq!(read(&there), ("5".into(), false, true, 0));
+    // One that is elsewhere is a problem, and changes nothing of what counts.
+    for path in ["limits.yaml", "sales/policy/limits.yaml", "policy.yaml", "policyx/limits.yaml"] {
+        assert_eq!(read(&[&there[..], &[(path, &nine)]].concat()), ("5".into(), false, true, 1), "{path}");
+    }
+    assert_eq!(read(&[("a.yaml", &alice), ("sales/leavers.yaml", &approval)]), ("10,10%".into(), false, false, 1));
+    // Where there is no other it was meant to count, and nothing is looser for its being elsewhere.
+    assert_eq!(read(&[("limits.yaml", &five)]), ("0".into(), true, false, 1));
+    let why = read(&[("policy/limits.yaml", &five.replace("5", "many")), ("limits.yaml", &nine)]);
+    assert_eq!(why, ("0".into(), true, false, 2));
 }
 
 #[test]

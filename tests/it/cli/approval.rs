@@ -110,6 +110,28 @@ fn a_budget_among_the_manifests_overrides_the_options_and_says_so() {
 }
 
 #[test]
+fn with_a_policy_dir_only_a_budget_and_an_approval_in_it_count_for_every_command() {
+    let mut place = Place::new();
+    (1..=3).for_each(|n| place.account(&format!("p{n:02}"), n, "enabled: true"));
+    place.ok("apply --sandbox");
+    place.set("ZOHO_MAIL_POLICY_DIR", "policy");
+    let budget = |path: &str, max: &str| {
+        place.write(path, &Manifest::budget("limits").set("maxDisruptions", max).to_string());
+    };
+    budget("desired-state/policy/limits.yaml", "0");
+    leaving(&place, 1..=3);
+    budget("desired-state/mine.yaml", "100%");
+    let said = place.run("validate desired-state -o name");
+    let at = "desired-state/mine.yaml:2:7: kind: expected budgets and approvals in policy alone, as --policy-dir says";
+    assert!(said.code == 1 && said.out.starts_with(at), "{}", said.all());
+    assert_eq!(place.run("plan --sandbox --detailed-exitcode").code, 1, "a problem, and what is planned is held");
+    let held = place.run("apply --sandbox");
+    assert!(held.out.contains("3 changes of 3 accounts") && gone(&place).is_empty(), "{}", held.all());
+    std::fs::remove_file(place.path().join("desired-state/mine.yaml")).unwrap();
+    assert_eq!((place.run("validate desired-state").code, place.run("apply --sandbox").code), (0, 3));
+}
+
+#[test]
 fn a_protected_account_loses_nothing_by_any_manifest_and_validate_says_why() {
     let mut place = Place::new();
     place.account("ceo", 2, "enabled: true, activeSyncEnabled: true");

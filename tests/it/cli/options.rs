@@ -7,7 +7,7 @@ const SERVICE: &str = "run apply doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 49] = [
+const OPTIONS: [(&str, &str, &str, &str); 50] = [
     ("--desired-state", "desired-state", "run apply plan diff doctor status forget", ""),
     ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume forget", ""),
     ("--auth", "admin", "run apply plan diff doctor status validate forget", "root"),
@@ -26,6 +26,7 @@ const OPTIONS: [(&str, &str, &str, &str); 49] = [
     ("--disruption-budget", "10,10%", "run apply plan diff doctor status", "ten"),
     ("--disruption-window", "1h", "run apply plan diff doctor status", "1y"),
     ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
+    ("--policy-dir", "", "run apply plan diff doctor status validate", "/etc"),
     ("--debounce", "200ms", DAEMON, "6s"),
     ("--resync-interval", "10m", DAEMON, "often"),
     ("--poll-interval", "10s", DAEMON, "0s"),
@@ -198,6 +199,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 15m, 1h or 7days, at most 30days
     --protect CEO
     error: invalid value 'CEO' for '--protect <NAME|ACCOUNT-ID>': expected the name of a manifest, or an account's id (digits)
+    --policy-dir /etc
+    error: invalid value '/etc' for '--policy-dir <DIR>': expected a folder within that of the manifests, such as policy: without a leading / and without ..
     --debounce 6s
     error: invalid value '6s' for '--debounce <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 5s
     --resync-interval often
