@@ -4,7 +4,7 @@
 //! each look the accounts that must be planned again.
 //! Invariants: any sequence of looks ends in the state that a fresh load of the final files
 //! gives, but for what broken files keep; an unreadable file takes nothing away; two documents
-//! that declare one account or bear one name are both held; the cost of a look grows with its
+//! that declare one account, or bear one name or address, are both held; the cost of a look grows with its
 //! file, not with the number of accounts. Absent by design: files (see [`crate::source`]) and
 //! what has been applied (see [`crate::ledger`]).
 //!
@@ -31,7 +31,7 @@ use crate::ledger::{Ends, Lapsed};
 use crate::manifest::{Approval, Claim, Document, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
-use declared::{Declarations, Declared};
+use declared::{Declarations, Declared, Handle};
 use policies::Policies;
 
 pub use policies::Clause;
@@ -54,7 +54,7 @@ pub enum Standing<'a> {
     Current,
     /// Its document is broken now; it is reconciled by what the document said before.
     LastGood,
-    /// Another document declares the same account or bears the same name: nothing is PUT.
+    /// Another document declares the same account, or bears the same name or address: nothing is PUT.
     Duplicate {
         /// The other document; the first, if there are several.
         other: &'a SourceRef,
@@ -168,14 +168,14 @@ impl DesiredState {
 
         let mut crowds = BTreeMap::new();
         for id in before.keys() {
-            self.declarations.names_in(*id, path).for_each(|name| self.note_crowd(&mut crowds, name));
+            self.declarations.handles_in(*id, path).for_each(|handle| self.note_crowd(&mut crowds, handle));
         }
-        documents.iter().for_each(|document| self.note_crowd(&mut crowds, &document.name));
+        documents.iter().flat_map(Handle::all_of).for_each(|handle| self.note_crowd(&mut crowds, handle));
         let old: Vec<Declared> = old_ids.iter().filter_map(|id| self.declarations.remove(*id, path)).collect();
         // Only the first of those left can have been, or become, a duplicate by this file's doing.
         let neighbours: Vec<_> = crowds
             .into_iter()
-            .filter_map(|(name, crowd)| Some((self.declarations.first_named(&name)?, name, crowd)))
+            .filter_map(|(handle, crowd)| Some((self.declarations.first(&handle)?, handle, crowd)))
             .collect();
 
         let approved = self.policies.update(path, policies, &claims);
@@ -188,13 +188,14 @@ impl DesiredState {
         self.remember(path, &ids, problems);
 
         let changed = before.into_iter().filter(|(id, before)| self.digest(*id) != *before).map(|(id, _)| id);
-        let crowded = neighbours.iter().filter(|(_, name, crowd)| self.declarations.crowd(name) != *crowd);
+        let crowded = neighbours.iter().filter(|(_, handle, crowd)| self.declarations.crowd(handle) != *crowd);
         let approved = approved.iter().flat_map(|name| self.declarations.bearers(name));
         changed.chain(crowded.map(|(id, ..)| *id)).chain(approved).collect()
     }
 
-    fn note_crowd(&self, crowds: &mut BTreeMap<Arc<str>, declared::Crowd>, name: &Arc<str>) {
-        crowds.entry(Arc::clone(name)).or_insert_with(|| self.declarations.crowd(name));
+    fn note_crowd(&self, crowds: &mut BTreeMap<Handle, declared::Crowd>, handle: Handle) {
+        let crowd = self.declarations.crowd(&handle);
+        crowds.entry(handle).or_insert(crowd);
     }
 
     fn remember(&mut self, path: &Arc<str>, ids: &[AccountId], problems: Vec<Problem>) {

@@ -94,6 +94,8 @@ pub struct Document {
     pub account_id_at: Place,
     /// Where the key `metadata.name` stands.
     pub name_at: Place,
+    /// Where the key `spec.email` stands, or `spec` if there is none.
+    pub email_at: Place,
     /// Whether its annotation [`PROTECT`] says that nothing may be taken away.
     pub protected: bool,
 }
@@ -250,7 +252,16 @@ fn read(
     let declared = content.map(|content| match content {
         Content::Account { name, spec, protected } => {
             let (name, spec_hash) = (name.into(), fingerprint::of(&spec));
-            Declared::Account(Document { name, spec_hash, spec, source, account_id_at, name_at, protected })
+            Declared::Account(Document {
+                name,
+                spec_hash,
+                spec,
+                source,
+                account_id_at,
+                name_at,
+                email_at: account_id_at,
+                protected,
+            })
         }
         Content::Policy(name, spec) => Declared::Policy(Policy { name: name.into(), spec, source, name_at }),
     });

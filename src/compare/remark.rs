@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::desired::{DesiredAccount, DesiredState, Standing};
-use crate::manifest::ProblemCode;
 use crate::timestamp::Timestamp;
 
 /// Something that a branch changes about an account, although nothing is PUT for it.
@@ -90,7 +89,7 @@ pub enum Note {
 /// Everything that differs between `base` and `head` at `now` besides what is PUT.
 pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<Remark> {
     let broken: BTreeSet<Arc<str>> =
-        head.problems().filter(|problem| !is_clash(problem.code)).map(|problem| Arc::clone(&problem.path)).collect();
+        head.problems().filter(|problem| !problem.code.is_clash()).map(|problem| Arc::clone(&problem.path)).collect();
     let accounts: BTreeSet<AccountId> = base.iter().chain(head.iter()).map(|(id, _)| id).collect();
     let mut remarks = Vec::new();
     for account in accounts {
@@ -106,11 +105,6 @@ pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<
         remarks.extend(notes.into_iter().map(remark));
     }
     remarks
-}
-
-/// Whether a problem is between two manifests, each of which can be read.
-const fn is_clash(code: ProblemCode) -> bool {
-    matches!(code, ProblemCode::DuplicateAccount | ProblemCode::DuplicateBudget | ProblemCode::DuplicateName)
 }
 
 fn managed(account: &DesiredAccount<'_>) -> Vec<Field> {

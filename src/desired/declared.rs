@@ -1,13 +1,15 @@
-//! Who declares what: by account, by name, and where two documents clash.
+//! Who declares what: by account, by name, by address, and where two documents clash.
 //!
 //! In: declarations, one at a time. Out: the one that counts for an account, and its standing.
-//! Invariants: within an account and within a name, documents that are readable come before
+//! Invariants: within an account, within a name and within an address, documents that are readable come before
 //! those that only keep their last good state, then by place; so the first two members tell
-//! everything. The set of clashes always holds exactly the readable documents that share account or name with
-//! another readable one.
+//! everything. The set of clashes always holds exactly the readable documents that share one of these
+//! with another readable one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{DesiredAccount, Standing};
 use crate::account::{AccountId, SourceRef};
@@ -34,8 +36,13 @@ impl Declared {
     }
 
     pub(super) fn clash(&self, shared: Shared) -> Clash {
-        let Document { name: _, spec, source, spec_hash: _, account_id_at, name_at, protected: _ } = &self.document;
-        let place = if shared == Shared::Account { *account_id_at } else { *name_at };
+        let Document { name: _, spec, source, spec_hash: _, account_id_at, name_at, email_at, protected: _ } =
+            &self.document;
+        let place = match shared {
+            Shared::Name => *name_at,
+            Shared::Email => *email_at,
+            Shared::Account => *account_id_at,
+        };
         Clash { path: Arc::clone(&source.path), place, shared, account: spec.account_id, line: source.line }
     }
 }
@@ -44,7 +51,49 @@ impl Declared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shared {
     Name,
+    Email,
     Account,
+}
+
+impl Shared {
+    const ALL: [Self; 3] = [Self::Name, Self::Email, Self::Account];
+}
+
+/// By what a document calls its account, besides the id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Handle {
+    Name(Arc<str>),
+    /// A hash of the address, of which upper and lower case are one: of 100,000 accounts each byte counts. That two
+    /// addresses have one hash does not happen by chance; if it did, nothing would be sent for either.
+    Email(u64),
+}
+
+impl Handle {
+    const fn shared(&self) -> Shared {
+        match self {
+            Self::Name(_) => Shared::Name,
+            Self::Email(_) => Shared::Email,
+        }
+    }
+
+    fn of(document: &Document, shared: Shared) -> Option<Self> {
+        match shared {
+            Shared::Name => Some(Self::Name(Arc::clone(&document.name))),
+            Shared::Email => {
+                document.spec.email.as_ref().map(|email| Self::Email(xxh3_64(email.to_lowercase().as_bytes())))
+            }
+            Shared::Account => None,
+        }
+    }
+
+    /// All of a document.
+    pub(super) fn all_of(document: &Document) -> impl Iterator<Item = Self> {
+        Shared::ALL.into_iter().filter_map(|shared| Self::of(document, shared))
+    }
+
+    fn is_of(&self, document: &Document) -> bool {
+        Self::of(document, self.shared()).as_ref() == Some(self)
+    }
 }
 
 /// A readable document that shares something with another one. Ordered by place.
@@ -58,10 +107,10 @@ pub(super) struct Clash {
     pub line: u32,
 }
 
-/// Whether several readable documents bear a name, and whether several documents at all do.
+/// Whether several readable documents bear a name or an address, and whether several documents at all do.
 pub(super) type Crowd = (bool, bool);
 
-/// A document that bears a name: whether it only keeps its last good state, its place, its account.
+/// A document that bears a name or an address: whether it only keeps its last good state, its place, its account.
 type Namesake = (bool, SourceRef, AccountId);
 
 /// The documents that declare one account, by rank; never none. Nearly always one, and of 100,000
@@ -121,10 +170,10 @@ impl Group {
 #[derive(Debug, Default)]
 pub(super) struct Declarations {
     accounts: BTreeMap<AccountId, Group>,
-    /// The account of the only document that bears a name.
-    names: BTreeMap<Arc<str>, AccountId>,
-    /// All documents that bear a name, where there are several.
-    shared_names: BTreeMap<Arc<str>, BTreeSet<Namesake>>,
+    /// The account of the only document that bears a name or an address.
+    handles: BTreeMap<Handle, AccountId>,
+    /// All documents that bear it, where there are several.
+    shared_handles: BTreeMap<Handle, BTreeSet<Namesake>>,
     clashes: BTreeSet<Clash>,
     managed: usize,
 }
@@ -162,20 +211,21 @@ impl Declarations {
     /// What counts for an account.
     pub(super) fn view(&self, id: AccountId) -> Option<DesiredAccount<'_>> {
         let chosen = self.group(id).first()?;
-        let other = self.rival(id, chosen, Shared::Account).or_else(|| self.rival(id, chosen, Shared::Name));
+        let other = Shared::ALL.iter().rev().find_map(|shared| self.rival(id, chosen, *shared));
         let standing = match other {
             Some((other, _)) => Standing::Duplicate { other },
             None if chosen.last_good => Standing::LastGood,
             None => Standing::Current,
         };
-        let Document { name, spec, source, spec_hash, account_id_at: _, name_at: _, protected } = &chosen.document;
+        let Document { name, spec, source, spec_hash, account_id_at: _, name_at: _, email_at: _, protected } =
+            &chosen.document;
         let (revision, protected) = (&chosen.revision, *protected);
         // What approvals say is known elsewhere.
         let clauses = &[];
         Some(DesiredAccount { name, spec, source, revision, spec_hash: *spec_hash, standing, protected, clauses })
     }
 
-    /// The first other document that shares account or name with `declared` and may hold it: one that
+    /// The first other document that shares this with `declared` and may hold it: one that
     /// is broken now holds no readable one.
     pub(super) fn rival(&self, id: AccountId, declared: &Declared, shared: Shared) -> Option<(&SourceRef, AccountId)> {
         let me = (declared.last_good, &declared.document.source, id);
@@ -188,8 +238,11 @@ impl Declarations {
                 let mut first_two = self.group(id).iter().take(2).map(Declared::rank);
                 first_two.find(|(last_good, source)| holds((*last_good, source, id))).map(|(_, source)| (source, id))
             }
-            Shared::Name => {
-                let mut first_two = self.shared_names.get(&declared.document.name)?.iter().take(2);
+            Shared::Name | Shared::Email => {
+                // Nearly always nothing is shared, and then nothing has to be hashed.
+                let handle = Some(()).filter(|()| !self.shared_handles.is_empty());
+                let handle = handle.and_then(|()| Handle::of(&declared.document, shared))?;
+                let mut first_two = self.shared_handles.get(&handle)?.iter().take(2);
                 let rival = first_two.find(|(last_good, source, id)| holds((*last_good, source, *id)));
                 rival.map(|(_, source, id)| (source, *id))
             }
@@ -202,58 +255,59 @@ impl Declarations {
         group.binary_search_by(|declared| declared.rank().cmp(&(false, source))).ok().map(|index| &group[index])
     }
 
-    /// The names that documents of the file `path` give to `id`.
-    pub(super) fn names_in<'s>(&'s self, id: AccountId, path: &'s Arc<str>) -> impl Iterator<Item = &'s Arc<str>> {
-        let of_file = self.group(id).iter().filter(|declared| declared.document.source.path == *path);
-        of_file.map(|declared| &declared.document.name)
+    /// The names and addresses that documents of the file `path` give to `id`.
+    pub(super) fn handles_in(&self, id: AccountId, path: &Arc<str>) -> impl Iterator<Item = Handle> {
+        let of_file = self.group(id).iter().filter(move |declared| declared.document.source.path == *path);
+        of_file.flat_map(|declared| Handle::all_of(&declared.document))
     }
 
-    /// How many bear `name`, as far as it matters.
-    pub(super) fn crowd(&self, name: &Arc<str>) -> Crowd {
-        let second = self.shared_names.get(name).and_then(|members| members.iter().nth(1));
+    /// How many bear `handle`, as far as it matters.
+    pub(super) fn crowd(&self, handle: &Handle) -> Crowd {
+        let second = self.shared_handles.get(handle).and_then(|members| members.iter().nth(1));
         (second.is_some_and(|(last_good, ..)| !last_good), second.is_some())
     }
 
     /// The accounts of all documents that bear `name`.
     pub(super) fn bearers(&self, name: &str) -> impl Iterator<Item = AccountId> {
-        let shared = self.shared_names.get(name).into_iter().flatten().map(|(_, _, id)| *id);
-        self.names.get(name).copied().into_iter().chain(shared)
+        let name = Handle::Name(name.into());
+        let shared = self.shared_handles.get(&name).into_iter().flatten().map(|(_, _, id)| *id);
+        self.handles.get(&name).copied().into_iter().chain(shared)
     }
 
-    /// The account of the first document that bears `name`.
-    pub(super) fn first_named(&self, name: &Arc<str>) -> Option<AccountId> {
-        let first = || self.shared_names.get(name)?.first().map(|(_, _, id)| *id);
-        self.names.get(name).copied().or_else(first)
+    /// The account of the first document that bears `handle`.
+    pub(super) fn first(&self, handle: &Handle) -> Option<AccountId> {
+        let first = || self.shared_handles.get(handle)?.first().map(|(_, _, id)| *id);
+        self.handles.get(handle).copied().or_else(first)
     }
 
     /// Adds a declaration; returns its account.
     pub(super) fn insert(&mut self, new: Declared) -> AccountId {
         let id = new.document.spec.account_id;
-        let (name, member) = (Arc::clone(&new.document.name), new.namesake());
+        let (handles, member): (Vec<_>, _) = (Handle::all_of(&new.document).collect(), new.namesake());
         let readable_before = self.accounts.get(&id).is_some_and(Group::has_readable);
         let group = match self.accounts.remove(&id) {
             None => Group::One(Box::new(new)),
             Some(group) => group.insert(new),
         };
         self.accounts.insert(id, group);
-        self.insert_name(&name, member.clone());
+        handles.iter().for_each(|handle| self.insert_handle(handle, member.clone()));
         let (last_good, source, _) = member;
         if !last_good {
             self.managed += usize::from(!readable_before);
-            self.clashes_after_insert(id, &name, &source);
+            self.clashes_after_insert(id, &handles, &source);
         }
         id
     }
 
-    fn insert_name(&mut self, name: &Arc<str>, new: Namesake) {
-        if let Some(members) = self.shared_names.get_mut(name) {
+    fn insert_handle(&mut self, handle: &Handle, new: Namesake) {
+        if let Some(members) = self.shared_handles.get_mut(handle) {
             members.insert(new);
-        } else if let Some(id) = self.names.remove(name) {
-            let bearers = self.group(id).iter().filter(|bearer| bearer.document.name == *name);
+        } else if let Some(id) = self.handles.remove(handle) {
+            let bearers = self.group(id).iter().filter(|bearer| handle.is_of(&bearer.document));
             let members = bearers.map(Declared::namesake).chain([new]).collect();
-            self.shared_names.insert(Arc::clone(name), members);
+            self.shared_handles.insert(handle.clone(), members);
         } else {
-            self.names.insert(Arc::clone(name), new.2);
+            self.handles.insert(handle.clone(), new.2);
         }
     }
 
@@ -265,49 +319,54 @@ impl Declarations {
             self.accounts.insert(id, rest);
         }
         let old = old?;
-        self.remove_name(&old);
+        let handles: Vec<_> = Handle::all_of(&old.document).collect();
+        handles.iter().for_each(|handle| self.remove_handle(handle, &old));
         if !old.last_good {
             self.managed -= usize::from(!readable_after);
-            self.clashes_after_remove(id, &old);
+            self.clashes_after_remove(id, &handles, &old);
         }
         Some(old)
     }
 
-    fn remove_name(&mut self, old: &Declared) {
-        let name = &old.document.name;
-        let Some(members) = self.shared_names.get_mut(name) else {
-            self.names.remove(name);
+    fn remove_handle(&mut self, handle: &Handle, old: &Declared) {
+        let Some(members) = self.shared_handles.get_mut(handle) else {
+            self.handles.remove(handle);
             return;
         };
         members.remove(&old.namesake());
         if let (1, Some((_, _, id))) = (members.len(), members.first()) {
-            self.names.insert(Arc::clone(name), *id);
-            self.shared_names.remove(name);
+            self.handles.insert(handle.clone(), *id);
+            self.shared_handles.remove(handle);
         }
     }
 
-    /// The first three readable documents that share account or name; three tell "two" from "more".
-    fn sharers(&self, id: AccountId, name: &Arc<str>, shared: Shared) -> Vec<Clash> {
-        let readable = |declared: &&Declared| !declared.last_good;
-        let clash = |declared: &Declared| declared.clash(shared);
-        match (shared, self.shared_names.get(name), self.names.get(name)) {
-            (Shared::Account, ..) => self.group(id).iter().take(3).filter(readable).map(clash).collect(),
-            (Shared::Name, Some(members), _) => {
+    /// The first three readable documents that share the account; three tell "two" from "more".
+    fn sharers_of_account(&self, id: AccountId) -> Vec<Clash> {
+        let readable = self.group(id).iter().take(3).filter(|declared| !declared.last_good);
+        readable.map(|declared| declared.clash(Shared::Account)).collect()
+    }
+
+    /// The first three readable documents that bear `handle`.
+    fn sharers_of(&self, handle: &Handle) -> Vec<Clash> {
+        let clash = |declared: &Declared| declared.clash(handle.shared());
+        match (self.shared_handles.get(handle), self.handles.get(handle)) {
+            (Some(members), _) => {
                 let members = members.iter().take(3).filter(|(last_good, ..)| !last_good);
                 members.filter_map(|(_, source, id)| self.readable(*id, source)).map(clash).collect()
             }
-            // The only bearer left clashes with nobody; it did with the one that has just been removed.
-            (Shared::Name, None, Some(id)) => {
-                let bearers = self.group(*id).iter().filter(|declared| declared.document.name == *name);
-                bearers.filter(readable).map(clash).collect()
+            // The only bearer left clashes with no other; it did with the one that has just been removed.
+            (None, Some(id)) => {
+                let bearers = self.group(*id).iter().filter(|declared| handle.is_of(&declared.document));
+                bearers.filter(|declared| !declared.last_good).map(clash).collect()
             }
-            (Shared::Name, None, None) => Vec::new(),
+            (None, None) => Vec::new(),
         }
     }
 
-    fn clashes_after_insert(&mut self, id: AccountId, name: &Arc<str>, source: &SourceRef) {
-        for shared in [Shared::Account, Shared::Name] {
-            let sharers = self.sharers(id, name, shared);
+    fn clashes_after_insert(&mut self, id: AccountId, handles: &[Handle], source: &SourceRef) {
+        let of_handles = handles.iter().map(|handle| (handle.shared(), self.sharers_of(handle)));
+        let sharers: Vec<_> = of_handles.chain([(Shared::Account, self.sharers_of_account(id))]).collect();
+        for (shared, sharers) in sharers {
             match sharers.len() {
                 0 | 1 => {}
                 2 => self.clashes.extend(sharers),
@@ -316,12 +375,14 @@ impl Declarations {
         }
     }
 
-    fn clashes_after_remove(&mut self, id: AccountId, old: &Declared) {
-        for shared in [Shared::Account, Shared::Name] {
+    fn clashes_after_remove(&mut self, id: AccountId, handles: &[Handle], old: &Declared) {
+        for shared in Shared::ALL {
             self.clashes.remove(&old.clash(shared));
-            if let [last] = self.sharers(id, &old.document.name, shared).as_slice() {
-                self.clashes.remove(last);
-            }
+        }
+        let of_handles = handles.iter().map(|handle| self.sharers_of(handle));
+        let sharers: Vec<_> = of_handles.chain([self.sharers_of_account(id)]).collect();
+        for last in sharers.iter().filter(|sharers| sharers.len() == 1).flatten() {
+            self.clashes.remove(last);
         }
     }
 }

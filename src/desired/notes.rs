@@ -4,10 +4,15 @@
 //! Invariant: none of it is a problem, for each can come true by an innocent edit elsewhere: the manifest of somebody who
 //! left is removed, and the approval that let them go still names them.
 
+use std::collections::BTreeMap;
+
 use super::DesiredState;
-use crate::account::AccountId;
+use crate::account::{AccountId, SourceRef};
 use crate::manifest::Approved;
 use crate::timestamp::Timestamp;
+
+/// How many accounts of one user a note names.
+const USER_SOURCES: usize = 4;
 
 impl DesiredState {
     /// What is worth a second look at `now`.
@@ -29,7 +34,26 @@ impl DesiredState {
                 )
             })
         });
-        protected.chain(approved).collect()
+        protected.chain(approved).chain(self.one_user()).collect()
+    }
+
+    /// Accounts that say they are of one user, as may be, or as happens to a copy.
+    fn one_user(&self) -> Vec<String> {
+        let mut users: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, account) in self.iter() {
+            if let Some(zuid) = account.spec.zuid {
+                users.entry(zuid).or_default().push(account.source);
+            }
+        }
+        let several = users.into_iter().filter(|(_, sources)| sources.len() > 1);
+        let note = |(zuid, sources): (_, Vec<&SourceRef>)| {
+            let sources: Vec<_> = sources.iter().take(USER_SOURCES).map(ToString::to_string).collect();
+            format!(
+                "one user, zuid {zuid}, owns the accounts of {}; if that is not so, one is a copy",
+                sources.join(" and ")
+            )
+        };
+        several.map(note).collect()
     }
 
     fn knows(&self, approved: &Approved) -> bool {

@@ -57,6 +57,13 @@ fn problem(clash: &Clash, declarations: &Declarations) -> Problem {
             format!("{account}, also declared at"),
             "nothing is sent for the account until one of them is removed",
         ),
+        Shared::Email => (
+            ProblemCode::DuplicateEmail,
+            "spec.email",
+            "an address that no other document has",
+            "the same, upper and lower case aside, at".to_owned(),
+            "nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids",
+        ),
         Shared::Name => (
             ProblemCode::DuplicateName,
             "metadata.name",

@@ -112,6 +112,49 @@ fn two_documents_with_one_name_are_both_held_and_both_are_touched_when_that_ends
 }
 
 #[test]
+fn two_documents_with_one_address_are_both_held_whatever_its_case_and_both_are_touched_when_that_ends() {
+    let of = |id, name, email: &str| {
+        document(id, name, "true").replace("  enabled", &format!("  email: {email}\n  enabled"))
+    };
+    let (a, b) = (of("4", "alice", "Alice@example.com"), of("5", "bob", "alice@EXAMPLE.com"));
+    let (both, touched) = state(&[("a.yaml", &a), ("b.yaml", &b)]);
+    insta::assert_snapshot!(render(&both), @r"
+    4 alice true a.yaml:2 duplicate of b.yaml:2
+    5 bob true b.yaml:2 duplicate of a.yaml:2
+    ");
+    assert_eq!(touched, [4, 5]);
+    let problems: Vec<String> = both.problems().map(|problem| problem.to_string()).collect();
+    assert_eq!(problems.len(), both.problem_count());
+    insta::assert_snapshot!(problems.join("\n"), @r"
+    a.yaml:7:3: spec.email: expected an address that no other document has, found the same, upper and lower case aside, at b.yaml:7:3 (nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids)
+    b.yaml:7:3: spec.email: expected an address that no other document has, found the same, upper and lower case aside, at a.yaml:7:3 (nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids)
+    ");
+    for mended in [of("5", "bob", "bob@example.com"), document("5", "bob", "true"), "gone".to_owned()] {
+        let (after, touched) = state(&[("a.yaml", &a), ("b.yaml", &b), ("b.yaml", &mended)]);
+        assert_eq!((touched, after.problem_count()), (vec![4, 5], 0), "{mended}");
+    }
+    // One account may be called by a new address, and a file may move.
+    let (moved, touched) = state(&[("a.yaml", &a), ("b.yaml", &a), ("a.yaml", "gone")]);
+    assert_eq!((touched, moved.problem_count()), (vec![4], 0));
+}
+
+#[test]
+fn several_accounts_of_one_user_are_worth_a_note_that_names_them() {
+    let of =
+        |id, name, zuid: &str| document(id, name, "true").replace("  enabled", &format!("  zuid: {zuid}\n  enabled"));
+    let (two, _) = state(&[
+        ("a.yaml", &of("4", "alice", "9")),
+        ("b.yaml", &of("5", "bob", "9")),
+        ("c.yaml", &of("6", "eve", "8")),
+    ]);
+    let notes = two.notes(Timestamp::default());
+    assert_eq!((notes.len(), two.problem_count()), (1, 0));
+    insta::assert_snapshot!(notes[0], @"one user, zuid 9, owns the accounts of a.yaml:2 and b.yaml:2; if that is not so, one is a copy");
+    let (same, _) = state(&[("a.yaml", &of("9", "alice", "9"))]);
+    assert_eq!((same.problem_count(), same.managed()), (1, 0), "no account has its user's number");
+}
+
+#[test]
 fn a_third_duplicate_touches_only_itself() {
     let copy = document("4", "alice", "true");
     let other = document("5", "alice", "true");
@@ -236,9 +279,15 @@ fn any_document() -> impl Strategy<Value = String> {
     let name = prop_oneof![8 => prop::sample::select(vec!["p", "q", "r"]), 1 => Just("[")];
     let enabled = prop_oneof![8 => prop::sample::select(vec!["true", "false"]), 2 => Just("yes")];
     let protect = prop::bool::weighted(0.1);
-    let account = (id, name, enabled, protect).prop_map(|(id, name, enabled, protect)| {
+    let email = prop::sample::select(vec![
+        "",
+        "  email: x@example.com\n",
+        "  email: X@example.com\n",
+        "  email: y@example.com\n",
+    ]);
+    let account = (id, name, enabled, email, protect).prop_map(|(id, name, enabled, email, protect)| {
         let annotation = format!("metadata:\n  annotations: {{{PROTECT}: \"true\"}}\n");
-        let text = document(&id, name, enabled);
+        let text = document(&id, name, enabled).replace("  enabled", &format!("{email}  enabled"));
         if protect { text.replace("metadata:\n", &annotation) } else { text }
     });
     let max =

@@ -51,7 +51,7 @@ mod tests {
         let account = |id: u32, metadata: &str| {
             format!(
                 "apiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{id}, {metadata}}}\n\
-                 spec: {{accountId: {id}, zuid: 1, enabled: true}}\n"
+                 spec: {{accountId: {id}, zuid: 9, enabled: true}}\n"
             )
         };
         let block = account(4, "").replace("{name: a4, }", "\n  name: a4\n  labels:\n    team: \"sales\"\n    x/y: ''");

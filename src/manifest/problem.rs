@@ -73,6 +73,8 @@ pub enum ProblemCode {
     DuplicateAccount,
     /// Two documents have one name.
     DuplicateName,
+    /// Two documents have one address.
+    DuplicateEmail,
     /// Two documents declare a budget.
     DuplicateBudget,
     /// A document takes something away from an account that is protected.
@@ -83,7 +85,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code, each at the place of its number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Unreadable,
         Self::TooLarge,
         Self::NotUtf8,
@@ -99,6 +101,7 @@ impl ProblemCode {
         Self::InvalidValue,
         Self::DuplicateAccount,
         Self::DuplicateName,
+        Self::DuplicateEmail,
         Self::DuplicateBudget,
         Self::Protected,
         Self::TooManyProblems,
@@ -124,10 +127,16 @@ impl ProblemCode {
             Self::InvalidValue => "The value is of the right type, but not allowed.",
             Self::DuplicateAccount => "Two documents declare one account; nothing is sent for either.",
             Self::DuplicateName => "Two documents have one name; nothing is sent for either.",
+            Self::DuplicateEmail => "Two documents have one address; nothing is sent for either.",
             Self::DuplicateBudget => "Two documents set the disruption budget; only what is approved is taken away.",
             Self::Protected => "The document takes something away from an account that is protected.",
             Self::TooManyProblems => "The file has more problems than are listed.",
         }
+    }
+
+    /// Whether it is between documents, each of which can be read.
+    pub const fn is_clash(self) -> bool {
+        matches!(self, Self::DuplicateAccount | Self::DuplicateName | Self::DuplicateEmail | Self::DuplicateBudget)
     }
 
     /// The code in reports and metrics.
@@ -148,6 +157,7 @@ impl ProblemCode {
             Self::InvalidValue => "invalid-value",
             Self::DuplicateAccount => "duplicate-account",
             Self::DuplicateName => "duplicate-name",
+            Self::DuplicateEmail => "duplicate-email",
             Self::DuplicateBudget => "duplicate-budget",
             Self::Protected => "protected",
             Self::TooManyProblems => "too-many-problems",

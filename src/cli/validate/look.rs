@@ -31,11 +31,7 @@ pub(super) fn at(given: &[PathBuf], auth: AuthMode, protection: Arc<Protection>)
     let Reading { desired, paths, mut texts, mut near_misses } = reading;
     let finding = |problem: Problem| {
         // A file that clashes with another one is sound by itself: its text was not kept.
-        let is_clash = matches!(
-            problem.code,
-            ProblemCode::DuplicateAccount | ProblemCode::DuplicateBudget | ProblemCode::DuplicateName
-        );
-        if is_clash && !texts.contains_key(&problem.path) {
+        if problem.code.is_clash() && !texts.contains_key(&problem.path) {
             texts.extend(text_again(&problem.path).map(|text| (Arc::clone(&problem.path), text)));
         }
         let text = texts.get(&problem.path).cloned();

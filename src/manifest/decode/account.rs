@@ -23,12 +23,12 @@ impl Judge<'_> {
     ) -> (Option<AccountId>, Option<MailAccountSpec>) {
         let elsewhere = |key: &str| METADATA_KEYS.contains(&key).then_some("metadata");
         let Some(found) = self.object(spot, field, &KEYS, elsewhere) else { return (None, None) };
-        let [account_id, zuid, email, enabled_at, active_sync_at, suspend, reason, until] = found;
+        let [account_id, zuid_at, email, enabled_at, active_sync_at, suspend, reason, until] = found;
         if account_id.is_none() {
             let hint = Some("the number Zoho Mail gives the account");
             self.missing(spot, &field.key("accountId"), "the account's id", hint);
         }
-        if zuid.is_none() && rules.auth == AuthMode::Admin {
+        if zuid_at.is_none() && rules.auth == AuthMode::Admin {
             let hint = Some("needed with --auth admin: the number Zoho gives the user");
             self.missing(spot, &field.key("zuid"), "the user's id", hint);
         }
@@ -38,8 +38,15 @@ impl Judge<'_> {
             self.report((spot.place, field), ProblemCode::MissingKey, expected, "neither".to_owned(), hint);
         }
         let account_id = account_id.and_then(|id| self.id(id, &field.key("accountId"), AccountId::new));
-        let zuid = zuid.and_then(|zuid| self.id(zuid, &field.key("zuid"), Zuid::new));
+        let zuid = zuid_at.and_then(|zuid| self.id(zuid, &field.key("zuid"), Zuid::new));
         let email = email.and_then(|email| self.email(email, &field.key("email")));
+        if let (Some(spot), Some(id)) = (zuid_at, zuid)
+            && Some(id.get()) == account_id.map(AccountId::get)
+        {
+            let hint = Some("copied from accountId? they are numbers of two kinds, and never the same".to_owned());
+            let at = (spot.place, &field.key("zuid"));
+            self.report(at, ProblemCode::InvalidValue, "the user's id, not the account's", spot.describe(), hint);
+        }
         let lock = rules.protection.lock(name, account_id).or(protected.then_some(Lock::Annotation));
         let enabled = enabled_at.and_then(|flag| self.wanted(flag, &field.key("enabled"), lock));
         let active_sync_enabled =

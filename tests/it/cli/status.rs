@@ -70,9 +70,9 @@ fn every_account_has_the_conditions_that_kstatus_gives_its_case() {
     broken: Ready=False/InvalidManifest Stalled=True/InvalidManifest
         its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired
     claimed: Ready=False/DuplicateAccount Stalled=True/DuplicateAccount
-        claimed.yaml:1 and claimed-again.yaml:1 share an account or a name; nothing is PUT for either
+        claimed.yaml:1 and claimed-again.yaml:1 share an account, a name or an address; nothing is PUT for either
     claimed: Ready=False/DuplicateAccount Stalled=True/DuplicateAccount
-        claimed-again.yaml:1 and claimed.yaml:1 share an account or a name; nothing is PUT for either
+        claimed-again.yaml:1 and claimed.yaml:1 share an account, a name or an address; nothing is PUT for either
     doubtful: Ready=False/InDoubt Reconciling=True/InDoubt
         enabled to true: the connection was lost before the whole answer had come: client error (SendRequest): connection closed before message completed
     forbidden: Ready=False/Forbidden Stalled=True/Forbidden

@@ -107,7 +107,7 @@ fn a_disruption_approval_says_why_until_when_and_exactly_what() {
 #[test]
 fn an_annotation_of_our_own_is_protect_true_or_false_and_no_other() {
     let annotated = |annotations: &str| {
-        let spec = "{accountId: 1, zuid: 1, enabled: true}";
+        let spec = "{accountId: 1, zuid: 9, enabled: true}";
         let mut value = manifest("MailAccount", spec);
         value["metadata"]["annotations"] = document(annotations);
         judge("MailAccount", &value).is_ok()

@@ -64,6 +64,7 @@ proptest! {
         (account, zuid, zoid) in (any_id(), any_id(), any_id()), style in any_style(),
         layout in prop::sample::select(LAYOUTS.to_vec()),
     ) {
+        prop_assume!(account != zuid);
         let parsed = manifest(layout, &style(account), &style(zuid));
         prop_assert_eq!(&parsed.problems, &[]);
         let spec = parsed.documents[0].spec.clone();
