@@ -36,6 +36,8 @@ pub(super) enum Content<'n> {
     },
     /// A budget or an approval, with its `metadata.name`.
     Policy(&'n str, PolicySpec),
+    /// Something of another program: its `apiVersion` and `kind`.
+    Foreign(String),
 }
 
 /// What became of one document.
@@ -64,6 +66,9 @@ pub(super) fn decode<'n>(
     }
     let root = Spot::root(node, marks.and_then(|marks| marks.root.as_ref()), place);
     let Ok(kind) = kind(root) else {
+        if let Some(foreign) = foreign(root) {
+            return Verdict { content: Some(Content::Foreign(foreign)), problems: Vec::new(), claim: None };
+        }
         judge.foreign(root);
         return Verdict { content: None, problems: judge.into_problems(), claim: None };
     };
@@ -86,8 +91,25 @@ struct Told<'n> {
 
 /// The value of `kind`, if the document has such a key.
 fn kind_spot<'n>(root: Spot<'n>) -> Option<Spot<'n>> {
-    let is_kind = |key: &Node<'_>| matches!(key, Node::Text(key) if key == "kind");
-    root.pairs().find(|(key, ..)| is_kind(key)).map(|(_, _, value)| value)
+    value_spot(root, "kind")
+}
+
+fn value_spot<'n>(root: Spot<'n>, name: &str) -> Option<Spot<'n>> {
+    let is_it = |key: &Node<'_>| matches!(key, Node::Text(key) if key == name);
+    root.pairs().find(|(key, ..)| is_it(key)).map(|(_, _, value)| value)
+}
+
+/// `apiVersion` and `kind` of a document that is another program's: of an API group, and not of ours or one that is nearly
+/// ours. Its kind is none of ours: the caller has seen to that.
+fn foreign(root: Spot<'_>) -> Option<String> {
+    let text = |name| match value_spot(root, name)?.node {
+        Node::Text(text) => Some(text),
+        _ => None,
+    };
+    let (version, kind) = (text("apiVersion")?, text("kind")?);
+    let (group, _) = version.split_once('/').filter(|(group, _)| !group.is_empty())?;
+    let is_ours = group.starts_with(OUR_PREFIX) || near_miss(group, &[OUR_PREFIX]).is_some();
+    (!is_ours).then(|| printable(&format!("{version} {kind}")))
 }
 
 /// Which kind's rules count for a document: its own, or the one it probably means. `None`: nobody can tell; an error: it
