@@ -54,7 +54,7 @@ pub enum Exit {
     Failed = 1,
     /// `plan --detailed-exitcode` found changes.
     Changes = 2,
-    /// The disruption budget holds changes.
+    /// The disruption budget holds changes, or everything is suspended.
     Held = 3,
     /// Another process uses the ledger.
     LedgerInUse = 4,

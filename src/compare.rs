@@ -19,7 +19,7 @@ use crate::ledger::{FieldState, Ledger, Owner, Row};
 use crate::plan::plan;
 use crate::timestamp::Timestamp;
 
-pub use digest::digest;
+pub use digest::{digest, parse_digest};
 pub use remark::{Note, Remark, remarks};
 pub use safety::{Safety, safety};
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::account::{AuthMode, Zoid};
+use crate::account::{AuthMode, Zoid, printable};
 use crate::controller::{ATTEMPT_WAIT_MAX, MAX_WAIT, Mode, Settings};
 use crate::ledger::Owner;
 use crate::queue::Backoff;
@@ -53,7 +53,7 @@ pub struct Target {
     ///
     /// An absent file is an empty ledger: every managed field is PUT once. A ledger of another organization, or of the
     /// sandbox, is refused.
-    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
+    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = LEDGER)]
     pub ledger: PathBuf,
 
     /// As whom the service is addressed
@@ -77,7 +77,7 @@ pub struct Target {
 #[command(next_help_heading = "Target")]
 pub struct LedgerPlace {
     /// File that remembers what was applied; journal, history, switch lie beside it
-    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = "ledger.json")]
+    #[arg(long, value_name = "FILE", env = "ZOHO_MAIL_LEDGER", default_value = LEDGER)]
     ledger: PathBuf,
 
     /// The ledger is the embedded sandbox's: ledger.sandbox.json beside ledger.json
@@ -90,7 +90,21 @@ impl LedgerPlace {
     pub fn file(&self) -> PathBuf {
         if self.sandbox { sandbox_ledger(&self.ledger) } else { self.ledger.clone() }
     }
+
+    /// These options as another command takes them, each after a blank: what a printed command needs to mean the same in
+    /// any shell.
+    pub fn options(&self) -> String {
+        let ledger = if self.ledger == Path::new(LEDGER) {
+            String::new()
+        } else {
+            format!(" --ledger {}", printable::argument(&self.ledger.to_string_lossy()))
+        };
+        ledger + if self.sandbox { " --sandbox" } else { "" }
+    }
 }
+
+/// The default of `--ledger`.
+const LEDGER: &str = "ledger.json";
 
 /// `--auth`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

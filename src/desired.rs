@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
 use crate::guard::{Allowance, InForce};
 use crate::ledger::{Ends, Lapsed};
-use crate::manifest::{Approval, Claim, Document, Kind, Parsed, Problem, Protection};
+use crate::manifest::{Approval, Claim, Document, Foreign, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 use declared::{Declarations, Declared, Handle};
@@ -98,6 +98,8 @@ pub struct DesiredState {
     /// The problems of each file that has any.
     problems: BTreeMap<Arc<str>, Box<[Problem]>>,
     problem_count: usize,
+    /// The documents of each file that are another program's.
+    foreign: BTreeMap<Arc<str>, Box<[Foreign]>>,
     policies: Policies,
     protection: Arc<Protection>,
 }
@@ -156,7 +158,7 @@ impl DesiredState {
         look: Look,
         revision: &dyn Fn(&Document) -> Arc<Revision>,
     ) -> BTreeSet<AccountId> {
-        let Parsed { documents, policies, problems, claims } = match look {
+        let Parsed { documents, policies, problems, claims, foreign } = match look {
             Look::Parsed(parsed) => parsed,
             Look::Gone => Parsed::default(),
             Look::Unreadable(problem) => Parsed::broken(problem),
@@ -186,6 +188,11 @@ impl DesiredState {
         let current = current.map(|(document, revision)| Declared { document, revision, last_good: false });
         let ids: Vec<AccountId> = kept.into_iter().chain(current).map(|new| self.declarations.insert(new)).collect();
         self.remember(path, &ids, problems);
+        if foreign.is_empty() {
+            self.foreign.remove(path);
+        } else {
+            self.foreign.insert(Arc::clone(path), foreign.into());
+        }
 
         let changed = before.into_iter().filter(|(id, before)| self.digest(*id) != *before).map(|(id, _)| id);
         let crowded = neighbours.iter().filter(|(_, handle, crowd)| self.declarations.crowd(handle) != *crowd);

@@ -38,6 +38,23 @@ pub struct Freeze {
     /// Who, as the system knows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Box<str>>,
+    /// On which machine they asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Box<str>>,
+    /// Who lifted it; `None` while it is in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
+}
+
+/// How a suspension was lifted before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as the system knows them.
+    pub by: Box<str>,
+    /// On which machine they asked for it.
+    pub host: Box<str>,
 }
 
 /// The file's text.
@@ -58,9 +75,10 @@ impl Freeze {
             return Self::default();
         }
         match serde_json::from_slice::<Self>(bytes) {
-            Ok(Self { since, until, reason, by }) => {
-                let short = |text: Option<Box<str>>| text.map(|text| printable::cut(&text, TEXT_MAX).into());
-                Self { since, until, reason: short(reason), by: short(by) }
+            Ok(Self { since, until, reason, by, host, resumed }) => {
+                let cut = |text: Box<str>| printable::cut(&text, TEXT_MAX).into();
+                let resumed = resumed.map(|Resumed { at, by, host }| Resumed { at, by: cut(by), host: cut(host) });
+                Self { since, until, reason: reason.map(cut), by: by.map(cut), host: host.map(cut), resumed }
             }
             Err(error) => Self::unclear(&format!("its file is not understood: {error}")),
         }
@@ -86,15 +104,24 @@ impl Freeze {
     }
 }
 
-/// `suspended since … by … until …: reason`, on one line.
+/// `suspended since … by … on … until …: reason`, on one line.
 impl fmt::Display for Freeze {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { since, until, reason, by } = self;
+        let Self { since, until, reason, by, host, resumed: _ } = self;
         f.write_str("suspended")?;
         since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
         by.as_deref().map_or(Ok(()), |by| write!(f, " by {}", printable::escape(by)))?;
+        host.as_deref().map_or(Ok(()), |host| write!(f, " on {}", printable::escape(host)))?;
         until.map_or(Ok(()), |until| write!(f, " until {until}"))?;
         reason.as_deref().map_or(Ok(()), |reason| write!(f, ": {}", printable::escape(reason)))
+    }
+}
+
+/// `2027-01-31T08:00:00.000Z by … on …`.
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, by, host } = self;
+        write!(f, "{at} by {} on {}", printable::escape(by), printable::escape(host))
     }
 }
 
@@ -110,10 +137,14 @@ mod tests {
             until: Some(until),
             reason: Some("the\nmigration".into()),
             by: Some("eve\u{202e}".into()),
+            host: Some("web1".into()),
+            resumed: Some(Resumed { at: until, by: "bob".into(), host: "web\n2".into() }),
         };
         assert_eq!(Freeze::from_bytes(&freeze.to_bytes()), freeze);
-        let printed = "suspended since 1970-01-01T00:00:01.000Z by eve\\u{202e} until 1970-01-01T00:00:05.000Z: \
-                       the\\nmigration";
+        let resumed = freeze.resumed.as_ref().map(ToString::to_string);
+        assert_eq!(resumed.as_deref(), Some("1970-01-01T00:00:05.000Z by bob on web\\n2"));
+        let printed = "suspended since 1970-01-01T00:00:01.000Z by eve\\u{202e} on web1 until \
+                       1970-01-01T00:00:05.000Z: the\\nmigration";
         assert_eq!(freeze.to_string(), printed);
         assert!(!freeze.is_over(since) && freeze.is_over(until));
     }

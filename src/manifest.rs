@@ -126,6 +126,17 @@ pub struct Parsed {
     pub problems: Vec<Problem>,
     /// For each document with a problem what it declares even so; all unknown: it may be anything.
     pub claims: Vec<Claim>,
+    /// Every document of another API group: it is another program's, and declares nothing here.
+    pub foreign: Vec<Foreign>,
+}
+
+/// A document of another API group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The line on which its content begins.
+    pub line: u32,
+    /// Its `apiVersion` and `kind`, for people.
+    pub what: Box<str>,
 }
 
 impl Parsed {
@@ -171,6 +182,7 @@ pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> Parsed {
                 parsed.documents.push(document);
             }
             Some(Declared::Policy(policy)) => parsed.policies.push(policy),
+            Some(Declared::Foreign(foreign)) => parsed.foreign.push(foreign),
             None => {}
         }
         parsed.claims.extend(claim);
@@ -215,6 +227,7 @@ fn text<'b>(path: &Arc<str>, bytes: &'b [u8]) -> Result<&'b str, Box<Problem>> {
 enum Declared {
     Account(Document),
     Policy(Policy),
+    Foreign(Foreign),
 }
 
 /// Reads one document: what it declares, the first `most` things that are wrong with it, what it claims.
@@ -263,6 +276,7 @@ fn read(
                 protected,
             })
         }
+        Content::Foreign(what) => Declared::Foreign(Foreign { line: source.line, what: what.into() }),
         Content::Policy(name, spec) => Declared::Policy(Policy { name: name.into(), spec, source, name_at }),
     });
     (declared, problems, claim)

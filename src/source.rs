@@ -12,7 +12,7 @@
 //!   a link means a rescan, which compares time stamps and reads only what differs.
 //!
 //! The parts, in the order of the data: `events` (hints) and `debounce` (when), `git` (not now), `keeper` (what next)
-//! with its `task`; `list` (which paths), `look` (one path) with `settle` (is it at rest?), all through
+//! with its `task`; `list` (which paths), without those that `ignore` knows, `look` (one path) with `settle` (is it at rest?), all through
 //! `beneath` (the only way to a file); `index` (what is known, what is news); `provenance` (whose work it is);
 //! `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
 //!
@@ -37,6 +37,7 @@ mod commit;
 mod debounce;
 mod events;
 mod git;
+mod ignore;
 mod index;
 mod keeper;
 mod list;
@@ -50,7 +51,8 @@ mod settle;
 mod task;
 
 pub use commit::{CommitError, Committed, load_committed};
-pub use load::load;
+pub use ignore::{IGNORE_FILE, Ignored};
+pub use load::{ignored, load, load_file, load_part};
 pub use near::near_misses;
 
 /// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. The README promises it.

@@ -272,8 +272,10 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     };
     match desired.standing {
         Standing::Duplicate { other } => {
-            let message =
-                format!("{} and {other} share an account, a name or an address; nothing is PUT for either", desired.source);
+            let message = format!(
+                "{} and {other} share an account, a name or an address; nothing is PUT for either",
+                desired.source
+            );
             return Some(Trouble::new(Stalled, Reason::DuplicateAccount, message));
         }
         Standing::LastGood => {

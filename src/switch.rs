@@ -1,7 +1,8 @@
 //! What an operator orders through files beside the ledger: the switch that suspends everything, and orders to the process
 //! that has the ledger ([`mod@order`]).
 //!
-//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes; each order, once.
+//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes; the one that was lifted
+//! last, and who lifted it; each order, once.
 //! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
 //! memory) changes nothing; the file is complete under its name or not there at all, also after a power cut.
 //! Deliberately absent: events. The file is looked at every [`NOTICED`], which works on any file system.
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::freeze::{Freeze, NOTICED};
+use crate::freeze::{Freeze, NOTICED, Resumed};
 use crate::order::Order;
 
 /// The most of a file that is read, in bytes: many times what is ever written to one.
@@ -30,6 +31,11 @@ const MODE: u32 = 0o644;
 /// The file beside `ledger`: `ledger.json.suspended`.
 pub fn path(ledger: &Path) -> PathBuf {
     beside(ledger, ".suspended")
+}
+
+/// Where the suspension that was lifted last is remembered: `ledger.json.resumed`.
+fn resumed_path(ledger: &Path) -> PathBuf {
+    beside(ledger, ".resumed")
 }
 
 fn beside(ledger: &Path, suffix: &str) -> PathBuf {
@@ -84,13 +90,26 @@ fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
-/// Lifts the switch beside `ledger`. Says whether it was set. Blocks on the disk.
+/// Lifts the switch beside `ledger`, and remembers of the suspension that `resumed` ended it. Says which one that was.
+/// Blocks on the disk.
 ///
 /// # Errors
 ///
-/// If the file is there and cannot be removed.
-pub fn lift(ledger: &Path) -> io::Result<bool> {
-    remove(&path(ledger))
+/// If the file is there and cannot be read or removed.
+pub fn lift(ledger: &Path, resumed: Resumed) -> io::Result<Option<Freeze>> {
+    let Some(freeze) = read(ledger)? else { return Ok(None) };
+    let lifted = Freeze { resumed: Some(resumed), ..freeze };
+    // First, so that who did it is known as soon as the suspension is over. A disk without room does not prolong it.
+    let _ = publish(&resumed_path(ledger), &lifted.to_bytes());
+    Ok(remove(&path(ledger))?.then_some(lifted))
+}
+
+/// The suspension beside `ledger` that was lifted last, and who did it; `None` if there was none, or nothing can be read
+/// of it. Blocks on the disk.
+pub fn last_lifted(ledger: &Path) -> Option<(Freeze, Resumed)> {
+    let freeze = Freeze::from_bytes(&bytes(&resumed_path(ledger)).ok()?);
+    let resumed = freeze.resumed.clone()?;
+    Some((freeze, resumed))
 }
 
 /// Removes a file, durably. Says whether it was there.
@@ -143,6 +162,7 @@ pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timestamp::Timestamp;
 
     #[test]
     fn the_switch_is_set_once_and_lifted_once() {
@@ -156,9 +176,13 @@ mod tests {
         }
         let mode = fs::metadata(path(&ledger)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE, "set by root, read by the daemon's user");
-        assert!(lift(&ledger).unwrap());
-        assert!(!lift(&ledger).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(last_lifted(&ledger), None);
+        let resumed = Resumed { at: Timestamp::from_millis(7), by: "bob".into(), host: "web1".into() };
+        let lifted = lift(&ledger, resumed.clone()).unwrap().unwrap();
+        assert_eq!(lifted.reason.as_deref(), Some("second"));
+        assert_eq!(lift(&ledger, Resumed { by: "eve".into(), ..resumed.clone() }).unwrap(), None);
+        assert_eq!(last_lifted(&ledger), Some((lifted, resumed)));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "what is remembered");
     }
 
     #[test]

@@ -57,6 +57,16 @@ pub fn path(path: &Path) -> String {
     escape(&without_password(&cut(&path.to_string_lossy(), PATH_MAX)))
 }
 
+/// A word of a command that a person pastes into a shell.
+pub fn argument(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(format!("'{}'", escape(word).replace('\'', r"'\''")))
+    }
+}
+
 /// `text`, of which at most `most` characters are left.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

@@ -8,8 +8,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::engine::{self, Engine};
-use super::{Exit, count, load, note, print, progress};
+use super::plan::Comparison;
+use super::{Exit, complain, count, load, note, print, progress};
 use crate::account::printable;
+use crate::compare::parse_digest;
 use crate::config::{Disruptions, Folder, Service, Target, positive};
 use crate::controller::{Mode, Settings};
 use crate::manifest::Rules;
@@ -43,6 +45,12 @@ pub(super) struct Apply {
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_MAX_WAIT", default_value = "20m", value_parser = positive,
         help_heading = "Service")]
     max_wait: Duration,
+
+    /// Apply only if the plan is the one that was reviewed: the digest that plan printed; else show what it is, and exit 1
+    ///
+    /// The digest is of the requests and of what was known before. It has no variable, for an empty one would be unset.
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest, help_heading = "Safety")]
+    expect_digest: Option<String>,
 }
 
 impl Apply {
@@ -51,7 +59,7 @@ impl Apply {
     }
 
     async fn pass(self) -> anyhow::Result<Exit> {
-        let Self { folder, target, service, disruptions, max_wait } = self;
+        let Self { folder, target, service, disruptions, max_wait, expect_digest } = self;
         let limit = service.limit(target.sandbox);
         let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE, None)?;
         let settings = Settings { max_wait, ..settings };
@@ -70,6 +78,21 @@ impl Apply {
         tokio::task::block_in_place(|| {
             load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
         });
+        if let Some(expected) = expect_digest {
+            // No other process writes the ledger now: this one has its lock.
+            let desired = load::declared(batch.clone(), Arc::clone(&protection));
+            let plan = tokio::task::block_in_place(|| Comparison::of_pass(desired, &folder, &target, &disruptions))?;
+            let found = plan.digest();
+            if found != expected {
+                cancel.cancel();
+                tokio::task::block_in_place(|| print(&plan.text()))?;
+                complain(&format!(
+                    "nothing was sent: the plan that was reviewed has the digest {expected}, and what would be sent now is \
+                     what stands above, {found}"
+                ));
+                return Ok(Exit::Failed);
+            }
+        }
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;
         let bar = progress::show(reports.clone(), limit, clock, cancel.clone());
@@ -95,7 +118,11 @@ impl Apply {
             _ if problems > 0 => Exit::Failed,
             Summary { failed, in_doubt, .. } if !failed.is_empty() || !in_doubt.is_empty() => Exit::Failed,
             Summary { held, .. } if !held.is_empty() => Exit::Held,
-            _ => Exit::Done,
+            Summary { gave_up, .. } => {
+                // It had nothing to give up.
+                gave_up.iter().for_each(|why| note(&format!("{why}; nothing was to be sent")));
+                Exit::Done
+            }
         })
     }
 }
@@ -109,7 +136,7 @@ fn text(summary: &Summary) -> String {
         // Writing to a String cannot fail.
         let _ = write_list(&mut text, title, changes);
     }
-    if let Some(why) = gave_up {
+    if let Some(why) = gave_up.as_ref().filter(|_| planned > applied) {
         let _ = writeln!(text, "Gave up: {why}.");
     }
     let by_budget = || held.iter().map(|unapplied| &unapplied.change).filter(|change| change.needs_budget());

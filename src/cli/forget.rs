@@ -60,13 +60,19 @@ impl Forget {
             order: Order::Forget { accounts: accounts.clone(), by: user() },
             records: &|ledger| accounts.iter().filter_map(|account| forgotten(*account, ledger)).collect(),
             outcome: &|ledger| (!ledger.as_ref().is_some_and(is_known)).then_some(()),
-            command: "forget",
+            command: &self.command(),
         };
         task.carry_out()?;
         let line =
             |item: &Item| format!("forgotten: {} ({})\n", printable::escape(&item.metadata.name), item.spec.account_id);
         print(&meant.iter().map(line).collect::<String>())?;
         Ok(Exit::Done)
+    }
+
+    /// What an operator types for the same.
+    fn command(&self) -> String {
+        let names: String = self.names.iter().map(|name| format!(" {}", printable::argument(name))).collect();
+        format!("forget{names}{}", self.place.options())
     }
 
     /// The accounts to forget, and why some of them may not be.

@@ -54,6 +54,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
   ledger.json.audit        each change that was applied and who decided it, for `history`
   ledger.json.notified     what people were told of trouble, with --notify-url
   ledger.json.suspended    suspends everything while it is there; see `suspend --help`
+  ledger.json.resumed      the suspension before, and who ended it
   ledger.json.order        for a second, while `resume --pause` or `forget` orders something of a daemon
   ledger.sandbox.json      the same of --sandbox",
     ),
@@ -63,7 +64,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
   0   done
   1   failed, or some account or manifest did; diff: there are differences
   2   plan --detailed-exitcode: there are changes; diff: it failed
-  3   the disruption budget holds changes
+  3   the disruption budget holds changes, or everything is suspended
   4   the ledger is in use by another process
   5   the ledger is damaged, newer than this program, or somebody else's
   64  the options are wrong",
@@ -112,6 +113,7 @@ pub(super) const APPLY: &str = "\
 Examples:
   zoho-mail-reconciler plan && zoho-mail-reconciler apply
   zoho-mail-reconciler apply --disruption-budget 50     # this once, after a look at the plan
+  zoho-mail-reconciler apply --expect-digest sha256:... # exactly what that plan said, or nothing
 
 Ends with: planned = applied + held + failed + in doubt. What is in doubt was
 sent, and its end is not known; the next apply sends what is desired then.
@@ -120,7 +122,8 @@ and it says when to apply again.
 
 Broken manifests do not keep the others from being applied. Exit codes: 0 all
 done, 1 something failed or a manifest is broken, 3 the disruption budget
-holds the rest, 4 the ledger is in use, 5 the ledger is refused, 64 usage.";
+holds the rest or everything is suspended, 4 the ledger is in use, 5 the ledger is
+refused, 64 usage.";
 
 pub(super) const PLAN: &str = "\
 Examples:
@@ -139,7 +142,8 @@ all that the branch wants. Neither a ledger nor --zoid is needed, and what other
 have merged since does not show. An account whose manifest goes away is named,
 and nothing is PUT for it. If the ledger is given as well, the plan is that of
 apply, and changes that the branch does not explain are listed apart.
-The digest is the same exactly if the PUTs are.
+The digest is the same exactly if the PUTs are: `apply --expect-digest` sends no
+others.
 
 Exit codes: 0 planned, 1 a manifest is broken (the plan of the others is
 printed), something is unexplained with --fail-on-unexplained, or it failed,
@@ -149,12 +153,20 @@ refused, 64 usage.";
 pub(super) const SUSPEND: &str = "\
 Examples:
   zoho-mail-reconciler suspend --reason 'mail migration, ticket 815' --for 4h
-  kubectl exec deploy/zoho-mail-reconciler -- zoho-mail-reconciler suspend
+  zoho-mail-reconciler suspend --replace --until 2027-01-31T08:00:00Z
+  kubectl exec sts/zoho-mail-reconciler -- zoho-mail-reconciler suspend
 
 Makes the file ledger.json.suspended beside the ledger, and that is all: an empty
-file made by hand does the same. It outlasts restarts. What is asked of the
-service meanwhile is planned, and sent when the suspension ends. `apply` ends
-with 3 while it lasts. One account alone is suspended by its manifest.";
+file made by hand does the same. It says who asked, and on which machine. It
+outlasts restarts. What is asked of the service meanwhile is planned, and sent
+when the suspension ends. `apply` ends with 3 while there is something that it
+does not send. One account alone is suspended by its manifest.
+
+Where there is neither a ledger nor a daemon it is refused, for it would suspend
+nothing: --ledger says which is meant, --force is for before the first run. One
+that is in force is shown, and left as it is without --replace.
+
+Exit codes: 0 suspended, 1 refused or failed, 64 usage.";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:
@@ -170,7 +182,9 @@ Examples:
   kubectl exec sts/zoho-mail-reconciler -- zoho-mail-reconciler resume --pause
 
 Removes the file ledger.json.suspended beside the ledger. A daemon that runs
-notices within a second, and goes on with what is wanted then.
+notices within a second, and goes on with what is wanted then. Who ended which
+suspension, and on which machine, stays in ledger.json.resumed: a second `resume`
+shows it.
 
 With --pause it lifts the pause that the service imposed, and no suspension. A
 daemon that runs does so within seconds, by the order ledger.json.order beside
@@ -178,8 +192,8 @@ the ledger; where none runs, the command writes it down itself. It ends when tha
 is durable. One request then goes alone: if the service asks for a pause again,
 there is one again. `history` shows who lifted which pause, and when.
 
-Exit codes: 0 lifted (or nothing was to be lifted), 1 it failed, 5 the ledger is
-refused, 64 usage.";
+Exit codes: 0 lifted (or nothing was to be lifted), 1 there is no ledger, or it
+failed, 5 the ledger is refused, 64 usage.";
 
 pub(super) const FORGET: &str = "\
 Examples:

@@ -15,6 +15,7 @@ use super::{Exit, json, load, note, print, yaml};
 use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
+use crate::compare::digest;
 use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
@@ -136,6 +137,25 @@ impl Comparison {
         let problems = load::problems(&desired, &folder.desired_state);
         let standing = Standing::count(&desired, &ledger, now);
         Self { ledger, reviewed, budget, problems, desired, standing, branch: None }
+    }
+
+    /// What `apply` is about to do, of what it has read and of the ledger that it has.
+    pub(super) fn of_pass(
+        desired: DesiredState,
+        folder: &Folder,
+        target: &Target,
+        disruptions: &Disruptions,
+    ) -> anyhow::Result<Self> {
+        Ok(Self::new(desired, read_ledger(target)?, folder, disruptions, Clock::start().now()))
+    }
+
+    pub(super) fn digest(&self) -> String {
+        digest(&self.reviewed)
+    }
+
+    /// As people read it.
+    pub(super) fn text(&self) -> String {
+        text::text(self)
     }
 
     /// Every change, by account; within one, what may go comes in its order and before what is held.

@@ -8,11 +8,12 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::order::Task;
-use super::suspend::user;
+use super::suspend::{host, no_ledger, user};
 use super::{Exit, complain, note, print};
 use crate::account::printable;
 use crate::clock::Clock;
 use crate::config::LedgerPlace;
+use crate::freeze::Resumed;
 use crate::ledger::{ImposedPause, Ledger, Record, file};
 use crate::order::Order;
 use crate::switch;
@@ -32,20 +33,24 @@ pub(super) struct Resume {
 
 impl Resume {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let ledger = self.place.file();
-        if self.pause { lift_pause(&ledger) } else { lift_suspension(&ledger) }
+        if self.pause { lift_pause(&self.place) } else { lift_suspension(&self.place.file()) }
     }
 }
 
 fn lift_suspension(ledger: &Path) -> anyhow::Result<Exit> {
     let file = printable::path(&switch::path(ledger));
-    let before = switch::read(ledger).ok().flatten();
-    let lifted = switch::lift(ledger).with_context(|| format!("{file}: cannot be removed"))?;
-    print(&match (lifted, before) {
-        (true, Some(freeze)) => format!("resumed; it was {freeze}\n"),
-        (true, None) => "resumed\n".to_owned(),
-        (false, _) => format!("not suspended: there is no {file}\n"),
-    })?;
+    let resumed = Resumed { at: Clock::start().now(), by: user().unwrap_or_default(), host: host() };
+    let lifted = switch::lift(ledger, resumed).with_context(|| format!("{file}: cannot be removed"))?;
+    if let Some(freeze) = lifted {
+        print(&format!("resumed; it was {freeze}\n"))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(nothing) = no_ledger(ledger) {
+        complain(&format!("nothing is resumed: {nothing}"));
+        return Ok(Exit::Failed);
+    }
+    let last = switch::last_lifted(ledger).map(|(freeze, resumed)| format!("; it was {freeze}, and resumed {resumed}"));
+    print(&format!("not suspended: there is no {file}{}\n", last.unwrap_or_default()))?;
     Ok(Exit::Done)
 }
 
@@ -55,7 +60,8 @@ fn remembered(ledger: &Ledger) -> Option<ImposedPause> {
     ledger.pause.filter(|pause| pause.until > now)
 }
 
-fn lift_pause(ledger: &Path) -> anyhow::Result<Exit> {
+fn lift_pause(place: &LedgerPlace) -> anyhow::Result<Exit> {
+    let ledger = &*place.file();
     let found = file::read(ledger, None)?;
     let Some((owner, pause)) = found.and_then(|ledger| Some((ledger.owner, remembered(&ledger)?))) else {
         print("not paused: the service has imposed no pause that is in force\n")?;
@@ -74,7 +80,7 @@ fn lift_pause(ledger: &Path) -> anyhow::Result<Exit> {
             None => Some(Lifted::Yes),
             Some(another) => (another != pause).then_some(Lifted::ForAnother(another)),
         },
-        command: "resume --pause",
+        command: &format!("resume --pause{}", place.options()),
     };
     match task.carry_out()? {
         Lifted::Yes => print(&format!(
@@ -89,7 +95,8 @@ fn lift_pause(ledger: &Path) -> anyhow::Result<Exit> {
         }
     }
     if let Some(freeze) = switch::read(ledger)?.filter(|freeze| !freeze.is_over(Clock::start().now())) {
-        note(&format!("all reconciling is still {freeze}; zoho-mail-reconciler resume ends that"));
+        let options = place.options();
+        note(&format!("all reconciling is still {freeze}; zoho-mail-reconciler resume{options} ends that"));
     }
     Ok(Exit::Done)
 }

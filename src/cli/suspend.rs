@@ -1,15 +1,20 @@
 //! `suspend`: sets the switch that suspends everything. Sends nothing and changes no ledger.
+//!
+//! Invariants: it ends well only if something is suspended that the operator can have meant, so never beside a ledger that
+//! is not there; no suspension takes the place of another one without `--replace`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Exit, print};
+use super::{Exit, complain, print};
 use crate::account::printable;
 use crate::clock::Clock;
 use crate::config::{LedgerPlace, positive_long};
 use crate::freeze::{Freeze, NOTICED, TEXT_MAX};
+use crate::ledger::file::{self, LedgerError};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -30,6 +35,14 @@ pub(super) struct Suspend {
     /// Ends by itself at this moment, RFC 3339 in UTC: 2027-01-31T08:00:00Z
     #[arg(long, value_name = "MOMENT", conflicts_with = "duration", help_heading = "Suspension")]
     until: Option<Timestamp>,
+
+    /// Take the place of a suspension that is in force
+    #[arg(long, help_heading = "Suspension")]
+    replace: bool,
+
+    /// Also where there is neither a ledger nor a daemon, as before the first run
+    #[arg(long, help_heading = "Suspension")]
+    force: bool,
 }
 
 fn reason(text: &str) -> Result<Box<str>, String> {
@@ -45,21 +58,48 @@ pub(super) fn user() -> Option<Box<str>> {
     Some(printable::cut(&name, TEXT_MAX).into())
 }
 
+/// The machine, or the container, by its own name.
+pub(super) fn host() -> Box<str> {
+    printable::cut(&rustix::system::uname().nodename().to_string_lossy(), TEXT_MAX).into()
+}
+
+/// Says that nothing reads what is beside `ledger`, if that is so: neither a ledger is there nor a daemon.
+pub(super) fn no_ledger(ledger: &Path) -> Option<String> {
+    // What cannot be found out keeps an operator from nothing.
+    let is_none = matches!(file::read(ledger, None), Ok(None) | Err(LedgerError::NoFolder { .. }));
+    let is_there = !is_none || file::holder(ledger).is_ok_and(|holder| holder.is_there != Some(false));
+    let shown = printable::path(ledger);
+    (!is_there)
+        .then(|| format!("{shown}: there is no such ledger, and no daemon runs with one; --ledger says which is meant"))
+}
+
 impl Suspend {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let Self { place, reason, duration, until } = self;
+        let Self { place, reason, duration, until, replace, force } = self;
         let (ledger, now) = (place.file(), Clock::start().now());
         let until = until.or_else(|| duration.map(|duration| now + duration));
-        let freeze = Freeze { since: Some(now), until, reason, by: user() };
+        let freeze = Freeze { since: Some(now), until, reason, by: user(), host: Some(host()), resumed: None };
         if freeze.is_over(now) {
             return Err(crate::config::UsageError("--until is in the past".into()).into());
         }
         let file = switch::path(&ledger);
+        if let Some(nothing) = no_ledger(&ledger).filter(|_| !force) {
+            complain(&format!("nothing is suspended: {nothing}, --force suspends what begins there later"));
+            return Ok(Exit::Failed);
+        }
+        let first = switch::read(&ledger).with_context(|| format!("{}: cannot be read", printable::path(&file)))?;
+        let first = first.filter(|first| !first.is_over(now));
+        if let Some(first) = first.as_ref().filter(|_| !replace) {
+            complain(&format!("all reconciling is {first}; that was left as it is, --replace takes its place"));
+            return Ok(Exit::Failed);
+        }
         switch::set(&ledger, &freeze).with_context(|| format!("{}: cannot be written", printable::path(&file)))?;
         let within = humantime::format_duration(NOTICED);
+        let instead = first.map_or_else(String::new, |first| format!("It takes the place of: {first}\n"));
         print(&format!(
-            "{freeze}\n\nNothing is sent while this lasts; what is under way ends. A daemon that runs notices within \
-             {within}.\nThe folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume\n"
+            "{freeze}\n{instead}\nNothing is sent while this lasts; what is under way ends. A daemon that runs notices within \
+             {within}.\nThe folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume{}\n",
+            place.options()
         ))?;
         Ok(Exit::Done)
     }

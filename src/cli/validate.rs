@@ -1,6 +1,6 @@
 //! `validate`: checks manifests, and tells every problem to people, editors and pipelines.
 //!
-//! In: folders and files. Out: [`Checked`], printed in one of several forms, each of which says how complete the look
+//! In: folders and files, or standard input. Out: [`Checked`], printed in one of several forms, each of which says how complete the look
 //! was. Invariants: documents for machines are the only text on standard output, and the summary then goes to
 //! standard error; a path that cannot be read is a problem like any other, in every form.
 
@@ -18,16 +18,19 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Exit, count, json, note, print, say};
-use crate::config::{Auth, Protect};
+use crate::config::{Auth, Folder, Protect};
 use crate::manifest::{Problem, explain};
 use place::Repository;
 
 /// `validate`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Validate {
-    /// Folders of manifests, or single files
-    #[arg(value_name = "PATH", default_value = "desired-state")]
+    /// Folders of manifests, or single files; - is standard input [default: the folder of the desired state]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    folder: Folder,
 
     /// As whom the service will be addressed: an admin needs the zuid of each account
     #[arg(long, value_enum, env = "ZOHO_MAIL_AUTH", default_value = "admin", help_heading = "Target")]
@@ -99,7 +102,9 @@ struct Files {
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let checked = look::at(&self.paths, self.auth.into(), self.protect.protection());
+        let context = &self.folder.desired_state;
+        let paths = if self.paths.is_empty() { std::slice::from_ref(context) } else { &self.paths };
+        let checked = look::at(paths, context, self.auth.into(), self.protect.protection());
         checked.notes.iter().for_each(|text| note(text));
         let summary = summary(&checked);
         let near_misses = &checked.files.near_misses;

@@ -24,6 +24,21 @@ use sha2::{Digest as _, Sha256};
 use crate::change::{Change, Known};
 use crate::guard::Reviewed;
 
+/// A digest as people pass it on: 64 digits, with `sha256:` before them or without.
+///
+/// # Errors
+///
+/// If it is anything else.
+pub fn parse_digest(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    let is_digest = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest {
+        Ok(format!("sha256:{digits}"))
+    } else {
+        Err("expected sha256: and 64 digits, as plan prints it".into())
+    }
+}
+
 /// The digest of a plan.
 pub fn digest(reviewed: &Reviewed) -> String {
     let Reviewed { allowed, held, verdict: _ } = reviewed;

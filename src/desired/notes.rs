@@ -1,15 +1,20 @@
-//! What is worth a second look, and wrong only perhaps: names that nobody bears.
+//! What is worth a second look, and wrong only perhaps: names that nobody bears, documents that
+//! are none of ours.
 //!
 //! In: the desired state of all files. Out: lines for people, already printable.
 //! Invariant: none of it is a problem, for each can come true by an innocent edit elsewhere: the manifest of somebody who
 //! left is removed, and the approval that let them go still names them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::DesiredState;
 use crate::account::{AccountId, SourceRef};
-use crate::manifest::Approved;
+use crate::manifest::{Approved, Foreign};
 use crate::timestamp::Timestamp;
+
+/// How many documents of other programs are named; as many as fit on a line or two.
+const FOREIGN_NAMED: usize = 5;
 
 /// How many accounts of one user a note names.
 const USER_SOURCES: usize = 4;
@@ -34,7 +39,7 @@ impl DesiredState {
                 )
             })
         });
-        protected.chain(approved).chain(self.one_user()).collect()
+        protected.chain(approved).chain(self.one_user()).chain(self.foreign_documents()).collect()
     }
 
     /// Accounts that say they are of one user, as may be, or as happens to a copy.
@@ -54,6 +59,25 @@ impl DesiredState {
             )
         };
         several.map(note).collect()
+    }
+
+    /// How many documents are another program's, and which: the first few by place.
+    fn foreign_documents(&self) -> Option<String> {
+        let all = || self.foreign.iter().flat_map(|(path, foreign)| foreign.iter().map(move |one| (path, one)));
+        let count = all().count();
+        let named = all().take(FOREIGN_NAMED).map(|(path, Foreign { line, what })| {
+            let place = SourceRef { path: Arc::clone(path), line: *line };
+            format!("{place} ({what})")
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = count.checked_sub(FOREIGN_NAMED).filter(|more| *more > 0);
+        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        let documents = if count == 1 {
+            "1 document of another API group is".to_owned()
+        } else {
+            format!("{count} documents of other API groups are")
+        };
+        (count > 0).then(|| format!("{documents} skipped: {named}{more}"))
     }
 
     fn knows(&self, approved: &Approved) -> bool {

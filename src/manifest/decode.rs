@@ -36,6 +36,8 @@ pub(super) enum Content<'n> {
     },
     /// A budget or an approval, with its `metadata.name`.
     Policy(&'n str, PolicySpec),
+    /// Something of another program: its `apiVersion` and `kind`.
+    Foreign(String),
 }
 
 /// What became of one document.
@@ -64,9 +66,12 @@ pub(super) fn decode<'n>(
     }
     let root = Spot::root(node, marks.and_then(|marks| marks.root.as_ref()), place);
     let Ok(kind) = kind(root) else {
+        if let Some(foreign) = foreign(root) {
+            return Verdict { content: Some(Content::Foreign(foreign)), problems: Vec::new(), claim: None };
+        }
         judge.foreign(root);
-        // A kind that this version does not know may be what an older or newer one calls any of its own.
-        let claim = is_ours(root).then(|| Claim { budget: true, ..Claim::default() });
+        // A kind of ours that this version does not know may be what an older or newer one calls any of its own.
+        let claim = Some(Claim { budget: is_ours(root), ..Claim::default() });
         return Verdict { content: None, problems: judge.into_problems(), claim };
     };
     let (content, Told { name, account, protected }) = judge.document(root, kind, rules);
@@ -91,28 +96,36 @@ struct Told<'n> {
 
 /// The value of `kind`, if the document has such a key.
 fn kind_spot<'n>(root: Spot<'n>) -> Option<Spot<'n>> {
-    value(root, "kind")
+    value_spot(root, "kind")
 }
 
-/// The value of a key of the document, if it has it.
-fn value<'n>(spot: Spot<'n>, name: &str) -> Option<Spot<'n>> {
+fn value_spot<'n>(root: Spot<'n>, name: &str) -> Option<Spot<'n>> {
     let is_it = |key: &Node<'_>| matches!(key, Node::Text(key) if key == name);
-    spot.pairs().find(|(key, ..)| is_it(key)).map(|(_, _, value)| value)
+    root.pairs().find(|(key, ..)| is_it(key)).map(|(_, _, value)| value)
 }
 
-/// Whether the document does not say that it is another program's.
-fn is_ours(root: Spot<'_>) -> bool {
-    let group = |version: &str| {
-        version
-            .split_once('/')
-            .is_some_and(|(group, _)| near_miss(group, &[OUR_PREFIX]).is_none() && group != OUR_PREFIX)
+/// `apiVersion` and `kind` of a document that is another program's: of an API group, and not of ours or one that is nearly
+/// ours. Its kind is none of ours: the caller has seen to that.
+fn foreign(root: Spot<'_>) -> Option<String> {
+    let text = |name| match value_spot(root, name)?.node {
+        Node::Text(text) => Some(text),
+        _ => None,
     };
-    !matches!(value(root, "apiVersion"), Some(Spot { node: Node::Text(version), .. }) if group(version))
+    let (version, kind) = (text("apiVersion")?, text("kind")?);
+    let has_group = version.split_once('/').is_some_and(|(group, _)| !group.is_empty());
+    (has_group && !is_ours(root)).then(|| printable(&format!("{version} {kind}")))
+}
+
+/// Whether the document is ours, nearly ours, or does not say whose it is.
+fn is_ours(root: Spot<'_>) -> bool {
+    let Some(Spot { node: Node::Text(version), .. }) = value_spot(root, "apiVersion") else { return true };
+    let group = version.split('/').next().unwrap_or_default();
+    group.starts_with(OUR_PREFIX) || near_miss(group, &[OUR_PREFIX]).is_some()
 }
 
 /// Whether the document says what only a budget says, whatever its kind is.
 fn looks_like_budget(root: Spot<'_>) -> bool {
-    value(root, "spec").is_some_and(|spec| policy::BUDGET_KEYS.iter().any(|key| value(spec, key).is_some()))
+    value_spot(root, "spec").is_some_and(|spec| policy::BUDGET_KEYS.iter().any(|key| value_spot(spec, key).is_some()))
 }
 
 /// Which kind's rules count for a document: its own, or the one it probably means. `None`: nobody can tell; an error: it

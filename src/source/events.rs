@@ -15,6 +15,7 @@ use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveM
 use tokio::sync::Notify;
 
 use super::beneath::Id;
+use super::ignore::IGNORE_FILE;
 use super::list::{SWAP_LINK, is_manifest_name};
 
 /// More paths than this are looked at faster by a rescan: it takes about as long as looking at a tenth of its files
@@ -239,7 +240,7 @@ fn hint_of(base: &Path, path: &Path, written: bool) -> Hint {
     if parts.any(|folder| folder.starts_with('.')) {
         return Hint::Nothing;
     }
-    if name == SWAP_LINK {
+    if name == SWAP_LINK || relative == IGNORE_FILE {
         return Hint::Everything;
     }
     if name.starts_with('.') || (written && !is_manifest_name(name)) {
@@ -291,10 +292,12 @@ mod tests {
     }
 
     #[test]
-    fn the_root_itself_a_swapped_volume_and_a_name_that_is_no_text_mean_everything() {
+    fn the_root_itself_a_swapped_volume_what_is_ignored_and_a_name_that_is_no_text_mean_everything() {
         use std::os::unix::ffi::OsStrExt;
         assert_eq!(hints(EventKind::Remove(RemoveKind::Folder), "/root"), [Hint::Everything]);
         assert_eq!(hints(TO, "/root/volume/..data"), [Hint::Everything]);
+        assert_eq!(hints(DATA, "/root/.reconcilerignore"), [Hint::Everything]);
+        assert_eq!(hints(DATA, "/root/sub/.reconcilerignore"), [Hint::Nothing]);
         let bytes = Path::new(std::ffi::OsStr::from_bytes(b"/root/\xff.yaml"));
         assert_eq!(hints_of(Path::new("/root"), &Event::new(TO).add_path(bytes.to_owned())), [Hint::Everything]);
     }

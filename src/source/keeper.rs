@@ -18,6 +18,7 @@ use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
 use super::events::{Events, Hints};
 use super::git::{Gate, LOCK_POLL, Verdict, warn_of_lock};
+use super::ignore::{IgnoreFile, Verdict as IgnoreVerdict};
 use super::index::{Index, News, Scanned, Scope};
 use super::list::{ListError, Walk};
 use super::look::Eyes;
@@ -45,6 +46,7 @@ pub(super) struct Keeper<T> {
     hints: Arc<Hints>,
     debounce: Debounce,
     gate: Gate,
+    ignore: IgnoreFile,
     index: Index<T>,
     folder: Option<Folder>,
     /// Look at everything at the next turn.
@@ -77,6 +79,7 @@ impl<T: Send> Keeper<T> {
         Self {
             root,
             debounce: Debounce::new(options.debounce, options.debounce_max),
+            ignore: IgnoreFile::new(),
             index: Index::new(options.debounce_max),
             resync_at: now + options.resync,
             gate: Gate::new(options.lock_patience),
@@ -153,6 +156,18 @@ impl<T: Send> Keeper<T> {
             self.git_has_worked(now.mono);
         }
         if self.look_is_due(now.mono) {
+            match self.look_at_ignored(now) {
+                IgnoreVerdict::Known { changed } => self.rescan |= changed,
+                IgnoreVerdict::Later(left) => {
+                    self.rescan = true;
+                    self.not_before = Some(now.mono + left.min(self.options.root_check));
+                    return None;
+                }
+                IgnoreVerdict::Broken(problem) => {
+                    self.doubt(&SourceError::Ignore { root: self.root.clone(), problem }, now.mono);
+                    return self.tell(now.mono);
+                }
+            }
             match self.look(now) {
                 Ok(()) => {}
                 Err(ListError::Stopped) => return None,
@@ -209,6 +224,21 @@ impl<T: Send> Keeper<T> {
         (self.degraded.is_some() || !self.is_ready()).then_some(self.poll_at)
     }
 
+    /// What is ignored comes first: without it nobody can tell which files are manifests.
+    fn look_at_ignored(&mut self, now: Moment) -> IgnoreVerdict {
+        let Some(Folder { beneath, .. }) = &self.folder else { return IgnoreVerdict::Known { changed: false } };
+        let rule = Some(Rule::of(&self.options, beneath));
+        let verdict = self.ignore.look(beneath, (rule, now), &self.hints.open(), self.options.debounce_max);
+        if matches!(verdict, IgnoreVerdict::Broken(_)) {
+            // What hinted at a look has had one. The next is at the next hint or poll, and looks at everything.
+            self.hints.take();
+            self.debounce.clear();
+            self.rescan = false;
+            self.poll_at = now.mono + self.options.poll;
+        }
+        verdict
+    }
+
     fn look(&mut self, now: Moment) -> Result<(), ListError> {
         let since = self.debounce.since().unwrap_or(now.mono);
         let scope = self.take_scope(now.mono);
@@ -229,7 +259,7 @@ impl<T: Send> Keeper<T> {
             trust_stamps: whole,
             open: &self.hints.open(),
         };
-        let walk = Walk { beneath: &folder.beneath, on_find: &watch, stop: &stop };
+        let walk = Walk { beneath: &folder.beneath, ignored: &self.ignore.ignored(), on_find: &watch, stop: &stop };
         let scanned = self.index.scan(&scope, walk, &eyes)?;
         self.degraded = self.degradation();
         match scanned {

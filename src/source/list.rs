@@ -13,6 +13,7 @@ use rustix::fs::{FileType, RawDir, Stat, fstat};
 use rustix::io::Errno;
 
 use super::beneath::{Beneath, Id, Lead};
+use super::ignore::Ignored;
 use super::problem::ReadProblem;
 use super::{MAX_DEPTH, MAX_ENTRIES, parallel};
 
@@ -84,6 +85,8 @@ struct Above {
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'a> {
     pub(super) beneath: &'a Beneath,
+    /// What is passed over, as if it were not there.
+    pub(super) ignored: &'a Ignored,
     /// Called with each folder, and each link to a file, before it is read: the moment to watch it, so that no change
     /// falls between.
     pub(super) on_find: &'a (dyn Fn(&str, Id) + Sync),
@@ -217,6 +220,9 @@ impl Listing {
 
     /// Decides what a path is for. Opens nothing but links, and those only to see where they lead.
     fn classify(&mut self, walk: Walk<'_>, path: &Arc<str>, depth: usize, kind: FileType, above: Option<&Arc<Above>>) {
+        if walk.ignored.has(path, kind == FileType::Directory) {
+            return;
+        }
         let manifest = is_manifest_name(path);
         match kind {
             FileType::RegularFile if manifest => self.targets.push(Target { path: Arc::clone(path), kind: Kind::File }),

@@ -1,6 +1,6 @@
 //! One full look at the folder, for the commands that end.
 //!
-//! In: a folder, or one file. Out: one batch with everything in it, or the reason why there is none.
+//! In: a folder, a part of it, or one file. Out: one batch with everything in it, or the reason why there is none.
 //! Invariants: those of the parent; with waits (a debounce of at most [`DEBOUNCE_MAX`]), what is not at rest is looked
 //! at again, for at most twice that, and then named as a problem.
 //! Deliberately absent: a watcher.
@@ -12,7 +12,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::beneath::{ATTEMPTS, Beneath, Presence};
-use super::git::{Gate, LOCK_POLL, Verdict, warn_of_lock};
+use super::git::{Gate, LOCK_POLL, Verdict as GitVerdict, warn_of_lock};
+use super::ignore::{IgnoreFile, Ignored, Verdict};
 use super::index::{Index, News, Scanned, Scope};
 use super::list::{Kind, ListError, Target, Walk};
 use super::look::{Eyes, Sight};
@@ -23,22 +24,55 @@ use super::{Batch, DEBOUNCE_MAX, LOCK_PATIENCE, Look, Origin, Root, Watch};
 /// Reads every manifest file beneath `root`, on all cores, in the order of their paths.
 ///
 /// `waits`: how long a file must have been at rest to be believed, and git's lock is waited for, as by a watcher (for
-/// commands that act on what they read). `None` takes each file as it is, half-written or not. If `root` is a file, it alone is
-/// read, whatever its name. Blocks; with the usual waits for up to 20 s.
+/// commands that act on what they read). `None` takes each file as it is, half-written or not. Blocks; with the usual waits
+/// for up to 20 s.
 ///
 /// # Errors
-/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many.
+/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many; or if what is ignored in it
+/// cannot be told.
 pub fn load<T: Send>(
     root: &Path,
     waits: Option<&Watch>,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> Result<Batch<T>, SourceError> {
+    load_by(root, waits, None, &parse)
+}
+
+/// Reads the folder `part`, which is a part of another one: `ignored` is what that one ignores of it. A file of its own that
+/// says what is ignored does not count.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_part<T: Send>(
+    part: &Path,
+    ignored: &Ignored,
+    parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
+) -> Result<Batch<T>, SourceError> {
+    load_by(part, None, Some(ignored), &parse)
+}
+
+/// What is ignored in the folder `root` just now.
+///
+/// # Errors
+/// If there is no such folder, or the file that says it cannot be used.
+pub fn ignored(root: &Path) -> Result<Ignored, SourceError> {
+    let beneath = Beneath::open(root)?;
+    let mut file = IgnoreFile::new();
+    match file.look(&beneath, (None, Moment::now()), &BTreeSet::new(), DEBOUNCE_MAX) {
+        Verdict::Broken(problem) => Err(SourceError::Ignore { root: root.to_owned(), problem }),
+        Verdict::Known { .. } | Verdict::Later(_) => Ok(file.ignored()),
+    }
+}
+
+fn load_by<T: Send>(
+    root: &Path,
+    waits: Option<&Watch>,
+    ignored: Option<&Ignored>,
+    parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
+) -> Result<Batch<T>, SourceError> {
     for _ in 0..ATTEMPTS {
-        let beneath = match Beneath::open(root) {
-            Err(SourceError::NotAFolder { .. }) => return load_file(root, &parse),
-            opened => opened?,
-        };
-        let (files, hashes) = load_folder(root, &beneath, waits, &parse)?;
+        let beneath = Beneath::open(root)?;
+        let (files, hashes) = load_folder(root, &beneath, (waits, ignored), parse)?;
         // A link that was flipped meanwhile: what was read may have been on its way out.
         if beneath.presence(root) == Presence::Same {
             return batch(root, files, Origin::of(&beneath.real, hashes));
@@ -59,21 +93,33 @@ fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, So
 fn load_folder<T: Send>(
     root: &Path,
     beneath: &Beneath,
-    waits: Option<&Watch>,
+    (waits, given): (Option<&Watch>, Option<&Ignored>),
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
 ) -> Result<(Files<T>, Vec<u64>), SourceError> {
     let waits = waits.map(|waits| Watch { debounce: waits.debounce.min(DEBOUNCE_MAX), ..waits.clone() }.bounded());
     let rule = waits.as_ref().map(|waits| Rule::of(waits, beneath));
     let mut gate = Gate::new(waits.as_ref().map_or(LOCK_PATIENCE, |waits| waits.lock_patience));
     gate.find(&beneath.real);
-    let mut index = Index::new(waits.as_ref().map_or(DEBOUNCE_MAX, |waits| waits.debounce_max));
+    let patience = waits.as_ref().map_or(DEBOUNCE_MAX, |waits| waits.debounce_max);
+    let (mut index, mut ignore) = (Index::new(patience), IgnoreFile::new());
     loop {
         if waits.is_some() {
             wait_for_git(&mut gate);
         }
         gate.has_worked();
+        if given.is_none() {
+            match ignore.look(beneath, (rule, Moment::now()), &BTreeSet::new(), patience) {
+                Verdict::Known { .. } => {}
+                Verdict::Later(left) => {
+                    std::thread::sleep(left);
+                    continue;
+                }
+                Verdict::Broken(problem) => return Err(SourceError::Ignore { root: root.to_owned(), problem }),
+            }
+        }
+        let ignored = given.cloned().unwrap_or_else(|| ignore.ignored());
         let now = Moment::now();
-        let walk = Walk { beneath, on_find: &|_, _| {}, stop: &|| false };
+        let walk = Walk { beneath, ignored: &ignored, on_find: &|_, _| {}, stop: &|| false };
         let eyes = Eyes { beneath, parse, rule, now, since: now.mono, trust_stamps: true, open: &BTreeSet::new() };
         let scanned = match index.scan(&Scope::All, walk, &eyes) {
             Ok(scanned) => scanned,
@@ -82,7 +128,7 @@ fn load_folder<T: Send>(
         };
         // What is believed belongs together: the last look saw all of it, and neither links nor git moved meanwhile.
         let done = scanned == Scanned::Whole && index.is_done(now.mono);
-        let git = waits.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == Verdict::Wait);
+        let git = waits.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == GitVerdict::Wait);
         if scanned == Scanned::Empty || done && !git {
             break;
         }
@@ -102,15 +148,18 @@ fn load_folder<T: Send>(
 fn wait_for_git(gate: &mut Gate) {
     loop {
         match gate.ask(Instant::now()) {
-            Verdict::GoOn => return,
-            Verdict::GoOnAnyway => return warn_of_lock(gate),
-            Verdict::Wait => std::thread::sleep(LOCK_POLL),
+            GitVerdict::GoOn => return,
+            GitVerdict::GoOnAnyway => return warn_of_lock(gate),
+            GitVerdict::Wait => std::thread::sleep(LOCK_POLL),
         }
     }
 }
 
-/// The file's own folder is its root, so that a link to a secret is refused here as well.
-fn load_file<T>(path: &Path, parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync)) -> Result<Batch<T>, SourceError> {
+/// Reads one file, whatever its name. Its own folder is its root, so that a link to a secret is refused here as well.
+///
+/// # Errors
+/// If there is no such file.
+pub fn load_file<T>(path: &Path, parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync) -> Result<Batch<T>, SourceError> {
     let missing = || SourceError::Missing { root: path.to_owned() };
     let name = path.file_name().ok_or_else(missing)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -118,7 +167,7 @@ fn load_file<T>(path: &Path, parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync)) -> 
     let now = Moment::now();
     let eyes = Eyes {
         beneath: &beneath,
-        parse,
+        parse: &parse,
         rule: None,
         now,
         since: now.mono,

@@ -1,12 +1,13 @@
 //! Files that were probably meant to be manifests and are not read, for their names say otherwise.
 //!
 //! In: a folder. Out: their paths. Invariants: follows no link, opens no file; names that begin with a dot are left
-//! out, as everywhere; what cannot be listed is skipped, for whoever reads the manifests tells of it.
+//! out, as everywhere, and so is what is ignored; what cannot be listed is skipped, for whoever reads the manifests tells of it.
 //! Deliberately absent: the daemon, which has no use for them.
 
 use std::fs::read_dir;
 use std::path::Path;
 
+use super::ignore::Ignored;
 use super::list::is_manifest_name;
 use super::{MAX_DEPTH, MAX_ENTRIES};
 
@@ -14,7 +15,7 @@ use super::{MAX_DEPTH, MAX_ENTRIES};
 const ENDINGS: [&str; 2] = ["yaml", "yml"];
 
 /// Paths relative to `root` with `/` between their parts, in order: `ALICE.YAML`, `alice.yml.bak`, `alice.ymal`.
-pub fn near_misses(root: &Path) -> Vec<String> {
+pub fn near_misses(root: &Path, ignored: &Ignored) -> Vec<String> {
     let (mut found, mut entries) = (Vec::new(), 0);
     let mut folders = vec![(String::new(), 0)];
     while let Some((folder, depth)) = folders.pop() {
@@ -24,6 +25,9 @@ pub fn near_misses(root: &Path) -> Vec<String> {
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
             let Ok(kind) = entry.file_type() else { continue };
             let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            if ignored.has(&path, kind.is_dir()) {
+                continue;
+            }
             if kind.is_dir() && depth < MAX_DEPTH {
                 folders.push((path, depth + 1));
             } else if kind.is_file() && is_near_miss(name) {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::ignore::IGNORE_FILE;
 use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
 use crate::account::printable;
 
@@ -40,6 +41,13 @@ pub enum ReadProblem {
     BeingWritten,
     /// A name that is no text.
     NameNotUtf8,
+    /// A line that is no pattern, in the file that says what is ignored.
+    Pattern {
+        /// Which line.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file that the system does not let us read.
     Unreadable {
         /// The system's words.
@@ -71,6 +79,10 @@ impl ReadProblem {
             }
             Self::TooDeep => {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
+            }
+            Self::Pattern { line, why } => {
+                let hint = "mend it: until then nobody can tell which files are manifests, and all of them are held";
+                return ("patterns as in a .gitignore".into(), format!("{why} (line {line})"), hint);
             }
             Self::Submodule => (
                 "a folder of this repository",
@@ -107,6 +119,7 @@ impl ReadProblem {
             Self::Submodule => "submodule",
             Self::BeingWritten => "being_written",
             Self::NameNotUtf8 => "name_not_utf8",
+            Self::Pattern { .. } => "pattern",
             Self::Unreadable { .. } => "unreadable",
             Self::Unlistable { .. } => "unlistable",
         }
@@ -171,6 +184,14 @@ pub enum SourceError {
         /// The path as given.
         root: PathBuf,
     },
+    /// The file that says what is ignored cannot be used, so that nobody can tell what there is.
+    #[error("{}: {problem}", shown(&root.join(IGNORE_FILE)))]
+    Ignore {
+        /// The path as given.
+        root: PathBuf,
+        /// What is wrong with it.
+        problem: ReadProblem,
+    },
 }
 
 impl SourceError {
@@ -188,6 +209,7 @@ impl SourceError {
             Self::TooMany { .. } => {
                 return (format!("at most {MAX_ENTRIES} files and folders"), "more".into(), "split it");
             }
+            Self::Ignore { problem, .. } => return problem.parts(),
         };
         (expected.into(), found.into(), hint)
     }
@@ -200,6 +222,7 @@ impl SourceError {
             Self::Unlistable { .. } => "unlistable",
             Self::Empty { .. } => "empty",
             Self::TooMany { .. } => "too_many",
+            Self::Ignore { .. } => "ignore",
         }
     }
 
@@ -240,6 +263,7 @@ mod tests {
             ReadProblem::Submodule,
             ReadProblem::BeingWritten,
             ReadProblem::NameNotUtf8,
+            ReadProblem::Pattern { line: 3, why: "an unclosed alternate group".to_owned() },
             ReadProblem::of_file(Errno::ACCESS),
             ReadProblem::of_folder(Errno::IO),
         ];
@@ -254,6 +278,7 @@ mod tests {
         submodule: expected a folder of this repository, found a submodule, whose files are in another one: compare two checkouts with --base
         being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
+        pattern: expected patterns as in a .gitignore, found an unclosed alternate group (line 3): mend it: until then nobody can tell which files are manifests, and all of them are held
         unreadable: expected a readable file, found Permission denied (os error 13): check its permissions and the disk
         unlistable: expected a folder that can be listed, found Input/output error (os error 5): check its permissions and the disk
         ");
@@ -267,7 +292,8 @@ mod tests {
             SourceError::of(&root, Errno::NOTDIR),
             SourceError::of(&root, Errno::ACCESS),
             SourceError::Empty { root: root.clone() },
-            SourceError::TooMany { root },
+            SourceError::TooMany { root: root.clone() },
+            SourceError::Ignore { root, problem: ReadProblem::Dangling },
         ];
         let texts: Vec<_> = all.iter().map(|problem| format!("{}: {problem}", problem.label())).collect();
         insta::assert_snapshot!(texts.join("\n"), @r#"
@@ -276,6 +302,7 @@ mod tests {
         unlistable: expected to list the folder "desired\nstate", found Permission denied (os error 13): check its permissions and the disk
         empty: expected .yaml or .yml files in "desired\nstate", found none: an empty folder is never taken for "no accounts"; check the path, the mount and the checkout
         too_many: expected at most 1000000 files and folders in "desired\nstate", found more: split it
+        ignore: "desired\nstate/.reconcilerignore": expected a file or a folder, found a symbolic link to nothing: restore its target, or remove the link
         "#);
     }
 }

@@ -164,7 +164,8 @@ impl Place {
     pub fn mask(&self, text: &str) -> String {
         let real = self.path().canonicalize().unwrap();
         let text = text.replace(real.to_str().unwrap(), "DIR").replace(self.path().to_str().unwrap(), "DIR");
-        masked(&text)
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        masked(&text.replace(&format!(" on {}", host.trim()), " on HOST"))
     }
 }
 

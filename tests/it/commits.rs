@@ -138,6 +138,37 @@ fn a_commit_reads_as_its_checkout_does() {
 }
 
 #[test]
+fn a_commit_ignores_what_its_checkout_ignores() {
+    let (_dir, top) = repository();
+    let root = top.join("state");
+    for path in ["a.yaml", "ignored.yaml", "deep/ignored.yaml", "deep/not.yaml", "deep/old/b.yaml", "deep/.x/c.yaml"] {
+        write(&root.join(path), path);
+    }
+    symlink("nowhere", root.join("ignored-link.yaml")).unwrap();
+    symlink("deep", root.join("ignored-folder")).unwrap();
+    symlink("deep", root.join("old")).unwrap();
+    write(&root.join(".reconcilerignore"), "ignored*\nold/\n");
+    // Only the one at the top counts.
+    write(&root.join("deep/.reconcilerignore"), "*\n");
+    commit(&top);
+    let disk = load(&root, None, text).unwrap().files;
+    assert_eq!(disk.iter().map(|(path, _)| &**path).collect::<Vec<_>>(), ["a.yaml", "deep/not.yaml"]);
+    assert_eq!(committed(&root, "HEAD").batch.files, disk);
+    fs::remove_file(root.join(".reconcilerignore")).unwrap();
+    assert!(load(&root, None, text).unwrap().files.len() > 6, "the checkout says so, not the commit");
+    assert_eq!(committed(&root, "HEAD").batch.files, disk);
+    symlink("nowhere", root.join(".reconcilerignore")).unwrap();
+    commit(&top);
+    let error = load_committed(&root, "HEAD", text).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            ".reconcilerignore in the base revision: expected a file or a folder, found a symbolic link to"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_folder_is_found_wherever_it_lies_in_whatever_work_tree() {
     let (dir, top) = repository();
     write(&top.join("a.yaml"), "top");

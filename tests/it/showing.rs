@@ -127,7 +127,7 @@ fn page_and_command_show_the_same_conditions_since_the_same_moments_also_after_a
 #[test]
 fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
     let rig = Rig::new(2);
-    assert!(beside(&rig, &["suspend", "--reason", "a migration"]).status.success());
+    assert!(beside(&rig, &["suspend", "--force", "--reason", "a migration"]).status.success());
     let oldest = |process: &Process| {
         wait_for("the suspension", || {
             let (_, body) = process.page("/status")?;

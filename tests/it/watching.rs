@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use zoho_mail_reconciler::source::{Batch, Look, Parse, Root, Watch, watch};
 
 mod git;
+mod ignoring;
 mod links;
 mod loading;
 mod root;

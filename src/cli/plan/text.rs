@@ -39,10 +39,7 @@ fn write(text: &mut String, comparison: &Comparison) -> fmt::Result {
     }
     write_left_alone(text, comparison)?;
     write_sum(text, comparison, &own, others.len())?;
-    if comparison.branch.is_some() {
-        writeln!(text, "Digest: {}", digest(&comparison.reviewed))?;
-    }
-    Ok(())
+    writeln!(text, "Digest: {}", digest(&comparison.reviewed))
 }
 
 fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], others: usize) -> fmt::Result {

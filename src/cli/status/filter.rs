@@ -32,6 +32,9 @@ pub(super) struct Filter {
     selector: Option<Selector>,
 
     /// Only accounts of this condition: Ready=False, or Stalled for Stalled=True; all, if several
+    ///
+    /// Ready, Reconciling or Stalled, as in a document; or Blocked, as in the metric of the accounts: suspended by their
+    /// manifest, or declared twice.
     #[arg(long, value_name = "TYPE[=STATUS]", help_heading = FILTER)]
     condition: Vec<Wanted>,
 
@@ -43,7 +46,8 @@ pub(super) struct Filter {
 /// A condition, and how it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
-    kind: ConditionType,
+    /// `None` for Blocked, which only the metric counts as a condition.
+    kind: Option<ConditionType>,
     status: ConditionStatus,
 }
 
@@ -53,10 +57,11 @@ impl FromStr for Wanted {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (kind, status) = text.split_once('=').unwrap_or((text, "true"));
         let kind = match &*kind.to_ascii_lowercase() {
-            "ready" => ConditionType::Ready,
-            "reconciling" => ConditionType::Reconciling,
-            "stalled" => ConditionType::Stalled,
-            _ => return Err("expected Ready, Reconciling or Stalled, alone or with =True or =False"),
+            "ready" => Some(ConditionType::Ready),
+            "reconciling" => Some(ConditionType::Reconciling),
+            "stalled" => Some(ConditionType::Stalled),
+            "blocked" => None,
+            _ => return Err("expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False"),
         };
         let status = match &*status.to_ascii_lowercase() {
             "true" => ConditionStatus::True,
@@ -116,7 +121,12 @@ pub(in crate::cli) fn is_called(item: &Item, name: &str) -> bool {
 }
 
 /// Conditions other than `Ready` are left out where they do not hold, as kstatus has it.
-fn is(item: &Item, wanted: Wanted) -> bool {
-    let found = item.status.conditions.iter().find(|condition| condition.kind == wanted.kind);
-    found.map_or(ConditionStatus::False, |condition| condition.status) == wanted.status
+fn is(item: &Item, Wanted { kind, status }: Wanted) -> bool {
+    let mut conditions = item.status.conditions.iter();
+    let found = match kind {
+        Some(kind) => conditions.find(|condition| condition.kind == kind).map(|condition| condition.status),
+        None => (item.spec.suspend || conditions.any(|condition| condition.reason == Reason::DuplicateAccount))
+            .then_some(ConditionStatus::True),
+    };
+    found.unwrap_or(ConditionStatus::False) == status
 }

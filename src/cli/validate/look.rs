@@ -1,6 +1,7 @@
 //! The look itself: every path that was given becomes problems, accounts and a count of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::cli::load;
 use crate::clock::Clock;
 use crate::desired::{DesiredState, Look};
 use crate::manifest::{self, Problem, ProblemCode, Protection, Rules};
-use crate::source::{self, Root};
+use crate::source::{self, IGNORE_FILE, Root, SourceError};
 
 /// All that is read: what it declares, which paths there are, and the texts of files that have problems.
 #[derive(Default)]
@@ -19,16 +20,28 @@ struct Reading {
     desired: DesiredState,
     /// Each path, and whether it could be read.
     paths: BTreeMap<Arc<str>, bool>,
+    /// The same files without links in their folders: what is given twice, spelled differently, counts once.
+    places: BTreeSet<PathBuf>,
     texts: BTreeMap<Arc<str>, Arc<str>>,
     near_misses: Vec<Arc<str>>,
+    notes: Vec<String>,
 }
 
-/// Reads folders and files. What is given twice counts once.
-pub(super) fn at(given: &[PathBuf], auth: AuthMode, protection: Arc<Protection>) -> Checked {
+/// What is read instead of a file.
+const STDIN: &str = "-";
+
+/// How standard input is called in what is printed.
+const STDIN_SHOWN: &str = "stdin";
+
+/// Reads folders and files. What is given twice counts once. `context` is the folder of the desired state: what it ignores
+/// is ignored as well where only a part of it is given.
+pub(super) fn at(given: &[PathBuf], context: &Path, auth: AuthMode, protection: Arc<Protection>) -> Checked {
     let mut reading = Reading { desired: DesiredState::protecting(Arc::clone(&protection)), ..Reading::default() };
     let rules = Rules { auth, protection: &protection };
-    given.iter().for_each(|given| reading.read(given, rules));
-    let Reading { desired, paths, mut texts, mut near_misses } = reading;
+    for given in given {
+        if given.as_os_str() == STDIN { reading.read_stdin(rules) } else { reading.read(given, context, rules) }
+    }
+    let Reading { desired, paths, places: _, mut texts, mut near_misses, mut notes } = reading;
     let finding = |problem: Problem| {
         // A file that clashes with another one is sound by itself: its text was not kept.
         if problem.code.is_clash() && !texts.contains_key(&problem.path) {
@@ -42,36 +55,75 @@ pub(super) fn at(given: &[PathBuf], auth: AuthMode, protection: Arc<Protection>)
     near_misses.dedup();
     let read = paths.values().filter(|read| **read).count();
     let files = Files { found: paths.len(), read, skipped: paths.len() - read, near_misses };
-    let notes = desired.notes(Clock::start().now());
+    notes.extend(desired.notes(Clock::start().now()));
     Checked { problems, files, accounts: desired.managed(), notes }
 }
 
 impl Reading {
     /// Reads one folder, or one file. Paths are shown as given, so that an editor or a pipeline finds them.
-    fn read(&mut self, given: &Path, rules: Rules<'_>) {
-        let folder = if given.is_dir() { given } else { given.parent().unwrap_or(given) };
+    fn read(&mut self, given: &Path, context: &Path, rules: Rules<'_>) {
+        let is_folder = given.is_dir();
+        let folder = if is_folder { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
-        let protection = rules.protection.clone().of_files_in(&shown(""));
+        let part = part_of(given, context);
+        let protection = rules.protection.clone().of_files_in(&base(&shown(""), part.as_deref(), is_folder));
         let rules = Rules { protection: &protection, ..rules };
-        let batch = source::load(given, None, |path, bytes| {
-            let parsed = manifest::parse(&shown(path), bytes, rules);
-            let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into());
-            (parsed, text)
-        });
-        if given.is_dir() {
-            self.near_misses.extend(source::near_misses(given).iter().map(|path| shown(path)));
-        }
+        let parse = |path: &Arc<str>, bytes: &[u8]| parsed(&shown(path), bytes, rules);
+        let ignored = match &part {
+            // Whatever is wrong with it holds all of the folder, hence its part.
+            Some(_) => source::ignored(context),
+            None if is_folder => source::ignored(given),
+            None => Ok(source::Ignored::default()),
+        };
+        let batch = match ignored {
+            Err(error) => Err(error),
+            // Given by name, and yet none of the manifests.
+            Ok(ignored) if part.as_ref().is_some_and(|part| ignored.has(part, is_folder)) => {
+                let (given, context) = (printable::path(given), printable::path(context));
+                return self.notes.push(format!("{given} is not read: {context}/{IGNORE_FILE} says so"));
+            }
+            Ok(ignored) if is_folder => {
+                let ignored = ignored.within(part.as_deref().unwrap_or_default());
+                self.near_misses.extend(source::near_misses(given, &ignored).iter().map(|path| shown(path)));
+                if part.is_some() {
+                    source::load_part(given, &ignored, parse)
+                } else {
+                    source::load(given, None, parse)
+                }
+            }
+            Ok(_) => source::load_file(given, parse),
+        };
         match batch {
             Ok(source::Batch { files, root: Root::Ready, .. }) => {
-                files.into_iter().for_each(|(path, found)| self.take(shown(&path), found));
+                let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+                for (path, found) in files {
+                    if self.places.insert(real.join(&*path)) {
+                        self.take(shown(&path), found);
+                    }
+                }
             }
             Ok(source::Batch { root: Root::Unknown(why), .. }) => {
                 self.refuse(given, "a folder that can be read", &why, None);
             }
             Err(error) => {
                 let (expected, found, hint) = error.parts();
-                self.refuse(given, &expected, &found, Some(hint));
+                let place = if let SourceError::Ignore { root, .. } = &error { &root.join(IGNORE_FILE) } else { given };
+                self.refuse(place, &expected, &found, Some(hint));
             }
+        }
+    }
+
+    /// Reads standard input to its end, as a file of its own. It is there once.
+    fn read_stdin(&mut self, rules: Rules<'_>) {
+        let path: Arc<str> = STDIN_SHOWN.into();
+        if self.paths.contains_key(&path) {
+            return;
+        }
+        let mut bytes = Vec::new();
+        // One byte more than a file may have: then it is a problem, as it would be of a file.
+        match std::io::stdin().take(source::MAX_FILE + 1).read_to_end(&mut bytes) {
+            Ok(_) => self.take(Arc::clone(&path), source::Look::Read(parsed(&path, &bytes, rules))),
+            Err(error) => self.refuse(Path::new(&*path), "text on standard input", &error.to_string(), None),
         }
     }
 
@@ -97,8 +149,34 @@ impl Reading {
     }
 }
 
+/// What a file declares, and its text if something is wrong with it.
+fn parsed(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> (manifest::Parsed, Option<Arc<str>>) {
+    let parsed = manifest::parse(path, bytes, rules);
+    let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into());
+    (parsed, text)
+}
+
+/// How the folder of the desired state is called where what is given is called `shown`, and is this `part` of it.
+fn base(shown: &str, part: Option<&str>, is_folder: bool) -> String {
+    let folder = part.map(|part| if is_folder { part } else { part.rsplit_once('/').map_or("", |(folder, _)| folder) });
+    let within = folder.filter(|folder| !folder.is_empty()).map(|folder| format!("{folder}/"));
+    shown.strip_suffix(&*within.unwrap_or_default()).unwrap_or(shown).to_owned()
+}
+
+/// The way from the folder `context` to what is `given`, if that is a part of it.
+fn part_of(given: &Path, context: &Path) -> Option<String> {
+    let (context, is_folder) = (context.canonicalize().ok()?, given.is_dir());
+    // A file may be a link: it counts where it lies, not where it leads.
+    let folder = if is_folder { given } else { given.parent()? };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let real = folder.canonicalize().ok()?;
+    let folder = real.strip_prefix(&context).ok()?;
+    let whole = if is_folder { folder.to_owned() } else { folder.join(given.file_name()?) };
+    whole.to_str().filter(|whole| !whole.is_empty()).map(str::to_owned)
+}
+
 /// The text of a file that was read before.
 fn text_again(path: &str) -> Option<Arc<str>> {
-    let batch = source::load(Path::new(path), None, |_, bytes| String::from_utf8_lossy(bytes).into()).ok()?;
+    let batch = source::load_file(Path::new(path), |_, bytes| String::from_utf8_lossy(bytes).into()).ok()?;
     batch.files.into_iter().find_map(|(_, found)| if let source::Look::Read(text) = found { Some(text) } else { None })
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::account::printable;
-use crate::source::MAX_ENTRIES;
+use crate::source::{IGNORE_FILE, MAX_ENTRIES, ReadProblem};
 
 /// Why there is nothing to compare with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,12 @@ pub enum CommitError {
         root: PathBuf,
         /// Where it leads.
         why: String,
+    },
+    /// What the commit ignores in the folder cannot be told.
+    #[error("{IGNORE_FILE} in the base revision: {problem}; to compare with another folder, use --base")]
+    Ignore {
+        /// What is wrong with the file.
+        problem: ReadProblem,
     },
     /// More than [`MAX_ENTRIES`].
     #[error("expected at most {MAX_ENTRIES} files and folders in {} in the base revision, found more", shown(root))]

@@ -17,6 +17,7 @@ use gix::bstr::{BString, ByteSlice};
 use gix::objs::tree::EntryKind;
 
 use super::CommitError;
+use crate::source::ignore::{IGNORE_FILE, Ignored};
 use crate::source::list::is_manifest_name;
 use crate::source::{Look, MAX_DEPTH, MAX_ENTRIES, MAX_FILE, ReadProblem};
 
@@ -48,6 +49,7 @@ pub(super) enum Found {
 pub(super) enum Fault {
     Missing(String),
     Elsewhere(ReadProblem),
+    Ignore(ReadProblem),
     TooMany,
 }
 
@@ -57,6 +59,7 @@ impl Fault {
         match self {
             Self::Missing(why) => CommitError::Missing { shallow, why },
             Self::Elsewhere(problem) => CommitError::Elsewhere { root, why: problem.parts().1 },
+            Self::Ignore(problem) => CommitError::Ignore { problem },
             Self::TooMany => CommitError::TooMany { root },
         }
     }
@@ -179,13 +182,34 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
     /// Every file beneath `root`, which links cannot leave.
     pub(super) fn walk(&self, root: &Place) -> Result<Files<T>, Fault> {
         let real = Rc::new(Place { id: root.id, name: BString::default(), parent: None });
-        let mut walk = Walk { files: Vec::new(), folders: Vec::new(), entries: 0 };
+        let ignored = self.ignored(&real)?;
+        let mut walk = Walk { files: Vec::new(), folders: Vec::new(), entries: 0, ignored };
         walk.folders.push(Node { path: "".into(), depth: 0, real, above: None });
         while let Some(node) = walk.folders.pop() {
             self.folder(&Rc::new(node), &mut walk)?;
         }
         walk.files.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(walk.files)
+    }
+
+    /// What the commit ignores of the folder `root`.
+    fn ignored(&self, root: &Rc<Place>) -> Result<Ignored, Fault> {
+        let broken = |problem| Fault::Ignore(problem);
+        match self.follow(root, IGNORE_FILE.as_bytes()) {
+            Ok((_, Some((_, id)))) => match self.blob(id, MAX_FILE)? {
+                Ok(bytes) => Ignored::parse(&bytes).map_err(broken),
+                Err(size) => Err(broken(ReadProblem::TooLarge { size })),
+            },
+            // As on the disk, a folder of this name says nothing, and a link to nothing is a problem.
+            Ok((_, None)) => Ok(Ignored::default()),
+            Err(Fault::Elsewhere(ReadProblem::Dangling))
+                if !self.entries(root.id)?.contains_key(&BString::from(IGNORE_FILE)) =>
+            {
+                Ok(Ignored::default())
+            }
+            Err(Fault::Elsewhere(problem)) => Err(broken(problem)),
+            Err(fault) => Err(fault),
+        }
     }
 
     fn folder(&self, node: &Rc<Node>, walk: &mut Walk<T>) -> Result<(), Fault> {
@@ -207,6 +231,9 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
                 continue;
             };
             let path = || join(&node.path, text);
+            if walk.ignored.has(&path(), *kind == EntryKind::Tree) {
+                continue;
+            }
             match kind {
                 EntryKind::Blob | EntryKind::BlobExecutable if is_manifest_name(text) => {
                     let path = path();
@@ -246,6 +273,7 @@ struct Walk<T> {
     files: Files<T>,
     folders: Vec<Node>,
     entries: usize,
+    ignored: Ignored,
 }
 
 impl<T> Walk<T> {
@@ -255,6 +283,10 @@ impl<T> Walk<T> {
 
     fn enter(&mut self, node: &Rc<Node>, path: Arc<str>, real: Rc<Place>) {
         let depth = node.depth + 1;
+        // A link to a folder is one as well.
+        if self.ignored.has(&path, true) {
+            return;
+        }
         if depth > MAX_DEPTH {
             return self.bad(&path, ReadProblem::TooDeep);
         }

@@ -12,7 +12,7 @@ fn check(root: &Path, path: Option<&str>, expected: &[&str]) {
     let beneath = Beneath::open(root).unwrap();
     let found = Mutex::new(Vec::new());
     let on_find = |path: &str, _| found.lock().unwrap().push(path.to_owned());
-    let walk = Walk { beneath: &beneath, on_find: &on_find, stop: &|| false };
+    let walk = Walk { beneath: &beneath, ignored: &Ignored::default(), on_find: &on_find, stop: &|| false };
     let mut listing = Listing::default();
     match path {
         Some(path) => listing.add_path(walk, &path.into()).unwrap(),
@@ -107,7 +107,9 @@ fn folders_are_followed_to_a_bounded_depth() {
     fs::write(folder.path().join(&deepest).join("d/y.yaml"), "").unwrap();
     let beneath = Beneath::open(folder.path()).unwrap();
     let mut listing = Listing::default();
-    listing.add_root(Walk { beneath: &beneath, on_find: &|_, _| {}, stop: &|| false }).unwrap();
+    listing
+        .add_root(Walk { beneath: &beneath, ignored: &Ignored::default(), on_find: &|_, _| {}, stop: &|| false })
+        .unwrap();
     listing.sort();
     let found: Vec<_> = listing.targets.iter().map(|target| target.path.replace("d/", "")).collect();
     assert_eq!(found, ["d", "x.yaml"]);

@@ -193,3 +193,33 @@ fn a_terminal_sees_progress_an_estimate_and_a_line_for_each_change() {
     let again = on_a_terminal(&place, "apply --log-level warn");
     assert_eq!(again, "0 planned = 0 applied + 0 held + 0 failed + 0 in doubt\r\n");
 }
+
+#[test]
+fn only_the_plan_that_was_reviewed_is_applied() {
+    let (mut place, service) = (Place::with_alice(), Service::start());
+    service.serve(&mut place);
+    let digest = |place: &Place| {
+        let plan = place.ok("plan");
+        plan.lines().find_map(|line| line.strip_prefix("Digest: ")).unwrap().to_owned()
+    };
+    let reviewed = digest(&place);
+    let document: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
+    assert_eq!(document["digest"], reviewed);
+    place.account("bob", 3, "enabled: false");
+    let ran = place.run(&format!("apply --expect-digest {reviewed}"));
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.out.contains("# bob") && ran.out.contains("Plan: 3 PUTs"), "{}", ran.out);
+    let said = format!("error: nothing was sent: the plan that was reviewed has the digest {reviewed}, and what would");
+    assert!(ran.err.starts_with(&said), "{}", ran.err);
+    assert_eq!(service.requests(), 0);
+    let now = digest(&place).replace("sha256:", "").to_uppercase();
+    assert_eq!(place.run(&format!("apply --expect-digest {now}")).code, 0);
+    assert_eq!(service.requests(), 4, "a token and three PUTs");
+    // What is applied is not sent again for the asking, and a plan without changes has a digest as well.
+    assert_eq!(place.run(&format!("apply --expect-digest {now}")).code, 1);
+    assert_eq!(place.run(&format!("apply --expect-digest {}", digest(&place))).code, 0);
+    // The daemon's ledger may not be taken from under it, whatever is expected.
+    let empty = place.run("apply --expect-digest=");
+    assert_eq!(empty.code, 64, "{}", empty.all());
+    assert_eq!(service.requests(), 4);
+}

@@ -128,7 +128,11 @@ fn with_a_policy_dir_only_a_budget_and_an_approval_in_it_count_for_every_command
     let held = place.run("apply --sandbox");
     assert!(held.out.contains("3 changes of 3 accounts") && gone(&place).is_empty(), "{}", held.all());
     std::fs::remove_file(place.path().join("desired-state/mine.yaml")).unwrap();
-    assert_eq!((place.run("validate desired-state").code, place.run("apply --sandbox").code), (0, 3));
+    for given in ["", "desired-state", "./desired-state/policy/", "desired-state/policy/limits.yaml"] {
+        let said = place.run(&format!("validate {given}"));
+        assert_eq!(said.code, 0, "{given}: {}", said.all());
+    }
+    assert_eq!(place.run("apply --sandbox").code, 3);
 }
 
 #[test]

@@ -8,7 +8,7 @@ const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
 const OPTIONS: [(&str, &str, &str, &str); 50] = [
-    ("--desired-state", "desired-state", "run apply plan diff doctor status forget", ""),
+    ("--desired-state", "desired-state", "run apply plan diff doctor status forget validate", ""),
     ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume forget", ""),
     ("--auth", "admin", "run apply plan diff doctor status validate forget", "root"),
     ("--zoid", "", ALL, "12x"),
@@ -23,6 +23,7 @@ const OPTIONS: [(&str, &str, &str, &str); 50] = [
     ("--retry-max", "5m", SERVICE, "-1s"),
     ("--throttle-pause", "15m", SERVICE, "2days"),
     ("--max-wait", "20m", "apply", "2days"),
+    ("--expect-digest", "", "apply", "sha256:abc"),
     ("--disruption-budget", "10,10%", "run apply plan diff doctor status", "ten"),
     ("--disruption-window", "1h", "run apply plan diff doctor status", "1y"),
     ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
@@ -71,7 +72,8 @@ const OPTIONS: [(&str, &str, &str, &str); 50] = [
 ];
 
 /// Options that choose what is printed, what it is compared with, or what is lifted, have no variable.
-const WITHOUT_VARIABLE: [&str; 17] = [
+const WITHOUT_VARIABLE: [&str; 18] = [
+    "--expect-digest",
     "--output",
     "--detailed-exitcode",
     "--base",
@@ -128,6 +130,8 @@ fn no_command_has_a_shared_option_beyond_the_promised_table() {
         "--reason",
         "--for",
         "--until",
+        "--replace",
+        "--force",
         "--offline",
         "--help",
         "--version",
@@ -193,6 +197,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value '2days' for '--throttle-pause <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --max-wait 2days
     error: invalid value '2days' for '--max-wait <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
+    --expect-digest sha256:abc
+    error: invalid value 'sha256:abc' for '--expect-digest <DIGEST>': expected sha256: and 64 digits, as plan prints it
     --disruption-budget ten
     error: invalid value 'ten' for '--disruption-budget <N|P%|N,P%>': expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%
     --disruption-window 1y
@@ -237,7 +243,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --selector =sales
     error: invalid value '=sales' for '--selector <SELECTOR>': found '=', expected: !, identifier, or 'end of string'
     --condition Readi
-    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling or Stalled, alone or with =True or =False
+    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False
     --reason Nope
     error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `TokenUnavailable`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `Orphaned`, `LedgerUnavailable`
     --sort-by size

@@ -24,8 +24,8 @@ fn said(place: &Place, arguments: &[&str]) -> String {
 #[test]
 fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
     let (place, service) = frozen();
-    insta::assert_snapshot!(said(&place, &["suspend", "--reason", "mail migration"]), @"
-    suspended since TIME by eve: mail migration
+    insta::assert_snapshot!(said(&place, &["suspend", "--force", "--reason", "mail migration"]), @"
+    suspended since TIME by eve on HOST: mail migration
 
     Nothing is sent while this lasts; what is under way ends. A daemon that runs notices within 1s.
     The folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume
@@ -39,7 +39,7 @@ fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
       alice (2560636000000008002): activeSyncEnabled (unknown) -> false, sales/alice.yaml:1
         not attempted: the pass gave up
 
-    Gave up: all reconciling is suspended since TIME by eve: mail migration.
+    Gave up: all reconciling is suspended since TIME by eve on HOST: mail migration.
     2 planned = 0 applied + 2 held + 0 failed + 0 in doubt
     --- stderr
     --- exit 3
@@ -47,21 +47,24 @@ fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
     assert_eq!(service.requests(), 0, "not even a token");
     let plan = place.run("plan");
     assert!(plan.out.contains("Plan: 2 PUTs"), "{}", plan.out);
-    assert!(plan.err.contains("note: all reconciling is suspended since TIME by eve: mail migration;"), "{}", plan.err);
+    assert!(
+        plan.err.contains("note: all reconciling is suspended since TIME by eve on HOST: mail migration;"),
+        "{}",
+        plan.err
+    );
     let wide = place.ok("status -o wide");
     assert!(wide.contains("alice   False   Suspended"), "{wide}");
-    assert!(wide.contains("all reconciling is suspended since TIME by eve: mail migration"), "{wide}");
-    let lifted = format!("{}{}", place.ok("resume"), place.ok("resume"));
-    insta::assert_snapshot!(lifted, @"
-    resumed; it was suspended since TIME by eve: mail migration
-    not suspended: there is no ledger.json.suspended
-    ");
+    assert!(wide.contains("all reconciling is suspended since TIME by eve on HOST: mail migration"), "{wide}");
+    insta::assert_snapshot!(place.ok("resume"), @"resumed; it was suspended since TIME by eve on HOST: mail migration");
     insta::assert_snapshot!(place.run("apply").all(), @"
     2 planned = 2 applied + 0 held + 0 failed + 0 in doubt
     --- stderr
     --- exit 0
     ");
     assert_eq!(service.requests(), 3);
+    insta::assert_snapshot!(place.ok("resume"), @"
+    not suspended: there is no ledger.json.suspended; it was suspended since TIME by eve on HOST: mail migration, and resumed TIME by eve on HOST
+    ");
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resu
 fn a_suspension_ends_by_itself_at_its_moment() {
     let (mut place, service) = frozen();
     let moment = Timestamp::from(std::time::SystemTime::now()) + Duration::from_secs(3);
-    place.ok(&format!("suspend --until {moment}"));
+    place.ok(&format!("suspend --force --until {moment}"));
     let mut daemon = place.start("run --listen off");
     until("alice is applied", || service.requests() == 3);
     assert!(Timestamp::from(std::time::SystemTime::now()) >= moment);
@@ -124,8 +127,88 @@ fn what_cannot_be_a_suspension_is_refused_before_anything_is_written() {
         let said = said(&place, arguments);
         assert!(said.contains(told) && said.ends_with("--- exit 64"), "{arguments:?}: {said}");
     }
-    let nowhere = place.run("suspend --ledger nowhere/ledger.json");
+    let nowhere = place.run("suspend --force --ledger nowhere/ledger.json");
     assert_eq!(nowhere.code, 1);
     assert!(nowhere.err.contains("nowhere/ledger.json.suspended: cannot be written"), "{}", nowhere.err);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "the folder of manifests alone");
+}
+
+#[test]
+fn where_there_is_neither_a_ledger_nor_a_daemon_nothing_is_suspended_or_resumed() {
+    let (mut place, _service) = frozen();
+    for command in ["suspend", "resume", "suspend --sandbox", "suspend --ledger elsewhere/ledger.json"] {
+        let ran = place.run(command);
+        assert_eq!((ran.code, &*ran.out), (1, ""), "{command}: {}", ran.all());
+        assert!(
+            ran.err.contains("there is no such ledger, and no daemon runs with one; --ledger says which"),
+            "{}",
+            ran.err
+        );
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "the folder of manifests alone");
+    // A daemon whose first request has not left yet has no ledger either, but its lock.
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    fs::remove_dir_all(place.path().join("desired-state")).unwrap();
+    let mut daemon = place.start("run --listen off");
+    until("the daemon has the ledger", || place.path().join("ledger.json.lock").exists());
+    until("it can be suspended", || place.run("suspend").code == 0);
+    until("the daemon has noticed", || place.read("stderr").contains("all reconciling is suspended"));
+    daemon.child.kill().unwrap();
+    daemon.ended();
+}
+
+#[test]
+fn a_second_suspension_shows_the_first_and_takes_its_place_only_when_that_is_asked_for() {
+    let (mut place, service) = frozen();
+    place.ok("apply");
+    place.ok("suspend --for 8h");
+    let before = place.read("ledger.json.suspended");
+    place.set("USER", "bob");
+    insta::assert_snapshot!(said(&place, &["suspend", "--reason", "lunch", "--for", "1h"]), @"
+    --- stderr
+    error: all reconciling is suspended since TIME by eve on HOST until TIME; that was left as it is, --replace takes its place
+    --- exit 1
+    ");
+    assert_eq!(place.read("ledger.json.suspended"), before);
+    insta::assert_snapshot!(said(&place, &["suspend", "--replace", "--reason", "lunch"]), @"
+    suspended since TIME by bob on HOST: lunch
+    It takes the place of: suspended since TIME by eve on HOST until TIME
+
+    Nothing is sent while this lasts; what is under way ends. A daemon that runs notices within 1s.
+    The folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume
+    --- stderr
+    --- exit 0
+    ");
+    // One whose time is over is in nobody's way.
+    place.write("ledger.json.suspended", r#"{"until": "1999-01-01T00:00:00Z"}"#);
+    place.ok("suspend");
+    // Nothing is pending, so nothing is held, and nothing was given up.
+    insta::assert_snapshot!(place.run("apply").all(), @"
+    0 planned = 0 applied + 0 held + 0 failed + 0 in doubt
+    --- stderr
+    note: all reconciling is suspended since TIME by bob on HOST; nothing was to be sent
+    --- exit 0
+    ");
+    assert_eq!(service.requests(), 3);
+}
+
+#[test]
+fn the_command_that_ends_a_suspension_is_printed_such_that_it_can_be_pasted() {
+    let (mut place, _service) = frozen();
+    fs::create_dir(place.path().join("o'hara's")).unwrap();
+    place.set("ZOHO_MAIL_LEDGER", "o'hara's/ledger.json");
+    for arguments in [&["suspend", "--force"][..], &["suspend", "--force", "--sandbox"]] {
+        let mut command = place.command("");
+        let ran = place.ran(assert_cmd::Command::from_std({
+            command.args(arguments);
+            command
+        }));
+        let (_, printed) = ran.out.trim_end().split_once("The end: zoho-mail-reconciler ").unwrap();
+        // In another shell, whose environment says nothing of a ledger.
+        let mut pasted = std::process::Command::new("sh");
+        pasted.current_dir(place.path()).env_remove("ZOHO_MAIL_LEDGER");
+        pasted.args(["-c", &format!("{} {printed}", super::BINARY)]);
+        let ended = place.ran(assert_cmd::Command::from_std(pasted));
+        assert!(ended.out.starts_with("resumed; it was suspended"), "{printed}: {}", ended.all());
+    }
 }

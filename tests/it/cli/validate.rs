@@ -1,5 +1,6 @@
 //! `validate`: folders, files, and what is neither.
 
+mod given;
 mod pipelines;
 
 use super::Place;

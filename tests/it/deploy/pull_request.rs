@@ -1,4 +1,4 @@
-//! The steps of the GitHub workflow, run as a runner runs them: on a real clone, against a server that keeps comments.
+//! The steps of the GitHub workflows, run as a runner runs them: on a real clone, against a server that keeps comments.
 //!
 //! In: the scripts in the workflow itself. Out: what a reviewer sees.
 
@@ -22,7 +22,8 @@ use crate::process::temporary_folder;
 
 /// The script of one step of the workflow.
 fn script(job: &str, step: &str) -> String {
-    let workflow: serde_yaml::Value = serde_yaml::from_str(&text("ci/github/pull-request.yaml")).unwrap();
+    let file = if job == "apply" { "apply" } else { "pull-request" };
+    let workflow: serde_yaml::Value = serde_yaml::from_str(&text(&format!("ci/github/{file}.yaml"))).unwrap();
     let steps = workflow["jobs"][job]["steps"].as_sequence().unwrap();
     let found = steps.iter().find(|found| found["name"] == step).unwrap_or_else(|| panic!("no step {step}"));
     found["run"].as_str().unwrap().to_owned()
@@ -180,4 +181,95 @@ fn there_is_one_comment_and_the_next_push_changes_it() {
         assert_eq!(comments.len(), 151, "one comment of ours");
         assert_eq!(comments[&151]["body"], text);
     }
+}
+
+/// The steps of GitLab's job, as one script of a shell.
+fn gitlab(job: &str) -> String {
+    let pipeline: serde_yaml::Value = serde_yaml::from_str(&text("ci/gitlab/gitlab-ci.yaml")).unwrap();
+    let lines = pipeline[job]["script"].as_sequence().unwrap().iter().map(|line| line.as_str().unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A step that sends, of either recipe, in the sandbox.
+fn shell(script: &str, folder: &Path, environment: &[(&str, &str)]) -> Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_zoho-mail-reconciler"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut bash = Command::new("bash");
+    bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(folder).env_clear();
+    bash.env("PATH", path).env("ZOHO_MAIL_SANDBOX", "1").env("ZOHO_MAIL_LEDGER", folder.join("../ledger.json"));
+    bash.env("GITHUB_STEP_SUMMARY", folder.join("../summary.md")).env("GITHUB_OUTPUT", folder.join("../output"));
+    bash.envs(environment.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn what_a_job_sends_is_the_plan_before_it_and_only_from_the_tip() {
+    let origin = Repository::new();
+    origin.account(1, "enabled: true");
+    origin.commit("one");
+    let place = temporary_folder();
+    let clone = place.path().join("clone");
+    origin.git(&["clone", "-q", origin.path().to_str().unwrap(), clone.to_str().unwrap()]);
+    let workflow: serde_yaml::Value = serde_yaml::from_str(&text("ci/github/apply.yaml")).unwrap();
+    let plan = workflow["jobs"]["plan"]["steps"][1]["run"].as_str().unwrap().to_owned();
+    let output = || fs::read_to_string(place.path().join("output")).unwrap();
+    assert!(shell(&plan, &clone, &[]).status.success());
+    let digest = output().trim().strip_prefix("digest=").unwrap().to_owned();
+    assert!(fs::read_to_string(place.path().join("summary.md")).unwrap().contains("user-1"));
+    // GitLab's plan says the same.
+    assert!(shell(&gitlab("plan-of-main"), &clone, &[]).status.success());
+    assert_eq!(fs::read_to_string(clone.join("digest.env")).unwrap(), format!("DIGEST={digest}\n"));
+    let head = |folder: &Path| {
+        let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(folder).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let tip = head(&clone);
+    // Without a plan nothing is sent, nor if it is another one.
+    let apply = script("apply", "Apply");
+    assert_eq!(shell(&apply, &clone, &[("DIGEST", "")]).status.code(), Some(64));
+    let another = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(shell(&apply, &clone, &[("DIGEST", &another)]).status.code(), Some(1));
+    let on_main = |sha: &str, digest: &str| {
+        let environment = [("CI_COMMIT_BRANCH", "main"), ("CI_COMMIT_SHA", sha), ("DIGEST", digest)];
+        shell(&gitlab("apply-manifests"), &clone, &environment)
+    };
+    let applied = on_main(&tip, &digest);
+    assert!(applied.status.success() && said(&applied).contains("1 planned = 1 applied"), "{}", said(&applied));
+    // Main moves on, and the job is repeated.
+    origin.account(1, "enabled: false");
+    origin.commit("two");
+    let repeated = on_main(&tip, &digest);
+    assert!(!repeated.status.success() && said(&repeated).contains("nothing is sent for"), "{}", said(&repeated));
+    if !has_tools() {
+        return;
+    }
+    let (at, new) = (Arc::new(Mutex::new(tip.clone())), head(origin.path()));
+    let answer = Arc::clone(&at);
+    let router = Router::new().route(
+        "/repos/example/mail/commits/heads/main",
+        get(move || {
+            let tip = answer.lock().unwrap().clone();
+            async move { tip }
+        }),
+    );
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    let only_the_tip = || {
+        let environment = [
+            ("GITHUB_API_URL", &*url),
+            ("GITHUB_REPOSITORY", "example/mail"),
+            ("GITHUB_REF_NAME", "main"),
+            ("GITHUB_SHA", &tip),
+        ];
+        shell(&script("apply", "Only the tip"), &clone, &environment)
+    };
+    assert!(only_the_tip().status.success());
+    *at.lock().unwrap() = new;
+    let repeated = only_the_tip();
+    assert!(
+        !repeated.status.success() && said(&repeated).contains("::error title=Not the tip::"),
+        "{}",
+        said(&repeated)
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use zoho_mail_reconciler::source::{SourceError, load};
+use zoho_mail_reconciler::source::{SourceError, load, load_file};
 
 use super::*;
 use crate::depth::pick;
@@ -12,14 +12,18 @@ const UNFINISHED: Duration = Duration::from_millis(500);
 
 fn load_text(root: &Path, settle: Option<Duration>) -> Result<Vec<String>, SourceError> {
     let waits = settle.map(|debounce| Watch { debounce, unfinished: UNFINISHED, ..Watch::default() });
-    let batch = load(root, waits.as_ref(), |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned())?;
+    let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(lines(load(root, waits.as_ref(), text)?))
+}
+
+fn lines(batch: Batch<String>) -> Vec<String> {
     assert!(batch.full && batch.root == Root::Ready && batch.degraded.is_none());
     let line = |(path, look): (Arc<str>, Look<String>)| match look {
         Look::Read(text) => format!("{path} {text}"),
         Look::Problem(problem) => format!("{path} !{}", problem.label()),
         Look::Gone => format!("{path} -"),
     };
-    Ok(batch.files.into_iter().map(line).collect())
+    batch.files.into_iter().map(line).collect()
 }
 
 #[test]
@@ -63,10 +67,13 @@ fn a_single_file_may_be_named_but_not_one_behind_a_link_that_leads_outside() {
     let root = dir.path().join("root");
     std::os::unix::fs::symlink("../secret", root.join("out.yaml")).unwrap();
     std::os::unix::fs::symlink("a.yaml", root.join("in.yaml")).unwrap();
-    assert_eq!(load_text(&root.join("a.yaml"), None).unwrap(), ["a.yaml one"]);
-    assert_eq!(load_text(&root.join("b.txt"), None).unwrap(), ["b.txt two"]);
-    assert_eq!(load_text(&root.join("in.yaml"), None).unwrap(), ["in.yaml one"]);
-    assert_eq!(load_text(&root.join("out.yaml"), None).unwrap(), ["out.yaml !leads_outside"]);
+    let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let alone = |path: &Path| lines(load_file(path, text).unwrap());
+    assert_eq!(load_text(&root.join("a.yaml"), None).unwrap_err().label(), "not_a_folder", "its context is missing");
+    assert_eq!(alone(&root.join("a.yaml")), ["a.yaml one"]);
+    assert_eq!(alone(&root.join("b.txt")), ["b.txt two"]);
+    assert_eq!(alone(&root.join("in.yaml")), ["in.yaml one"]);
+    assert_eq!(alone(&root.join("out.yaml")), ["out.yaml !leads_outside"]);
 }
 
 #[test]

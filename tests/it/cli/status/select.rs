@@ -46,6 +46,8 @@ fn accounts_are_chosen_by_label_condition_and_reason_and_all_must_hold() {
         (&["--condition", "reconciling=true"], "carol"),
         (&["--condition", "Ready=False", "--condition", "Reconciling=False"], "bob dora"),
         (&["--condition", "Stalled"], ""),
+        (&["--condition", "Blocked"], "bob"),
+        (&["--condition", "Blocked=False", "-l", "team"], "alice carol"),
         (&["--reason", "Suspended"], "bob"),
         (&["--reason", "Suspended", "--reason", "Orphaned"], "bob dora"),
         (&["-l", "team", "--condition", "Ready=False", "--reason", "Progressing"], "carol"),
@@ -103,7 +105,7 @@ fn what_cannot_be_a_filter_is_a_usage_error() {
     insta::assert_snapshot!(said.join("\n"), @"
     error: invalid value 'team in sales' for '--selector <SELECTOR>': unable to parse requirement: found 'sales', expected: '('
     error: invalid value 'team=sales,' for '--selector <SELECTOR>': found '', expected: identifier after ','
-    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling or Stalled, alone or with =True or =False
+    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False
     error: invalid value 'Ready=Unknown' for '--condition <TYPE[=STATUS]>': expected =True or =False behind the condition, or nothing
     error: the argument '[NAME]...' cannot be used with '--selector <SELECTOR>'
     ");

@@ -1,0 +1,171 @@
+//! What `validate` is given: standard input, several paths, a part of a folder, none at all; and what it passes over.
+
+use assert_cmd::Command;
+
+use super::*;
+use crate::repository;
+
+const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [sales]\n";
+
+fn piped(place: &Place, arguments: &str, text: &[u8]) -> crate::cli::Ran {
+    let mut command = Command::from_std(place.command(arguments));
+    command.write_stdin(text);
+    place.ran(command)
+}
+
+#[test]
+fn standard_input_is_a_file_of_its_own_beside_others() {
+    let place = Place::with_alice();
+    let alice = place.read("desired-state/sales/alice.yaml");
+    insta::assert_snapshot!(piped(&place, "validate -", alice.as_bytes()).all(), @"
+    1 of 1 file read, 0 skipped; 1 account, no problems
+    --- stderr
+    --- exit 0
+    ");
+    insta::assert_snapshot!(piped(&place, "validate -o name - desired-state -", alice.as_bytes()).all(), @r#"
+    desired-state/sales/alice.yaml:4:3: metadata.name: expected a name that no other document has, found "alice", also the name at stdin:4:3 (nothing is sent for their accounts until one of them is renamed)
+    desired-state/sales/alice.yaml:6:3: spec.accountId: expected one document for each account, found 2560636000000008002, also declared at stdin:6:3 (nothing is sent for the account until one of them is removed)
+    stdin:4:3: metadata.name: expected a name that no other document has, found "alice", also the name at desired-state/sales/alice.yaml:4:3 (nothing is sent for their accounts until one of them is renamed)
+    stdin:6:3: spec.accountId: expected one document for each account, found 2560636000000008002, also declared at desired-state/sales/alice.yaml:6:3 (nothing is sent for the account until one of them is removed)
+    --- stderr
+    2 of 2 files read, 0 skipped; 1 account, 4 problems
+    --- exit 1
+    "#);
+    let broken = piped(&place, "validate -", b"spec: {enabled: yes\n");
+    assert_eq!((broken.code, broken.out.contains("--> stdin:")), (1, true), "{}", broken.all());
+    let large = piped(&place, "validate -o name -", &vec![b'#'; (4 << 20) + 1]);
+    assert!(large.code == 1 && large.out.contains("at most 4 MiB"), "{}", large.all());
+}
+
+#[test]
+fn a_file_that_is_given_in_several_ways_counts_once() {
+    let place = Place::with_alice();
+    let absolute = place.path().canonicalize().unwrap();
+    let absolute = absolute.join("desired-state/sales").display().to_string();
+    for given in [
+        "desired-state ./desired-state desired-state/../desired-state",
+        &format!("desired-state/sales/alice.yaml {absolute}"),
+        &format!("{absolute}/alice.yaml desired-state/./sales/alice.yaml desired-state"),
+    ] {
+        assert_eq!(
+            place.ok(&format!("validate {given}")),
+            "1 of 1 file read, 0 skipped; 1 account, no problems\n",
+            "{given}"
+        );
+    }
+    // Two links to one file are two manifests, for the daemon as well.
+    std::os::unix::fs::symlink("alice.yaml", place.path().join("desired-state/sales/again.yaml")).unwrap();
+    assert_eq!(place.run("validate desired-state").code, 1);
+}
+
+#[test]
+fn without_a_path_it_is_the_folder_that_the_daemon_would_read() {
+    let mut place = Place::with_alice();
+    std::fs::rename(place.path().join("desired-state"), place.path().join("mail")).unwrap();
+    assert_eq!(place.run("validate").code, 1);
+    assert_eq!(place.ok("validate --desired-state mail"), "1 of 1 file read, 0 skipped; 1 account, no problems\n");
+    place.write("mail/bob.yaml", "enabled: yes");
+    let ran = place.set("ZOHO_MAIL_DESIRED_STATE", "mail").run("validate -o name");
+    assert!(ran.code == 1 && ran.out.contains("mail/bob.yaml:1:1:"), "{}", ran.all());
+    assert_eq!(place.run("validate mail/sales").code, 0, "a path wins");
+}
+
+#[test]
+fn documents_of_other_api_groups_are_counted_and_named_and_nothing_else_is() {
+    let mut place = Place::with_alice();
+    let service = crate::cli::Service::start();
+    service.serve(&mut place);
+    place.write("desired-state/kustomization.yaml", KUSTOMIZATION);
+    let ran = place.run("validate");
+    insta::assert_snapshot!(ran.all(), @"
+    2 of 2 files read, 0 skipped; 1 account, no problems
+    --- stderr
+    note: 1 document of another API group is skipped: desired-state/kustomization.yaml:1 (kustomize.config.k8s.io/v1beta1 Kustomization)
+    --- exit 0
+    ");
+    let plan = place.run("plan");
+    assert!(plan.code == 0 && plan.err.contains("1 document of another API group is skipped"), "{}", plan.all());
+    let alice = place.read("desired-state/sales/alice.yaml");
+    place.write("desired-state/sales/alice.yaml", &format!("{KUSTOMIZATION}---\n{alice}---\n{KUSTOMIZATION}"));
+    let ran = place.run("validate");
+    assert!(ran.out.contains("1 account, no problems") && ran.err.contains("3 documents of other"), "{}", ran.all());
+    assert_eq!(place.run("apply").code, 0);
+    // What was ours, or may have been meant to be, is no other program's.
+    for text in [
+        alice.replace("zoho-mail-reconciler/v1", "example.com/v1"),
+        alice.replace("zoho-mail-reconciler/v1", "zoho-mail-reconcilr/v1"),
+        KUSTOMIZATION.replace("kustomize.config.k8s.io", "zoho-mail-reconciler.example.com"),
+        KUSTOMIZATION.replace("kustomize.config.k8s.io/", ""),
+        KUSTOMIZATION.replace("kind: Kustomization", "kind: DisruptionBudgets"),
+        KUSTOMIZATION.replace("kind: Kustomization\n", ""),
+        KUSTOMIZATION.replace("apiVersion: kustomize.config.k8s.io/v1beta1\n", ""),
+    ] {
+        place.write("desired-state/kustomization.yaml", &text);
+        assert_eq!(place.run("validate desired-state/kustomization.yaml").code, 1, "{text}");
+    }
+}
+
+#[test]
+fn what_is_ignored_is_ignored_by_every_command_and_for_each_part_of_the_folder() {
+    let mut place = Place::with_alice();
+    place.set("ZOHO_MAIL_ZOID", "12345678");
+    place.account("old/bob", 3, "enabled: yes");
+    place.write("desired-state/old/carol.yaml.bak", "");
+    place.write("desired-state/.reconcilerignore", "/old/\n*.tpl.yaml\n");
+    place.write("desired-state/sales/all.tpl.yaml", "{{ range }}");
+    assert_eq!(place.ok("validate"), "1 of 1 file read, 0 skipped; 1 account, no problems\n");
+    assert_eq!(place.ok("validate desired-state/sales"), "1 of 1 file read, 0 skipped; 1 account, no problems\n");
+    for given in ["desired-state/old", "desired-state/old/bob.yaml", "desired-state/sales/all.tpl.yaml"] {
+        let ran = place.run(&format!("validate {given}"));
+        let said = format!("note: {given} is not read: desired-state/.reconcilerignore says so\n");
+        assert_eq!((ran.code, &*ran.err), (0, &*said), "{}", ran.all());
+    }
+    assert!(!place.ok("plan").contains("bob"));
+    // The base of a pull request has its own.
+    repository::git(place.path(), &["init", "-q", "-b", "main"]);
+    let commit = |what: &str| {
+        repository::git(place.path(), &["add", "-A"]);
+        repository::git(place.path(), &["commit", "-q", "-m", what]);
+    };
+    commit("one");
+    place.account("old/bob", 3, "enabled: false");
+    place.write("desired-state/.reconcilerignore", "*.tpl.yaml\n/sales/\n");
+    let plan = place.ok("plan --base-ref HEAD");
+    assert!(
+        plan.contains("# bob") && plan.contains("alice") && plan.contains("No longer managed, nothing is PUT: alice"),
+        "{plan}"
+    );
+    commit("two");
+    assert!(place.ok("plan --base-ref HEAD").starts_with("No changes"));
+    place.write("desired-state/.reconcilerignore", "*.tpl.yaml\n{a\n");
+    insta::assert_snapshot!(place.run("validate").all(), @"
+    error[unreadable]: expected patterns as in a .gitignore, found unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) (line 2)
+    --> desired-state/.reconcilerignore:1:1
+     = help: mend it: until then nobody can tell which files are manifests, and all of them are held
+
+    0 of 0 files read, 0 skipped; 0 accounts, 1 problem
+    --- stderr
+    --- exit 1
+    ");
+    for command in ["plan", "plan --base-ref HEAD", "apply --sandbox", "validate desired-state/sales"] {
+        let ran = place.run(command);
+        assert!(ran.code == 1 && ran.all().contains("patterns as in a .gitignore"), "{command}: {}", ran.all());
+    }
+    commit("three");
+    place.write("desired-state/.reconcilerignore", "");
+    let base = place.run("plan --base-ref HEAD");
+    assert!(base.err.contains(".reconcilerignore in the base revision: expected patterns"), "{}", base.all());
+}
+
+#[test]
+fn a_single_file_is_no_desired_state() {
+    let mut place = Place::with_alice();
+    let service = crate::cli::Service::start();
+    service.serve(&mut place);
+    for command in ["apply", "plan", "diff", "status"] {
+        let ran = place.run(&format!("{command} --desired-state desired-state/sales/alice.yaml"));
+        assert_ne!(ran.code, 0, "{command}: {}", ran.all());
+        assert!(ran.err.contains("name the folder that holds the manifests"), "{command}: {}", ran.all());
+    }
+    assert_eq!(service.requests(), 0);
+}
