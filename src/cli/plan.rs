@@ -200,6 +200,7 @@ impl Plan {
         if let Some(branch) = &comparison.branch {
             branch.base_problems.iter().for_each(|problem| note(&format!("in the base: {problem}")));
         }
+        approval::too_short(&comparison, Clock::start().now()).iter().for_each(|text| note(text));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {

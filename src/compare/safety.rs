@@ -1,6 +1,6 @@
 //! What a branch changes about what may be taken away: the budget, approvals.
 //!
-//! In: the desired states of a base and of a branch, and what the options allow. Out: [`Safety`] remarks: the budget
+//! In: the desired states of a base and of a branch, the branch's changes, and what the options allow. Out: [`Safety`] remarks: the budget
 //! first, then approvals by name.
 //! Invariant: whatever lets a disruption through that would be held without the branch, or holds one, is told.
 //! Deliberately absent: protected accounts, which are remarks of their own (see [`super::remark`]).
@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::SourceRef;
+use crate::change::Change;
 use crate::desired::DesiredState;
 use crate::guard::{Allowance, InForce};
 use crate::manifest::Approval;
@@ -40,6 +41,8 @@ pub enum Safety {
         expires: Timestamp,
         /// How many fields of accounts it names.
         disruptions: usize,
+        /// How many of those the branch itself takes away: who approves of them approves of both at once.
+        arriving: usize,
         /// Whether the base has an approval of that name, which says something else.
         changed: bool,
     },
@@ -52,8 +55,9 @@ pub enum Safety {
     },
 }
 
-/// What differs between `base` and `head` of what may be taken away, where nothing else is said by `options`.
-pub fn safety(base: &DesiredState, head: &DesiredState, options: Allowance) -> Vec<Safety> {
+/// What differs between `base` and `head` of what may be taken away, where nothing else is said by `options`. `changes`:
+/// what the branch asks for.
+pub fn safety(base: &DesiredState, head: &DesiredState, options: Allowance, changes: &[Change]) -> Vec<Safety> {
     let (from, to) = (told(&base.budget(options)), told(&head.budget(options)));
     let budget = (from != to).then_some(Safety::Budget { from, to });
     let of = |desired: &DesiredState| -> BTreeMap<Arc<str>, (SourceRef, Approval)> {
@@ -73,6 +77,7 @@ pub fn safety(base: &DesiredState, head: &DesiredState, options: Allowance) -> V
                 reason,
                 expires,
                 disruptions: fields.filter(|named| *named).count(),
+                arriving: changes.iter().filter(|change| change.approval.as_ref() == Some(name)).count(),
                 changed: before.is_some(),
             })
         }

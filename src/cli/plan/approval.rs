@@ -5,10 +5,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::{Exit, load, note, print};
+use super::Comparison;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::guard::approval::manifest;
 use crate::manifest::{self, Problem};
+use crate::throttle::RateLimit;
+use crate::timestamp::Timestamp;
 
 /// `--approval` and what goes into it.
 #[derive(Clone, Debug, Args)]
@@ -59,4 +62,26 @@ impl Options {
         load::complain_of(problems);
         Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
     }
+}
+
+/// What to know of approvals that end before all that they cover can be sent, at the default request budget.
+pub(super) fn too_short(comparison: &Comparison, now: Timestamp) -> Vec<String> {
+    let RateLimit { count, per } = RateLimit::default();
+    let covered = |name: &str| {
+        comparison.reviewed.allowed.iter().filter(|change| change.approval.as_deref() == Some(name)).count()
+    };
+    let short = comparison.desired.approvals().filter_map(|(name, source, approval)| {
+        let changes = covered(name);
+        // The last of them starts when the windows of those before it are over.
+        let windows = u32::try_from(changes.saturating_sub(1) / count as usize).unwrap_or(u32::MAX);
+        let expires = approval.expires;
+        (changes > 0 && now + per.saturating_mul(windows) >= expires).then(|| {
+            format!(
+                "{source}: the approval {name} ends at {expires}, before all of the {changes} changes it covers can be sent \
+                 at {} requests; what is left then is held",
+                RateLimit::default()
+            )
+        })
+    });
+    short.collect()
 }

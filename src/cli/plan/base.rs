@@ -156,8 +156,8 @@ impl Against {
         let head = load::desired(&folder.desired_state, auth, protection, Some(&acknowledged))?;
         load::note_oddities(&head);
         let remarks = compare::remarks(&base, &head, now);
-        let safety = compare::safety(&base, &head, disruptions.options());
         let branch = plan(&head, &applied, now).changes;
+        let safety = compare::safety(&base, &head, disruptions.options(), &branch);
         let with_ledger = ledger.is_some();
         let mut comparison = Comparison::new(head, ledger.unwrap_or(applied), folder, disruptions, now);
         let all = comparison.reviewed.allowed.iter().chain(&comparison.reviewed.held);

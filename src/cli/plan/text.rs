@@ -150,10 +150,14 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
 pub(super) fn what_is_safe(safety: &Safety) -> String {
     match safety {
         Safety::Budget { from, to } => format!("the disruption budget is {to}; it was {from}"),
-        Safety::Approves { name, source, reason, expires, disruptions, changed } => {
+        Safety::Approves { name, source, reason, expires, disruptions, arriving, changed } => {
             let also = if *changed { ", other than before" } else { "" };
             let what = count(*disruptions, "disruption");
-            format!("{name} ({source}) approves of {what} until {expires}{also}: {reason}")
+            let arriving = match arriving {
+                0 => String::new(),
+                arriving => format!(" ({arriving} of them in this same change)"),
+            };
+            format!("{name} ({source}) approves of {what}{arriving} until {expires}{also}: {reason}")
         }
         Safety::Withdraws { name, source } => format!("{name} ({source}) approves of nothing any more"),
     }

@@ -102,6 +102,39 @@ fn a_comment_says_what_is_held_and_why() {
 }
 
 #[test]
+fn an_approval_that_arrives_with_the_removals_it_covers_is_shown_as_such() {
+    let place = Place::new();
+    let write = |name: &str, text: &Manifest| place.write(&format!("desired-state/{name}.yaml"), &text.to_string());
+    let enabled = |value| (1..=2).for_each(|n| write(&format!("a{n}"), &Manifest::numbered(n).enabled(value)));
+    enabled(true);
+    std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
+    enabled(true);
+    let approval = Manifest::approval("leavers").set("expires", "2999-01-01T00:00:00Z").approving("a1", "enabled");
+    write("leavers", &approval.approving("gone", "enabled"));
+    let safety = |place: &Place| {
+        let text = place.ok("plan --base base");
+        text.lines().find(|line| line.contains("approves of")).unwrap().to_owned()
+    };
+    assert!(safety(&place).contains("approves of 2 disruptions until"), "{}", safety(&place));
+    enabled(false);
+    assert!(
+        safety(&place).contains("approves of 2 disruptions (1 of them in this same change) until"),
+        "{}",
+        safety(&place)
+    );
+    // By the default request budget two requests need no time, and thirty more than a minute.
+    assert!(!place.run("plan --base base").err.contains("before all of the"), "{}", safety(&place));
+    let many =
+        (1..=30).fold(Manifest::approval("leavers"), |approval, n| approval.approving(format_args!("a{n}"), "enabled"));
+    let soon = zoho_mail_reconciler::timestamp::Timestamp::from(std::time::SystemTime::now())
+        + std::time::Duration::from_secs(45);
+    (1..=30).for_each(|n| write(&format!("a{n}"), &Manifest::numbered(n).enabled(false)));
+    write("leavers", &many.set("expires", soon));
+    let said = place.run("plan --base base").err;
+    assert!(said.contains("before all of the 30 changes it covers can be sent at 25/1m requests"), "{said}");
+}
+
+#[test]
 fn whatever_loosens_or_tightens_what_may_be_taken_away_is_told_before_the_changes() {
     let place = Place::new();
     let write = |name: &str, text: &Manifest| place.write(&format!("desired-state/{name}.yaml"), &text.to_string());
