@@ -7,10 +7,8 @@
 //! wrong with one does not touch its neighbours in the file.
 //!
 //! The way of a file: size, UTF-8, byte-order mark; `chunk` cuts it into documents and refuses
-//! what no parser may see; `node` reads each with `serde_yaml` (`plain` the plainest without one);
-//! `decode` judges it. Only if something is wrong, or may be hidden, `marks` finds the places, and
-//! it is judged once more.
-//! This is the only room that knows `serde_yaml`. Absent by design: files, and other documents
+//! what no parser may see; `reader` makes a tree of each, in which every value has its place; `decode` judges it, once.
+//! This is the only room that knows `serde_yaml` and `saphyr_parser`. Absent by design: files, and other documents
 //! (two that declare one account are found by [`crate::desired`]).
 
 mod chunk;
@@ -19,12 +17,12 @@ mod explain;
 mod fingerprint;
 mod judge;
 mod labels;
-mod marks;
+mod look_alike;
 mod node;
-mod plain;
 mod policy;
 mod problem;
 mod protection;
+mod reader;
 mod schema;
 mod syntax;
 mod value;
@@ -35,6 +33,8 @@ use std::sync::Arc;
 use crate::account::{AccountId, AuthMode, MailAccountSpec, SourceRef};
 use chunk::{Chunk, Refusal, chunks};
 use decode::{Content, Verdict, decode};
+use node::Node;
+use reader::{Tree, Unread};
 
 pub use explain::{end_column, explain};
 pub use labels::{Labels, labels};
@@ -94,7 +94,7 @@ pub struct Document {
     pub account_id_at: Place,
     /// Where the key `metadata.name` stands.
     pub name_at: Place,
-    /// Where the key `spec.email` stands, or `spec` if there is none.
+    /// Where the key `spec.email` stands, or the document if there is none.
     pub email_at: Place,
     /// Whether its annotation [`PROTECT`] says that nothing may be taken away.
     pub protected: bool,
@@ -238,29 +238,19 @@ fn read(
     most: usize,
 ) -> (Option<Declared>, Vec<Problem>, Option<Claim>) {
     let unread = |problem| (None, vec![problem], Some(Claim::of_unread(chunk.text.as_bytes())));
-    let sketch = match chunk.sketch() {
-        Ok(sketch) => sketch,
-        Err(refusal) => return unread(refused(path, refusal)),
-    };
-    let node = match plain::read(chunk.text).map_or_else(|| node::read(chunk.text), Ok) {
-        Ok(node::Node::Null) => return (None, Vec::new(), None),
-        Ok(node) => node,
+    if let Err(refusal) = chunk.check() {
+        return unread(refused(path, refusal));
+    }
+    let tree = match read_tree(chunk) {
+        Ok(tree) => tree,
         Err(error) => return unread(syntax::problem(path, chunk, &error)),
     };
-    let place = Place { line: chunk.content_line, column: 1 };
-    let mut verdict = decode(path, &node, None, place, (rules, 1));
-    let mut places = sketch.id_key.zip(sketch.name_key);
-    let marks;
-    // A policy's own name is not the only one in it, and there are few of them.
-    let is_account = matches!(verdict.content, Some(Content::Account { .. }));
-    if sketch.suspicious || !is_account || places.is_none() {
-        marks = marks::mark(chunk.text, chunk.first_line);
-        verdict = decode(path, &node, Some(&marks), place, (rules, most));
-        let name_at = marks.key(&["metadata", "name"]);
-        places = name_at.map(|name_at| (marks.key(&["spec", "accountId"]).unwrap_or(place), name_at));
+    if matches!(tree.root.node, Node::Null(_)) && tree.tags.is_empty() {
+        return (None, Vec::new(), None);
     }
-    let Verdict { content, problems, claim } = verdict;
-    let (account_id_at, name_at) = places.unwrap_or((place, place));
+    let Verdict { content, problems, claim } = decode(path, &tree, rules, most);
+    let place_of = |key: &[&str]| tree.root.at(key).map_or(tree.root.place, |(key, _)| key.place);
+    let (account_id_at, name_at) = (place_of(&["spec", "accountId"]), place_of(&["metadata", "name"]));
     let source = SourceRef { path: Arc::clone(path), line: chunk.content_line };
     let declared = content.map(|content| match content {
         Content::Account { name, spec, protected } => {
@@ -272,7 +262,7 @@ fn read(
                 source,
                 account_id_at,
                 name_at,
-                email_at: account_id_at,
+                email_at: place_of(&["spec", "email"]),
                 protected,
             })
         }
@@ -280,6 +270,11 @@ fn read(
         Content::Policy(name, spec) => Declared::Policy(Policy { name: name.into(), spec, source, name_at }),
     });
     (declared, problems, claim)
+}
+
+/// Reads the document of `chunk`.
+fn read_tree<'a>(chunk: &Chunk<'a>) -> Result<Tree<'a>, Unread> {
+    reader::read(chunk.text, chunk.first_line)
 }
 
 fn refused(path: &Arc<str>, refusal: Refusal) -> Problem {

@@ -126,8 +126,8 @@ fn two_documents_with_one_address_are_both_held_whatever_its_case_and_both_are_t
     let problems: Vec<String> = both.problems().map(|problem| problem.to_string()).collect();
     assert_eq!(problems.len(), both.problem_count());
     insta::assert_snapshot!(problems.join("\n"), @r"
-    a.yaml:7:3: spec.email: expected an address that no other document has, found the same, upper and lower case aside, at b.yaml:7:3 (nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids)
-    b.yaml:7:3: spec.email: expected an address that no other document has, found the same, upper and lower case aside, at a.yaml:7:3 (nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids)
+    a.yaml:8:3: spec.email: expected an address that no other document has, found the same, upper and lower case aside, at b.yaml:8:3 (nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids)
+    b.yaml:8:3: spec.email: expected an address that no other document has, found the same, upper and lower case aside, at a.yaml:8:3 (nothing is sent for their accounts until one of them is mended: one may be a copy with the other's ids)
     ");
     for mended in [of("5", "bob", "bob@example.com"), document("5", "bob", "true"), "gone".to_owned()] {
         let (after, touched) = state(&[("a.yaml", &a), ("b.yaml", &b), ("b.yaml", &mended)]);

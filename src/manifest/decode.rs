@@ -1,9 +1,7 @@
 //! The rules of a manifest: what every kind has in common, and which kind's own rules count.
 //!
-//! In: a document's [`Node`]s, with [`Marks`] when it is read for its problems. Out: a
-//! [`Verdict`]: what it declares, or every problem it has and what it still declares.
-//! Invariant: these are the only rules, with those of the kinds in [`account`] and [`mod@policy`]; that they run a second
-//! time, with places, when the first time found a problem changes no verdict.
+//! In: a document's [`Tree`]. Out: a [`Verdict`]: what it declares, or every problem it has and what it still declares.
+//! Invariant: these are the only rules, with those of the kinds in [`account`] and [`mod@policy`].
 
 mod account;
 mod policy;
@@ -11,9 +9,9 @@ mod policy;
 use std::sync::Arc;
 
 use super::judge::{Field, Judge, Spot, near_miss};
-use super::marks::Marks;
 use super::node::Node;
-use super::problem::{Place, Problem, ProblemCode, printable};
+use super::problem::{Problem, ProblemCode, printable};
+use super::reader::Tree;
 use super::{API_VERSION, Claim, Kind, PROTECT, PolicySpec, Rules};
 use crate::account::{AccountId, MailAccountSpec};
 
@@ -50,21 +48,15 @@ pub(super) struct Verdict<'n> {
     pub claim: Option<Claim>,
 }
 
-/// Judges one document and lists the first `most` of its problems. `place` stands in for places that are not marked.
-pub(super) fn decode<'n>(
-    path: &Arc<str>,
-    node: &'n Node<'n>,
-    marks: Option<&'n Marks<'n>>,
-    place: Place,
-    (rules, most): (Rules<'_>, usize),
-) -> Verdict<'n> {
+/// Judges one document and lists the first `most` of its problems.
+pub(super) fn decode<'n>(path: &Arc<str>, tree: &'n Tree<'n>, rules: Rules<'_>, most: usize) -> Verdict<'n> {
     let mut judge = Judge::new(path, most);
-    for (place, tag) in marks.map_or(&[][..], |marks| &marks.tags) {
+    for (place, tag) in &tree.tags {
         let found = format!("the tag {}", printable(tag));
         let hint = Some("remove the tag".to_owned());
         judge.report((*place, &Field::ROOT), ProblemCode::UnsupportedSyntax, "values without tags", found, hint);
     }
-    let root = Spot::root(node, marks.and_then(|marks| marks.root.as_ref()), place);
+    let root = Spot::from(&tree.root);
     let Ok(kind) = kind(root) else {
         if let Some(foreign) = foreign(root) {
             return Verdict { content: Some(Content::Foreign(foreign)), problems: Vec::new(), claim: None };
@@ -82,7 +74,13 @@ pub(super) fn decode<'n>(
         return Verdict { content, problems: Vec::new(), claim: None };
     }
     let (name, budget) = (name.map(Box::from), kind == Some(Kind::DisruptionBudget) || looks_like_budget(root));
-    let claim = Claim { kind, budget, protected, account, name };
+    let claim = if judge.is_joined() {
+        // It declares more than was read: whatever the file declared may be in it.
+        let budget = budget || kinds(root).any(|kind| kind == Kind::DisruptionBudget.as_str());
+        Claim { budget, protected, ..Claim::default() }
+    } else {
+        Claim { kind, budget, protected, account, name }
+    };
     Verdict { content: None, problems: judge.into_problems(), claim: Some(claim) }
 }
 
@@ -113,7 +111,9 @@ fn foreign(root: Spot<'_>) -> Option<String> {
     };
     let (version, kind) = (text("apiVersion")?, text("kind")?);
     let has_group = version.split_once('/').is_some_and(|(group, _)| !group.is_empty());
-    (has_group && !is_ours(root)).then(|| printable(&format!("{version} {kind}")))
+    // Two documents without a line --- between them may be one of each.
+    let is_one = kinds(root).nth(1).is_none();
+    (has_group && is_one && !is_ours(root)).then(|| printable(&format!("{version} {kind}")))
 }
 
 /// Whether the document is ours, nearly ours, or does not say whose it is.
@@ -126,6 +126,14 @@ fn is_ours(root: Spot<'_>) -> bool {
 /// Whether the document says what only a budget says, whatever its kind is.
 fn looks_like_budget(root: Spot<'_>) -> bool {
     value_spot(root, "spec").is_some_and(|spec| policy::BUDGET_KEYS.iter().any(|key| value_spot(spec, key).is_some()))
+}
+
+/// The texts of every key `kind`.
+fn kinds(root: Spot<'_>) -> impl Iterator<Item = &str> {
+    root.pairs().filter_map(|(key, _, value)| match (key, value.node) {
+        (Node::Text(key), Node::Text(kind)) if key == "kind" => Some(&**kind),
+        _ => None,
+    })
 }
 
 /// Which kind's rules count for a document: its own, or the one it probably means. `None`: nobody can tell; an error: it
@@ -150,7 +158,12 @@ impl Judge<'_> {
     fn foreign(&mut self, root: Spot<'_>) {
         let Some(spot) = kind_spot(root) else { return };
         let expected = Kind::ALL.map(Kind::as_str).join(", ");
-        let hint = "only manifests of this program belong in this folder".to_owned();
+        let is_list = matches!(spot.node, Node::Text(kind) if kind == "List" || kind == "MailAccountList");
+        let hint = match spot.look_alike() {
+            _ if is_list => "write each of its items as a document of its own, separated by lines ---".to_owned(),
+            Some(hint) => hint,
+            None => "only manifests of this program belong in this folder".to_owned(),
+        };
         let at = (spot.place, &Field::ROOT.key("kind"));
         self.report(at, ProblemCode::UnsupportedKind, &format!("one of {expected}"), spot.describe(), Some(hint));
     }
@@ -226,7 +239,8 @@ impl Judge<'_> {
         match spot.node {
             Node::Text(text) if text == right => {}
             Node::Text(text) => {
-                let hint = near_miss(text, &[right]).map(|right| format!("did you mean {right}?"));
+                let meant = || near_miss(text, &[right]).map(|right| format!("did you mean {right}?"));
+                let hint = spot.look_alike().or_else(meant);
                 self.report((spot.place, field), ProblemCode::UnsupportedKind, right, spot.describe(), hint);
             }
             _ => self.wrong_type(spot, field, right, None),

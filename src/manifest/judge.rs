@@ -1,14 +1,14 @@
 //! What every check needs: a node with its place, the name of its field, and where problems go.
 //!
-//! In: [`Node`]s and, where there are any, their [`Mark`]s. Out: the values that the checks ask
-//! for, or problems that name field, place, what was expected and what was found.
+//! In: [`Placed`] nodes. Out: the values that the checks ask for, or problems that name field, place, what was expected
+//! and what was found.
 //! Invariant: no check here knows what a manifest is; that is [`mod@super::decode`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::marks::{Mark, Shape};
-use super::node::Node;
+use super::look_alike;
+use super::node::{Node, Placed};
 use super::problem::{Place, Problem, ProblemCode, printable};
 
 /// The longest word that is compared with the words it might have been.
@@ -43,75 +43,46 @@ impl<'p> Field<'p> {
 #[derive(Clone, Copy)]
 pub(super) struct Spot<'n> {
     pub node: &'n Node<'n>,
-    mark: Option<&'n Mark<'n>>,
     pub place: Place,
 }
 
-impl<'n> Spot<'n> {
-    /// A whole document; `place` stands in for what is not marked.
-    pub(super) fn root(node: &'n Node<'n>, mark: Option<&'n Mark<'n>>, place: Place) -> Self {
-        Self { node, mark, place: mark.map_or(place, |mark| mark.place) }
+impl<'n> From<&'n Placed<'n>> for Spot<'n> {
+    fn from(placed: &'n Placed<'n>) -> Self {
+        Self { node: &placed.node, place: placed.place }
     }
+}
 
+impl<'n> Spot<'n> {
     /// The pairs of a mapping, each with the place of its key; nothing if it is no mapping.
     pub(super) fn pairs(self) -> impl Iterator<Item = (&'n Node<'n>, Place, Self)> {
         let pairs = if let Node::Map(pairs) = self.node { pairs.as_slice() } else { &[] };
-        let marks = match self.mark.map(|mark| &mark.shape) {
-            Some(Shape::Map(marks)) => marks.as_slice(),
-            _ => &[],
-        };
-        pairs.iter().enumerate().map(move |(index, (key, value))| {
-            let marks = marks.get(index);
-            let key_place = marks.map_or(self.place, |(key, _)| key.place);
-            // Nothing after a colon has no place of its own.
-            let value_mark = marks.map(|(_, value)| value).filter(|mark| !mark.is_empty());
-            let place = value_mark.map_or(key_place, |mark| mark.place);
-            (key, key_place, Self { node: value, mark: value_mark, place })
-        })
+        pairs.iter().map(|(key, value)| (&key.node, key.place, value.into()))
     }
 
     /// The items of a list; nothing if it is none.
     pub(super) fn items(self) -> impl Iterator<Item = Self> {
         let items = if let Node::List(items) = self.node { items.as_slice() } else { &[] };
-        let marks = match self.mark.map(|mark| &mark.shape) {
-            Some(Shape::List(marks)) => marks.as_slice(),
-            _ => &[],
-        };
-        items.iter().enumerate().map(move |(index, node)| {
-            let mark = marks.get(index).filter(|mark| !mark.is_empty());
-            Self { node, mark, place: mark.map_or(self.place, |mark| mark.place) }
-        })
-    }
-
-    /// A scalar's text as it is written; `None` if it is not marked, not plain, or an alias.
-    pub(super) fn plain_text(self) -> Option<&'n str> {
-        match self.mark.map(|mark| &mark.shape) {
-            Some(Shape::Scalar(text, true)) => Some(text),
-            _ => None,
-        }
+        items.iter().map(Self::from)
     }
 
     /// What stands here, in words.
     pub(super) fn describe(self) -> String {
-        let written = |kind: &str| match self.plain_text() {
-            Some(text) => format!("{kind} {}", printable(text)),
-            None => kind.to_owned(),
-        };
         match self.node {
-            Node::Null => self.plain_text().map_or_else(|| "nothing".to_owned(), printable),
+            Node::Null(text) if text.is_empty() => "nothing".to_owned(),
+            Node::Null(text) => printable(text),
             Node::Bool(value) => format!("the boolean {value}"),
-            Node::Int(_) | Node::OddInt => written("the number"),
-            Node::Float => written("the floating-point number"),
+            Node::Int(value) => format!("the number {value}"),
+            Node::OddInt(text) => format!("the number {}", printable(text)),
+            Node::Float(text) => format!("the floating-point number {}", printable(text)),
             Node::Text(text) => format!("the string \"{}\"", printable(text)),
             Node::List(_) => "a list".to_owned(),
             Node::Map(_) => "a mapping".to_owned(),
         }
     }
-}
 
-impl Mark<'_> {
-    fn is_empty(&self) -> bool {
-        matches!(&self.shape, Shape::Scalar(text, true) if text.is_empty())
+    /// The hint of a text in which a character only looks like another one.
+    pub(super) fn look_alike(self) -> Option<String> {
+        if let Node::Text(text) = self.node { look_alike::hint(text) } else { None }
     }
 }
 
@@ -122,12 +93,14 @@ pub(super) struct Judge<'a> {
     most: usize,
     /// The keys that misspelt ones were probably meant to be: these are not reported as missing too.
     meant: Vec<&'static str>,
+    /// Whether two manifests stand in the document.
+    joined: bool,
 }
 
 impl<'a> Judge<'a> {
     /// A judge who notes the first `most` problems; whether there is any is known in any case.
     pub(super) fn new(path: &'a Arc<str>, most: usize) -> Self {
-        Self { path, problems: Vec::new(), most: most.max(1), meant: Vec::new() }
+        Self { path, problems: Vec::new(), most: most.max(1), meant: Vec::new(), joined: false }
     }
 
     /// All problems, in the order of their places.
@@ -138,6 +111,11 @@ impl<'a> Judge<'a> {
 
     pub(super) const fn found_nothing(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Whether the document holds a second manifest, of which nothing is told.
+    pub(super) const fn is_joined(&self) -> bool {
+        self.joined
     }
 
     const fn is_full(&self) -> bool {
@@ -162,13 +140,13 @@ impl<'a> Judge<'a> {
 
     /// Notes that a value is of the wrong type.
     pub(super) fn wrong_type(&mut self, spot: Spot<'_>, field: &Field<'_>, expected: &str, hint: Option<&str>) {
-        let hint = hint.map(str::to_owned);
+        let hint = spot.look_alike().or_else(|| hint.map(str::to_owned));
         self.report((spot.place, field), ProblemCode::WrongType, expected, spot.describe(), hint);
     }
 
     /// Notes that a value of the right type is not allowed.
     pub(super) fn invalid(&mut self, spot: Spot<'_>, field: &Field<'_>, expected: &str, hint: Option<&str>) {
-        let hint = hint.map(str::to_owned);
+        let hint = spot.look_alike().or_else(|| hint.map(str::to_owned));
         self.report((spot.place, field), ProblemCode::InvalidValue, expected, spot.describe(), hint);
     }
 
@@ -201,6 +179,7 @@ impl<'a> Judge<'a> {
             return None;
         }
         let mut found: [Option<(Place, Spot<'n>)>; N] = [None; N];
+        let mut again = Vec::new();
         for (key, place, value) in spot.pairs() {
             let Node::Text(key) = key else {
                 self.odd_key(place, field, key);
@@ -209,10 +188,19 @@ impl<'a> Judge<'a> {
             match keys.iter().position(|known| known == key) {
                 None => self.unknown_key((place, &field.key(key)), keys, elsewhere(key)),
                 Some(index) => match &mut found[index] {
-                    Some((first, _)) => self.duplicate_key((place, &field.key(key)), *first),
+                    Some((first, _)) => again.push((keys[index], place, *first)),
                     empty => *empty = Some((place, value)),
                 },
             }
+        }
+        self.joined |= field.parent.is_none() && again.iter().any(|(key, ..)| matches!(*key, "apiVersion" | "kind"));
+        match again.first() {
+            Some((key, place, first)) if self.joined && field.parent.is_none() => {
+                let found = format!("a second {key}, after line {}", first.line);
+                let hint = Some("if another document begins here, write a line --- before it".to_owned());
+                self.report((*place, field), ProblemCode::DuplicateKey, "one manifest in a document", found, hint);
+            }
+            _ => again.iter().for_each(|(key, place, first)| self.duplicate_key((*place, &field.key(key)), *first)),
         }
         Some(found.map(|found| found.map(|(_, value)| value)))
     }
@@ -238,7 +226,7 @@ impl<'a> Judge<'a> {
     }
 
     fn odd_key(&mut self, place: Place, field: &Field<'_>, key: &Node<'_>) {
-        let found = Spot { node: key, mark: None, place }.describe();
+        let found = Spot { node: key, place }.describe();
         let hint = Some("put it in quotes".to_owned());
         self.report((place, field), ProblemCode::WrongType, "keys that are strings", found, hint);
     }
@@ -257,7 +245,7 @@ impl<'a> Judge<'a> {
             Some("merge keys are not supported: write the keys out".to_owned())
         } else if let Some(near) = near_miss(key, keys) {
             self.meant.push(near);
-            Some(format!("did you mean {near}?"))
+            Some(look_alike::hint(key).unwrap_or_else(|| format!("did you mean {near}?")))
         } else {
             elsewhere.map(|parent| format!("it belongs under {parent}"))
         };

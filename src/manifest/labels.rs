@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::chunk::chunks;
-use super::node::Node;
-use super::{Document, node, plain};
+use super::node::{Node, Placed};
+use super::{Document, read_tree};
 
 /// Labels, by key.
 pub type Labels = BTreeMap<Box<str>, Box<str>>;
@@ -19,26 +19,20 @@ pub fn labels(bytes: &[u8], documents: &[Document]) -> Vec<(u32, Labels)> {
     let of_document = |document: &Document| {
         let line = document.source.line;
         let chunk = chunks(text).find(|chunk| chunk.content_line == line)?;
-        let node = plain::read(chunk.text).or_else(|| node::read(chunk.text).ok())?;
-        let labels = of_node(&node);
+        let labels = of_root(&read_tree(&chunk).ok()?.root);
         (!labels.is_empty()).then_some((line, labels))
     };
     documents.iter().filter_map(of_document).collect()
 }
 
-fn of_node(node: &Node<'_>) -> Labels {
-    let labels = value(node, "metadata").and_then(|metadata| value(metadata, "labels"));
+fn of_root(root: &Placed<'_>) -> Labels {
+    let labels = root.at(&["metadata", "labels"]).map(|(_, labels)| &labels.node);
     let pairs = if let Some(Node::Map(pairs)) = labels { pairs.as_slice() } else { &[] };
-    let pair = |(key, value): &(Node<'_>, Node<'_>)| match (key, value) {
+    let pair = |(key, value): &(Placed<'_>, Placed<'_>)| match (&key.node, &value.node) {
         (Node::Text(key), Node::Text(value)) => Some((Box::from(&**key), Box::from(&**value))),
         _ => None,
     };
     pairs.iter().filter_map(pair).collect()
-}
-
-fn value<'n>(node: &'n Node<'n>, key: &str) -> Option<&'n Node<'n>> {
-    let Node::Map(pairs) = node else { return None };
-    pairs.iter().find(|(found, _)| matches!(found, Node::Text(text) if **text == *key)).map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -1,192 +1,112 @@
-//! One YAML document as a tree, exactly as `serde_yaml` read it, before anybody judges it.
+//! One YAML document as a tree, before anybody validates it: each value with the place where it is written.
 //!
-//! In: a document's text. Out: a [`Node`] that keeps every pair of a mapping, also those whose
-//! key stands twice, and borrows its texts where it can.
-//! Invariants: at most [`MAX_NODES`] nodes, [`MAX_DEPTH`] collections within each other and
-//! [`MAX_TEXT`] bytes of text, so that aliases cannot multiply. Absent by design: tags (the marks know them).
+//! In: texts of scalars. Out: [`Placed`] values. A [`Node`] keeps every pair of a mapping, also those whose key stands
+//! twice, and borrows its texts where it can.
+//! Invariants: there is no value without a place; what a plain scalar means is decided here alone, by [`Node::plain`]; a
+//! number is an [`Node::Int`] only if it is written as its own decimal digits. Absent by design: how a text is quoted,
+//! for it changes nothing, and tags, with which nothing is read.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
+use super::problem::Place;
 
-/// The most nodes of one document. A manifest has some 25, a hundred labels add 200; an account in an approval has ten.
-const MAX_NODES: u32 = 4_096;
+/// A value, and where it is written; what an alias stands for is where the alias is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Placed<'a> {
+    pub place: Place,
+    pub node: Node<'a>,
+}
 
-/// The most mappings and lists within each other. A manifest has four.
-const MAX_DEPTH: u32 = 16;
-
-const TOO_DEEP: &str = "at most 16 mappings and lists within each other";
-
-/// The most bytes of text in one document, aliases expanded: four times the largest document.
-const MAX_TEXT: usize = 256 * 1024;
-
-/// A node of a document.
-#[derive(Debug, PartialEq)]
+/// A value of a document. Scalars that are not text were written plain, without quotes.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node<'a> {
-    Null,
+    /// Nothing, `~` or `null`, as written.
+    Null(Cow<'a, str>),
     Bool(bool),
-    /// A whole number that 64 bits without a sign can hold.
+    /// A whole number of 64 bits without a sign, written as it prints.
     Int(u64),
-    /// Any other whole number: negative, or too large.
-    OddInt,
-    Float,
+    /// Any other whole number, as written: negative, too large, `0x10`, `+1`, `007`.
+    OddInt(Cow<'a, str>),
+    /// A floating-point number, as written.
+    Float(Cow<'a, str>),
     Text(Cow<'a, str>),
-    List(Vec<Self>),
-    Map(Vec<(Self, Self)>),
+    List(Vec<Placed<'a>>),
+    Map(Vec<(Placed<'a>, Placed<'a>)>),
 }
 
-/// Reads the one document of `text`. The error says whether a bound was exceeded.
-pub(super) fn read(text: &str) -> Result<Node<'_>, Unread> {
-    let budget = Budget::default();
-    let mut documents = serde_yaml::Deserializer::from_str(text);
-    let Some(document) = documents.next() else { return Ok(Node::Null) };
-    let node = (Seed { budget: &budget, depth: 0 })
-        .deserialize(document)
-        .map_err(|error| Unread { error, exceeded: budget.exceeded.get() })?;
-    match documents.next() {
-        None => Ok(node),
-        // The text holds one document marker, so what follows is no document: read it for its error.
-        Some(more) => match (Seed { budget: &budget, depth: 0 }).deserialize(more) {
-            Err(error) => Err(Unread { error, exceeded: budget.exceeded.get() }),
-            Ok(_) => {
-                Err(Unread { error: serde_yaml::Error::custom("text after the end of the document"), exceeded: None })
+impl<'a> Placed<'a> {
+    /// Nothing, where `place` is.
+    pub(super) const fn nothing(place: Place) -> Self {
+        Self { place, node: Node::Null(Cow::Borrowed("")) }
+    }
+
+    /// Whether nothing is written: not even `null`.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(&self.node, Node::Null(text) if text.is_empty())
+    }
+
+    /// The last key of `path` and its value.
+    pub(super) fn at(&self, path: &[&str]) -> Option<&(Self, Self)> {
+        let (key, rest) = path.split_first()?;
+        let Node::Map(pairs) = &self.node else { return None };
+        let pair = pairs.iter().find(|(found, _)| matches!(&found.node, Node::Text(text) if **text == **key))?;
+        if rest.is_empty() { Some(pair) } else { pair.1.at(rest) }
+    }
+}
+
+impl<'a> Node<'a> {
+    /// What a scalar without quotes means: the core schema of YAML 1.2.2, section 10.3, and the numbers with which
+    /// programs extend it (`0b1`, `-0x1`). A number that others read as a text, or a text as a number, is an odd number.
+    pub(super) fn plain(text: Cow<'a, str>) -> Self {
+        match &*text {
+            "" | "~" | "null" | "Null" | "NULL" => Node::Null(text),
+            "true" | "True" | "TRUE" => Node::Bool(true),
+            "false" | "False" | "FALSE" => Node::Bool(false),
+            number if number.starts_with(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '+', '-', '.']) => {
+                if is_int(number) {
+                    let value = number.parse().ok().filter(|_| number == "0" || !number.starts_with(['0', '+']));
+                    value.map_or_else(|| Node::OddInt(text), Node::Int)
+                } else if is_float(number) {
+                    Node::Float(text)
+                } else {
+                    Node::Text(text)
+                }
             }
-        },
+            _ => Node::Text(text),
+        }
     }
 }
 
-/// Why a document cannot be read.
-pub(super) struct Unread {
-    pub error: serde_yaml::Error,
-    /// The bound that was exceeded; `None`: it is not YAML.
-    pub exceeded: Option<&'static str>,
+/// Whether `text` is not empty and of digits that `is_digit` takes.
+fn digits(text: &str, is_digit: fn(&u8) -> bool) -> bool {
+    !text.is_empty() && text.as_bytes().iter().all(is_digit)
 }
 
-#[derive(Default)]
-struct Budget {
-    nodes: Cell<u32>,
-    text: Cell<usize>,
-    exceeded: Cell<Option<&'static str>>,
+fn unsigned(text: &str) -> &str {
+    text.strip_prefix(['+', '-']).unwrap_or(text)
 }
 
-impl Budget {
-    fn spend<E: Error>(&self, nodes: u32, text: usize) -> Result<(), E> {
-        self.nodes.set(self.nodes.get() + nodes);
-        self.text.set(self.text.get() + text);
-        if self.nodes.get() > MAX_NODES {
-            return Err(self.exceed("at most 4096 keys and values in a document"));
-        }
-        if self.text.get() > MAX_TEXT {
-            return Err(self.exceed("at most 256 KiB of text in a document, aliases included"));
-        }
-        Ok(())
-    }
-
-    fn exceed<E: Error>(&self, bound: &'static str) -> E {
-        self.exceeded.set(Some(bound));
-        E::custom(bound)
-    }
+fn is_int(text: &str) -> bool {
+    let text = unsigned(text);
+    let radix = |prefix: &str, is_digit| text.strip_prefix(prefix).is_some_and(|text| digits(text, is_digit));
+    digits(text, u8::is_ascii_digit)
+        || radix("0x", u8::is_ascii_hexdigit)
+        || radix("0o", |digit| matches!(digit, b'0'..=b'7'))
+        || radix("0b", |digit| matches!(digit, b'0' | b'1'))
 }
 
-struct Seed<'b> {
-    budget: &'b Budget,
-    depth: u32,
-}
-
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Node<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
-        self.budget.spend(1, 0)?;
-        deserializer.deserialize_any(self)
+fn is_float(text: &str) -> bool {
+    let number = unsigned(text);
+    if matches!(number, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+        return true;
     }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Node<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any YAML")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Node<'de>, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
-        Ok(Node::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
-        Ok(Node::Int(value))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Node<'de>, E> {
-        Ok(Node::OddInt)
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<Node<'de>, E> {
-        Ok(Node::OddInt)
-    }
-
-    fn visit_i128<E>(self, _: i128) -> Result<Node<'de>, E> {
-        Ok(Node::OddInt)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Node<'de>, E> {
-        Ok(Node::Float)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Node<'de>, E> {
-        self.budget.spend(0, value.len())?;
-        Ok(Node::Text(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
-        let Self { budget, depth } = self;
-        if depth == MAX_DEPTH {
-            return Err(budget.exceed(TOO_DEEP));
-        }
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(Seed { budget, depth: depth + 1 })? {
-            items.push(item);
-        }
-        Ok(Node::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let Self { budget, depth } = self;
-        if depth == MAX_DEPTH {
-            return Err(budget.exceed(TOO_DEEP));
-        }
-        let mut pairs = Vec::new();
-        while let Some(key) = map.next_key_seed(Seed { budget, depth: depth + 1 })? {
-            pairs.push((key, map.next_value_seed(Seed { budget, depth: depth + 1 })?));
-        }
-        Ok(Node::Map(pairs))
-    }
-
-    /// A value with a tag: the tag is dropped here and refused by the marks.
-    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Node<'de>, A::Error> {
-        let Self { budget, depth } = self;
-        let (_, value) = data.variant::<IgnoredAny>()?;
-        if depth == MAX_DEPTH {
-            return Err(budget.exceed(TOO_DEEP));
-        }
-        value.newtype_variant_seed(Seed { budget, depth: depth + 1 })
-    }
+    let (mantissa, exponent) = number.split_once(['e', 'E']).map_or((number, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_part = |part: &str| part.is_empty() || digits(part, u8::is_ascii_digit);
+    is_part(whole)
+        && is_part(fraction)
+        && !(whole.is_empty() && fraction.is_empty())
+        && exponent.is_none_or(|exponent| digits(unsigned(exponent), u8::is_ascii_digit))
 }
 
 #[cfg(test)]
@@ -194,23 +114,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pair_is_kept_and_texts_are_borrowed() {
-        let node = read("a: 1\na: yes\nb: [1, {c: d}]\n~: -1\n? 1.5\n: 99999999999999999999\n").ok().unwrap();
-        let text = |text| Node::Text(Cow::Borrowed(text));
-        assert_eq!(
-            node,
-            Node::Map(vec![
-                (text("a"), Node::Int(1)),
-                (text("a"), text("yes")),
-                (text("b"), Node::List(vec![Node::Int(1), Node::Map(vec![(text("c"), text("d"))])])),
-                (Node::Null, Node::OddInt),
-                (Node::Float, Node::OddInt),
-            ])
-        );
-    }
-
-    #[test]
-    fn text_after_the_end_of_a_document_is_not_ignored() {
-        assert!(read("a: 1\n... b: 2\n").is_err());
+    fn a_number_counts_only_as_its_own_decimal_digits() {
+        for (text, value) in [("0", 0), ("7", 7), ("2560636000000008002", 2_560_636_000_000_008_002)] {
+            assert_eq!(Node::plain(text.into()), Node::Int(value));
+        }
+        assert_eq!(Node::plain(u64::MAX.to_string().into()), Node::Int(u64::MAX));
+        for odd in ["0x21", "0o17", "0b1", "+5", "-5", "-0", "00", "007", "+0x1F", "-0o7", "18446744073709551616"] {
+            assert_eq!(Node::plain(odd.into()), Node::OddInt(odd.into()));
+        }
+        for float in ["1.0", "1.", ".5", "1e6", "-1.5E-3", "+.5", "1e999", ".inf", "-.INF", "+.Inf", ".nan"] {
+            assert_eq!(Node::plain(float.into()), Node::Float(float.into()));
+        }
+        for text in [
+            "1_000",
+            "0x",
+            "0xg",
+            "0o8",
+            "0b2",
+            "1:30",
+            "1.2.3",
+            ".",
+            "-",
+            "+",
+            "e5",
+            "1e",
+            "--5",
+            "0X1",
+            "5%",
+            "10,10%",
+            "2027-01-31",
+            ".",
+            "-.nan",
+            "yes",
+            "no",
+            "on",
+            "y",
+            "nUll",
+            "tRue",
+            "١",
+        ] {
+            assert_eq!(Node::plain(text.into()), Node::Text(text.into()));
+        }
+        for nothing in ["", "~", "null", "Null", "NULL"] {
+            assert_eq!(Node::plain(nothing.into()), Node::Null(nothing.into()));
+        }
     }
 }

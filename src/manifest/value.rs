@@ -32,25 +32,21 @@ impl Judge<'_> {
     /// An identifier, plain or quoted digits.
     pub(super) fn id<T: FromStr>(&mut self, spot: Spot<'_>, field: &Field<'_>, new: fn(u64) -> Option<T>) -> Option<T> {
         let parsed = match spot.node {
-            // A number like 0x10 is only known by its text; where that is not marked, it was not suspected.
-            Node::Int(value) => match spot.plain_text() {
-                Some(text) => text.parse().ok(),
-                None => new(*value),
-            },
+            Node::Int(value) => new(*value),
             Node::Text(text) => text.parse().ok(),
-            Node::Float => {
+            Node::Float(_) => {
                 self.wrong_type(spot, field, ID, Some("a floating-point number loses digits: write them all"));
                 return None;
             }
-            Node::OddInt => None,
-            Node::Null | Node::Bool(_) | Node::List(_) | Node::Map(_) => {
+            Node::OddInt(_) => None,
+            Node::Null(_) | Node::Bool(_) | Node::List(_) | Node::Map(_) => {
                 self.wrong_type(spot, field, ID, None);
                 return None;
             }
         };
         if parsed.is_none() {
-            let text = if let Node::Text(text) = spot.node { Some(&**text) } else { spot.plain_text() };
-            self.invalid(spot, field, ID, text.and_then(id_hint));
+            let text = if let Node::Text(text) | Node::OddInt(text) = spot.node { text } else { "" };
+            self.invalid(spot, field, ID, id_hint(text));
         }
         parsed
     }
@@ -68,7 +64,7 @@ impl Judge<'_> {
             "false" => Some("write false without quotes"),
             "yes" | "on" | "y" | "1" | "enabled" => Some("if it is meant to be true, write true"),
             "no" | "off" | "n" | "0" | "disabled" => Some("if it is meant to be false, write false"),
-            _ if matches!(spot.node, Node::Null) => Some("leave the key out to leave it unmanaged"),
+            _ if matches!(spot.node, Node::Null(_)) => Some("leave the key out to leave it unmanaged"),
             _ => None,
         };
         self.wrong_type(spot, field, "true or false", hint);
@@ -80,7 +76,7 @@ impl Judge<'_> {
         if let Node::Text(text) = spot.node {
             return Some(text);
         }
-        let scalar = matches!(spot.node, Node::Bool(_) | Node::Int(_) | Node::OddInt | Node::Float);
+        let scalar = matches!(spot.node, Node::Bool(_) | Node::Int(_) | Node::OddInt(_) | Node::Float(_));
         self.wrong_type(spot, field, expected, if scalar { QUOTE_IT } else { None });
         None
     }

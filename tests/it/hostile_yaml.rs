@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use zoho_mail_reconciler::manifest::{MAX_FILE, Parsed, ProblemCode, Rules, parse};
+use zoho_mail_reconciler::manifest::{MAX_FILE, Parsed, PolicySpec, ProblemCode, Rules, parse};
 
 /// What one hostile text may take of a processor, unoptimised. Optimised they take a few milliseconds; what this guards
 /// against took the bare parser 16 s and more.
@@ -43,14 +43,29 @@ fn code(what: &str, bytes: &[u8]) -> ProblemCode {
 }
 
 #[test]
-fn sixty_four_kibibytes_of_brackets_never_reach_the_parser() {
-    for unit in ["[", "{", "[{", "a: [", "'[' ", "\"[\" ", "it's [", "- [a]\n", "k: {}\n"] {
-        let alone = full_of(unit);
-        let within = format!("k:\n  {}", full_of(unit));
-        for text in [alone, within] {
-            assert_eq!(code(unit, text.as_bytes()), ProblemCode::TooComplex, "{unit}");
-        }
+fn sixty_four_kibibytes_of_brackets_are_refused_at_once() {
+    for unit in ["[", "{", "[{", "a: [", "- [a]\n", "k: {}\n", "[a, ", "{a: ", "[[], ", "&a [", "? [", "- - [a]\n"] {
+        assert_eq!(code(unit, full_of(unit).as_bytes()), ProblemCode::TooComplex, "{unit}");
+        timed(unit, format!("k:\n  {}", full_of(unit)).as_bytes());
     }
+    // These open nothing: text after a closing quote, and a text of many lines.
+    for unit in ["'[' ", "\"[\" ", "it's [", "]", "}", "'[", "\"[", "# [", "[a]: ", "{}: "] {
+        timed(unit, full_of(unit).as_bytes());
+        timed(unit, format!("k: [[[[[[[[[[[[[[\n  {}", full_of(unit)).as_bytes());
+    }
+}
+
+#[test]
+fn what_has_many_brackets_side_by_side_is_read() {
+    let item = |number: u32| format!("  - {{name: a{number}, fields: [enabled, activeSyncEnabled]}}\n");
+    let approval = "apiVersion: zoho-mail-reconciler/v1\nkind: DisruptionApproval\nmetadata: {name: leavers}\nspec:\n  \
+                    reason: they left\n  expires: 2027-01-31T00:00:00Z\n  accounts:\n";
+    let text = (0..200).fold(approval.to_owned(), |text, number| text + &item(number));
+    let parsed = parse(&"approval.yaml".into(), text.as_bytes(), Rules::default());
+    assert_eq!(parsed.problems, []);
+    let PolicySpec::Approval(approval) = &parsed.policies[0].spec else { panic!() };
+    assert_eq!(approval.accounts.len(), 200);
+    assert!(approval.accounts.iter().all(|account| account.fields == [true, true]));
 }
 
 #[test]

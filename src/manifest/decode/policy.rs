@@ -36,8 +36,7 @@ impl Judge<'_> {
     fn max_disruptions(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<DisruptionBudget> {
         let expected = "a number of accounts, or a text like 5% or 10,10% (0% to 100%)";
         let parsed = match spot.node {
-            // A number like 0x10 is only known by its text.
-            Node::Int(number) => spot.plain_text().map_or_else(|| number.to_string().parse(), str::parse),
+            Node::Int(number) => number.to_string().parse(),
             Node::Text(text) => text.parse(),
             _ => {
                 self.wrong_type(spot, field, expected, None);

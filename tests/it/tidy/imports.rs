@@ -162,7 +162,8 @@ fn pure_rooms_name_no_runtime_no_files_no_network_no_clock_and_no_chance() {
 #[test]
 fn each_library_at_the_edge_has_one_room_that_knows_it() {
     let known_to = [
-        ("serde_yaml::", &["manifest"][..]),
+        ("serde_yaml::", &["manifest/yaml"][..]),
+        ("saphyr_parser::", &["manifest/reader", "manifest/yaml"]),
         ("reqwest::", &["zoho/transport"]),
         ("notify::", &["source"]),
         ("axum::", &["admin"]),
