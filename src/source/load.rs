@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::beneath::{ATTEMPTS, Beneath, Presence};
-use super::git::{Gate, LOCK_POLL, Verdict, warn_of_lock};
+use super::git::{Gate, Git, LOCK_POLL, Verdict, warn_of_lock};
 use super::index::{Index, News, Scanned, Scope};
 use super::list::{Kind, ListError, Target, Walk};
 use super::look::{Eyes, Sight};
@@ -27,9 +27,11 @@ use super::{Batch, DEBOUNCE_MAX, LOCK_PATIENCE, Look, Origin, Root, Watch};
 /// read, whatever its name. Blocks; with the usual waits for up to 20 s.
 ///
 /// # Errors
-/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many.
+/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many; with waits also if git has
+/// begun something in it that it does not finish meanwhile.
 pub fn load<T: Send>(
     root: &Path,
+    git: &Git,
     waits: Option<&Watch>,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> Result<Batch<T>, SourceError> {
@@ -38,10 +40,10 @@ pub fn load<T: Send>(
             Err(SourceError::NotAFolder { .. }) => return load_file(root, &parse),
             opened => opened?,
         };
-        let (files, hashes) = load_folder(root, &beneath, waits, &parse)?;
+        let (files, hashes) = load_folder(root, &beneath, git, waits, &parse)?;
         // A link that was flipped meanwhile: what was read may have been on its way out.
         if beneath.presence(root) == Presence::Same {
-            return batch(root, files, Origin::of(&beneath.real, hashes));
+            return batch(root, files, Origin::of(&beneath.real, git, hashes));
         }
     }
     Err(SourceError::Unlistable { root: root.to_owned(), why: "it is replaced again and again".to_owned() })
@@ -59,17 +61,18 @@ fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, So
 fn load_folder<T: Send>(
     root: &Path,
     beneath: &Beneath,
+    git: &Git,
     waits: Option<&Watch>,
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
 ) -> Result<(Files<T>, Vec<u64>), SourceError> {
     let waits = waits.map(|waits| Watch { debounce: waits.debounce.min(DEBOUNCE_MAX), ..waits.clone() }.bounded());
     let rule = waits.as_ref().map(|waits| Rule::of(waits, beneath));
-    let mut gate = Gate::new(waits.as_ref().map_or(LOCK_PATIENCE, |waits| waits.lock_patience));
+    let mut gate = Gate::new(waits.as_ref().map_or(LOCK_PATIENCE, |waits| waits.lock_patience), git.clone());
     gate.find(&beneath.real);
     let mut index = Index::new(waits.as_ref().map_or(DEBOUNCE_MAX, |waits| waits.debounce_max));
     loop {
         if waits.is_some() {
-            wait_for_git(&mut gate);
+            wait_for_git(&mut gate)?;
         }
         gate.has_worked();
         let now = Moment::now();
@@ -82,7 +85,8 @@ fn load_folder<T: Send>(
         };
         // What is believed belongs together: the last look saw all of it, and neither links nor git moved meanwhile.
         let done = scanned == Scanned::Whole && index.is_done(now.mono);
-        let git = waits.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == Verdict::Wait);
+        let is_at_work = |verdict| matches!(verdict, Verdict::Wait | Verdict::Unfinished(_));
+        let git = waits.is_some() && (gate.has_worked() || is_at_work(gate.ask(Instant::now())));
         if scanned == Scanned::Empty || done && !git {
             break;
         }
@@ -99,12 +103,16 @@ fn load_folder<T: Send>(
     }
 }
 
-fn wait_for_git(gate: &mut Gate) {
+fn wait_for_git(gate: &mut Gate) -> Result<(), SourceError> {
     loop {
         match gate.ask(Instant::now()) {
-            Verdict::GoOn => return,
-            Verdict::GoOnAnyway => return warn_of_lock(gate),
+            Verdict::GoOn => return Ok(()),
+            Verdict::GoOnAnyway => {
+                warn_of_lock(gate);
+                return Ok(());
+            }
             Verdict::Wait => std::thread::sleep(LOCK_POLL),
+            Verdict::Unfinished(operation) => return Err(SourceError::Unfinished { operation }),
         }
     }
 }

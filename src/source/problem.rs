@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::git::Operation;
 use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
 use crate::account::printable;
 
@@ -171,6 +172,16 @@ pub enum SourceError {
         /// The path as given.
         root: PathBuf,
     },
+    /// Git has begun something in it, and until that is finished what lies there is half of it.
+    #[error(
+        "expected a folder in which git is not at work, found {operation}: end it ({}), or read the folder as it is with \
+         --git-in-progress read",
+        operation.end()
+    )]
+    Unfinished {
+        /// What is under way.
+        operation: Operation,
+    },
 }
 
 impl SourceError {
@@ -188,6 +199,9 @@ impl SourceError {
             Self::TooMany { .. } => {
                 return (format!("at most {MAX_ENTRIES} files and folders"), "more".into(), "split it");
             }
+            Self::Unfinished { operation } => {
+                return ("a folder in which git is not at work".into(), operation.to_string(), operation.end());
+            }
         };
         (expected.into(), found.into(), hint)
     }
@@ -200,6 +214,7 @@ impl SourceError {
             Self::Unlistable { .. } => "unlistable",
             Self::Empty { .. } => "empty",
             Self::TooMany { .. } => "too_many",
+            Self::Unfinished { .. } => "unfinished",
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cli::load;
 use crate::clock::Clock;
 use crate::desired::{DesiredState, Look};
 use crate::manifest::{self, Problem, ProblemCode, Protection, Rules};
-use crate::source::{self, Root};
+use crate::source::{self, Git, Root};
 
 /// All that is read: what it declares, which paths there are, and the texts of files that have problems.
 #[derive(Default)]
@@ -21,6 +21,8 @@ struct Reading {
     paths: BTreeMap<Arc<str>, bool>,
     texts: BTreeMap<Arc<str>, Arc<str>>,
     near_misses: Vec<Arc<str>>,
+    /// What git has begun in folders that were given, and not finished.
+    half_done: Vec<String>,
 }
 
 /// Reads folders and files. What is given twice counts once.
@@ -28,7 +30,7 @@ pub(super) fn at(given: &[PathBuf], auth: AuthMode, protection: Arc<Protection>)
     let mut reading = Reading { desired: DesiredState::protecting(Arc::clone(&protection)), ..Reading::default() };
     let rules = Rules { auth, protection: &protection };
     given.iter().for_each(|given| reading.read(given, rules));
-    let Reading { desired, paths, mut texts, mut near_misses } = reading;
+    let Reading { desired, paths, mut texts, mut near_misses, half_done } = reading;
     let finding = |problem: Problem| {
         // A file that clashes with another one is sound by itself: its text was not kept.
         let is_clash = matches!(
@@ -46,7 +48,8 @@ pub(super) fn at(given: &[PathBuf], auth: AuthMode, protection: Arc<Protection>)
     near_misses.dedup();
     let read = paths.values().filter(|read| **read).count();
     let files = Files { found: paths.len(), read, skipped: paths.len() - read, near_misses };
-    let notes = desired.notes(Clock::start().now());
+    let mut notes = half_done;
+    notes.extend(desired.notes(Clock::start().now()));
     Checked { problems, files, accounts: desired.managed(), notes }
 }
 
@@ -55,11 +58,13 @@ impl Reading {
     fn read(&mut self, given: &Path, rules: Rules<'_>) {
         let folder = if given.is_dir() { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
-        let batch = source::load(given, None, |path, bytes| {
+        let batch = source::load(given, &Git::default(), None, |path, bytes| {
             let parsed = manifest::parse(&shown(path), bytes, rules);
             let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into());
             (parsed, text)
         });
+        let operation = Git::default().in_progress(given);
+        self.half_done.extend(operation.map(|operation| load::half_done(given, &operation)));
         if given.is_dir() {
             self.near_misses.extend(source::near_misses(given).iter().map(|path| shown(path)));
         }
@@ -101,6 +106,7 @@ impl Reading {
 
 /// The text of a file that was read before.
 fn text_again(path: &str) -> Option<Arc<str>> {
-    let batch = source::load(Path::new(path), None, |_, bytes| String::from_utf8_lossy(bytes).into()).ok()?;
+    let batch =
+        source::load(Path::new(path), &Git::default(), None, |_, bytes| String::from_utf8_lossy(bytes).into()).ok()?;
     batch.files.into_iter().find_map(|(_, found)| if let source::Look::Read(text) = found { Some(text) } else { None })
 }

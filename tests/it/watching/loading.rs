@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use zoho_mail_reconciler::source::{SourceError, load};
+use zoho_mail_reconciler::source::{Git, SourceError, load};
 
 use super::*;
 use crate::depth::pick;
@@ -12,7 +12,8 @@ const UNFINISHED: Duration = Duration::from_millis(500);
 
 fn load_text(root: &Path, settle: Option<Duration>) -> Result<Vec<String>, SourceError> {
     let waits = settle.map(|debounce| Watch { debounce, unfinished: UNFINISHED, ..Watch::default() });
-    let batch = load(root, waits.as_ref(), |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned())?;
+    let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let batch = load(root, &Git::default(), waits.as_ref(), text)?;
     assert!(batch.full && batch.root == Root::Ready && batch.degraded.is_none());
     let line = |(path, look): (Arc<str>, Look<String>)| match look {
         Look::Read(text) => format!("{path} {text}"),
@@ -38,8 +39,10 @@ fn every_file_is_read_once_in_the_order_of_the_paths() {
         write(dir.path(), &format!("many/{}/{n}.yaml", n % 5), &n.to_string());
     }
     let parsed = Mutex::new(Vec::new());
-    let batch =
-        load(dir.path(), None, |path: &Arc<str>, _: &[u8]| parsed.lock().unwrap().push(Arc::clone(path))).unwrap();
+    let batch = load(dir.path(), &Git::default(), None, |path: &Arc<str>, _: &[u8]| {
+        parsed.lock().unwrap().push(Arc::clone(path))
+    })
+    .unwrap();
     let paths: Vec<_> = batch.files.into_iter().map(|(path, _)| path).collect();
     let mut parsed = parsed.into_inner().unwrap();
     parsed.sort();
@@ -133,7 +136,7 @@ fn a_checkout_in_the_middle_of_the_look_is_read_whole() {
         String::from_utf8_lossy(bytes).into_owned()
     };
     let waits = Watch { debounce: Duration::from_millis(20), ..Watch::default() };
-    let batch = load(dir.path(), Some(&waits), parse).unwrap();
+    let batch = load(dir.path(), &Git::default(), Some(&waits), parse).unwrap();
     let texts: Vec<_> = batch.files.into_iter().map(|(_, look)| look).collect();
     assert_eq!(texts, vec![Look::Read("two".to_owned()); 300]);
 }
