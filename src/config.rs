@@ -21,6 +21,7 @@ use crate::controller::{ATTEMPT_WAIT_MAX, MAX_WAIT, Mode, Settings};
 use crate::ledger::Owner;
 use crate::queue::Backoff;
 use crate::runbook::ExternalUrl;
+use crate::source::Git;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
@@ -43,6 +44,43 @@ pub struct Folder {
     /// is missing, unreadable or empty means "unknown", never "no accounts".
     #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_DESIRED_STATE", default_value = "desired-state")]
     pub desired_state: PathBuf,
+
+    /// Git directory of the folder's work tree, where that is no .git in the folder or above it
+    ///
+    /// As for `git --git-dir`: where a hook checks a bare repository out into a folder. Its work tree is what core.worktree
+    /// says, or is told by where HEAD has the folder.
+    #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_GIT_DIR", value_parser = git_dir)]
+    pub git_dir: Option<PathBuf>,
+
+    /// What to do while git has begun something there and not finished it: a rebase, merge, bisect or the like
+    ///
+    /// Also cherry-pick, revert and am: what lies in the folder then is half of it, and no time makes it whole.
+    #[arg(long, value_enum, value_name = "WHAT", env = "ZOHO_MAIL_GIT_IN_PROGRESS", default_value = "wait")]
+    pub git_in_progress: GitInProgress,
+}
+
+/// `--git-in-progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GitInProgress {
+    /// Read nothing until it ends: what was known stays in force, and after ten seconds the desired state is unknown
+    Wait,
+    /// Read the folder as it is, half done or not
+    Read,
+}
+
+impl Folder {
+    /// The repository that the folder is in.
+    pub fn git(&self) -> Git {
+        Git { dir: self.git_dir.clone(), reads_unfinished: self.git_in_progress == GitInProgress::Read }
+    }
+}
+
+fn git_dir(text: &str) -> Result<PathBuf, String> {
+    let dir = PathBuf::from(text);
+    if dir.join("HEAD").symlink_metadata().is_ok() {
+        return Ok(dir);
+    }
+    Err("expected a Git directory, with HEAD in it, such as desired.git or checkout/.git".into())
 }
 
 /// Whose accounts, and what was applied to them.

@@ -25,6 +25,7 @@ use crate::desired::DesiredState;
 use crate::ledger::file::LedgerError;
 use crate::ledger::{Ledger, Owner};
 use crate::manifest::Problem;
+use crate::source::Operation;
 use crate::status::API_VERSION;
 use crate::throttle::RateLimit;
 use crate::timestamp::Timestamp;
@@ -159,6 +160,8 @@ pub struct Environment {
 pub struct Subject {
     /// The folder of manifests.
     pub folder: PathBuf,
+    /// What git has begun in it and not finished.
+    pub unfinished: Option<Operation>,
     /// Reads the folder.
     pub manifests: Box<dyn Fn() -> Manifests + Send + Sync>,
     /// The ledger.

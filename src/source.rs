@@ -5,7 +5,8 @@
 //!
 //! Invariants:
 //! - An unreadable file, folder or listing never takes anything away; a missing or emptied root is [`Root::Unknown`].
-//! - Bytes that have not been at rest for a debounce are not passed on; nor is a folder that git is working in.
+//! - Bytes that have not been at rest for a debounce are not passed on; nor is a folder that git is working in, or in
+//!   which it has begun something (a rebase, a merge) and not finished: that one says nothing, and says why.
 //! - Nothing outside the root is ever opened. No file over [`MAX_FILE`] is ever in memory.
 //! - Events are hints and a rescan is the truth: whatever events miss, the next resync finds.
 //! - Looking at one edit costs the same whatever the number of files. Behind symbolic links it does not: a change of
@@ -14,7 +15,7 @@
 //! The parts, in the order of the data: `events` (hints) and `debounce` (when), `git` (not now), `keeper` (what next)
 //! with its `task`; `list` (which paths), without those that `ignore` knows, `look` (one path) with `settle` (is it at rest?), all through
 //! `beneath` (the only way to a file); `index` (what is known, what is news); `provenance` (whose work it is);
-//! `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
+//! `repository`, `sparse`, `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
 //!
 //! Deliberately absent: YAML; this room only counts bytes. Linux only: openat2 and inotify.
 
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use git::{Git, Operation};
 use keeper::Keeper;
 pub use problem::{ReadProblem, SourceError};
 pub use provenance::{Origin, Version};
@@ -47,7 +49,9 @@ mod near;
 mod parallel;
 mod problem;
 mod provenance;
+mod repository;
 mod settle;
+mod sparse;
 mod task;
 
 pub use commit::{CommitError, Committed, load_committed};
@@ -140,8 +144,10 @@ pub struct Watch {
     /// How long a file that is empty, or that its writer has not closed, must have been at rest; [`UNFINISHED`]. Never
     /// less than a debounce.
     pub unfinished: Duration,
-    /// How long git's lock is waited for while nothing stirs; [`LOCK_PATIENCE`].
+    /// How long git's lock is waited for while nothing stirs, and in silence for what git has begun; [`LOCK_PATIENCE`].
     pub lock_patience: Duration,
+    /// Where the repository is, and whether git is waited for.
+    pub git: Git,
     /// Time between two full scans, each of which sends a batch.
     pub resync: Duration,
     /// Time between two scans while events may be missing; [`POLL`].
@@ -160,6 +166,7 @@ impl Default for Watch {
             debounce_max: DEBOUNCE_MAX,
             unfinished: UNFINISHED,
             lock_patience: LOCK_PATIENCE,
+            git: Git::default(),
             resync: Duration::from_secs(600),
             poll: POLL,
             root_check: ROOT_CHECK,
@@ -184,6 +191,7 @@ impl Watch {
             debounce_max: self.debounce_max.min(FOREVER).max(debounce * 2),
             unfinished: self.unfinished.min(FOREVER),
             lock_patience: self.lock_patience.min(FOREVER),
+            git: self.git,
             resync: self.resync.clamp(SHORTEST, FOREVER),
             poll: self.poll.clamp(SHORTEST, FOREVER),
             root_check: self.root_check.clamp(SHORTEST, FOREVER),

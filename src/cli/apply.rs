@@ -64,11 +64,11 @@ impl Apply {
         let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE, None)?;
         let settings = Settings { max_wait, ..settings };
         // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
-        let (root, auth) = (folder.desired_state.clone(), target.auth.into());
+        let (root, git, auth) = (folder.desired_state.clone(), folder.git(), target.auth.into());
         let protection = disruptions.protect.protection();
         let protected = Arc::clone(&protection);
         let reading = tokio::task::spawn_blocking(move || {
-            load::batch(&root, Rules { auth, protection: &protected }, Some(SETTLE))
+            load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))
         });
         let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let Engine { controller, reports, clock, inputs, outside, acknowledged, cancel, .. } = engine;

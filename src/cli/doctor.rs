@@ -81,10 +81,11 @@ impl Doctor {
             (api, accounts, CredentialSource::new(|name| std::env::var_os(name)))
         };
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
-        let root = folder.desired_state.clone();
+        let (root, git) = (folder.desired_state.clone(), folder.git());
+        let unfinished = git.in_progress(&root);
         let manifests = Box::new(move || -> Manifests {
-            let desired =
-                load::desired(&root, auth, Arc::clone(&protection), None).map_err(|error| format!("{error:#}"))?;
+            let desired = load::desired(&root, &git, auth, Arc::clone(&protection), None);
+            let desired = desired.map_err(|error| format!("{error:#}"))?;
             let problems = load::problems(&desired, &root);
             Ok((desired, problems))
         });
@@ -107,6 +108,7 @@ impl Doctor {
             offline,
             seen: Seen::default(),
             folder: folder.desired_state,
+            unfinished,
             disruptions,
         };
         let diagnosis = examine(subject).await;

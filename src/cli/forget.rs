@@ -41,7 +41,12 @@ pub(super) struct Forget {
 impl Forget {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let place = self.place.file();
-        let desired = load::desired(&self.folder.desired_state, self.auth.into(), Default::default(), None)?;
+        let (folder, git) = (&self.folder.desired_state, self.folder.git());
+        if let Some(operation) = git.in_progress(folder) {
+            complain(&format!("{}, so it is not known whose is gone", load::half_done(folder, &operation)));
+            return Ok(Exit::Failed);
+        }
+        let desired = load::desired(folder, &git, self.auth.into(), Default::default(), None)?;
         let Some(ledger) = file::read(&place, None)? else {
             complain(&format!("{}: there is no ledger, so nothing to forget", printable::path(&place)));
             return Ok(Exit::Failed);

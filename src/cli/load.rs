@@ -12,38 +12,54 @@ use crate::attribution::{Baseline, look, revision};
 use crate::clock::Clock;
 use crate::desired::DesiredState;
 use crate::manifest::{self, Parsed, Problem, Protection, Rules};
-use crate::source::{self, Batch, Root, Watch};
+use crate::source::{self, Batch, Git, Operation, Root, Watch};
 
 /// A batch of every manifest in `folder`. `settle`: a file younger than this is looked at twice,
 /// for it may be half-written.
-pub(super) fn batch(folder: &Path, rules: Rules<'_>, settle: Option<Duration>) -> anyhow::Result<Batch<Parsed>> {
-    read(folder, settle, |path, bytes| manifest::parse(path, bytes, rules))
+pub(super) fn batch(
+    folder: &Path,
+    git: &Git,
+    rules: Rules<'_>,
+    settle: Option<Duration>,
+) -> anyhow::Result<Batch<Parsed>> {
+    read(folder, git, settle, |path, bytes| manifest::parse(path, bytes, rules))
 }
 
 /// The same of whatever `parse` makes of a file.
 pub(super) fn read<T: Send>(
     folder: &Path,
+    git: &Git,
     settle: Option<Duration>,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> anyhow::Result<Batch<T>> {
-    let waits = settle.map(|debounce| Watch { debounce, ..Watch::default() });
-    let batch = source::load(folder, waits.as_ref(), parse)?;
+    let waits = settle.map(|debounce| Watch { debounce, git: git.clone(), ..Watch::default() });
+    if waits.is_none() {
+        git.in_progress(folder).iter().for_each(|operation| note(&half_done(folder, operation)));
+    }
+    let batch = source::load(folder, git, waits.as_ref(), parse)?;
     if let Root::Unknown(why) = &batch.root {
         bail!("the desired state in {} is unknown: {why}", printable::path(folder));
     }
     Ok(batch)
 }
 
+/// Words for a folder that is read although git has begun something in it.
+pub(super) fn half_done(folder: &Path, operation: &Operation) -> String {
+    let folder = printable::path(folder);
+    format!("{folder} is half of {operation}: run and apply wait for its end, and this is what lies there now")
+}
+
 /// The desired state of the manifests in `folder`, in which nothing is ever taken away from whom `protection` names.
 /// Whose work they are is found out where more is wanted than was `acknowledged`.
 pub(super) fn desired(
     folder: &Path,
+    git: &Git,
     auth: AuthMode,
     protection: Arc<Protection>,
     acknowledged: Option<&Baseline>,
 ) -> anyhow::Result<DesiredState> {
     let rules = Rules { auth, protection: &protection };
-    let mut batch = batch(folder, rules, None)?;
+    let mut batch = batch(folder, git, rules, None)?;
     if let Some(acknowledged) = acknowledged {
         attribute(&mut batch, rules, acknowledged);
     }

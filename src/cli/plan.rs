@@ -104,7 +104,13 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
     let ledger = read_ledger(target)?;
     let desired = {
         let acknowledged = Baseline::of(&ledger);
-        load::desired(&folder.desired_state, target.auth.into(), disruptions.protect.protection(), Some(&acknowledged))?
+        load::desired(
+            &folder.desired_state,
+            &folder.git(),
+            target.auth.into(),
+            disruptions.protect.protection(),
+            Some(&acknowledged),
+        )?
     };
     load::note_oddities(&desired);
     let now = Clock::start().now();

@@ -19,7 +19,7 @@ use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimi
 use crate::controller::Mode;
 use crate::manifest::{self, Parsed, Protection, Rules};
 use crate::report::Report;
-use crate::source::Batch;
+use crate::source::{Batch, Watch};
 use crate::{admin, page, service, shutdown, source, telemetry};
 
 /// `run`.
@@ -46,7 +46,7 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon, notify } = self;
-        let watch = daemon.watch();
+        let watch = Watch { git: folder.git(), ..daemon.watch() };
         let external = daemon.external_url;
         let mut settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;

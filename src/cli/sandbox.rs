@@ -16,6 +16,7 @@ use super::{Exit, count, engine, load, note, print};
 use crate::account::{AuthMode, Zoid, printable};
 use crate::config::{RateLimitOption, SANDBOX_ZOID, positive};
 use crate::sandbox::{self, Banner, Budget, Script, Seed, World};
+use crate::source::Git;
 use crate::throttle::RateLimit;
 use crate::{shutdown, telemetry};
 
@@ -89,7 +90,7 @@ impl Sandbox {
             if !folder.is_dir() {
                 bail!("--accounts {}: expected a folder of manifests", printable::path(folder));
             }
-            let desired = load::desired(folder, AuthMode::User, Arc::default(), None)?;
+            let desired = load::desired(folder, &Git::default(), AuthMode::User, Arc::default(), None)?;
             let problems = load::problems(&desired, folder);
             load::complain_of(&problems);
             if !problems.is_empty() {

@@ -114,7 +114,7 @@ impl Status {
         let mut screen = Screen::new(shape, filter.needs_labels());
         let mut manifests = Manifests::protecting(sources.protection());
         let parse = sources.parse(screen.with_labels);
-        manifests.take(load::read(&sources.folder.desired_state, None, parse)?);
+        manifests.take(load::read(&sources.folder.desired_state, &sources.folder.git(), None, parse)?);
         let now = Clock::start().now();
         let mut all = sources.accounts(&mut manifests, now)?;
         let missing = filter.missing(&all.items);
@@ -215,7 +215,11 @@ impl Sources {
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
         let holder = ledger::file::holder(&file)?;
         manifests.desired.lapse(&ledger.lapsed_at(now));
-        let blocked_by = blocked_by(&ledger, &holder, freeze.as_ref(), now);
+        let folder = &self.folder;
+        let half_read = folder.git().in_progress(&folder.desired_state).map(|operation| {
+            BlockedBy::unread(Some(&format!("the folder is half of {operation}, which is waited for")))
+        });
+        let blocked_by = half_read.or_else(|| blocked_by(&ledger, &holder, freeze.as_ref(), now));
         let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, blocked_by.as_ref(), now);
         for item in &mut all.items {
             item.metadata.labels = manifests.labels(item.spec.account_id);

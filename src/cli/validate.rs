@@ -102,9 +102,9 @@ struct Files {
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let context = &self.folder.desired_state;
-        let paths = if self.paths.is_empty() { std::slice::from_ref(context) } else { &self.paths };
-        let checked = look::at(paths, context, self.auth.into(), self.protect.protection());
+        let whole = std::slice::from_ref(&self.folder.desired_state);
+        let paths = if self.paths.is_empty() { whole } else { &self.paths };
+        let checked = look::at(paths, &self.folder, self.auth.into(), self.protect.protection());
         checked.notes.iter().for_each(|text| note(text));
         let summary = summary(&checked);
         let near_misses = &checked.files.near_misses;

@@ -95,6 +95,12 @@ pub(super) fn git(subject: &Subject) -> Finding {
         return Finding::ok("no checkout: the history will say what was changed, not by whose commit");
     };
     let shown = printable::path(tree);
+    if let Some(operation) = &subject.unfinished {
+        return Finding::warn(
+            format!("git has begun {operation} in {shown}"),
+            "end it, or run with --git-in-progress read: nothing is read until then",
+        );
+    }
     if tree.join(".git/index.lock").exists() {
         return Finding::warn(
             format!("git works in {shown}, or was killed there: .git/index.lock"),

@@ -3,7 +3,8 @@
 //! In: the folder, and a revision as `git rev-parse` takes it. Out: a [`Committed`] folder, whose batch is what
 //! [`super::load()`] would give of a checkout of that commit.
 //! Invariants: what is read is the merge base of the revision and HEAD, as in `git diff REV...HEAD`, so that what
-//! others merged meanwhile is not taken for something this branch reverts; nothing is written; what a shallow clone
+//! others merged meanwhile is not taken for something this branch reverts; what a sparse checkout leaves out of the work
+//! tree is left out here too, or it would look removed; nothing is written; what a shallow clone
 //! lacks is an error, never "no such file"; a folder that the commit does not have is no error, for that is certain.
 //! Deliberately absent: submodules' files, which another repository keeps; filters (LFS, line ends), which a checkout
 //! applies and manifests do without.
@@ -20,7 +21,12 @@ use gix::ObjectId;
 pub use error::CommitError;
 use tree::{Fault, Files, Found, Store};
 
-use super::{Batch, Origin, Root};
+use super::repository::{self, Opened, Refused};
+use super::sparse::Sparse;
+use super::{Batch, Git, Origin, Root};
+
+/// Where a short name may stand for a reference: gitrevisions(7). Git itself takes the first, and warns.
+const PLACES: [&str; 6] = ["*", "refs/*", "refs/tags/*", "refs/heads/*", "refs/remotes/*", "refs/remotes/*/HEAD"];
 
 /// Memory for objects that are read more than once, in bytes: the commits between a branch and its base.
 const OBJECT_CACHE: usize = 16 << 20;
@@ -32,6 +38,8 @@ pub struct Committed<T> {
     pub batch: Batch<T>,
     /// Whether the commit has the folder at all.
     pub present: bool,
+    /// How many of its files the sparse checkout leaves out of the work tree; they are not in the batch.
+    pub left_out: usize,
     /// The commit that was read: the merge base of `tip` and `head`. 40 digits, as the other two.
     pub commit: String,
     /// The commit that the revision names.
@@ -48,21 +56,26 @@ pub struct Committed<T> {
 /// [`CommitError`] if there is no repository, no such revision, no common history, or an object is missing.
 pub fn load_committed<T>(
     root: &Path,
+    git: &Git,
     revision: &str,
     parse: impl Fn(&Arc<str>, &[u8]) -> T,
 ) -> Result<Committed<T>, CommitError> {
-    let (repository, within) = locate(root)?;
+    let (opened, within) = locate(root, git)?;
+    let repository = &opened.repository;
     let shallow = repository.is_shallow().unwrap_or(false);
-    let of = |why| CommitError::revision(revision, shallow, why);
-    let tip = commit_of(&repository, revision).map_err(of)?;
-    let head = commit_of(&repository, "HEAD").map_err(|why| CommitError::revision("HEAD", shallow, why))?;
-    let base = repository.merge_base(tip, head).map_err(|error| of(error.to_string()))?;
+    let of = |revision: &str, why: String| CommitError::revision(revision, shallow, why);
+    let tip = commit_of(repository, revision, shallow)?;
+    let head = repository.head_id().map_err(|error| of("HEAD", error.to_string()))?.detach();
+    let base = repository.merge_base(tip, head).map_err(|error| of(revision, error.to_string()))?;
     let base = base.ok_or_else(|| CommitError::NoCommonHistory { revision: revision.to_owned(), shallow })?.detach();
     let tree = repository.find_commit(base).and_then(|commit| commit.tree_id().map(gix::Id::detach));
-    let store = Store::new(&repository, parse);
+    let store = Store::new(repository, parse);
     let tree = tree.map_err(|error| CommitError::Missing { shallow, why: error.to_string() })?;
     let found = read(&store, tree, &within).map_err(|fault| fault.told(root, shallow))?;
-    let (files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
+    let (mut files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
+    let (all, sparse) = (files.len(), Sparse::of(&opened));
+    files.retain(|(path, _)| !sparse.leaves_out(&within.join(&**path)));
+    let left_out = all - files.len();
     let batch = Batch {
         files,
         root: Root::Ready,
@@ -72,24 +85,24 @@ pub fn load_committed<T>(
         origin: Origin::default(),
         versions: BTreeMap::new(),
     };
-    Ok(Committed { batch, present, commit: base.to_string(), tip: tip.to_string(), head: head.to_string() })
+    Ok(Committed { batch, present, left_out, commit: base.to_string(), tip: tip.to_string(), head: head.to_string() })
 }
 
 /// The repository that `root` is in, and the way from the top of its work tree to `root`, links as they are.
-fn locate(root: &Path) -> Result<(gix::Repository, PathBuf), CommitError> {
+fn locate(root: &Path, git: &Git) -> Result<(Opened, PathBuf), CommitError> {
     let none = |why: String| CommitError::NoRepository { root: root.to_owned(), why };
     let real = root.canonicalize().map_err(|error| none(error.to_string()))?;
     let folder = if real.is_dir() { &*real } else { real.parent().unwrap_or(&real) };
-    // No configuration but the repository's own: who runs this, and where, changes nothing.
-    let options = gix::open::Options::isolated();
-    let mut repository = gix::discover_opts(folder, gix::discover::upwards::Options::default(), options)
-        .map_err(|error| none(error.to_string()))?;
-    repository.object_cache_size_if_unset(OBJECT_CACHE);
-    let top = repository.workdir().and_then(|top| top.canonicalize().ok());
-    let top = top.filter(|top| real.starts_with(top)).ok_or_else(|| none("it is in no work tree".to_owned()))?;
+    let opened = repository::open(folder, git).map_err(|refused| match refused {
+        Refused::Extension { name, value } => CommitError::Extension { name, value },
+        Refused::Other(why) => none(why),
+    })?;
+    let mut opened = opened.ok_or_else(|| none("no .git in it or above it".to_owned()))?;
+    opened.repository.object_cache_size_if_unset(OBJECT_CACHE);
+    let top = &opened.top;
     let given = std::path::absolute(root).map_err(|error| none(error.to_string()))?;
-    let within = within(&top, &given).unwrap_or_else(|| real.strip_prefix(&top).unwrap_or(&real).to_owned());
-    Ok((repository, within))
+    let within = within(top, &given).unwrap_or_else(|| real.strip_prefix(top).unwrap_or(&real).to_owned());
+    Ok((opened, within))
 }
 
 /// What of `given` is inside the work tree at `top`, unresolved: a link in there may have led elsewhere in the commit.
@@ -102,10 +115,22 @@ fn within(top: &Path, given: &Path) -> Option<PathBuf> {
     })
 }
 
-fn commit_of(repository: &gix::Repository, revision: &str) -> Result<ObjectId, String> {
-    let id = repository.rev_parse_single(revision).map_err(|error| error.to_string())?;
-    let commit = id.object().and_then(|object| object.peel_to_commit());
-    commit.map(|commit| commit.id).map_err(|error| error.to_string())
+/// The commit that `revision` names, which no two references may be called.
+fn commit_of(repository: &gix::Repository, revision: &str, shallow: bool) -> Result<ObjectId, CommitError> {
+    let name = revision.split(['^', '~', ':', '@']).next().unwrap_or(revision);
+    // A short name finds what it is short for, which has a place of its own.
+    let is_there = |full: &String| {
+        let found = repository.try_find_reference(&**full).ok().flatten();
+        found.is_some_and(|found| found.name().as_bstr() == full.as_str())
+    };
+    let found: Vec<String> = PLACES.iter().map(|place| place.replace('*', name)).filter(is_there).collect();
+    if let [first, second, ..] = &*found {
+        let (first, second) = (first.clone(), second.clone());
+        return Err(CommitError::Ambiguous { revision: revision.to_owned(), first, second });
+    }
+    let id = repository.rev_parse_single(revision).map_err(|error| error.to_string());
+    let commit = id.and_then(|id| id.object().and_then(|object| object.peel_to_commit()).map_err(|e| e.to_string()));
+    commit.map(|commit| commit.id).map_err(|why| CommitError::revision(revision, shallow, why))
 }
 
 /// The files at `path` in the tree `top`; `None` if there is nothing at all.

@@ -1,8 +1,10 @@
 //! Whether git is at work in the folder: while it is, files of two revisions lie side by side.
 //!
-//! In: the root. Out: wait, or go on; and whether git has worked meanwhile.
-//! Invariants: nothing but the stamps of git's lock and of its index is looked at; a lock that a killed git left behind
-//! holds nobody up for longer than [`super::LOCK_PATIENCE`] after the last event, nor than [`LOCK_PATIENCE_MAX`], and only once.
+//! In: the root. Out: wait, or go on; what git has begun and not finished; and whether git has worked meanwhile.
+//! Invariants: nothing but the stamps of git's lock and of its index, and the names of [`Operation`]'s table, is looked
+//! at; a lock that a killed git left behind delays nothing for longer than [`super::LOCK_PATIENCE`] after the last event,
+//! nor than [`LOCK_PATIENCE_MAX`], and only once; an operation is waited for in silence for that long, and then named.
+//! What lies in the folder until it ends is half of something, so no time that passes makes it fit to be read.
 //! Deliberately absent: git itself.
 
 use std::fs;
@@ -12,6 +14,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
+
+mod operation;
+
+pub use operation::Operation;
 
 /// How long git's lock is respected whatever stirs, for that may be somebody else. A checkout of 100,000 files takes about 5 s
 /// on a disk of its own, and minutes on a slow one.
@@ -23,6 +29,32 @@ pub(super) const LOCK_POLL: Duration = Duration::from_millis(50);
 /// `gitdir: ` and a path: Linux allows paths of 4096 bytes.
 const MAX_GIT_FILE: u64 = 8 + 4096 + 1;
 
+/// The repository that a folder is in, as far as somebody says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Git {
+    /// Its Git directory, where that is not `.git` in the folder or above it.
+    pub dir: Option<PathBuf>,
+    /// Whether the folder is read although git has begun something in it and not finished.
+    pub reads_unfinished: bool,
+}
+
+impl Git {
+    /// What git has begun and not finished in the work tree that `folder` is in.
+    pub fn in_progress(&self, folder: &Path) -> Option<Operation> {
+        let folder = fs::canonicalize(folder).ok()?;
+        let (_, git) = self.find(&folder)?;
+        Operation::in_progress(&git).filter(|_| !self.reads_unfinished)
+    }
+
+    /// The Git directory of the work tree that `root` (without links) is in, and the top of that, if `.git` marks it.
+    pub(super) fn find(&self, root: &Path) -> Option<(Option<PathBuf>, PathBuf)> {
+        match &self.dir {
+            Some(dir) => Some((None, dir.clone())),
+            None => root.ancestors().find_map(|top| Some((Some(top.to_owned()), git_folder(top)?))),
+        }
+    }
+}
+
 /// Which file this is, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
@@ -31,12 +63,14 @@ struct Stamp {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     GoOn,
     Wait,
     /// Go on although the lock is there. Said once a lock.
     GoOnAnyway,
+    /// Wait until this ends, and say so.
+    Unfinished(Operation),
 }
 
 /// Made before git changes anything, and renamed to the index when it is done.
@@ -45,13 +79,18 @@ const LOCK: &str = "index.lock";
 /// Patience with one repository.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// How long a lock is waited for while nothing stirs.
+    /// How long a lock is waited for while nothing stirs, and an operation in silence.
     patience: Duration,
+    rules: Git,
     git: Option<PathBuf>,
     waiting: Option<Waiting>,
     outwaited: Option<Stamp>,
     /// Git's list of the files it keeps, which it replaces at the end of whatever it does to them.
     index: Option<Stamp>,
+    /// Since when something is not finished.
+    unfinished: Option<Instant>,
+    /// Something was not finished, and now it is.
+    ended: bool,
 }
 
 /// How long a lock has been waited for.
@@ -64,23 +103,24 @@ struct Waiting {
 
 impl Gate {
     /// In no repository yet.
-    pub(super) const fn new(patience: Duration) -> Self {
-        Self { patience, git: None, waiting: None, outwaited: None, index: None }
+    pub(super) const fn new(patience: Duration, rules: Git) -> Self {
+        Self { patience, rules, git: None, waiting: None, outwaited: None, index: None, unfinished: None, ended: false }
     }
 
     /// Looks for the repository that `root` (without links) is in; there may be none, and it may come and go.
     pub(super) fn find(&mut self, root: &Path) {
-        let git = root.ancestors().find_map(git_folder);
+        let git = self.rules.find(root).map(|(_, git)| git);
         if self.git != git {
             self.git = git;
             self.has_worked();
         }
     }
 
-    /// Whether git's index is another one than when this was last asked.
+    /// Whether git's index is another one than when this was last asked, or something has been finished since.
     pub(super) fn has_worked(&mut self) -> bool {
         let index = self.git.as_deref().and_then(|git| look(&git.join("index")));
-        std::mem::replace(&mut self.index, index) != index
+        let ended = std::mem::take(&mut self.ended);
+        std::mem::replace(&mut self.index, index) != index || ended
     }
 
     /// Something stirs in the folder: git lives, for all we know.
@@ -88,10 +128,26 @@ impl Gate {
         self.waiting.iter_mut().for_each(|waiting| waiting.quiet = now);
     }
 
-    /// Whether the lock stands in the way at `now`.
+    /// Whether git stands in the way at `now`.
     pub(super) fn ask(&mut self, now: Instant) -> Verdict {
-        let seen = self.git.as_deref().and_then(|git| look(&git.join(LOCK)));
-        self.judge(seen, now)
+        match self.unfinished(now) {
+            Verdict::GoOn => {
+                let seen = self.git.as_deref().and_then(|git| look(&git.join(LOCK)));
+                self.judge(seen, now)
+            }
+            stands_in_the_way => stands_in_the_way,
+        }
+    }
+
+    /// Whether something that git has begun stands in the way at `now`, lock or not.
+    pub(super) fn unfinished(&mut self, now: Instant) -> Verdict {
+        let operation = self.git.as_deref().and_then(Operation::in_progress);
+        let Some(operation) = operation.filter(|_| !self.rules.reads_unfinished) else {
+            self.ended |= self.unfinished.take().is_some();
+            return Verdict::GoOn;
+        };
+        let since = *self.unfinished.get_or_insert(now);
+        if now < since + self.patience { Verdict::Wait } else { Verdict::Unfinished(operation) }
     }
 
     fn judge(&mut self, seen: Option<Stamp>, now: Instant) -> Verdict {
@@ -134,7 +190,8 @@ fn git_folder(folder: &Path) -> Option<PathBuf> {
     }
     let mut text = String::new();
     fs::File::open(&git).ok()?.take(MAX_GIT_FILE).read_to_string(&mut text).ok()?;
-    Some(folder.join(text.strip_prefix("gitdir:")?.trim()))
+    // Whatever else is in it, git takes it for its own and looks no further up.
+    Some(text.strip_prefix("gitdir:").map_or(git, |to| folder.join(to.trim())))
 }
 
 #[cfg(test)]
@@ -149,7 +206,7 @@ mod tests {
     fn a_lock_is_waited_for_but_a_left_over_one_only_once() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut gate = Gate::new(LOCK_PATIENCE);
+        let mut gate = Gate::new(LOCK_PATIENCE, Git::default());
         assert_eq!(gate.judge(None, at(0)), Verdict::GoOn);
         assert_eq!(gate.judge(Some(LEFT), at(1)), Verdict::Wait);
         assert_eq!(gate.judge(Some(LEFT), at(10)), Verdict::Wait);
@@ -163,7 +220,7 @@ mod tests {
     #[test]
     fn a_lock_is_waited_for_while_files_change_but_not_for_ever() {
         let start = Instant::now();
-        let mut gate = Gate::new(LOCK_PATIENCE);
+        let mut gate = Gate::new(LOCK_PATIENCE, Git::default());
         let waited = (0..1000).take_while(|second| {
             let now = start + Duration::from_secs(*second);
             gate.stir(now);
@@ -185,7 +242,7 @@ mod tests {
             (repository.clone(), repository.join(".git/index.lock")),
             (worktree.join("state"), repository.join(".git/worktrees/w/index.lock")),
         ] {
-            let mut gate = Gate::new(LOCK_PATIENCE);
+            let mut gate = Gate::new(LOCK_PATIENCE, Git::default());
             gate.find(&root);
             let now = Instant::now();
             assert_eq!(gate.ask(now), Verdict::GoOn, "{root:?}");
@@ -199,7 +256,7 @@ mod tests {
     fn no_repository_is_no_reason_to_wait() {
         let top = tempfile::tempdir().unwrap();
         fs::write(top.path().join(".git"), "not what it seems").unwrap();
-        let mut gate = Gate::new(LOCK_PATIENCE);
+        let mut gate = Gate::new(LOCK_PATIENCE, Git::default());
         gate.find(&top.path().join("state"));
         assert_eq!(gate.ask(Instant::now()), Verdict::GoOn);
     }

@@ -2,7 +2,7 @@
 //!
 //! In: hints, time, and the wish to rescan. Out: batches.
 //! Invariants: the root is checked before anything seen in it is told, so that a folder that went away takes nothing
-//! away; while git is at work nothing is told; a turn in which nothing is due costs two system calls.
+//! away; while git is at work nothing of files is told; a turn in which nothing is due costs a dozen system calls.
 //! Deliberately absent: waiting ([`Keeper::next_due`] says until when; the parent's `task` waits), and a log of what a
 //! batch says: whoever takes it has one.
 
@@ -17,7 +17,7 @@ use tracing::info;
 use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
 use super::events::{Events, Hints};
-use super::git::{Gate, LOCK_POLL, Verdict, warn_of_lock};
+use super::git::{Gate, LOCK_POLL, Operation, Verdict, warn_of_lock};
 use super::ignore::{IgnoreFile, Verdict as IgnoreVerdict};
 use super::index::{Index, News, Scanned, Scope};
 use super::list::{ListError, Walk};
@@ -82,7 +82,7 @@ impl<T: Send> Keeper<T> {
             ignore: IgnoreFile::new(),
             index: Index::new(options.debounce_max),
             resync_at: now + options.resync,
-            gate: Gate::new(options.lock_patience),
+            gate: Gate::new(options.lock_patience, options.git.clone()),
             options,
             parse,
             cancel,
@@ -148,6 +148,9 @@ impl<T: Send> Keeper<T> {
         {
             self.doubt(&error, now.mono);
             return self.tell(now.mono);
+        }
+        if let Verdict::Unfinished(operation) = self.gate.unfinished(now.mono) {
+            return self.wait_for(operation, now.mono);
         }
         if self.look_is_due(now.mono) || self.index.has_news() {
             if self.git_is_at_work(now.mono) {
@@ -341,9 +344,17 @@ impl<T: Send> Keeper<T> {
                 warn_of_lock(&self.gate);
                 return false;
             }
-            Verdict::Wait => self.not_before = Some(now + LOCK_POLL),
+            // An operation that began just now is named at a later turn, if it lasts.
+            Verdict::Wait | Verdict::Unfinished(_) => self.not_before = Some(now + LOCK_POLL),
         }
         true
+    }
+
+    /// Git has begun something and not finished: until it has, the folder says nothing.
+    fn wait_for(&mut self, operation: Operation, now: Instant) -> Option<Batch<T>> {
+        self.doubt(&SourceError::Unfinished { operation }, now);
+        self.not_before = Some(now + self.options.root_check);
+        self.tell(now)
     }
 
     /// Whether git has worked since this was last asked. Then everything is looked at: the hints at what it changed may
@@ -386,7 +397,8 @@ impl<T: Send> Keeper<T> {
         let full = self.owed.take().is_some();
         let asked = std::mem::take(&mut self.asked);
         let folder = self.folder.as_ref().filter(|_| !files.is_empty());
-        let origin = folder.map(|folder| Origin::of(&folder.beneath.real, hashes)).unwrap_or_default();
+        let origin =
+            folder.map(|folder| Origin::of(&folder.beneath.real, &self.options.git, hashes)).unwrap_or_default();
         Some(Batch { files, root, full, asked, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::beneath::{ATTEMPTS, Beneath, Presence};
-use super::git::{Gate, LOCK_POLL, Verdict as GitVerdict, warn_of_lock};
+use super::git::{Gate, Git, LOCK_POLL, Verdict as GitVerdict, warn_of_lock};
 use super::ignore::{IgnoreFile, Ignored, Verdict};
 use super::index::{Index, News, Scanned, Scope};
 use super::list::{Kind, ListError, Target, Walk};
@@ -28,14 +28,15 @@ use super::{Batch, DEBOUNCE_MAX, LOCK_PATIENCE, Look, Origin, Root, Watch};
 /// for up to 20 s.
 ///
 /// # Errors
-/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many; or if what is ignored in it
-/// cannot be told.
+/// If there is no such folder, it cannot be listed, holds no manifest files, or far too many; if what is ignored in it
+/// cannot be told; with waits also if git has begun something in it that it does not finish meanwhile.
 pub fn load<T: Send>(
     root: &Path,
+    git: &Git,
     waits: Option<&Watch>,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> Result<Batch<T>, SourceError> {
-    load_by(root, waits, None, &parse)
+    load_by(root, git, waits, None, &parse)
 }
 
 /// Reads the folder `part`, which is a part of another one: `ignored` is what that one ignores of it. A file of its own that
@@ -48,7 +49,7 @@ pub fn load_part<T: Send>(
     ignored: &Ignored,
     parse: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
 ) -> Result<Batch<T>, SourceError> {
-    load_by(part, None, Some(ignored), &parse)
+    load_by(part, &Git::default(), None, Some(ignored), &parse)
 }
 
 /// What is ignored in the folder `root` just now.
@@ -66,16 +67,17 @@ pub fn ignored(root: &Path) -> Result<Ignored, SourceError> {
 
 fn load_by<T: Send>(
     root: &Path,
+    git: &Git,
     waits: Option<&Watch>,
     ignored: Option<&Ignored>,
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
 ) -> Result<Batch<T>, SourceError> {
     for _ in 0..ATTEMPTS {
         let beneath = Beneath::open(root)?;
-        let (files, hashes) = load_folder(root, &beneath, (waits, ignored), parse)?;
+        let (files, hashes) = load_folder(root, &beneath, git, (waits, ignored), parse)?;
         // A link that was flipped meanwhile: what was read may have been on its way out.
         if beneath.presence(root) == Presence::Same {
-            return batch(root, files, Origin::of(&beneath.real, hashes));
+            return batch(root, files, Origin::of(&beneath.real, git, hashes));
         }
     }
     Err(SourceError::Unlistable { root: root.to_owned(), why: "it is replaced again and again".to_owned() })
@@ -93,18 +95,19 @@ fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, So
 fn load_folder<T: Send>(
     root: &Path,
     beneath: &Beneath,
+    git: &Git,
     (waits, given): (Option<&Watch>, Option<&Ignored>),
     parse: &(dyn Fn(&Arc<str>, &[u8]) -> T + Sync),
 ) -> Result<(Files<T>, Vec<u64>), SourceError> {
     let waits = waits.map(|waits| Watch { debounce: waits.debounce.min(DEBOUNCE_MAX), ..waits.clone() }.bounded());
     let rule = waits.as_ref().map(|waits| Rule::of(waits, beneath));
-    let mut gate = Gate::new(waits.as_ref().map_or(LOCK_PATIENCE, |waits| waits.lock_patience));
+    let mut gate = Gate::new(waits.as_ref().map_or(LOCK_PATIENCE, |waits| waits.lock_patience), git.clone());
     gate.find(&beneath.real);
     let patience = waits.as_ref().map_or(DEBOUNCE_MAX, |waits| waits.debounce_max);
     let (mut index, mut ignore) = (Index::new(patience), IgnoreFile::new());
     loop {
         if waits.is_some() {
-            wait_for_git(&mut gate);
+            wait_for_git(&mut gate)?;
         }
         gate.has_worked();
         if given.is_none() {
@@ -128,7 +131,8 @@ fn load_folder<T: Send>(
         };
         // What is believed belongs together: the last look saw all of it, and neither links nor git moved meanwhile.
         let done = scanned == Scanned::Whole && index.is_done(now.mono);
-        let git = waits.is_some() && (gate.has_worked() || gate.ask(Instant::now()) == GitVerdict::Wait);
+        let is_at_work = |verdict| matches!(verdict, GitVerdict::Wait | GitVerdict::Unfinished(_));
+        let git = waits.is_some() && (gate.has_worked() || is_at_work(gate.ask(Instant::now())));
         if scanned == Scanned::Empty || done && !git {
             break;
         }
@@ -145,12 +149,16 @@ fn load_folder<T: Send>(
     }
 }
 
-fn wait_for_git(gate: &mut Gate) {
+fn wait_for_git(gate: &mut Gate) -> Result<(), SourceError> {
     loop {
         match gate.ask(Instant::now()) {
-            GitVerdict::GoOn => return,
-            GitVerdict::GoOnAnyway => return warn_of_lock(gate),
+            GitVerdict::GoOn => return Ok(()),
+            GitVerdict::GoOnAnyway => {
+                warn_of_lock(gate);
+                return Ok(());
+            }
             GitVerdict::Wait => std::thread::sleep(LOCK_POLL),
+            GitVerdict::Unfinished(operation) => return Err(SourceError::Unfinished { operation }),
         }
     }
 }

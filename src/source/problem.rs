@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::git::Operation;
 use super::ignore::IGNORE_FILE;
 use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
 use crate::account::printable;
@@ -192,6 +193,16 @@ pub enum SourceError {
         /// What is wrong with it.
         problem: ReadProblem,
     },
+    /// Git has begun something in it, and until that is finished what lies there is half of it.
+    #[error(
+        "expected a folder in which git is not at work, found {operation}: end it ({}), or read the folder as it is with \
+         --git-in-progress read",
+        operation.end()
+    )]
+    Unfinished {
+        /// What is under way.
+        operation: Operation,
+    },
 }
 
 impl SourceError {
@@ -210,6 +221,9 @@ impl SourceError {
                 return (format!("at most {MAX_ENTRIES} files and folders"), "more".into(), "split it");
             }
             Self::Ignore { problem, .. } => return problem.parts(),
+            Self::Unfinished { operation } => {
+                return ("a folder in which git is not at work".into(), operation.to_string(), operation.end());
+            }
         };
         (expected.into(), found.into(), hint)
     }
@@ -223,6 +237,7 @@ impl SourceError {
             Self::Empty { .. } => "empty",
             Self::TooMany { .. } => "too_many",
             Self::Ignore { .. } => "ignore",
+            Self::Unfinished { .. } => "unfinished",
         }
     }
 

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use gix::ObjectId;
 use tracing::warn;
 
+use super::git::Git;
+use super::repository::{self, Opened};
 use super::{Batch, Look};
 use crate::account::printable;
 use crate::revision::Revision;
@@ -51,6 +53,8 @@ enum Place {
 /// A work tree, and the commit that was checked out in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Head {
+    /// Its Git directory.
+    git: PathBuf,
     work_tree: PathBuf,
     /// The folder of manifests within it.
     folder: PathBuf,
@@ -70,35 +74,30 @@ pub struct Version<T> {
 
 impl Origin {
     /// Where `folder`, which has no links in its path, stands now; `hashes` are those of the files that were read there.
-    pub(super) fn of(folder: &Path, hashes: Vec<u64>) -> Self {
-        let work_tree = folder.ancestors().find(|folder| folder.join(".git").symlink_metadata().is_ok());
-        let head = work_tree.map(|work_tree| head(work_tree, folder));
-        let place = match (head, published(folder)) {
-            (Some(Ok(head)), _) => Place::Git(Box::new(head)),
+    pub(super) fn of(folder: &Path, git: &Git, hashes: Vec<u64>) -> Self {
+        let place = match (head(folder, git), published(folder)) {
+            (Ok(Some(head)), _) => Place::Git(Box::new(head)),
             (_, Some(name)) => Place::Published(name),
-            (Some(Err(why)), None) => {
+            (Err(why), None) => {
                 tell(folder, &why);
                 Place::Unknown
             }
-            (None, None) => Place::Unknown,
+            (Ok(None), None) => Place::Unknown,
         };
         Self { place, hashes }
     }
 }
 
-fn head(work_tree: &Path, folder: &Path) -> Result<Head, String> {
-    let repository = open(work_tree)?;
+fn head(folder: &Path, git: &Git) -> Result<Option<Head>, String> {
     let why = |error: &dyn std::fmt::Display| error.to_string();
+    let opened = repository::open(folder, git).map_err(|error| why(&error))?;
+    let Some(Opened { repository, top: work_tree }) = opened else { return Ok(None) };
     let commit = repository.head_id().map_err(|error| why(&error))?.detach();
     let name = repository.head_name().map_err(|error| why(&error))?;
     let branch = name.map(|name| name.shorten().to_string().into());
-    let folder = folder.strip_prefix(work_tree).unwrap_or(Path::new("")).to_owned();
-    Ok(Head { work_tree: work_tree.to_owned(), folder, commit, branch })
-}
-
-/// Opened without a word from the environment or from the user's configuration.
-fn open(work_tree: &Path) -> Result<gix::Repository, String> {
-    gix::open_opts(work_tree, gix::open::Options::isolated()).map_err(|error| error.to_string())
+    let folder = folder.strip_prefix(&work_tree).unwrap_or(Path::new("")).to_owned();
+    let git = repository.git_dir().to_owned();
+    Ok(Some(Head { git, work_tree, folder, commit, branch }))
 }
 
 /// The name under which git-sync published `folder`.
@@ -158,7 +157,7 @@ impl Head {
         asked: &[(&Arc<str>, u64, usize)],
         parse: &dyn Fn(&Arc<str>, &[u8]) -> T,
     ) -> Result<BTreeMap<Arc<str>, Vec<Version<T>>>, String> {
-        let repository = open(&self.work_tree)?;
+        let repository = repository::at(&self.git).map_err(|error| error.to_string())?;
         let folder = self.folder.to_str().ok_or("a folder whose name is not UTF-8")?;
         let within = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
         let mut asked: Vec<_> = asked

@@ -3,6 +3,7 @@
 //! In: what the conductor knows of the service, the ledger and the folder. Out: a kind of condition, a reason, and words.
 //! Invariant: what stops everybody is told of each account that waits, so that nobody has to look in two places.
 
+use crate::account::printable;
 use crate::condition::{ConditionType, Reason};
 use crate::freeze::Freeze;
 use crate::ledger::{ImposedPause, Outage, OutageKind};
@@ -45,9 +46,10 @@ impl From<Trouble> for BlockedBy {
 }
 
 impl BlockedBy {
-    /// The manifests were not read so far: an account without one is no orphan.
-    pub fn unread() -> Self {
-        let trouble = Trouble::new(ConditionType::Reconciling, Reason::Progressing, "manifests are being read");
+    /// The manifests were not read so far, perhaps for a reason: an account without one is no orphan.
+    pub fn unread(why: Option<&str>) -> Self {
+        let message = why.map_or("manifests are being read".into(), printable::escape);
+        let trouble = Trouble::new(ConditionType::Reconciling, Reason::Progressing, message);
         Self { trouble, unread: true, is_answer: false }
     }
 
@@ -128,7 +130,7 @@ mod tests {
             let list = list(&DesiredState::new(), &ledger, Part::default(), |_| None, blocked_by, now);
             list.items[0].status.conditions.iter().map(|told| told.reason).collect::<Vec<_>>()
         };
-        assert_eq!(reason(Some(&BlockedBy::unread())), [Reason::Progressing; 2], "Ready and Reconciling");
+        assert_eq!(reason(Some(&BlockedBy::unread(None))), [Reason::Progressing; 2], "Ready and Reconciling");
         assert_eq!(reason(None), [Reason::Orphaned]);
         assert_eq!(reason(Some(&BlockedBy::unrecorded("full"))), [Reason::Orphaned]);
     }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use zoho_mail_reconciler::source::{CommitError, Committed, Look, ReadProblem, load, load_committed};
+use zoho_mail_reconciler::source::{CommitError, Committed, Git, Look, ReadProblem, load, load_committed};
 
 use crate::process::temporary_folder;
 
@@ -52,7 +52,7 @@ fn text(_: &Arc<str>, bytes: &[u8]) -> String {
 }
 
 fn committed(root: &Path, revision: &str) -> Committed<String> {
-    load_committed(root, revision, text).unwrap()
+    load_committed(root, &Git::default(), revision, text).unwrap()
 }
 
 /// The texts of the files in the folder where HEAD left a revision.
@@ -126,7 +126,7 @@ fn a_commit_reads_as_its_checkout_does() {
         symlink(target, root.join(link)).unwrap();
     }
     commit(&top);
-    let disk = load(&root, None, text).unwrap();
+    let disk = load(&root, &Git::default(), None, text).unwrap();
     let files = committed(&root, "HEAD").batch.files;
     let lines = |files: &[(Arc<str>, Look<String>)]| files.iter().map(|file| format!("{file:?}")).collect::<Vec<_>>();
     let (disk, files) = (lines(&disk.files), lines(&files));
@@ -151,15 +151,15 @@ fn a_commit_ignores_what_its_checkout_ignores() {
     // Only the one at the top counts.
     write(&root.join("deep/.reconcilerignore"), "*\n");
     commit(&top);
-    let disk = load(&root, None, text).unwrap().files;
+    let disk = load(&root, &Git::default(), None, text).unwrap().files;
     assert_eq!(disk.iter().map(|(path, _)| &**path).collect::<Vec<_>>(), ["a.yaml", "deep/not.yaml"]);
     assert_eq!(committed(&root, "HEAD").batch.files, disk);
     fs::remove_file(root.join(".reconcilerignore")).unwrap();
-    assert!(load(&root, None, text).unwrap().files.len() > 6, "the checkout says so, not the commit");
+    assert!(load(&root, &Git::default(), None, text).unwrap().files.len() > 6, "the checkout says so, not the commit");
     assert_eq!(committed(&root, "HEAD").batch.files, disk);
     symlink("nowhere", root.join(".reconcilerignore")).unwrap();
     commit(&top);
-    let error = load_committed(&root, "HEAD", text).unwrap_err().to_string();
+    let error = load_committed(&root, &Git::default(), "HEAD", text).unwrap_err().to_string();
     assert!(
         error.starts_with(
             ".reconcilerignore in the base revision: expected a file or a folder, found a symbolic link to"
@@ -249,7 +249,7 @@ fn an_object_that_is_missing_is_an_error_and_never_an_absent_file() {
     for object in objects() {
         let bytes = fs::read(&object).unwrap();
         fs::remove_file(&object).unwrap();
-        let error = load_committed(&top.join("state"), "main", text).unwrap_err();
+        let error = load_committed(&top.join("state"), &Git::default(), "main", text).unwrap_err();
         assert!(matches!(error, CommitError::Missing { .. } | CommitError::Unknown { .. }), "{error}");
         fs::write(&object, bytes).unwrap();
     }
@@ -260,7 +260,8 @@ fn an_object_that_is_missing_is_an_error_and_never_an_absent_file() {
 fn what_cannot_be_compared_says_why_on_one_line() {
     let (dir, top) = repository();
     write(&top.join("state/a.yaml"), "a");
-    let error = |root: &Path, revision: &str| load_committed(root, revision, text).unwrap_err().to_string();
+    let error =
+        |root: &Path, revision: &str| load_committed(root, &Git::default(), revision, text).unwrap_err().to_string();
     let nothing = error(&top.join("state"), "HEAD");
     assert!(nothing.contains("\"HEAD\""), "a branch without a commit: {nothing}");
     commit(&top);
@@ -277,5 +278,77 @@ fn what_cannot_be_compared_says_why_on_one_line() {
     let plain = error(&dir.path().join("plain"), "HEAD");
     assert!(plain.contains("in the work tree of a Git repository") && plain.contains("use --base"), "{plain}");
     git(&top, "clone -q --bare . ../bare.git");
-    assert!(error(&dir.path().join("bare.git"), "HEAD").contains("it is in no work tree"));
+    assert!(error(&dir.path().join("bare.git"), "HEAD").contains("no .git in it or above it"));
+}
+
+#[test]
+fn a_name_that_two_references_have_is_an_error_that_names_both() {
+    let (_dir, top) = repository();
+    write(&top.join("state/a.yaml"), "a");
+    commit(&top);
+    let root = top.join("state");
+    let ambiguous = |revision: &str, first: &str, second: &str| {
+        let error = load_committed(&root, &Git::default(), revision, text).unwrap_err();
+        let (first, second) = (first.to_owned(), second.to_owned());
+        assert_eq!(error, CommitError::Ambiguous { revision: revision.to_owned(), first, second });
+    };
+    git(&top, "tag main");
+    for revision in ["main", "main~0", "main^{commit}", "main@{0}"] {
+        ambiguous(revision, "refs/tags/main", "refs/heads/main");
+    }
+    git(&top, "update-ref refs/remotes/origin/main HEAD");
+    git(&top, "branch origin/main HEAD");
+    ambiguous("origin/main", "refs/heads/origin/main", "refs/remotes/origin/main");
+    for exact in ["refs/heads/main", "tags/main", "remotes/origin/main", "HEAD"] {
+        assert_eq!(texts(&root, exact), one("a.yaml", "a"), "{exact}");
+    }
+    let error = load_committed(&root, &Git::default(), "main", text).unwrap_err().to_string();
+    insta::assert_snapshot!(error, @r#"expected a revision that names one commit, found "main", which is both refs/tags/main and refs/heads/main: write one of these in full"#);
+}
+
+#[test]
+fn a_repository_that_cannot_be_read_is_named_by_its_extension() {
+    for (option, extension) in [
+        ("--object-format=sha256", "extensions.objectformat is sha256"),
+        ("--ref-format=reftable", "extensions.refstorage is reftable"),
+    ] {
+        let dir = temporary_folder();
+        git(dir.path(), &format!("init -q {option} top"));
+        write(&dir.path().join("top/state/a.yaml"), "a");
+        commit(&dir.path().join("top"));
+        let error =
+            load_committed(&dir.path().join("top/state"), &Git::default(), "HEAD", text).unwrap_err().to_string();
+        assert!(error.contains(extension) && !error.contains("spelling"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_is_not_in_the_base_either() {
+    for index in ["--no-sparse-index", "--sparse-index"] {
+        let (_dir, top) = repository();
+        for path in ["state/sales/a.yaml", "state/it/b.yaml", "state/it/deep/c.yaml", "state/d.yaml"] {
+            write(&top.join(path), path);
+        }
+        commit(&top);
+        git(&top, &format!("sparse-checkout set --cone {index} state/sales"));
+        assert!(!top.join("state/it").exists());
+        let base = committed(&top.join("state"), "HEAD");
+        let files: Vec<&str> = base.batch.files.iter().map(|(path, _)| &**path).collect();
+        assert_eq!((files, base.left_out), (vec!["d.yaml", "sales/a.yaml"], 2), "{index}");
+    }
+}
+
+#[test]
+fn a_git_directory_elsewhere_is_read_where_it_is_named() {
+    let (dir, top) = repository();
+    write(&top.join("desired/state/a.yaml"), "one");
+    commit(&top);
+    git(&top, "clone -q --bare . ../bare.git");
+    let (bare, tree) = (dir.path().join("bare.git"), dir.path().join("tree"));
+    fs::create_dir(&tree).unwrap();
+    git(&tree, &format!("--git-dir={} --work-tree=. checkout -q -f main", bare.display()));
+    let named = Git { dir: Some(bare), ..Git::default() };
+    let base = load_committed(&tree.join("desired/state"), &named, "main", text).unwrap();
+    assert_eq!(base.batch.files, [("a.yaml".into(), Look::Read("one".to_owned()))]);
+    assert!(load_committed(&tree.join("desired/state"), &Git::default(), "main", text).is_err());
 }

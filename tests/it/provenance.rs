@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use zoho_mail_reconciler::revision::Revision;
-use zoho_mail_reconciler::source::load;
+use zoho_mail_reconciler::source::{Git, load};
 
 use crate::process::temporary_folder;
 
@@ -64,7 +64,7 @@ fn alice_and_bob() -> (TempDir, Repository, [String; 2]) {
 /// The revision of each file beneath `root`, by its path.
 fn revisions(root: &Path) -> Vec<(String, Arc<Revision>)> {
     let parse = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut batch = load(root, None, parse).unwrap();
+    let mut batch = load(root, &Git::default(), None, parse).unwrap();
     batch.attribute(&parse, &|_| 1);
     let files = batch.files.iter().map(|(path, _)| path);
     files

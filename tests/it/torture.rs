@@ -13,6 +13,7 @@
 //! | a mount over it, over a part, away, lazily; an overlay's lower layer | [`mounts`] |
 //! | removed, emptied, moved away, replaced, a file in its place, its link's target replaced | [`roots`] |
 //! | more events than the queue holds; no watch left, at the start or later; no watcher | [`limits`] |
+//! | a rebase that stops in the middle | [`unfinished`] |
 //! | checkout of many files, stash, reset, a lock left behind, a linked worktree | [`checkouts`] |
 //! | halves with the truncated id, vim, emacs, nano, sed, a write every 50 ms, empty files, 1,000 edits | [`saves`] |
 //! | an edit and its rollback, line ends, modes, renames, hard links, folders in the place of files | [`saves`] |
@@ -34,6 +35,7 @@ mod oddities;
 mod revisions;
 mod roots;
 mod saves;
+mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -25,6 +25,7 @@ mod loading;
 mod root;
 mod saves;
 mod troubles;
+mod unfinished;
 
 /// Far longer than anything here takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);

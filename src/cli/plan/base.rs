@@ -16,14 +16,14 @@ use super::Comparison;
 use crate::account::{AuthMode, printable};
 use crate::attribution::Baseline;
 use crate::cli::load;
-use crate::cli::note;
+use crate::cli::{count, note};
 use crate::clock::Clock;
 use crate::compare::{self, Remark, Safety, Split};
 use crate::config::{Disruptions, Folder, Target, UsageError};
 use crate::desired::DesiredState;
 use crate::manifest::{self, Problem, Protection, Rules};
 use crate::plan::plan;
-use crate::source::{self, SourceError};
+use crate::source::{self, Git, SourceError};
 
 /// What the plan is compared with.
 #[derive(Clone, Debug, Args)]
@@ -148,12 +148,11 @@ impl Against {
     ) -> anyhow::Result<Comparison> {
         let ledger = self.ledger.0.then(|| super::read_ledger(target)).transpose()?;
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
-        let Base { origin, desired: base, problems } =
-            self.read(&folder.desired_state, auth, Arc::clone(&protection))?;
+        let Base { origin, desired: base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
         let applied = compare::as_applied(&base, now);
         let acknowledged = Baseline::of(ledger.as_ref().unwrap_or(&applied));
-        let head = load::desired(&folder.desired_state, auth, protection, Some(&acknowledged))?;
+        let head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
         load::note_oddities(&head);
         let remarks = compare::remarks(&base, &head, now);
         let branch = plan(&head, &applied, now).changes;
@@ -166,16 +165,16 @@ impl Against {
         Ok(comparison)
     }
 
-    fn read(&self, folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
+    fn read(&self, folder: &Folder, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
         match &self.base_ref {
             Some(revision) => read_revision(folder, revision, auth, protection),
-            None => read_folder(self.base.as_deref().unwrap_or(folder), auth, protection),
+            None => read_folder(self.base.as_deref().unwrap_or(&folder.desired_state), auth, protection),
         }
     }
 }
 
 fn read_folder(folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
-    let desired = match load::desired(folder, auth, protection, None) {
+    let desired = match load::desired(folder, &Git::default(), auth, protection, None) {
         Ok(desired) => desired,
         Err(error) if matches!(error.downcast_ref(), Some(SourceError::Empty { .. })) => {
             note("the base holds no manifests: everything is new");
@@ -190,13 +189,18 @@ fn read_folder(folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> an
 /// How many digits of a commit are shown before a path.
 const SHORT: usize = 12;
 
-fn read_revision(folder: &Path, revision: &str, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
+fn read_revision(folder: &Folder, revision: &str, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
+    let (git, folder) = (folder.git(), &*folder.desired_state);
     let rules = Rules { auth, protection: &protection };
     let parse = |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
-    let source::Committed { batch, present, commit, tip, head } = source::load_committed(folder, revision, parse)?;
+    let source::Committed { batch, present, left_out, commit, tip, head } =
+        source::load_committed(folder, &git, revision, parse)?;
     let short = commit.get(..SHORT).unwrap_or(&commit);
     if !present {
         note(&format!("{short} has no {}: everything is new", printable::path(folder)));
+    }
+    if left_out > 0 {
+        note(&format!("{} left out by the sparse checkout: not compared", count(left_out, "manifest")));
     }
     let desired = load::declared(batch, protection);
     let within = |problem: Problem| Problem { path: format!("{short}:{}", problem.path).into(), ..problem };

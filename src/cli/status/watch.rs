@@ -50,8 +50,9 @@ pub(super) fn go_on(
         let (out, mut looks) = mpsc::channel::<Batch<Read>>(BATCHES);
         let parse = Arc::new(sources.parse(screen.with_labels));
         let folder = sources.folder.desired_state.clone();
+        let options = Watch { git: sources.folder.git(), ..Watch::default() };
         let stop = CancellationToken::new();
-        let watcher = source::watch(folder, Watch::default(), parse, out, Arc::new(Notify::new()), stop.clone());
+        let watcher = source::watch(folder, options, parse, out, Arc::new(Notify::new()), stop.clone());
         let _stops_with_us = stop.drop_guard();
         let mut manifests = None;
         while !watcher.is_finished() {

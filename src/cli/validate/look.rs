@@ -10,6 +10,7 @@ use crate::account::{AuthMode, printable};
 use crate::attribution::look;
 use crate::cli::load;
 use crate::clock::Clock;
+use crate::config::Folder;
 use crate::desired::{DesiredState, Look};
 use crate::manifest::{self, Problem, ProblemCode, Protection, Rules};
 use crate::source::{self, IGNORE_FILE, Root, SourceError};
@@ -35,7 +36,7 @@ const STDIN_SHOWN: &str = "stdin";
 
 /// Reads folders and files. What is given twice counts once. `context` is the folder of the desired state: what it ignores
 /// is ignored as well where only a part of it is given.
-pub(super) fn at(given: &[PathBuf], context: &Path, auth: AuthMode, protection: Arc<Protection>) -> Checked {
+pub(super) fn at(given: &[PathBuf], context: &Folder, auth: AuthMode, protection: Arc<Protection>) -> Checked {
     let mut reading = Reading { desired: DesiredState::protecting(Arc::clone(&protection)), ..Reading::default() };
     let rules = Rules { auth, protection: &protection };
     for given in given {
@@ -61,7 +62,8 @@ pub(super) fn at(given: &[PathBuf], context: &Path, auth: AuthMode, protection: 
 
 impl Reading {
     /// Reads one folder, or one file. Paths are shown as given, so that an editor or a pipeline finds them.
-    fn read(&mut self, given: &Path, context: &Path, rules: Rules<'_>) {
+    fn read(&mut self, given: &Path, whole: &Folder, rules: Rules<'_>) {
+        let (context, git) = (&*whole.desired_state, whole.git());
         let is_folder = given.is_dir();
         let folder = if is_folder { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
@@ -69,6 +71,8 @@ impl Reading {
         let protection = rules.protection.clone().of_files_in(&base(&shown(""), part.as_deref(), is_folder));
         let rules = Rules { protection: &protection, ..rules };
         let parse = |path: &Arc<str>, bytes: &[u8]| parsed(&shown(path), bytes, rules);
+        let operation = git.in_progress(given);
+        self.notes.extend(operation.map(|operation| load::half_done(given, &operation)));
         let ignored = match &part {
             // Whatever is wrong with it holds all of the folder, hence its part.
             Some(_) => source::ignored(context),
@@ -88,7 +92,7 @@ impl Reading {
                 if part.is_some() {
                     source::load_part(given, &ignored, parse)
                 } else {
-                    source::load(given, None, parse)
+                    source::load(given, &git, None, parse)
                 }
             }
             Ok(_) => source::load_file(given, parse),

@@ -16,8 +16,8 @@ use crate::timestamp::Timestamp;
 pub(super) enum Blocked<'a> {
     /// The process received an order to end.
     Stopping,
-    /// The folder was not read yet: there is nothing to start.
-    Unread,
+    /// The folder was not read yet: there is nothing to start. Why it cannot be, if so.
+    Unread(Option<&'a str>),
     /// The ledger cannot be written.
     Ledger(&'a str),
     /// An operator suspended everything.
@@ -54,7 +54,7 @@ impl Blocked<'_> {
     /// What the status of each account that waits says of it.
     pub(super) fn blocked_by(&self) -> Option<BlockedBy> {
         match self {
-            Self::Unread => Some(BlockedBy::unread()),
+            Self::Unread(why) => Some(BlockedBy::unread(*why)),
             Self::Ledger(why) => Some(BlockedBy::unrecorded(why)),
             Self::Suspended(freeze) => Some(BlockedBy::suspended(freeze)),
             Self::Outage(outage) => Some(BlockedBy::outage(outage)),
@@ -75,7 +75,7 @@ impl Machine {
         let in_trouble = pause.is_none() && !self.throttle.may_leave(now, now);
         [
             self.stop_by.map(|_| Blocked::Stopping),
-            (!self.folder.is_loaded()).then_some(Blocked::Unread),
+            (!self.folder.is_loaded()).then_some(Blocked::Unread(self.folder.unknown())),
             self.unwritable.as_deref().map(Blocked::Ledger),
             self.suspension.in_force(now).map(Blocked::Suspended),
             self.pass.gave_up().map(Blocked::GaveUp),
@@ -104,7 +104,7 @@ mod tests {
         // Whether it stops planning, recalls intents, recalls a token request, and is told in each status.
         for (blocked, [planning, intents, token, told]) in [
             (Blocked::Stopping, [true, true, true, false]),
-            (Blocked::Unread, [false, false, false, true]),
+            (Blocked::Unread(None), [false, false, false, true]),
             (Blocked::Ledger("full"), [true, false, false, true]),
             (Blocked::Suspended(&freeze), [true, true, true, true]),
             (Blocked::GaveUp("it throttles"), [true, false, false, false]),

@@ -82,7 +82,7 @@ impl Machine {
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
                 Blocked::Paused(pause) => report.pause = Some(pause),
                 Blocked::Waiting(waiting) => report.waiting = Some(waiting),
-                Blocked::Stopping | Blocked::Unread | Blocked::Outage(_) | Blocked::InTrouble => {}
+                Blocked::Stopping | Blocked::Unread(_) | Blocked::Outage(_) | Blocked::InTrouble => {}
             }
         }
         set(&mut report.ledger_error, ledger);

@@ -23,6 +23,32 @@ pub enum CommitError {
         /// What was met instead.
         why: String,
     },
+    /// The repository is kept in a way that this program cannot read.
+    #[error(
+        "expected a repository of SHA-1 objects and references in files, found one whose extensions.{name} is {value}: \
+         compare two folders with --base"
+    )]
+    Extension {
+        /// What the repository's configuration has under `extensions`.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The revision may be one of two.
+    #[error(
+        "expected a revision that names one commit, found \"{}\", which is both {} and {}: write one of these in full",
+        printable::escape(revision),
+        printable::escape(first),
+        printable::escape(second)
+    )]
+    Ambiguous {
+        /// The revision as given.
+        revision: String,
+        /// The reference that git would take.
+        first: String,
+        /// Another one.
+        second: String,
+    },
     /// The revision names no commit that is here.
     #[error(
         "expected a revision whose commit is here, found \"{}\" ({}): {}",

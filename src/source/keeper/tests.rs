@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use notify::event::{CreateKind, Flag};
 use notify::{Event, EventKind};
 
-use super::super::{Look, ReadProblem};
+use super::super::{Git, Look, ReadProblem};
 use super::*;
 
 mod edits;
@@ -319,6 +319,7 @@ fn no_option_is_too_long_or_too_short() {
         debounce_max: time,
         unfinished: time,
         lock_patience: time,
+        git: Git::default(),
         resync: time,
         poll: time,
         root_check: time,

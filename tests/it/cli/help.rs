@@ -65,7 +65,12 @@ fn the_short_help_fits_on_a_screen() {
                                        any, if several
 
     Desired state:
-          --desired-state <DIR>  Folder of YAML manifests: the desired state [default: desired-state]
+          --desired-state <DIR>     Folder of YAML manifests: the desired state [default: desired-state]
+          --git-dir <DIR>           Git directory of the folder's work tree, where that is no .git in
+                                    the folder or above it
+          --git-in-progress <WHAT>  What to do while git has begun something there and not finished it:
+                                    a rebase, merge, bisect or the like [default: wait] [possible
+                                    values: wait, read]
 
     Target:
           --ledger <FILE>  File that remembers what was applied; journal, history, switch lie beside it

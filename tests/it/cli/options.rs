@@ -7,8 +7,10 @@ const SERVICE: &str = "run apply doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 50] = [
+const OPTIONS: [(&str, &str, &str, &str); 53] = [
     ("--desired-state", "desired-state", "run apply plan diff doctor status forget validate", ""),
+    ("--git-dir", "", "run apply plan diff doctor status forget validate", "desired-state"),
+    ("--git-in-progress", "wait", "run apply plan diff doctor status forget validate", "hold"),
     ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume forget", ""),
     ("--auth", "admin", "run apply plan diff doctor status validate forget", "root"),
     ("--zoid", "", ALL, "12x"),
@@ -171,6 +173,11 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
         }
     }
     insta::assert_snapshot!(said, @r#"
+    --git-dir desired-state
+    error: invalid value 'desired-state' for '--git-dir <DIR>': expected a Git directory, with HEAD in it, such as desired.git or checkout/.git
+    --git-in-progress hold
+    error: invalid value 'hold' for '--git-in-progress <WHAT>'
+      [possible values: wait, read]
     --auth root
     error: invalid value 'root' for '--auth <AUTH>'
       [possible values: admin, user]

@@ -20,7 +20,7 @@ fn repository(top: &Path, ring: u64) {
 }
 
 /// A rig whose folder is in a repository.
-fn in_git(ring: u64) -> Rig {
+pub fn in_git(ring: u64) -> Rig {
     let rig = Rig::on_disk(PLAIN);
     fs::remove_dir_all(rig.folder.path().join("desired-state")).unwrap();
     repository(rig.folder.path(), ring);

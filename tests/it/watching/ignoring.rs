@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use zoho_mail_reconciler::source::{IGNORE_FILE, Ignored, load};
+use zoho_mail_reconciler::source::{Git, IGNORE_FILE, Ignored, load};
 
 use super::*;
 use crate::repository::{command, git};
@@ -67,7 +67,7 @@ fn one_that_cannot_be_used_is_no_reason_to_read_everything() {
         let root = dir.path().join("state");
         make(&root.join(IGNORE_FILE));
         for waits in [None, Some(Watch { debounce_max: Duration::from_millis(300), ..quick() })] {
-            let found = load(&root, waits.as_ref(), |_: &Arc<str>, _: &[u8]| ());
+            let found = load(&root, &Git::default(), waits.as_ref(), |_: &Arc<str>, _: &[u8]| ());
             assert_eq!(found.unwrap_err().label(), label);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use zoho_mail_reconciler::source::{SourceError, load, load_file};
+use zoho_mail_reconciler::source::{Git, SourceError, load, load_file};
 
 use super::*;
 use crate::depth::pick;
@@ -13,7 +13,7 @@ const UNFINISHED: Duration = Duration::from_millis(500);
 fn load_text(root: &Path, settle: Option<Duration>) -> Result<Vec<String>, SourceError> {
     let waits = settle.map(|debounce| Watch { debounce, unfinished: UNFINISHED, ..Watch::default() });
     let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(lines(load(root, waits.as_ref(), text)?))
+    Ok(lines(load(root, &Git::default(), waits.as_ref(), text)?))
 }
 
 fn lines(batch: Batch<String>) -> Vec<String> {
@@ -42,8 +42,10 @@ fn every_file_is_read_once_in_the_order_of_the_paths() {
         write(dir.path(), &format!("many/{}/{n}.yaml", n % 5), &n.to_string());
     }
     let parsed = Mutex::new(Vec::new());
-    let batch =
-        load(dir.path(), None, |path: &Arc<str>, _: &[u8]| parsed.lock().unwrap().push(Arc::clone(path))).unwrap();
+    let batch = load(dir.path(), &Git::default(), None, |path: &Arc<str>, _: &[u8]| {
+        parsed.lock().unwrap().push(Arc::clone(path))
+    })
+    .unwrap();
     let paths: Vec<_> = batch.files.into_iter().map(|(path, _)| path).collect();
     let mut parsed = parsed.into_inner().unwrap();
     parsed.sort();
@@ -140,7 +142,7 @@ fn a_checkout_in_the_middle_of_the_look_is_read_whole() {
         String::from_utf8_lossy(bytes).into_owned()
     };
     let waits = Watch { debounce: Duration::from_millis(20), ..Watch::default() };
-    let batch = load(dir.path(), Some(&waits), parse).unwrap();
+    let batch = load(dir.path(), &Git::default(), Some(&waits), parse).unwrap();
     let texts: Vec<_> = batch.files.into_iter().map(|(_, look)| look).collect();
     assert_eq!(texts, vec![Look::Read("two".to_owned()); 300]);
 }

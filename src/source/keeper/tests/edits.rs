@@ -243,7 +243,7 @@ proptest! {
         }
         let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         // An emptied folder is no news but a doubt.
-        let Ok(batch) = load(&stage.at(""), None, text) else { return Ok(()) };
+        let Ok(batch) = load(&stage.at(""), &Git::default(), None, text) else { return Ok(()) };
         let mut fresh = Consumer::default();
         fresh.take(batch.files);
         prop_assert_eq!(&told.files, &fresh.files);
