@@ -24,8 +24,9 @@ import yaml
 
 API = "zoho-mail-reconciler/v1"
 DIGITS = re.compile(r"[1-9][0-9]{0,18}\Z")
-# What the oracle, a parser of YAML 1.1, refuses although YAML 1.2 allows it, and the program reads.
-ONLY_NEWER = ("found character '\\t' that cannot start any token",)
+# What the oracle, a parser of YAML 1.1, refuses although YAML 1.2 allows it, and the program reads: a tab before a
+# comment, a question mark within a word in brackets, and a key in brackets whose colon is on the next line.
+ONLY_NEWER = ("found character '\\t' that cannot start any token", "but got '?'", "expected ',' or '}', but got ':'")
 
 
 class Maker:
@@ -258,32 +259,42 @@ def account(root):
     return spec["accountId"][0], metadata["name"][0], spec["zuid"][0], wanted
 
 
+def chunks(text):
+    """The documents of a file, cut at their markers: what is wrong with one does not touch the others."""
+    chunk = ""
+    for line in re.split(r"(?<=\n)", text.removeprefix("\ufeff")):
+        if chunk and re.match(r"---(\s|$)", line):
+            yield chunk
+            chunk = ""
+        chunk += line
+        if re.match(r"\.\.\.(\s|$)", line):
+            yield chunk
+            chunk = ""
+    yield chunk
+
+
 def read(text):
-    """Accounts that the oracle reads; `Odd` for what must not be accepted."""
-    found = []
-    for root, tags in documents(text.removeprefix("\ufeff")):
+    """What the oracle reads: of each document its account or why it must not be accepted, and its tags."""
+    for chunk in chunks(text):
         try:
-            keys = pairs(root)
-            if keys.get("kind", ("",))[0] != "MailAccount":
-                continue
-            found.append((account(root), tags))
-        except (Odd, KeyError, TypeError, ValueError) as error:
-            found.append((Odd(error), tags))
-    return found
+            for root, tags in documents(chunk):
+                try:
+                    yield account(root), tags
+                except (Odd, KeyError, TypeError, ValueError) as error:
+                    yield error, tags
+        except yaml.YAMLError as error:
+            yield error, []
 
 
 def check(text, accepted):
     """Why what was `accepted` of `text` is not what the oracle reads; `None` if it is."""
-    try:
-        found = read(text)
-    except yaml.YAMLError as error:
-        problem = str(error)
-        return None if any(part in problem for part in ONLY_NEWER) else f"the oracle cannot read it: {problem}"
+    found = list(read(text))
+    only_newer = any(part in str(declared) for declared, _ in found for part in ONLY_NEWER)
     for one in accepted:
-        same = [tags for declared, tags in found if not isinstance(declared, Odd) and list(declared) == one]
-        if not same:
+        same = [tags for declared, tags in found if isinstance(declared, tuple) and list(declared) == one]
+        if not same and not only_newer:
             return f"the program reads {one}, the oracle {[declared for declared, _ in found]}"
-        if all(same):
+        if same and all(same):
             return f"the program accepts the tags {same}"
     return None
 
@@ -368,7 +379,7 @@ def main():
     if failures:
         sys.exit(f"{len(failures)} documents are read otherwise; they are kept in {folder}")
     # A reader that refuses everything would pass what is above.
-    if counts["accepted"] < options.count // 4 or counts["legal and accepted"] < counts["legal"] * 0.97:
+    if counts["accepted"] < options.count // 4 or counts["legal and accepted"] < counts["legal"] * 0.99:
         sys.exit(f"too few are accepted; they are kept in {folder}")
     subprocess.run(["rm", "-r", home], check=True)
 
