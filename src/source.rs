@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use git::{Git, Operation};
 use keeper::Keeper;
 pub use problem::{ReadProblem, SourceError};
-pub use provenance::{Origin, Version};
+pub use provenance::{Decided, Origin};
 
 mod beneath;
 mod commit;
@@ -125,8 +125,8 @@ pub struct Batch<T> {
     pub degraded: Option<String>,
     /// Where it was read.
     pub origin: Origin,
-    /// The revisions of those files that [`Self::attribute`] was told to ask about, newest first.
-    pub versions: BTreeMap<Arc<str>, Vec<Version<T>>>,
+    /// Of those files that [`Self::attribute`] was told to ask about: at which revisions they came to say what they say.
+    pub decided: BTreeMap<Arc<str>, Decided>,
 }
 
 /// What is made of a file: its path and its bytes. Called on several threads at once.

@@ -369,7 +369,7 @@ impl<T: Send> Keeper<T> {
         let folder = self.folder.as_ref().filter(|_| !files.is_empty());
         let origin =
             folder.map(|folder| Origin::of(&folder.beneath.real, &self.options.git, hashes)).unwrap_or_default();
-        Some(Batch { files, root, full, asked, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
+        Some(Batch { files, root, full, asked, degraded: self.degraded.clone(), origin, decided: BTreeMap::new() })
     }
 }
 

@@ -55,7 +55,7 @@ fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, So
     if files.is_empty() {
         return Err(SourceError::Empty { root: root.to_owned() });
     }
-    Ok(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, versions: BTreeMap::new() })
+    Ok(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, decided: BTreeMap::new() })
 }
 
 fn load_folder<T: Send>(
