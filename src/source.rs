@@ -67,6 +67,10 @@ pub const MAX_ENTRIES: usize = 1_000_000;
 /// bytes.
 pub const MAX_DEPTH: usize = 64;
 
+/// Most ways through links to one folder: a few links may well show the same folder, and links to each other make ways
+/// without number.
+const WAYS_MAX: usize = 8;
+
 /// Longest wait for a burst of edits to end, and for a file to come to rest.
 pub const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
 

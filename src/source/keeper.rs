@@ -209,7 +209,7 @@ impl<T: Send> Keeper<T> {
 
     /// When to scan although nothing hints at a change: where events may be missing, or while the folder says nothing.
     fn poll_due(&self) -> Option<Instant> {
-        (self.degraded.is_some() || !self.is_ready()).then_some(self.poll_at)
+        (self.degraded.is_some() || !self.is_ready() || self.index.has_links()).then_some(self.poll_at)
     }
 
     fn look(&mut self, now: Moment) -> Result<(), ListError> {
@@ -353,7 +353,7 @@ impl<T: Send> Keeper<T> {
                 if !(whole || overdue) || !(wanted || self.index.has_news()) {
                     return None;
                 }
-                match self.index.take_news() {
+                match self.index.take_news(now) {
                     News::Files(files, hashes) => (files, hashes),
                     News::AllGone => {
                         self.doubt(&SourceError::Empty { root: self.root.clone() }, now);

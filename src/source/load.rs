@@ -94,7 +94,7 @@ fn load_folder<T: Send>(
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
-    match index.take_news() {
+    match index.take_news(Instant::now()) {
         News::Files(files, hashes) => {
             let both = files.into_iter().zip(hashes);
             Ok(both.filter(|((_, look), _)| !matches!(look, Look::Gone)).unzip())
