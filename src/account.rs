@@ -131,6 +131,14 @@ impl Field {
     /// Both fields, in the order in which a grant applies them.
     pub const ALL: [Self; 2] = [Self::Enabled, Self::ActiveSyncEnabled];
 
+    /// Its place in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Enabled => 0,
+            Self::ActiveSyncEnabled => 1,
+        }
+    }
+
     /// The account's other field.
     pub const fn other(self) -> Self {
         match self {

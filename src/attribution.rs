@@ -1,23 +1,21 @@
 //! Who decided what a document says: the way from files to documents with their revisions.
 //!
-//! In: looks at files, and the last versions of a file. Out: what the desired state takes in; the [`Revision`] at which a
-//! document came to say what it says; how far back a file's history is worth asking for.
-//! Invariant: a document that says the same as before keeps the revision that made it say that. Absent by design:
-//! Git itself, and the folder (see [`crate::source`]).
+//! In: looks at files, and what was decided at which revision. Out: what the desired state takes in; the statements of a
+//! file, and those of them whose revision is worth asking for.
+//! Invariant: a statement is that one field of one account is wanted so. Whatever else stands beside it, and in whichever
+//! file, is another statement: who renames a file, adds a comment or wants another field has not decided this one.
+//! Absent by design: Git itself, and the folder (see [`crate::source`]).
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::account::{AccountId, Field};
 use crate::change::Known;
-use crate::desired;
+use crate::desired::{self, Revisions};
 use crate::ledger::{Ledger, Row};
 use crate::manifest::{Document, Parsed, Problem, ProblemCode};
-use crate::revision::Revision;
-use crate::source::{Look, ReadProblem, Version};
-
-/// How many revisions of a file that declares several accounts are looked at to tell who changed which: a file that
-/// changes more often between two looks is changed by programs.
-const VERSIONS_MAX: usize = 32;
+use crate::source::{Decided, Look, ReadProblem};
 
 /// Turns a look at one file into what the desired state takes in.
 pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
@@ -28,17 +26,25 @@ pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
     }
 }
 
-/// The revision at which a document came to say what it says: the oldest of its file's last `versions` since when it
-/// has said the same.
-pub fn revision(document: &Document, versions: &[Version<Parsed>]) -> Arc<Revision> {
-    let same = |old: &Document| (old.spec.account_id, old.spec_hash) == (document.spec.account_id, document.spec_hash);
-    let says_it = |version: &&Version<Parsed>| match &version.content {
-        Some(content) => content.documents.iter().any(same),
-        // What was before is not known.
-        None => true,
-    };
-    let found = versions.iter().take_while(says_it).last();
-    found.map(|version| Arc::clone(&version.revision)).unwrap_or_default()
+/// The fingerprint of a document's statement about `field`, if it makes one.
+fn statement(document: &Document, field: Field) -> Option<u64> {
+    let value = document.spec.wanted(field)?;
+    let mut bytes = document.spec.account_id.get().to_le_bytes().to_vec();
+    bytes.push(u8::from(value));
+    bytes.extend(field.as_str().bytes());
+    Some(xxh3_64(&bytes))
+}
+
+/// The statements of a file, by their fingerprints.
+pub fn said(parsed: &Parsed) -> Vec<u64> {
+    let of = |document| Field::ALL.into_iter().filter_map(move |field| statement(document, field));
+    parsed.documents.iter().flat_map(of).collect()
+}
+
+/// The revisions at which what a document says came to be said, where that is known.
+pub fn revisions(document: &Document, decided: Option<&Decided>) -> Revisions {
+    let known = |field| decided?.get(&statement(document, field)?).map(Arc::clone);
+    Field::ALL.map(|field| known(field).unwrap_or_default())
 }
 
 fn unreadable(path: &Arc<str>, problem: &ReadProblem) -> Problem {
@@ -57,20 +63,18 @@ impl Baseline {
         Self(ledger.accounts.iter().map(known).collect())
     }
 
-    /// How many revisions of a file are worth looking at: none where nothing is wanted that is not acknowledged.
-    pub fn depth(&self, parsed: &Parsed) -> usize {
-        match parsed.documents.as_slice() {
-            documents if documents.iter().all(|document| self.is_all_of(document)) => 0,
-            [_] => 1,
-            _ => VERSIONS_MAX,
-        }
+    /// The statements of a file that are worth asking about: what is wanted and not acknowledged.
+    pub fn asked(&self, parsed: &Parsed) -> Vec<u64> {
+        parsed.documents.iter().flat_map(|document| self.news(document)).collect()
     }
 
-    fn is_all_of(&self, document: &Document) -> bool {
+    fn news(&self, document: &Document) -> impl Iterator<Item = u64> {
         let found = self.0.binary_search_by_key(&document.spec.account_id, |(account, _)| *account);
         let known = found.map_or([Known::Absent; 2], |at| self.0[at].1);
-        let mut fields = Field::ALL.into_iter().zip(known);
-        fields.all(|(field, known)| document.spec.wanted(field).is_none_or(|wanted| known == Known::Applied(wanted)))
+        let is_news = move |field: &Field| {
+            document.spec.wanted(*field).is_some_and(|to| known[field.index()] != Known::Applied(to))
+        };
+        Field::ALL.into_iter().filter(is_news).filter_map(|field| statement(document, field))
     }
 }
 
@@ -80,13 +84,14 @@ mod tests {
     use crate::account::{AuthMode, SourceRef};
     use crate::ledger::{Owner, Record};
     use crate::manifest::{Rules, parse};
+    use crate::revision::Revision;
     use crate::timestamp::Timestamp;
 
-    fn declaring(accounts: &[(u64, bool)]) -> Parsed {
-        let document = |(n, enabled): &(u64, bool)| {
+    fn declaring(accounts: &[(u64, &str)]) -> Parsed {
+        let document = |(n, wanted): &(u64, &str)| {
             format!(
                 "---\napiVersion: zoho-mail-reconciler/v1\nkind: MailAccount\nmetadata: {{name: a{n}}}\n\
-                 spec: {{accountId: '{n}', enabled: {enabled}}}\n"
+                 spec: {{accountId: '{n}', {wanted}}}\n"
             )
         };
         let text: String = accounts.iter().map(document).collect();
@@ -94,19 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn a_document_keeps_the_revision_at_which_it_came_to_say_what_it_says() {
-        let version = |id: &str, content: Option<Parsed>| Version {
-            revision: Arc::new(Revision { id: id.into(), ..Revision::default() }),
-            content,
-        };
-        let now = declaring(&[(1, true), (2, false)]);
-        let versions = [
-            version("newest", None),
-            version("middle", Some(declaring(&[(1, true), (2, true)]))),
-            version("oldest", Some(declaring(&[(1, false), (2, true)]))),
-        ];
-        let at = |document: &Document| revision(document, &versions).id.to_string();
-        assert_eq!(now.documents.iter().map(at).collect::<Vec<_>>(), ["middle", "newest"]);
+    fn a_statement_is_the_same_whatever_stands_beside_it() {
+        let one = |wanted: &str| said(&declaring(&[(1, wanted)]));
+        let off = one("enabled: false");
+        assert_eq!(one("enabled: false, email: a@b.c"), off);
+        assert_eq!(one("enabled: false, activeSyncEnabled: true")[0], off[0]);
+        assert_eq!(said(&declaring(&[(2, "enabled: true"), (1, "enabled: false")]))[1], off[0]);
+        let others =
+            [one("enabled: true"), one("activeSyncEnabled: false"), said(&declaring(&[(2, "enabled: false")]))];
+        assert!(others.iter().all(|other| *other != off));
+        let by = Arc::new(Revision { id: "here".into(), ..Revision::default() });
+        let both = declaring(&[(1, "enabled: false, activeSyncEnabled: true")]);
+        let found = revisions(&both.documents[0], Some(&[(off[0], by)].into()));
+        assert_eq!(found.map(|revision| revision.id.to_string()), ["here", "unknown"]);
     }
 
     #[test]
@@ -118,10 +123,10 @@ mod tests {
         let source = SourceRef { path: "a.yaml".into(), line: 1 };
         ledger.apply(Record::Applied { at, account, field, value: to, source, evidence: None });
         let baseline = Baseline::of(&ledger);
-        let depth = |accounts: &[(u64, bool)]| baseline.depth(&declaring(accounts));
-        assert_eq!(depth(&[(1, true)]), 0);
-        assert_eq!(depth(&[(1, false)]), 1);
-        assert_eq!(depth(&[(1, true), (2, true)]), VERSIONS_MAX);
-        assert_eq!(Baseline::default().depth(&declaring(&[(1, true)])), 1);
+        let asked = |accounts: &[(u64, &str)]| baseline.asked(&declaring(accounts)).len();
+        assert_eq!(asked(&[(1, "enabled: true")]), 0);
+        assert_eq!(asked(&[(1, "enabled: false")]), 1);
+        assert_eq!(asked(&[(1, "enabled: true, activeSyncEnabled: true"), (2, "enabled: true")]), 2);
+        assert_eq!(Baseline::default().asked(&declaring(&[(1, "enabled: true")])).len(), 1);
     }
 }

@@ -70,8 +70,8 @@ pub struct DesiredAccount<'a> {
     pub spec: &'a MailAccountSpec,
     /// Where it is declared.
     pub source: &'a SourceRef,
-    /// The revision at which the document became what it is.
-    pub revision: &'a Arc<Revision>,
+    /// The revision at which each field came to be wanted as it is, in the order of [`Field::ALL`].
+    pub revisions: &'a Revisions,
     /// Fingerprint of `spec`, the same in every version of this program.
     pub spec_hash: u64,
     /// Whether it is reconciled.
@@ -82,7 +82,15 @@ pub struct DesiredAccount<'a> {
     pub clauses: &'a [Clause],
 }
 
+/// A revision for each field, in the order of [`Field::ALL`].
+pub type Revisions = [Arc<Revision>; Field::ALL.len()];
+
 impl DesiredAccount<'_> {
+    /// The revision at which `field` came to be wanted as it is.
+    pub const fn revision(&self, field: Field) -> &Arc<Revision> {
+        &self.revisions[field.index()]
+    }
+
     /// The approval by which the account may lose `field` at `now` whatever the budget says; the first by name.
     pub fn approval(&self, field: Field, now: Timestamp) -> Option<&Clause> {
         self.clauses.iter().find(|clause| clause.covers(self.spec.account_id, field, now))
@@ -147,16 +155,16 @@ impl DesiredState {
     /// approved of it. That includes accounts of other files that became or ceased to be duplicates. A
     /// mere change of line, or of which document is named as the other duplicate, returns nothing.
     pub fn update(&mut self, path: &Arc<str>, look: Look) -> BTreeSet<AccountId> {
-        self.update_from(path, look, &|_| Arc::default())
+        self.update_from(path, look, &|_| Revisions::default())
     }
 
-    /// [`Self::update`], where `revision` tells at which revision a document became what it is. A document that says
-    /// what it said before keeps the one it had.
+    /// [`Self::update`], where `found` tells at which revisions what a document wants came to be wanted. Where it wants
+    /// what it wanted before, it keeps what it had.
     pub fn update_from(
         &mut self,
         path: &Arc<str>,
         look: Look,
-        revision: &dyn Fn(&Document) -> Arc<Revision>,
+        found: &dyn Fn(&Document) -> Revisions,
     ) -> BTreeSet<AccountId> {
         let Parsed { documents, policies, problems, claims, foreign } = match look {
             Look::Parsed(parsed) => parsed,
@@ -181,11 +189,10 @@ impl DesiredState {
             .collect();
 
         let approved = self.policies.update(path, policies, &claims);
-        let revisions: Vec<_> =
-            documents.iter().map(|new| known_revision(&old, new).unwrap_or_else(|| revision(new))).collect();
+        let revisions: Vec<_> = documents.iter().map(|new| revisions(&old, new, found(new))).collect();
         let kept = kept(old, &documents, &claims);
         let current = documents.into_iter().zip(revisions);
-        let current = current.map(|(document, revision)| Declared { document, revision, last_good: false });
+        let current = current.map(|(document, revisions)| Declared { document, revisions, last_good: false });
         let ids: Vec<AccountId> = kept.into_iter().chain(current).map(|new| self.declarations.insert(new)).collect();
         self.remember(path, &ids, problems);
         if foreign.is_empty() {
@@ -298,7 +305,7 @@ impl DesiredState {
     }
 
     fn digest(&self, id: AccountId) -> Option<Digest> {
-        let DesiredAccount { name, spec: _, source, revision: _, spec_hash, standing, protected, clauses: _ } =
+        let DesiredAccount { name, spec: _, source, revisions: _, spec_hash, standing, protected, clauses: _ } =
             self.get(id)?;
         let standing = match standing {
             Standing::Current => 0,
@@ -309,13 +316,15 @@ impl DesiredState {
     }
 }
 
-/// The revision of the document that said the same in this file before.
-fn known_revision(old: &[Declared], new: &Document) -> Option<Arc<Revision>> {
-    let same = |old: &&Declared| {
-        (old.document.spec.account_id, old.document.spec_hash) == (new.spec.account_id, new.spec_hash)
-            && old.document.name == new.name
-    };
-    old.iter().find(same).map(|old| Arc::clone(&old.revision)).filter(|revision| **revision != Revision::default())
+/// What was `found`, but for fields that the account wanted the same in this file before.
+fn revisions(old: &[Declared], new: &Document, found: Revisions) -> Revisions {
+    let same = |old: &&Declared| (old.document.spec.account_id, &old.document.name) == (new.spec.account_id, &new.name);
+    let Some(old) = old.iter().find(same) else { return found };
+    Field::ALL.map(|field| {
+        let known = &old.revisions[field.index()];
+        let is_same = old.document.spec.wanted(field) == new.spec.wanted(field) && **known != Revision::default();
+        Arc::clone(if is_same { known } else { &found[field.index()] })
+    })
 }
 
 /// Those of a file's `old` declarations whose documents are broken now, as its `claims` tell.
@@ -343,9 +352,9 @@ fn kept(old: Vec<Declared>, documents: &[Document], claims: &[Claim]) -> Vec<Dec
     let protect: Vec<bool> = old.iter().map(|old| claims().any(|claim| protects(&claim, &old.document))).collect();
     let keep: Vec<bool> = old.iter().map(|old| keeps(&old.document)).collect();
     let kept = old.into_iter().zip(keep.into_iter().zip(protect)).filter(|(_, (keep, _))| *keep);
-    kept.map(|(Declared { document, revision, .. }, (_, protected))| {
+    kept.map(|(Declared { document, revisions, .. }, (_, protected))| {
         let document = Document { protected: document.protected || protected, ..document };
-        Declared { document, revision, last_good: true }
+        Declared { document, revisions, last_good: true }
     })
     .collect()
 }

@@ -109,7 +109,7 @@ fn change(
         from,
         to,
         source: desired.source.clone(),
-        revision: Arc::clone(desired.revision),
+        revision: Arc::clone(desired.revision(field)),
         approval: desired.approval(field, now).filter(|_| !to).map(|clause| Arc::clone(&clause.approval)),
         not_before: unsettled().filter(|until| *until > now),
         begun: !to && row.is_some_and(|row| row.has_begun_removal(field)),
@@ -155,12 +155,12 @@ mod tests {
     /// Plans for a manifest with `spec` in a file called `alice.yaml`.
     fn planned(spec: &MailAccountSpec, standing: Standing<'_>, row: Option<&Row>, now: Timestamp) -> AccountPlan {
         let (name, source) = (Arc::from("alice"), SourceRef { path: "alice.yaml".into(), line: 1 });
-        let revision = Arc::default();
+        let revisions = Default::default();
         let desired = DesiredAccount {
             name: &name,
             spec,
             source: &source,
-            revision: &revision,
+            revisions: &revisions,
             spec_hash: 1,
             standing,
             protected: false,

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use git::{Git, Operation};
 use keeper::Keeper;
 pub use problem::{ReadProblem, SourceError};
-pub use provenance::{Origin, Version};
+pub use provenance::{Decided, Origin};
 
 mod beneath;
 mod commit;
@@ -68,6 +68,10 @@ pub const MAX_ENTRIES: usize = 1_000_000;
 /// Most folders inside one another: far beyond any sane layout, and a path of that depth still fits the system's 4096
 /// bytes.
 pub const MAX_DEPTH: usize = 64;
+
+/// Most ways through links to one folder: a few links may well show the same folder, and links to each other make ways
+/// without number.
+const WAYS_MAX: usize = 8;
 
 /// Longest wait for a burst of edits to end, and for a file to come to rest.
 pub const DEBOUNCE_MAX: Duration = Duration::from_secs(5);
@@ -127,8 +131,8 @@ pub struct Batch<T> {
     pub degraded: Option<String>,
     /// Where it was read.
     pub origin: Origin,
-    /// The revisions of those files that [`Self::attribute`] was told to ask about, newest first.
-    pub versions: BTreeMap<Arc<str>, Vec<Version<T>>>,
+    /// Of those files that [`Self::attribute`] was told to ask about: at which revisions they came to say what they say.
+    pub decided: BTreeMap<Arc<str>, Decided>,
 }
 
 /// What is made of a file: its path and its bytes. Called on several threads at once.

@@ -127,7 +127,7 @@ pub struct Status {
 /// Where an account's declaration is from and how far it is. The moments are known to the daemon alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Where it is declared, and the revision at which it came to say what it says.
+    /// Where it is declared, and the revision at which the first field that it manages came to be wanted as it is.
     pub declared: Option<(SourceRef, Arc<Revision>)>,
     /// Since when something of it waits.
     pub pending_since: Option<Timestamp>,
@@ -235,7 +235,10 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
             }),
             conditions,
             work: Work {
-                declared: desired.map(|desired| (desired.source.clone(), Arc::clone(desired.revision))),
+                declared: desired.map(|desired| {
+                    let first = Field::ALL.into_iter().find(|field| desired.spec.wanted(*field).is_some());
+                    (desired.source.clone(), Arc::clone(desired.revision(first.unwrap_or(Field::Enabled))))
+                }),
                 failures: failures(&plan, facts),
                 ..Work::default()
             },

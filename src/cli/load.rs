@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::{complain, note};
 use crate::account::{AuthMode, printable};
-use crate::attribution::{Baseline, look, revision};
+use crate::attribution::{Baseline, look, revisions, said};
 use crate::clock::Clock;
 use crate::desired::DesiredState;
 use crate::manifest::{self, Parsed, Problem, Protection, Rules};
@@ -68,7 +68,8 @@ pub(super) fn desired(
 
 /// Finds out whose work the files are that want anything which is not `acknowledged`.
 pub(super) fn attribute(batch: &mut Batch<Parsed>, rules: Rules<'_>, acknowledged: &Baseline) {
-    batch.attribute(&|path, bytes| manifest::parse(path, bytes, rules), &|parsed| acknowledged.depth(parsed));
+    let said = |path: &Arc<str>, bytes: &[u8]| said(&manifest::parse(path, bytes, rules));
+    batch.attribute(&said, &|parsed| acknowledged.asked(parsed));
 }
 
 /// The desired state that a batch declares.
@@ -76,8 +77,8 @@ pub(super) fn declared(batch: Batch<Parsed>, protection: Arc<Protection>) -> Des
     let mut desired = DesiredState::protecting(protection);
     for (path, found) in batch.files {
         let found = look(&path, found);
-        let versions = batch.versions.get(&path).map_or(&[][..], Vec::as_slice);
-        desired.update_from(&path, found, &|document| revision(document, versions));
+        let decided = batch.decided.get(&path);
+        desired.update_from(&path, found, &|document| revisions(document, decided));
     }
     desired
 }

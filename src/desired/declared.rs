@@ -11,17 +11,16 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{DesiredAccount, Standing};
+use super::{DesiredAccount, Revisions, Standing};
 use crate::account::{AccountId, SourceRef};
 use crate::manifest::{Document, Place};
-use crate::revision::Revision;
 
 /// One document's declaration.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub document: Document,
-    /// The revision at which it became what it is.
-    pub revision: Arc<Revision>,
+    /// The revision at which each field came to be wanted as it is.
+    pub revisions: Revisions,
     /// Whether the document is broken now, and this is what it said before.
     pub last_good: bool,
 }
@@ -219,10 +218,10 @@ impl Declarations {
         };
         let Document { name, spec, source, spec_hash, account_id_at: _, name_at: _, email_at: _, protected } =
             &chosen.document;
-        let (revision, protected) = (&chosen.revision, *protected);
+        let (revisions, protected) = (&chosen.revisions, *protected);
         // What approvals say is known elsewhere.
         let clauses = &[];
-        Some(DesiredAccount { name, spec, source, revision, spec_hash: *spec_hash, standing, protected, clauses })
+        Some(DesiredAccount { name, spec, source, revisions, spec_hash: *spec_hash, standing, protected, clauses })
     }
 
     /// The first other document that shares this with `declared` and may hold it: one that

@@ -48,11 +48,20 @@ impl Id {
     }
 }
 
-/// Where a link leads: what is written in it, and which file that is in the end, through all other links.
+/// Where a link leads: what is written in it, and which file that is in the end, through all other links; and which link it
+/// is, for one that was flipped there and back leads where it led before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lead {
+    link: (Id, i64, i64),
     text: Vec<u8>,
     end: Option<Id>,
+}
+
+impl Lead {
+    /// Whether it leads to anything.
+    pub(super) const fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
 }
 
 /// Whether the path still leads to the root that is held open.
@@ -129,10 +138,14 @@ impl Beneath {
     }
 
     /// Where the link at `path` leads now; `None` if there is no link.
+    // The fields' widths differ between architectures.
+    #[allow(clippy::unnecessary_cast, clippy::cast_lossless)]
     pub(super) fn lead(&self, path: &str) -> Option<Lead> {
         let link = self.reach(path, OFlags::PATH | OFlags::NOFOLLOW).ok()?;
+        let stat = fstat(&link).ok()?;
         let text = readlinkat(link, "", Vec::new()).ok()?.into_bytes();
-        Some(Lead { text, end: self.peek(path).ok().map(|stat| Id::of(&stat)) })
+        let link = (Id::of(&stat), stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+        Some(Lead { link, text, end: self.peek(path).ok().map(|stat| Id::of(&stat)) })
     }
 
     fn reach(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -83,7 +83,7 @@ pub fn load_committed<T>(
         asked: false,
         degraded: None,
         origin: Origin::default(),
-        versions: BTreeMap::new(),
+        decided: BTreeMap::new(),
     };
     Ok(Committed { batch, present, left_out, commit: base.to_string(), tip: tip.to_string(), head: head.to_string() })
 }

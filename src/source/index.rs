@@ -66,6 +66,20 @@ enum What {
     Dangling,
 }
 
+/// When to look at a path without a hint.
+#[derive(Debug)]
+struct Again {
+    due: Instant,
+    /// How long the wait for it was.
+    pause: Duration,
+}
+
+/// How soon: limits on open files and stalled disks pass in seconds.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How seldom at the least, while it cannot be read; each wait is twice the one before.
+const AGAIN_MAX: Duration = Duration::from_secs(60);
+
 /// What there is to tell.
 #[derive(Debug)]
 pub(super) enum News<T> {
@@ -82,6 +96,9 @@ pub(super) struct Index<T> {
     unsettled: BTreeMap<Arc<str>, Unsettled>,
     gone: BTreeSet<Arc<str>>,
     untold: BTreeMap<Arc<str>, (Look<T>, u64)>,
+    /// Paths to look at again although nothing hints at them: what could not be read for a moment, and what was told as
+    /// gone, for it may be written again in that instant.
+    again: BTreeMap<Arc<str>, Again>,
     /// Since when there has been something to tell.
     held_since: Option<Instant>,
     links: BTreeSet<Arc<str>>,
@@ -100,6 +117,7 @@ impl<T: Send> Index<T> {
             unsettled: BTreeMap::new(),
             gone: BTreeSet::new(),
             untold: BTreeMap::new(),
+            again: BTreeMap::new(),
             held_since: None,
             links: BTreeSet::new(),
             swaps: BTreeMap::new(),
@@ -111,6 +129,11 @@ impl<T: Send> Index<T> {
     /// Whether a change at `path` can mean changes anywhere.
     pub(super) fn is_link(&self, path: &str) -> bool {
         self.links.contains(path)
+    }
+
+    /// Whether there are links: where they lead in the end may change without an event, behind hidden names.
+    pub(super) fn has_links(&self) -> bool {
+        !self.links.is_empty()
     }
 
     /// Whether files are published together through a link: they are read together or not at all.
@@ -130,7 +153,8 @@ impl<T: Send> Index<T> {
 
     /// When something unsettled wants to be looked at again.
     pub(super) fn look_due(&self) -> Option<Instant> {
-        self.unsettled.values().map(|unsettled| unsettled.due).min()
+        let unsettled = self.unsettled.values().map(|unsettled| unsettled.due);
+        unsettled.chain(self.again.values().map(|again| again.due)).min()
     }
 
     /// When what there is to tell, or was `owed` since then, is told whatever stirs. Paths that are not settled are
@@ -164,7 +188,7 @@ impl<T: Send> Index<T> {
     }
 
     /// Takes what there is to tell.
-    pub(super) fn take_news(&mut self) -> News<T> {
+    pub(super) fn take_news(&mut self, now: Instant) -> News<T> {
         self.held_since = None;
         if self.has_lost_all() {
             // What is untold waits with the doubt: it is told when the folder says something again.
@@ -174,6 +198,7 @@ impl<T: Send> Index<T> {
         let mut files = std::mem::take(&mut self.untold);
         for path in std::mem::take(&mut self.gone) {
             self.known.remove(&path);
+            self.again.insert(Arc::clone(&path), Again { due: now + AGAIN, pause: AGAIN });
             files.insert(path, (Look::Gone, 0));
         }
         let (files, hashes) = files.into_iter().map(|(path, (look, hash))| ((path, look), hash)).unzip();
@@ -204,6 +229,7 @@ impl<T: Send> Index<T> {
     pub(super) fn forget_doubts(&mut self, now: Instant) {
         self.renew(now);
         self.unsettled.clear();
+        self.again.clear();
         self.gone.clear();
         self.held_since = self.held_since.filter(|_| !self.untold.is_empty());
     }
@@ -225,6 +251,10 @@ impl<T: Send> Index<T> {
             }
             Sight::Bad(problem) => {
                 self.settle(path);
+                if problem.may_pass() {
+                    let pause = self.again.get(path).map_or(AGAIN, |again| (again.pause * 2).min(AGAIN_MAX));
+                    self.again.insert(Arc::clone(path), Again { due: now + pause, pause });
+                }
                 self.complain(path, problem, eyes.since);
             }
             Sight::Fresh(print, left) => {
@@ -284,6 +314,7 @@ impl<T: Send> Index<T> {
     /// What was due and could be neither seen nor missed (its folder cannot be listed just now) is due again later.
     fn put_off(&mut self, eyes: &Eyes<'_, T>) {
         let now = eyes.now.mono;
+        self.again.retain(|_, again| again.due > now);
         for unsettled in self.unsettled.values_mut().filter(|unsettled| unsettled.due <= now) {
             unsettled.due = now + eyes.pause();
         }

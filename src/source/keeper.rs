@@ -224,7 +224,7 @@ impl<T: Send> Keeper<T> {
 
     /// When to scan although nothing hints at a change: where events may be missing, or while the folder says nothing.
     fn poll_due(&self) -> Option<Instant> {
-        (self.degraded.is_some() || !self.is_ready()).then_some(self.poll_at)
+        (self.degraded.is_some() || !self.is_ready() || self.index.has_links()).then_some(self.poll_at)
     }
 
     /// What is ignored comes first: without it nobody can tell which files are manifests.
@@ -383,7 +383,7 @@ impl<T: Send> Keeper<T> {
                 if !(whole || overdue) || !(wanted || self.index.has_news()) {
                     return None;
                 }
-                match self.index.take_news() {
+                match self.index.take_news(now) {
                     News::Files(files, hashes) => (files, hashes),
                     News::AllGone => {
                         self.doubt(&SourceError::Empty { root: self.root.clone() }, now);
@@ -399,7 +399,7 @@ impl<T: Send> Keeper<T> {
         let folder = self.folder.as_ref().filter(|_| !files.is_empty());
         let origin =
             folder.map(|folder| Origin::of(&folder.beneath.real, &self.options.git, hashes)).unwrap_or_default();
-        Some(Batch { files, root, full, asked, degraded: self.degraded.clone(), origin, versions: BTreeMap::new() })
+        Some(Batch { files, root, full, asked, degraded: self.degraded.clone(), origin, decided: BTreeMap::new() })
     }
 }
 

@@ -3,10 +3,10 @@
 //! In: the open root and a folder or a path in it. Out: a [`Listing`].
 //! Invariants: names that start with a dot are skipped, but links may lead through them (a Kubernetes volume
 //! keeps its files in `..data`); a folder that cannot be listed is named, so that nobody takes its files for
-//! removed; circles end, depth and number are bounded.
+//! removed; circles end, depth, number and ways through links to one folder are bounded.
 //! Deliberately absent: contents, and what was known before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, RawDir, Stat, fstat};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::beneath::{Beneath, Id, Lead};
 use super::ignore::Ignored;
 use super::problem::ReadProblem;
-use super::{MAX_DEPTH, MAX_ENTRIES, parallel};
+use super::{MAX_DEPTH, MAX_ENTRIES, WAYS_MAX, parallel};
 
 /// The link through which Kubernetes publishes a volume: AtomicWriter in kubernetes/pkg/volume/util.
 pub(super) const SWAP_LINK: &str = "..data";
@@ -54,9 +54,11 @@ pub(super) struct Listing {
     pub(super) swaps: Vec<Swap>,
     entries: usize,
     folders: Vec<Node>,
+    /// In how many ways through links each folder was reached.
+    ways: BTreeMap<Id, usize>,
 }
 
-/// A link that shows many files at once: to a folder, or a volume's [`SWAP_LINK`].
+/// A link that shows many files at once: to a folder, or a hidden one such as a volume's [`SWAP_LINK`].
 #[derive(Debug)]
 pub(super) struct Swap {
     pub(super) link: Arc<str>,
@@ -72,6 +74,8 @@ struct Node {
     path: Arc<str>,
     depth: usize,
     above: Option<Arc<Above>>,
+    /// Whether a link is on the way to it.
+    linked: bool,
 }
 
 /// The folders above a folder, to find circles.
@@ -97,7 +101,7 @@ pub(super) struct Walk<'a> {
 impl Listing {
     /// Everything in the root.
     pub(super) fn add_root(&mut self, walk: Walk<'_>) -> Result<(), ListError> {
-        self.add_levels(walk, vec![Node { path: "".into(), depth: 0, above: None }])
+        self.add_levels(walk, vec![Node { path: "".into(), depth: 0, above: None, linked: false }])
     }
 
     /// Whatever is at `path` now, and everything in it if it is a folder.
@@ -106,7 +110,7 @@ impl Listing {
         match walk.beneath.peek_link(path) {
             Ok(stat) => {
                 let above = above(walk.beneath, path);
-                self.classify(walk, path, depth, target_kind(&stat), above.as_ref());
+                self.classify(walk, path, depth, target_kind(&stat), above.as_ref(), false);
             }
             Err(Errno::NOENT | Errno::NOTDIR) => self.dangling_on_the_way(walk, path),
             // A folder on the way became unreadable, or a link that leads outside.
@@ -128,12 +132,22 @@ impl Listing {
             });
             let found = found.ok_or(ListError::Stopped)?;
             for ((one, result), node) in found.into_iter().flatten().zip(&level) {
-                self.absorb(one)?;
-                if let Err(errno) = result {
-                    self.fail(node, errno)?;
+                match result {
+                    // Nothing of it is taken in: what lies there has other ways.
+                    Ok(id) if node.linked && self.is_reached_too_often(id) => {
+                        self.unlisted.insert(Arc::clone(&node.path));
+                        self.bad(&node.path, ReadProblem::TooManyWays);
+                    }
+                    Ok(_) => self.absorb(one)?,
+                    Err(errno) => {
+                        self.absorb(one)?;
+                        self.fail(node, errno)?;
+                    }
                 }
             }
             level = std::mem::take(&mut self.folders);
+            // The same ways are taken each time.
+            level.sort_by(|a, b| a.path.cmp(&b.path));
         }
         Ok(())
     }
@@ -152,6 +166,13 @@ impl Listing {
     /// Whether `path` lies in a folder whose files are unknown.
     pub(super) fn is_unlisted(&self, path: &str) -> bool {
         !self.unlisted.is_empty() && ancestors(path).any(|folder| self.unlisted.contains(folder))
+    }
+
+    /// Counts one more way through links to a folder.
+    fn is_reached_too_often(&mut self, folder: Id) -> bool {
+        let ways = self.ways.entry(folder).or_default();
+        *ways += 1;
+        *ways > WAYS_MAX
     }
 
     fn absorb(&mut self, one: Self) -> Result<(), ListError> {
@@ -181,7 +202,7 @@ impl Listing {
         self.targets.push(Target { path: Arc::clone(path), kind: Kind::Bad(Box::new(problem)) });
     }
 
-    fn read_folder(&mut self, walk: Walk<'_>, node: &Node, buffer: &mut Vec<u8>) -> Result<(), Errno> {
+    fn read_folder(&mut self, walk: Walk<'_>, node: &Node, buffer: &mut Vec<u8>) -> Result<Id, Errno> {
         let fd = walk.beneath.folder(&node.path)?;
         let id = Id::of(&fstat(&fd)?);
         if circle(node.above.as_deref(), id) {
@@ -196,8 +217,10 @@ impl Listing {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name.starts_with(b".") {
-                if name == SWAP_LINK.as_bytes() {
-                    self.note_swap(walk, &join(&node.path, SWAP_LINK), &node.path);
+                if entry.file_type() == FileType::Symlink
+                    && let Ok(name) = std::str::from_utf8(name)
+                {
+                    self.note_swap(walk, &join(&node.path, name), &node.path);
                 }
                 continue;
             }
@@ -209,17 +232,26 @@ impl Listing {
                 Ok(name) => {
                     let kind = entry.file_type();
                     if kind != FileType::RegularFile || is_manifest_name(name) {
-                        self.classify(walk, &join(&node.path, name), node.depth + 1, kind, above.as_ref());
+                        let path = join(&node.path, name);
+                        self.classify(walk, &path, node.depth + 1, kind, above.as_ref(), node.linked);
                     }
                 }
                 Err(_) => self.not_utf8(node, name, entry.file_type()),
             }
         }
-        Ok(())
+        Ok(id)
     }
 
     /// Decides what a path is for. Opens nothing but links, and those only to see where they lead.
-    fn classify(&mut self, walk: Walk<'_>, path: &Arc<str>, depth: usize, kind: FileType, above: Option<&Arc<Above>>) {
+    fn classify(
+        &mut self,
+        walk: Walk<'_>,
+        path: &Arc<str>,
+        depth: usize,
+        kind: FileType,
+        above: Option<&Arc<Above>>,
+        linked: bool,
+    ) {
         if walk.ignored.has(path, kind == FileType::Directory) {
             return;
         }
@@ -231,7 +263,9 @@ impl Listing {
                 self.unlisted.insert(Arc::clone(path));
                 self.bad(path, ReadProblem::TooDeep);
             }
-            FileType::Directory => self.folders.push(Node { path: Arc::clone(path), depth, above: above.cloned() }),
+            FileType::Directory => {
+                self.folders.push(Node { path: Arc::clone(path), depth, above: above.cloned(), linked });
+            }
             FileType::Symlink => {
                 self.links.push(Arc::clone(path));
                 match walk.beneath.peek(path) {
@@ -243,7 +277,7 @@ impl Listing {
                         } else if kind == FileType::Directory {
                             self.note_swap(walk, path, path);
                         }
-                        self.classify(walk, path, depth, kind, above);
+                        self.classify(walk, path, depth, kind, above, true);
                     }
                     Err(errno) => self.bad_link(path, errno),
                 }
@@ -251,7 +285,7 @@ impl Listing {
             // Some file systems do not say in the listing.
             FileType::Unknown => match walk.beneath.peek_link(path).map(|stat| target_kind(&stat)) {
                 Ok(FileType::Unknown) | Err(Errno::NOENT) => {}
-                Ok(kind) => self.classify(walk, path, depth, kind, above),
+                Ok(kind) => self.classify(walk, path, depth, kind, above, linked),
                 Err(errno) => self.bad(path, ReadProblem::of_file(errno)),
             },
             odd if manifest => self.bad(path, ReadProblem::NotAFile { found: odd_name(odd) }),
@@ -281,7 +315,8 @@ impl Listing {
     }
 
     fn note_swap(&mut self, walk: Walk<'_>, link: &Arc<str>, folder: &Arc<str>) {
-        if let Some(lead) = walk.beneath.lead(link) {
+        // A hidden link to nothing is an editor's mark.
+        if let Some(lead) = walk.beneath.lead(link).filter(|lead| lead.has_end() || link.ends_with(SWAP_LINK)) {
             self.swaps.push(Swap { link: Arc::clone(link), lead, folder: Arc::clone(folder) });
         }
     }

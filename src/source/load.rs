@@ -89,7 +89,7 @@ fn batch<T>(root: &Path, files: Files<T>, origin: Origin) -> Result<Batch<T>, So
     if files.is_empty() {
         return Err(SourceError::Empty { root: root.to_owned() });
     }
-    Ok(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, versions: BTreeMap::new() })
+    Ok(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, decided: BTreeMap::new() })
 }
 
 fn load_folder<T: Send>(
@@ -140,7 +140,7 @@ fn load_folder<T: Send>(
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
-    match index.take_news() {
+    match index.take_news(Instant::now()) {
         News::Files(files, hashes) => {
             let both = files.into_iter().zip(hashes);
             Ok(both.filter(|((_, look), _)| !matches!(look, Look::Gone)).unzip())

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::git::Operation;
 use super::ignore::IGNORE_FILE;
-use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE};
+use super::{MAX_DEPTH, MAX_ENTRIES, MAX_FILE, WAYS_MAX};
 use crate::account::printable;
 
 /// Why one path could not be read. The last good content of that path, if any, still stands.
@@ -36,6 +36,8 @@ pub enum ReadProblem {
     Dangling,
     /// A folder below more than [`MAX_DEPTH`] others.
     TooDeep,
+    /// A folder that more than [`WAYS_MAX`] other ways through links lead to.
+    TooManyWays,
     /// A submodule, in a commit: its files are in another repository.
     Submodule,
     /// Changed at every look.
@@ -85,6 +87,10 @@ impl ReadProblem {
                 let hint = "mend it: until then nobody can tell which files are manifests, and all of them are held";
                 return ("patterns as in a .gitignore".into(), format!("{why} (line {line})"), hint);
             }
+            Self::TooManyWays => {
+                let most = format!("at most {WAYS_MAX} ways through links to one folder");
+                return (most, "more".into(), "remove links that lead to each other's folders");
+            }
             Self::Submodule => (
                 "a folder of this repository",
                 "a submodule, whose files are in another one",
@@ -108,6 +114,11 @@ impl ReadProblem {
         (expected.into(), found.into(), hint)
     }
 
+    /// Whether it may be over in a moment, without an event that says so: a limit on open files, a disk that stalls.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::Unlistable { .. })
+    }
+
     /// A stable name for metrics and tests.
     pub const fn label(&self) -> &'static str {
         match self {
@@ -117,6 +128,7 @@ impl ReadProblem {
             Self::Loop => "loop",
             Self::Dangling => "dangling",
             Self::TooDeep => "too_deep",
+            Self::TooManyWays => "too_many_ways",
             Self::Submodule => "submodule",
             Self::BeingWritten => "being_written",
             Self::NameNotUtf8 => "name_not_utf8",
@@ -275,6 +287,7 @@ mod tests {
             ReadProblem::Loop,
             ReadProblem::Dangling,
             ReadProblem::TooDeep,
+            ReadProblem::TooManyWays,
             ReadProblem::Submodule,
             ReadProblem::BeingWritten,
             ReadProblem::NameNotUtf8,
@@ -290,6 +303,7 @@ mod tests {
         loop: expected a file or a folder, found symbolic links in a circle: remove the link
         dangling: expected a file or a folder, found a symbolic link to nothing: restore its target, or remove the link
         too_deep: expected at most 64 folders inside one another, found more: move this one up
+        too_many_ways: expected at most 8 ways through links to one folder, found more: remove links that lead to each other's folders
         submodule: expected a folder of this repository, found a submodule, whose files are in another one: compare two checkouts with --base
         being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it

@@ -1,16 +1,17 @@
-//! Which revision each file came from: the commit that made it what it is, and who wrote that.
+//! At which revision each thing that manifests say came to be said, and who wrote that commit.
 //!
 //! In: the folder, and the bytes that were read. Out: [`Origin`], which a batch carries (where it was read, and what the
-//! head was then); and for the files somebody asks about, the revisions that changed them, newest first.
+//! head was then); and for the files somebody asks about, what was [`Decided`] at which revision.
 //!
-//! A file whose bytes are those at the head is the work of the newest commit, along first parents, that changed it. Its
-//! documents may be older: the contents that earlier commits gave it tell. Bytes that are not those at the head are
-//! nobody's (`-dirty`), even if git would take them for the same: where it converts line ends or keeps large files
-//! elsewhere, every file is dirty.
-//! Invariants: only objects are read, never a work tree's files, and no configuration but the repository's own; nothing
-//! here fails a pass: what cannot be read is `unknown`; what lies further back than the bounds is the head's, and has no
-//! author, for a wrong one would be worse. Absent by design: the program git, a checkout, and any write.
+//! A file says things: its statements, by their fingerprints. Each is the work of the oldest commit, along first parents,
+//! since when it was said without a break, in this file or in another that it was moved from. Who adds a comment, renames
+//! the file or says something else beside it has not said this. What the head does not say is nobody's: `-dirty`, unless
+//! git takes the file for the head's, because a filter keeps it in another form there. Line ends say nothing.
+//! Invariants: no configuration but the repository's own; nothing here fails a pass: what cannot be read is `unknown`;
+//! what lies further back than the bounds is the head's, and has no author, for a wrong one would be worse.
+//! Absent by design: the program git, a checkout, any write, and the filters themselves.
 
+mod clean;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,7 @@ use super::repository::{self, Opened};
 use super::{Batch, Look};
 use crate::account::printable;
 use crate::revision::Revision;
-use tokio::time::Instant;
-use walk::{Asked, Revisions, TIME_MAX, Walk};
+use walk::{Asked, Walk};
 
 /// The folder in which git-sync keeps what it publishes, under the name of the commit.
 const GIT_SYNC: &str = ".worktrees";
@@ -63,14 +63,8 @@ struct Head {
     branch: Option<Box<str>>,
 }
 
-/// A revision, and what a file was in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version<T> {
-    /// The commit that changed the file, or that its bytes are in no commit.
-    pub revision: Arc<Revision>,
-    /// What it made of the file. `None`: what was read; or, behind others, that nothing is known of what was before.
-    pub content: Option<T>,
-}
+/// At which revision each statement of a file came to be said, by the statement's fingerprint.
+pub type Decided = BTreeMap<u64, Arc<Revision>>;
 
 impl Origin {
     /// Where `folder`, which has no links in its path, stands now; `hashes` are those of the files that were read there.
@@ -124,26 +118,29 @@ fn tell(folder: &Path, why: &str) {
 }
 
 impl<T> Batch<T> {
-    /// Finds out at which revisions files became what they are. `depth` says how many of its revisions a file is worth:
-    /// none, the last one, or as many as it takes to tell its documents apart. Blocks, for half a second at most and the
-    /// time that `parse` takes.
-    pub fn attribute(&mut self, parse: &dyn Fn(&Arc<str>, &[u8]) -> T, depth: &dyn Fn(&T) -> usize) {
+    /// Finds out at which revisions files came to say what they say. `said` gives the statements in the bytes of a file of
+    /// any revision, `asked` those of a file that was read which are worth the search. Blocks, for a second at most.
+    pub fn attribute(&mut self, said: &dyn Fn(&Arc<str>, &[u8]) -> Vec<u64>, asked: &dyn Fn(&T) -> Vec<u64>) {
         let read = self.files.iter().zip(&self.origin.hashes);
-        let asked: Vec<(&Arc<str>, u64, usize)> = read
+        let asked: Vec<Asked<'_>> = read
             .filter_map(|((path, look), hash)| match look {
-                Look::Read(content) => Some((path, *hash, depth(content))).filter(|(.., depth)| *depth > 0),
+                Look::Read(content) => Some(Asked { file: path, hash: *hash, statements: asked(content) }),
                 Look::Gone | Look::Problem(_) => None,
             })
+            .filter(|asked| !asked.statements.is_empty())
             .collect();
-        self.versions = match &self.origin.place {
+        self.decided = match &self.origin.place {
             _ if asked.is_empty() => BTreeMap::new(),
             Place::Unknown => BTreeMap::new(),
             Place::Published(name) => {
                 let revision = Arc::new(Revision::published(name));
-                let version = || Version { revision: Arc::clone(&revision), content: None };
-                asked.into_iter().map(|(path, ..)| (Arc::clone(path), vec![version()])).collect()
+                let all = |Asked { file, statements, .. }: Asked<'_>| {
+                    let by = statements.into_iter().map(|statement| (statement, Arc::clone(&revision)));
+                    (Arc::clone(file), by.collect())
+                };
+                asked.into_iter().map(all).collect()
             }
-            Place::Git(head) => head.versions(&asked, parse).unwrap_or_else(|why| {
+            Place::Git(head) => head.decided(&asked, said).unwrap_or_else(|why| {
                 tell(&head.work_tree, &why);
                 BTreeMap::new()
             }),
@@ -152,43 +149,13 @@ impl<T> Batch<T> {
 }
 
 impl Head {
-    fn versions<T>(
+    fn decided(
         &self,
-        asked: &[(&Arc<str>, u64, usize)],
-        parse: &dyn Fn(&Arc<str>, &[u8]) -> T,
-    ) -> Result<BTreeMap<Arc<str>, Vec<Version<T>>>, String> {
+        asked: &[Asked<'_>],
+        said: &dyn Fn(&Arc<str>, &[u8]) -> Vec<u64>,
+    ) -> Result<BTreeMap<Arc<str>, Decided>, String> {
         let repository = repository::at(&self.git).map_err(|error| error.to_string())?;
         let folder = self.folder.to_str().ok_or("a folder whose name is not UTF-8")?;
-        let within = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
-        let mut asked: Vec<_> = asked
-            .iter()
-            .map(|(path, hash, depth)| (*path, Asked { path: within(path), hash: *hash, depth: *depth }))
-            .collect();
-        asked.sort_by(|a, b| a.1.path.cmp(&b.1.path));
-        let (paths, asked): (Vec<&Arc<str>>, Vec<Asked>) = asked.into_iter().unzip();
-        let walk = Walk::new(&repository, self.commit, self.branch.as_deref(), &self.work_tree);
-        let until = Instant::now() + 2 * TIME_MAX;
-        let read =
-            |(path, revisions): (&Arc<str>, Revisions)| (Arc::clone(path), contents(path, revisions, parse, until));
-        Ok(paths.into_iter().zip(walk.run(asked)?).map(read).collect())
+        Walk::new(&repository, self, folder, said).run(asked)
     }
-}
-
-/// Parses what each revision made of a file: the last two of them, and the others while there is time.
-fn contents<T>(
-    path: &Arc<str>,
-    revisions: Revisions,
-    parse: &dyn Fn(&Arc<str>, &[u8]) -> T,
-    until: Instant,
-) -> Vec<Version<T>> {
-    let mut versions = Vec::with_capacity(revisions.len());
-    for (revision, bytes) in revisions {
-        let in_time = versions.len() < 3 || Instant::now() < until;
-        let content = bytes.filter(|_| in_time).map(|bytes| parse(path, &bytes));
-        versions.push(Version { revision, content });
-        if !in_time {
-            break;
-        }
-    }
-    versions
 }

@@ -352,3 +352,20 @@ fn a_git_directory_elsewhere_is_read_where_it_is_named() {
     assert_eq!(base.batch.files, [("a.yaml".into(), Look::Read("one".to_owned()))]);
     assert!(load_committed(&tree.join("desired/state"), &Git::default(), "main", text).is_err());
 }
+
+#[test]
+fn a_maze_of_links_in_a_commit_has_the_ways_and_the_problems_of_its_checkout() {
+    let (_dir, top) = repository();
+    let root = top.join("state");
+    write(&root.join("sane.yaml"), "sane");
+    for n in 0..13 {
+        write(&root.join(format!("d{n}/a.yaml")), "a");
+        for step in [1, 3, 5] {
+            symlink(format!("../d{}", (n + step) % 13), root.join(format!("d{n}/to{step}"))).unwrap();
+        }
+    }
+    commit(&top);
+    let disk = load(&root, &Git::default(), None, text).unwrap();
+    assert_eq!(committed(&root, "HEAD").batch.files, disk.files);
+    assert!(disk.files.len() < 600, "{} paths", disk.files.len());
+}

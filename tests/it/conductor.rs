@@ -109,7 +109,7 @@ pub fn batch(files: Vec<(Arc<str>, Look<Parsed>)>, full: bool) -> Batch<Parsed> 
         asked: full,
         degraded: None,
         origin: Default::default(),
-        versions: Default::default(),
+        decided: Default::default(),
     }
 }
 

@@ -201,3 +201,29 @@ fn a_mass_removal_is_held_until_its_approval_is_merged_and_then_nobody_else_goes
     let approval = deployment.history("user-3").last().unwrap()["approval"].clone();
     assert!(approval.as_str().is_some_and(|name| name.starts_with("approve-")), "{approval}");
 }
+
+#[test]
+fn who_comments_renames_or_adds_to_a_manifest_in_the_same_push_is_not_who_disabled_the_account() {
+    let origin = Repository::new();
+    origin.account(1, "enabled: true");
+    origin.commit_as("dora", "A mailbox");
+    let deployment = Deployment::of(&origin);
+    let _daemon = deployment.place.start("run --listen off");
+    deployment.until_in_sync();
+    origin.account(1, "enabled: false");
+    origin.commit_as("alice", "user-1 has left");
+    origin.account(1, "enabled: false, email: user-1@example.com, activeSyncEnabled: false");
+    origin.commit_as("bob", "Nor a telephone");
+    let file = origin.path().join("desired-state/user-1.yaml");
+    fs::write(&file, format!("# Gone.\n{}", fs::read_to_string(&file).unwrap())).unwrap();
+    origin.commit_as("carol", "A comment");
+    origin.git(&["mv", "desired-state/user-1.yaml", "desired-state/gone.yaml"]);
+    origin.commit_as("erin", "A better name");
+    deployment.pull(&origin);
+    until("user-1 is disabled", || deployment.is_enabled(1) == Some(false));
+    deployment.until_in_sync();
+    let found = deployment.history("user-1");
+    let by = |field: &str| found.iter().rfind(|item| item["field"] == field).unwrap()["author"].clone();
+    assert_eq!(by("enabled"), "alice <alice@example.com>");
+    assert_eq!(by("activeSyncEnabled"), "bob <bob@example.com>");
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use zoho_mail_reconciler::revision::Revision;
-use zoho_mail_reconciler::source::{Git, load};
+use zoho_mail_reconciler::source::{Git, Look, load};
 
 use crate::process::temporary_folder;
 
@@ -61,17 +61,42 @@ fn alice_and_bob() -> (TempDir, Repository, [String; 2]) {
     (folder, repository, [first, second])
 }
 
-/// The revision of each file beneath `root`, by its path.
-fn revisions(root: &Path) -> Vec<(String, Arc<Revision>)> {
+/// What a file says: its lines, but for comments.
+fn said(text: &str) -> Vec<u64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| xxhash_rust::xxh3::xxh3_64(line.as_bytes())).collect()
+}
+
+/// The revision of each line of each file beneath `root`, by its path; of files of several lines also by the line.
+fn revisions_of(root: &Path, git: &Git) -> Vec<(String, Arc<Revision>)> {
     let parse = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut batch = load(root, &Git::default(), None, parse).unwrap();
-    batch.attribute(&parse, &|_| 1);
-    let files = batch.files.iter().map(|(path, _)| path);
-    files
-        .map(|path| {
-            (path.to_string(), batch.versions.get(path).map(|all| Arc::clone(&all[0].revision)).unwrap_or_default())
-        })
-        .collect()
+    let mut batch = load(root, git, None, parse).unwrap();
+    batch.attribute(&|path, bytes| said(&parse(path, bytes)), &|text| said(text));
+    let mut found = Vec::new();
+    for (path, look) in &batch.files {
+        let Look::Read(text) = look else { panic!("{path}: {look:?}") };
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        for line in &lines {
+            let by = batch.decided.get(path).and_then(|all| all.get(&said(line)[0])).map(Arc::clone);
+            let name = if lines.len() == 1 { path.to_string() } else { format!("{path} {line}") };
+            found.push((name, by.unwrap_or_default()));
+        }
+    }
+    found
+}
+
+fn revisions(root: &Path) -> Vec<(String, Arc<Revision>)> {
+    revisions_of(root, &Git::default())
+}
+
+/// Who said what, and nothing of when.
+fn authors(root: &Path) -> Vec<String> {
+    let by = |revision: &Revision| {
+        let author = revision.author.as_deref().and_then(|author| author.split(' ').next());
+        let dirty = if revision.id.ends_with("-dirty") { " (dirty)" } else { "" };
+        format!("{}{dirty}", author.unwrap_or("nobody"))
+    };
+    revisions(root).iter().map(|(what, revision)| format!("{what}: {}", by(revision))).collect()
 }
 
 /// The same as text.
@@ -218,4 +243,89 @@ fn what_strangers_wrote_in_git_cannot_steer_a_terminal_or_forge_a_line() {
     let (_, revision) = revisions(&repository.0).pop().unwrap();
     let all = format!("{revision} {:?} {:?}", revision.author, revision.subject);
     assert!(!all.chars().any(|c| c.is_control() || c == '\u{202e}') && all.len() < 600, "{all}");
+}
+
+#[test]
+fn who_renames_or_comments_or_says_something_else_has_not_said_what_stood_there() {
+    let folder = temporary_folder();
+    let repository = Repository::new(&folder.path().canonicalize().unwrap().join("repository"));
+    let state = repository.0.join("state");
+    repository.write("state/a.yaml", "a is on\nb is on\n");
+    repository.write("state/c.yaml", "c is on\n");
+    repository.commit("alice", "All are on");
+    repository.write("state/a.yaml", "a is off\nb is on\n");
+    repository.commit("bob", "a has left");
+    repository.write("state/a.yaml", "# a has left\na is off\nb is on\n");
+    repository.commit("carol", "A comment");
+    assert_eq!(authors(&state), ["a.yaml a is off: bob", "a.yaml b is on: alice", "c.yaml: alice"]);
+    repository.git("dora", &["mv", "state/a.yaml", "state/z.yaml"]);
+    repository.commit("dora", "A rename");
+    assert_eq!(authors(&state), ["c.yaml: alice", "z.yaml a is off: bob", "z.yaml b is on: alice"]);
+    repository.git("erin", &["mv", "state/z.yaml", "state/y.yaml"]);
+    repository.write("state/y.yaml", "# renamed, and a comment\na is off\nb is off\n");
+    repository.commit("erin", "A rename, a comment, and b has left");
+    assert_eq!(authors(&state), ["c.yaml: alice", "y.yaml a is off: bob", "y.yaml b is off: erin"]);
+    repository.write("state/sales/a.yaml", "a is off");
+    repository.write("state/sales/b.yaml", "b is off");
+    fs::remove_file(state.join("y.yaml")).unwrap();
+    repository.commit("frank", "One file each");
+    assert_eq!(authors(&state), ["c.yaml: alice", "sales/a.yaml: bob", "sales/b.yaml: erin"]);
+    fs::remove_dir_all(state.join("sales")).unwrap();
+    repository.write("state/c.yaml", "c is on\na is off\nb is off\n");
+    repository.git("gina", &["add", "-A"]);
+    repository.git("gina", &["mv", "state", "accounts"]);
+    repository.commit("gina", "One file for all, in another folder");
+    let accounts = repository.0.join("accounts");
+    assert_eq!(authors(&accounts), ["c.yaml c is on: alice", "c.yaml a is off: bob", "c.yaml b is off: erin"]);
+    repository.write("accounts/c.yaml", "c is on\na is on\nb is off\n");
+    repository.commit("hugo", "a is back");
+    repository.write("accounts/c.yaml", "c is on\na is off\nb is off\n");
+    repository.commit("ida", "a is not");
+    assert_eq!(authors(&accounts)[1], "c.yaml a is off: ida", "said anew");
+    repository.write("accounts/c.yaml", "c is on\na is off\nb is on\n");
+    assert_eq!(authors(&accounts)[0], "c.yaml c is on: alice");
+    assert_eq!(authors(&accounts)[2], "c.yaml b is on: nobody (dirty)");
+}
+
+#[test]
+fn a_clean_tree_is_not_dirty_whatever_git_does_to_its_bytes() {
+    let (_folder, repository, _) = alice_and_bob();
+    let state = repository.0.join("state");
+    for line_ends in ["eol=crlf", "text=auto eol=crlf"] {
+        repository.write(".gitattributes", &format!("*.yaml {line_ends}\n"));
+        repository.write("state/a.yaml", "a\n");
+        repository.commit("alice", "A line end");
+        fs::remove_dir_all(&state).unwrap();
+        repository.git("x", &["checkout", "-q", "--", "."]);
+        assert_eq!(fs::read_to_string(state.join("a.yaml")).unwrap(), "a\r\n");
+        assert_eq!(authors(&state)[0], "a.yaml: alice", "{line_ends}");
+    }
+    for way in ["clean", "smudge"] {
+        repository.git("x", &["config", &format!("filter.turned.{way}"), "tr a-z n-za-m"]);
+    }
+    repository.write(".gitattributes", "*.yaml filter=turned\n");
+    fs::remove_dir_all(&state).unwrap();
+    repository.write("state/a.yaml", "secret");
+    repository.commit("carol", "Through a filter");
+    // As old as a file is in which git trusts its stamp.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::options().append(true).open(state.join("a.yaml")).unwrap().set_modified(old).unwrap();
+    repository.git("x", &["update-index", "--refresh"]);
+    assert_eq!(repository.git("x", &["show", "HEAD:state/a.yaml"]), "frperg");
+    assert_eq!(authors(&state), ["a.yaml: nobody"]);
+    repository.write("state/a.yaml", "others");
+    assert_eq!(authors(&state), ["a.yaml: nobody (dirty)"]);
+}
+
+#[test]
+fn a_git_directory_elsewhere_is_asked_where_it_is_named() {
+    let (folder, repository, [first, _]) = alice_and_bob();
+    let (bare, tree) = (folder.path().join("bare.git"), folder.path().canonicalize().unwrap().join("tree"));
+    repository.git("x", &["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+    fs::create_dir(&tree).unwrap();
+    let (dir, work) = (format!("--git-dir={}", bare.display()), format!("--work-tree={}", tree.display()));
+    repository.git("x", &[&dir, &work, "checkout", "-q", "-f", "main"]);
+    let named = Git { dir: Some(bare), ..Git::default() };
+    assert_eq!(revisions_of(&tree.join("state"), &named)[0].1.id, format!("main@sha1:{first}").into());
+    assert_eq!(revisions(&tree.join("state"))[0].1.id, "unknown".into());
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::Machine;
-use crate::attribution::{look, revision};
+use crate::attribution::{look, revisions};
 use crate::controller::Settings;
 use crate::controller::event::ManifestLog;
 use crate::desired;
@@ -28,10 +28,10 @@ impl Machine {
         let (files, mut problems_met) = (batch.files.len(), 0);
         for (path, found) in batch.files {
             let found = look(&path, found);
-            let versions = batch.versions.get(&path).map_or(&[][..], Vec::as_slice);
+            let decided = batch.decided.get(&path);
             problems_met += self.log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
             // Not `append`: that rebuilds the whole set for each file.
-            touched.extend(self.desired.update_from(&path, found, &|document| revision(document, versions)));
+            touched.extend(self.desired.update_from(&path, found, &|document| revisions(document, decided)));
         }
         if batch.full && !self.folder.is_loaded() {
             self.lapse_approvals(now);

@@ -140,8 +140,8 @@ fn files(texts: impl Iterator<Item = String>) -> Event {
         (path, Look::Read(parsed))
     };
     let files = texts.enumerate().map(file).collect();
-    let (origin, versions) = Default::default();
-    Event::Looked(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, versions })
+    let (origin, decided) = Default::default();
+    Event::Looked(Batch { files, root: Root::Ready, full: true, asked: false, degraded: None, origin, decided })
 }
 
 fn answered(n: u64, outcome: Outcome) -> Event {

@@ -19,7 +19,7 @@ use gix::objs::tree::EntryKind;
 use super::CommitError;
 use crate::source::ignore::{IGNORE_FILE, Ignored};
 use crate::source::list::is_manifest_name;
-use crate::source::{Look, MAX_DEPTH, MAX_ENTRIES, MAX_FILE, ReadProblem};
+use crate::source::{Look, MAX_DEPTH, MAX_ENTRIES, MAX_FILE, ReadProblem, WAYS_MAX};
 
 /// The longest text of a link, in bytes: Linux allows paths of 4096.
 const LINK_MAX: u64 = 4096;
@@ -76,6 +76,8 @@ struct Node {
     depth: usize,
     real: Rc<Place>,
     above: Option<Rc<Self>>,
+    /// Whether a link is on the way to it.
+    linked: bool,
 }
 
 /// The object store, and what of it was read already.
@@ -183,10 +185,14 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
     pub(super) fn walk(&self, root: &Place) -> Result<Files<T>, Fault> {
         let real = Rc::new(Place { id: root.id, name: BString::default(), parent: None });
         let ignored = self.ignored(&real)?;
-        let mut walk = Walk { files: Vec::new(), folders: Vec::new(), entries: 0, ignored };
-        walk.folders.push(Node { path: "".into(), depth: 0, real, above: None });
-        while let Some(node) = walk.folders.pop() {
-            self.folder(&Rc::new(node), &mut walk)?;
+        let mut walk = Walk { files: Vec::new(), folders: Vec::new(), entries: 0, ignored, ways: BTreeMap::new() };
+        let mut level = vec![Node { path: "".into(), depth: 0, real, above: None, linked: false }];
+        while !level.is_empty() {
+            for node in level {
+                self.folder(&Rc::new(node), &mut walk)?;
+            }
+            level = std::mem::take(&mut walk.folders);
+            level.sort_by(|a, b| a.path.cmp(&b.path));
         }
         walk.files.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(walk.files)
@@ -218,6 +224,10 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
             walk.bad(&node.path, ReadProblem::Loop);
             return Ok(());
         }
+        if node.linked && walk.is_reached_too_often(&node.real) {
+            walk.bad(&node.path, ReadProblem::TooManyWays);
+            return Ok(());
+        }
         for (name, (kind, id)) in self.entries(node.real.id)?.iter().filter(|(name, _)| !name.starts_with(b".")) {
             walk.entries += 1;
             if walk.entries > MAX_ENTRIES {
@@ -243,7 +253,7 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
                 EntryKind::Blob | EntryKind::BlobExecutable => {}
                 EntryKind::Tree => {
                     let real = Place { id: *id, name: name.clone(), parent: Some(Rc::clone(&node.real)) };
-                    walk.enter(node, path(), Rc::new(real));
+                    walk.enter(node, path(), Rc::new(real), node.linked);
                 }
                 EntryKind::Link => self.link(node, name, path(), walk)?,
                 EntryKind::Commit => walk.bad(&path(), ReadProblem::Submodule),
@@ -260,7 +270,7 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
                 walk.files.push((path, look));
             }
             Ok((_, Some(_))) => {}
-            Ok((real, None)) => walk.enter(node, path, real),
+            Ok((real, None)) => walk.enter(node, path, real, true),
             Err(Fault::Elsewhere(problem)) => walk.bad(&path, problem),
             Err(fault) => return Err(fault),
         }
@@ -274,6 +284,8 @@ struct Walk<T> {
     folders: Vec<Node>,
     entries: usize,
     ignored: Ignored,
+    /// In how many ways through links each folder was reached.
+    ways: BTreeMap<BString, usize>,
 }
 
 impl<T> Walk<T> {
@@ -281,7 +293,15 @@ impl<T> Walk<T> {
         self.files.push((Arc::clone(path), Look::Problem(problem)));
     }
 
-    fn enter(&mut self, node: &Rc<Node>, path: Arc<str>, real: Rc<Place>) {
+    /// Counts one more way through links to a folder.
+    fn is_reached_too_often(&mut self, folder: &Place) -> bool {
+        let names = std::iter::successors(Some(folder), |folder| folder.parent.as_deref()).map(|folder| &**folder.name);
+        let ways = self.ways.entry(gix::bstr::join("/", names).into()).or_default();
+        *ways += 1;
+        *ways > WAYS_MAX
+    }
+
+    fn enter(&mut self, node: &Rc<Node>, path: Arc<str>, real: Rc<Place>, linked: bool) {
         let depth = node.depth + 1;
         // A link to a folder is one as well.
         if self.ignored.has(&path, true) {
@@ -290,7 +310,7 @@ impl<T> Walk<T> {
         if depth > MAX_DEPTH {
             return self.bad(&path, ReadProblem::TooDeep);
         }
-        self.folders.push(Node { path, depth, real, above: Some(Rc::clone(node)) });
+        self.folders.push(Node { path, depth, real, above: Some(Rc::clone(node)), linked });
     }
 }
 

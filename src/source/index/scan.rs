@@ -102,6 +102,7 @@ impl<T: Send> Index<T> {
         listing: &mut Listing,
     ) -> Result<Vec<Arc<str>>, ListError> {
         let due = self.unsettled.iter().filter(|(_, unsettled)| unsettled.due <= now).map(|(path, _)| path);
+        let due = due.chain(self.again.iter().filter(|(_, again)| again.due <= now).map(|(path, _)| path));
         let wanted: BTreeMap<&str, &Arc<str>> = paths.iter().chain(due).map(|path| (&**path, path)).collect();
         let covered = |path: &str| list::ancestors(path).any(|folder| wanted.contains_key(folder));
         let tops = wanted.iter().filter(|(path, _)| !covered(path)).map(|(_, path)| Arc::clone(path));

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 use notify::event::{CreateKind, Flag};
 use notify::{Event, EventKind};
 
-use super::super::{Git, Look, ReadProblem};
+use super::super::{Git, Look, ReadProblem, WAYS_MAX};
 use super::*;
 
 mod edits;
 mod emptied;
+mod passing;
 mod revisions;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -117,7 +117,7 @@ impl Scene {
             asked: false,
             degraded: None,
             origin: Default::default(),
-            versions: Default::default(),
+            decided: Default::default(),
         }
     }
 

@@ -157,7 +157,7 @@ impl Folder {
             asked: false,
             degraded: None,
             origin: Default::default(),
-            versions: Default::default(),
+            decided: Default::default(),
         }
     }
 
@@ -304,7 +304,7 @@ impl Folder {
             asked: false,
             degraded: None,
             origin: Default::default(),
-            versions: Default::default(),
+            decided: Default::default(),
         }
     }
 

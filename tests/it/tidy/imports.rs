@@ -47,10 +47,10 @@ const LAYERS: &[(&str, u8)] = &[
     ("clock", CLOCK),
     // The values that it hands over.
     ("source/Batch", PURE),
+    ("source/Decided", PURE),
     ("source/Look", PURE),
     ("source/ReadProblem", PURE),
     ("source/Root", PURE),
-    ("source/Version", PURE),
     ("source", IO),
     ("admin", IO),
     ("metrics", IO),

@@ -105,3 +105,22 @@ fn an_overflowed_queue_loses_no_edit_and_no_new_folder() {
     assert!(trial.report().unwrap()["degraded"].is_null(), "by its event: nobody polls");
     trial.verdict();
 }
+
+#[test]
+fn a_manifest_for_which_there_is_no_file_handle_for_a_moment_is_applied_seconds_later() {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let mut trial = Trial::begin(2);
+    let limit = |files| {
+        prlimit(Some(trial.daemon.pid()), Resource::Nofile, Rlimit { current: Some(files), maximum: Some(1024) })
+    };
+    limit(3).unwrap();
+    let text = manifest(1, true, true);
+    write(&trial.root().join("a1.yaml"), &text);
+    let said = || trial.daemon.said().contains("Too many open files").then_some(());
+    trial.until("a manifest that cannot be opened", said);
+    limit(1024).unwrap();
+    // Nothing happens to the folder from here on.
+    trial.want(1, true, true);
+    trial.until_applied("the edit");
+    trial.verdict();
+}

@@ -245,3 +245,32 @@ async fn two_ways_to_one_folder_are_both_watched() {
     watcher.until("the other way", |seen| seen.has("a/x.yaml", "four")).await;
     watcher.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_link_that_is_flipped_is_seen_wherever_it_lies_and_also_there_and_back() {
+    for store in [".current", ".store/current"] {
+        let dir = folder(&[("real.yaml", "real")]);
+        for version in ["one", "two"] {
+            write(dir.path(), &format!(".{version}/a.yaml"), version);
+            write(dir.path(), &format!(".{version}/sub/b.yaml"), version);
+        }
+        let flip = |version: &str| {
+            let to = dir.path().join(store);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            let up = if store.contains('/') { "../" } else { "" };
+            link(&format!("{up}.{version}"), &to);
+        };
+        flip("one");
+        symlink(format!("{store}/a.yaml"), dir.path().join("a.yaml")).unwrap();
+        symlink(format!("{store}/sub"), dir.path().join("sub")).unwrap();
+        let options = Watch { poll: Duration::from_millis(50), ..quick() };
+        let mut watcher = Watcher::started(dir.path(), options).await;
+        for version in ["two", "one", "two"] {
+            flip(if version == "one" { "two" } else { "one" });
+            flip(version);
+            watcher.until(version, |seen| seen.has("a.yaml", version) && seen.has("sub/b.yaml", version)).await;
+        }
+        assert_eq!(watcher.degraded, None, "{store}");
+        watcher.stop().await;
+    }
+}
