@@ -44,6 +44,8 @@ pub struct Origin {
 enum Place {
     #[default]
     Unknown,
+    /// In a repository that cannot be read, and why.
+    Unreadable(Box<str>),
     Published(Box<str>),
     Git(Box<Head>),
 }
@@ -76,10 +78,8 @@ impl Origin {
         let place = match (head, published(folder)) {
             (Some(Ok(head)), _) => Place::Git(Box::new(head)),
             (_, Some(name)) => Place::Published(name),
-            (Some(Err(why)), None) => {
-                tell(folder, &why);
-                Place::Unknown
-            }
+            // That is said once somebody asks whose work something is.
+            (Some(Err(why)), None) => Place::Unreadable(why.into()),
             (None, None) => Place::Unknown,
         };
         Self { place, hashes }
@@ -113,14 +113,14 @@ fn published(folder: &Path) -> Option<Box<str>> {
 }
 
 /// Says why nothing is known; once a cause, for the same one comes back with every edit.
-fn tell(folder: &Path, why: &str) {
+fn tell(why: &str) {
     static TOLD: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
     /// How many causes are remembered; a repository that finds new ones without end is told about no more.
     const CAUSES_MAX: usize = 32;
     let why = printable::escape(&printable::cut(why, 300));
     let mut told = TOLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if told.len() < CAUSES_MAX && told.insert(why.clone()) {
-        warn!(folder = %printable::path(folder), why, "the revision of manifests is unknown");
+        warn!(why, "the revision of manifests is unknown");
     }
 }
 
@@ -139,13 +139,17 @@ impl<T> Batch<T> {
         self.versions = match &self.origin.place {
             _ if asked.is_empty() => BTreeMap::new(),
             Place::Unknown => BTreeMap::new(),
+            Place::Unreadable(why) => {
+                tell(why);
+                BTreeMap::new()
+            }
             Place::Published(name) => {
                 let revision = Arc::new(Revision::published(name));
                 let version = || Version { revision: Arc::clone(&revision), content: None };
                 asked.into_iter().map(|(path, ..)| (Arc::clone(path), vec![version()])).collect()
             }
             Place::Git(head) => head.versions(&asked, parse).unwrap_or_else(|why| {
-                tell(&head.work_tree, &why);
+                tell(&format!("{}: {why}", head.work_tree.display()));
                 BTreeMap::new()
             }),
         };
