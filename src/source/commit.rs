@@ -103,7 +103,8 @@ fn within(top: &Path, given: &Path) -> Option<PathBuf> {
 }
 
 fn commit_of(repository: &gix::Repository, revision: &str) -> Result<ObjectId, String> {
-    let id = repository.rev_parse_single(revision).map_err(|error| error.to_string())?;
+    // The library's words are about its own insides: `delegate.traverse(NthAncestor(5)) failed`.
+    let id = repository.rev_parse_single(revision).map_err(|_| "no commit of that name".to_owned())?;
     let commit = id.object().and_then(|object| object.peel_to_commit());
     commit.map(|commit| commit.id).map_err(|error| error.to_string())
 }
