@@ -39,7 +39,7 @@ use crate::account::printable::{self, Notation};
 use crate::config::UsageError;
 use crate::ledger::file::LedgerError;
 use crate::manifest;
-use crate::telemetry::{self, Flush, LogFormat};
+use crate::telemetry::{self, Flush, Kind, LogFormat};
 use crate::version::VERSION;
 
 pub use plan::plan_schema;
@@ -152,6 +152,9 @@ enum Command {
     /// Print a completion script for a shell
     #[command(after_long_help = manual::COMPLETIONS)]
     Completions(shell::Completions),
+    /// Print the version, and the commit that it was built from
+    #[command(after_long_help = manual::VERSION)]
+    Version,
     /// Print the manual page: `zoho-mail-reconciler man | man -l -`
     Man,
 }
@@ -196,7 +199,14 @@ pub fn command() -> clap::Command {
         let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         if empty { argument.env(clap::builder::Resettable::Reset) } else { argument }
     };
-    mut_arguments(Cli::command(), |argument| unset_if_empty(argument).hide_env_values(true))
+    mut_arguments(Cli::command(), |argument| last_wins(unset_if_empty(argument).hide_env_values(true)))
+}
+
+/// The last of an option that has one value counts, as in kubectl: wrappers and aliases append to what they were given.
+fn last_wins(argument: clap::Arg) -> clap::Arg {
+    let is_option = argument.get_long().is_some() && !matches!(argument.get_action(), clap::ArgAction::Append);
+    let id = argument.get_id().clone();
+    if is_option { argument.overrides_with(id) } else { argument }
 }
 
 fn mut_arguments(command: clap::Command, change: impl Fn(clap::Arg) -> clap::Arg + Copy) -> clap::Command {
@@ -213,14 +223,26 @@ fn misread(mut error: clap::Error) -> Exit {
     };
     if let Some(ContextValue::String(text)) = error.get(given) {
         let shown = shown(text);
+        if shown != *text {
+            // The tip about how to pass it as a value repeats it as it is.
+            error.remove(ContextKind::Suggested);
+        }
         error.insert(given, ContextValue::String(shown));
     }
     // Its reader may be gone.
     let _ = error.print();
+    if error.kind() == ErrorKind::UnknownArgument && is_dry_run(&error) {
+        say("  tip: 'plan' shows what 'apply' would do, and sends nothing");
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
     }
+}
+
+/// Whether somebody asks for what this program has a command for.
+fn is_dry_run(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(given)) if given.starts_with("--dry-run"))
 }
 
 /// The longest value of an option that an error repeats, in characters. Values that are meant are shorter, but for
@@ -256,8 +278,15 @@ impl Cli {
             .log_format
             .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
         telemetry::start(format, &self.log.log_level)?;
-        if matches!(self.command, Command::Run(_) | Command::Apply(_)) {
+        let has_log = matches!(self.command, Command::Run(_) | Command::Apply(_));
+        if has_log {
             telemetry::queue_lines();
+        }
+        // Where the log is JSON, whatever reads standard error wants nothing else there. Of a command that hardly logs,
+        // people read it, unless JSON was asked for.
+        let is_asked_for = self.log.log_format.is_some() || has_log && self.log.log_level != "off";
+        if format == LogFormat::Json && is_asked_for {
+            telemetry::lines_are_json();
         }
         match self.command {
             Command::Run(run) => run.run(),
@@ -275,6 +304,10 @@ impl Cli {
             Command::Sandbox(sandbox) => sandbox.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Version => {
+                print(&format!("zoho-mail-reconciler {VERSION}\n"))?;
+                Ok(Exit::Done)
+            }
             Command::Man => shell::man(),
         }
     }
@@ -313,21 +346,17 @@ fn yaml(document: &impl Serialize) -> anyhow::Result<String> {
 
 /// Tells of an error on one line of standard error. If nobody listens there, that is no error.
 fn complain(text: &str) {
-    tell("error", text);
+    telemetry::line(Kind::Error, text);
 }
 
 /// Tells of something worth knowing that is no error.
 fn note(text: &str) {
-    tell("note", text);
-}
-
-fn tell(kind: &str, text: &str) {
-    say(&format!("{kind}: {text}"));
+    telemetry::line(Kind::Note, text);
 }
 
 /// Prints a line to standard error. That its reader may be gone is no error.
 fn say(text: &str) {
-    telemetry::line(text);
+    telemetry::line(Kind::Plain, text);
 }
 
 /// `1 account`, `2 accounts`.

@@ -54,6 +54,19 @@ impl Revision {
         Self { id: format!("{}-dirty", self.id).into(), ..Self::default() }
     }
 
+    /// Who decided it and where, for a line about it: `by Dora <dora@example.com> in main@sha1:426531…: why`. Nothing, if
+    /// no commit is known.
+    pub fn decided(&self) -> Option<String> {
+        let author = self.author.as_ref()?;
+        let subject = self.subject.as_ref().map_or_else(String::new, |subject| format!(": {subject}"));
+        Some(format!("by {author} in {}{subject}", self.short()))
+    }
+
+    /// The same as its `id`, with as many digits of the commit as people compare.
+    pub fn short(&self) -> String {
+        short(&self.id)
+    }
+
     /// What git-sync published under this name, where its repository cannot be read.
     pub fn published(name: &str) -> Self {
         Self { id: format!("git-sync@{}", line(name, NAME_MAX)).into(), ..Self::default() }
@@ -73,6 +86,18 @@ impl fmt::Display for Revision {
     }
 }
 
+/// How many digits of a commit are shown where there is little room: as many as `git log --oneline` needs in the largest
+/// repositories.
+const SHORT: usize = 12;
+
+/// The `id` of a revision, with fewer digits: `main@sha1:42653153fe14`.
+pub fn short(id: &str) -> String {
+    let Some((before, hash)) = id.rsplit_once(':') else { return id.to_owned() };
+    let digits = hash.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let (digits, after) = hash.split_at(digits);
+    format!("{before}:{}{after}", digits.get(..SHORT).unwrap_or(digits))
+}
+
 fn line(text: &str, most: usize) -> String {
     printable::escape(&printable::cut(text.trim(), most))
 }
@@ -88,6 +113,23 @@ mod tests {
         assert_eq!(&*revision.id, "ma\\u{1b}in\\u{202e}@sha1:01");
         assert_eq!(revision.author.as_deref(), Some("A\\nB <a@\\u{7}>"));
         assert_eq!(revision.subject.map(|subject| subject.chars().count()), Some(SUBJECT_MAX + 1));
+    }
+
+    #[test]
+    fn a_short_revision_has_twelve_digits_and_says_what_else_it_said() {
+        let digits = "42653153fe1467e6898865a4261d5d4373244851";
+        for (id, expected) in [
+            (format!("main@sha1:{digits}"), "main@sha1:42653153fe14"),
+            (format!("sha1:{digits}-dirty"), "sha1:42653153fe14-dirty"),
+            ("git-sync@0123456789abcdef".into(), "git-sync@0123456789abcdef"),
+            ("unknown".into(), "unknown"),
+            ("sha1:01".into(), "sha1:01"),
+        ] {
+            assert_eq!(short(&id), expected);
+        }
+        let decided = Revision::commit(None, "sha1:01").written_by("A", "a@b", "why").decided();
+        assert_eq!(decided.as_deref(), Some("by A <a@b> in sha1:01: why"));
+        assert_eq!(Revision::default().decided(), None);
     }
 
     #[test]

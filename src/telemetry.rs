@@ -24,7 +24,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
-pub use self::output::{Flush, flush, line, lines_dropped, queue_lines, share_terminal};
+pub use self::output::{Flush, Kind, flush, line, lines_are_json, lines_dropped, queue_lines, share_terminal};
 use self::queue::Priority;
 use crate::account::printable::{self, Notation};
 use crate::timestamp::Timestamp;
@@ -87,7 +87,7 @@ pub fn tell_panics() {
         if tracing::enabled!(Level::ERROR) {
             error!(%place, why, backtrace = trace, "this program has a bug and broke down");
         } else {
-            line(&format!("error: this program has a bug and broke down at {place}: {why}"));
+            line(Kind::Error, &format!("this program has a bug and broke down at {place}: {why}"));
         }
     }));
 }

@@ -32,6 +32,24 @@ impl Timestamp {
         self.0
     }
 
+    /// A moment as people write it: RFC 3339, of any offset from UTC.
+    pub fn of_any_offset(text: &str) -> Option<Self> {
+        // `Z`, or a sign, two digits, `:` and two digits.
+        let Some((local, offset)) = text.split_at_checked(text.len().checked_sub(6)?) else { return text.parse().ok() };
+        let Some(ahead) = offset.strip_prefix('+').map(|_| true).or_else(|| offset.strip_prefix('-').map(|_| false))
+        else {
+            return text.parse().ok();
+        };
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let number = |digits: &str, most: u64| {
+            let all = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|number: &u64| all && *number <= most)
+        };
+        let offset = Duration::from_secs(60 * (60 * number(hours, 23)? + number(minutes, 59)?));
+        let local: Self = format!("{local}Z").parse().ok()?;
+        Some(if ahead { local.before(offset) } else { local + offset })
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -135,6 +153,32 @@ mod tests {
         assert_eq!(moment.to_string(), "2025-11-21T19:35:31.042Z");
         assert_eq!(moment.to_string().parse::<Timestamp>().unwrap(), moment);
         assert_eq!("2025-11-21T19:35:31Z".parse::<Timestamp>().unwrap().as_millis(), 1_763_753_731_000);
+    }
+
+    #[test]
+    fn a_moment_may_have_any_offset() {
+        let noon: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        for text in [
+            "2026-03-01T12:00:00Z",
+            "2026-03-01T14:00:00+02:00",
+            "2026-03-01T06:30:00-05:30",
+            "2026-03-01T12:00:00.000+00:00",
+        ] {
+            assert_eq!(Timestamp::of_any_offset(text), Some(noon), "{text}");
+        }
+        for odd in [
+            "",
+            "12:00",
+            "2026-03-01",
+            "2026-03-01T12:00:00",
+            "2026-03-01T12:00:00+2:00",
+            "2026-03-01T12:00:00+25:00",
+            "2026-03-01T12:00:00+02:60",
+            "2026-03-01T12:00:00Z+02:00",
+            "é:é:é",
+        ] {
+            assert_eq!(Timestamp::of_any_offset(odd), None, "{odd}");
+        }
     }
 
     #[test]

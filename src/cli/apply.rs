@@ -27,6 +27,12 @@ const GRACE: Duration = Duration::from_secs(25);
 /// How many changes of a kind are listed; `status` lists them all.
 const LISTED: usize = 50;
 
+/// How many changes are listed of one cause, such as refused credentials: it is one thing to mend.
+const ALIKE: usize = 5;
+
+/// What stands above the changes that are held.
+const HELD: &str = "Held";
+
 /// `apply`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Apply {
@@ -132,7 +138,7 @@ fn text(summary: &Summary) -> String {
     let Summary { planned, applied, held, failed, in_doubt, disruptions, budget, gave_up } = summary;
     let mut text = String::new();
     let doubt = "In doubt (sent, and its end is not known; the next apply sends what is wanted then)";
-    for (title, changes) in [("Failed", failed), (doubt, in_doubt), ("Held", held)] {
+    for (title, changes) in [("Failed", failed), (doubt, in_doubt), (HELD, held)] {
         // Writing to a String cannot fail.
         let _ = write_list(&mut text, title, changes);
     }
@@ -158,15 +164,27 @@ fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt
     }
     writeln!(text, "{title}:")?;
     // One cause is told once, however many changes met it.
-    for alike in changes[..changes.len().min(LISTED)].chunk_by(|a, b| a.why == b.why) {
-        for Unapplied { change, .. } in alike {
-            writeln!(text, "  {change}, {}", change.source)?;
+    let (mut listed, mut told) = (0, 0);
+    for alike in changes.chunk_by(|a, b| a.why == b.why) {
+        if listed >= LISTED {
+            break;
+        }
+        listed += alike.len().min(ALIKE);
+        told += alike.len();
+        for Unapplied { change, .. } in &alike[..alike.len().min(ALIKE)] {
+            // Of what is held people ask whose it is.
+            let decided = change.revision.decided().filter(|_| title == HELD);
+            let decided = decided.map_or_else(String::new, |decided| format!(", {decided}"));
+            writeln!(text, "  {change}, {}{decided}", change.source)?;
+        }
+        if alike.len() > ALIKE {
+            writeln!(text, "  and {} more for the same cause", count(alike.len() - ALIKE, "change"))?;
         }
         let why = alike.first().map_or("", |unapplied| &unapplied.why);
         writeln!(text, "    {}", printable::escape(why))?;
     }
-    if changes.len() > LISTED {
-        writeln!(text, "  and {} more; see `status`", changes.len() - LISTED)?;
+    if changes.len() > told {
+        writeln!(text, "  and {} more; see `status`", changes.len() - told)?;
     }
     writeln!(text)
 }

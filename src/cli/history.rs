@@ -64,10 +64,12 @@ enum Since {
 
 /// A duration, a day (UTC), or a moment.
 fn since(text: &str) -> Result<Since, String> {
-    let moment = |text: &str| text.parse().ok().map(Since::At);
+    let moment = |text: &str| Timestamp::of_any_offset(text).map(Since::At);
     let ago = || humantime::parse_duration(text).ok().map(Since::Ago);
     let found = moment(text).or_else(|| moment(&format!("{text}T00:00:00Z"))).or_else(ago);
-    found.ok_or_else(|| "expected a duration (30days), a day (2026-03-01) or a moment (2026-03-01T12:00:00Z)".into())
+    found.ok_or_else(|| {
+        "expected a duration (30days), a day (2026-03-01) or a moment (2026-03-01T12:00:00+02:00)".into()
+    })
 }
 
 /// What was applied, as a document.

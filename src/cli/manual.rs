@@ -23,8 +23,7 @@ All options of a command:        zoho-mail-reconciler run --help";
 pub(super) const SECTIONS: [(&str, &str); 5] = [
     (
         "Examples",
-        "\
-  Without an organization, against an embedded sandbox:
+        "  Without an organization, against an embedded sandbox:
     zoho-mail-reconciler run --sandbox
 
   Against an organization:
@@ -36,32 +35,31 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
     ),
     (
         "Environment",
-        "\
-  Every option is an environment variable as well: --desired-state is
+        "  Every option is an environment variable as well: --desired-state is
   ZOHO_MAIL_DESIRED_STATE. The option wins; an empty variable is an unset one.
 
   Credentials have no options, for options are seen by everybody on the machine:
     ZOHO_MAIL_CLIENT_ID, ZOHO_MAIL_CLIENT_SECRET and ZOHO_MAIL_REFRESH_TOKEN
     ZOHO_MAIL_ACCESS_TOKEN   instead of the three; lives an hour at most
-  Each may end in _FILE and name a file with the secret in it. Files are read again
-  when a token is refused.",
+  Each may end in _FILE and name a file with the secret in it. Files are read
+  again when a token is refused.",
     ),
     (
         "Files",
-        "\
-  desired-state/           manifests, *.yaml and *.yml, at any depth
-  ledger.json              what was applied; ledger.json.journal and ledger.json.lock beside it
-  ledger.json.audit        each change that was applied and who decided it, for `history`
-  ledger.json.notified     what people were told of trouble, with --notify-url
-  ledger.json.suspended    suspends everything while it is there; see `suspend --help`
+        "  desired-state/           manifests, *.yaml and *.yml, at any depth
+  desired-state/.reconcilerignore
+                           which of them are none, written like a .gitignore
+  ledger.json              what was applied; .journal and .lock lie beside it
+  ledger.json.audit        each applied change and who decided it, for `history`
+  ledger.json.notified     what notifications said of trouble, with --notify-url
+  ledger.json.suspended    suspends everything while it is there; see `suspend`
   ledger.json.resumed      the suspension before, and who ended it
-  ledger.json.order        for a second, while `resume --pause` or `forget` orders something of a daemon
+  ledger.json.order        for a second, from `resume --pause` or `forget`
   ledger.sandbox.json      the same of --sandbox",
     ),
     (
         "Exit codes",
-        "\
-  0   done
+        "  0   done
   1   failed, or some account or manifest did; diff: there are differences
   2   plan --detailed-exitcode: there are changes; diff: it failed
   3   the disruption budget holds changes, or everything is suspended
@@ -71,9 +69,8 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
     ),
     (
         "Signals",
-        "\
-  SIGTERM, SIGINT   finish what is in flight, then exit 0; a second one exits at once
-  SIGHUP            read the whole folder again now, and try rejected accounts again",
+        "  SIGTERM, SIGINT  finish what is in flight, then exit 0; a second exits at once
+  SIGHUP           read the folder again now, and try rejected accounts again",
     ),
 ];
 
@@ -136,6 +133,9 @@ Examples:
 Needs no credentials and no network. + grants, - takes away, ! is held by the
 disruption budget. (unknown) was never set by this program; (in doubt) was
 sent, and its end is not known.
+
+Accounts that lose something come first, and below what is held stands who decided
+it. A folder may be named in the place of --desired-state: plan ../main/mail.
 
 With a base the plan is what the branch changes: from all that the base wants to
 all that the branch wants. Neither a ledger nor --zoid is needed, and what others
@@ -222,6 +222,7 @@ pub(super) const VALIDATE: &str = "\
 Examples:
   zoho-mail-reconciler validate
   zoho-mail-reconciler validate sales/ former/bob.yaml
+  git show origin/main:desired-state/bob.yaml | zoho-mail-reconciler validate -
   zoho-mail-reconciler validate -o name       # file:line:column: problem, as compilers write it
   zoho-mail-reconciler validate -o github     # in a workflow: annotations of the pull request
   zoho-mail-reconciler validate -o gitlab > gl-code-quality-report.json
@@ -230,7 +231,9 @@ Examples:
 Ends with how complete it was: 412 of 412 files read, 0 skipped. Where a document
 is printed, that line goes to standard error. A name or accountId that two of the
 given files share is a problem of both; a path that is not there, or a folder
-without manifests, is one as well.
+without manifests, is one as well. Without a path it is the folder that the daemon
+reads. Documents of other API groups (kustomization.yaml) are counted in a note, and
+what .reconcilerignore in that folder names is not read, whatever part is given.
 
 Paths are relative to GITHUB_WORKSPACE or CI_PROJECT_DIR in the forms for GitHub,
 GitLab and SARIF, if these are set. Needs no ledger, no credentials and no network.
@@ -258,6 +261,7 @@ pub(super) const HISTORY: &str = "\
 Examples:
   zoho-mail-reconciler history bob --since 2026-03-01
   zoho-mail-reconciler history --since 90days -o jsonl | jq 'select(.to == false)'
+  zoho-mail-reconciler history --since 2026-03-01T08:00:00+02:00
   zoho-mail-reconciler history --verify
 
 Says of each change when it was applied, from what to what, which line of which
@@ -297,6 +301,12 @@ A name that begins with a dot is not read as a manifest. Pipelines check one kin
 at a time with --kind, or all of them:
   check-jsonschema --schemafile desired-state/.schema.json desired-state/alice.yaml
 What depends on several files, or on options, is for `validate`.";
+
+pub(super) const VERSION: &str = "\
+Example:
+  zoho-mail-reconciler version
+
+The same as --version.";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -7,6 +7,7 @@ mod markdown;
 mod text;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -31,6 +32,10 @@ pub use document::plan_schema;
 /// `plan`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Plan {
+    /// Folder of manifests, in the place of --desired-state
+    #[arg(value_name = "DIR")]
+    path: Option<PathBuf>,
+
     #[command(flatten)]
     base: base::Against,
     #[command(flatten)]
@@ -164,11 +169,21 @@ impl Comparison {
         text::text(self)
     }
 
-    /// Every change, by account; within one, what may go comes in its order and before what is held.
+    /// Every change, by account: first the accounts that lose something, of which those that are held come last. Within
+    /// one, what may go comes in its order and before what is held.
     fn changes(&self) -> Vec<Marked<'_>> {
         let Reviewed { allowed, held, verdict: _ } = &self.reviewed;
+        let losing = |changes: &[Change]| -> BTreeSet<_> {
+            changes.iter().filter(|change| change.is_disruption()).map(|change| change.account).collect()
+        };
+        let (lose, would_lose) = (losing(allowed), losing(held));
+        let rank = |account| match () {
+            () if lose.contains(&account) => 0,
+            () if would_lose.contains(&account) => 1,
+            () => 2,
+        };
         let mut changes: Vec<_> = allowed.iter().map(|c| (c, false)).chain(held.iter().map(|c| (c, true))).collect();
-        changes.sort_by_key(|(change, _)| change.account);
+        changes.sort_by_key(|(change, _)| (rank(change.account), change.account));
         changes
     }
 
@@ -187,7 +202,10 @@ impl Comparison {
 }
 
 impl Plan {
-    pub(super) fn run(self) -> anyhow::Result<Exit> {
+    pub(super) fn run(mut self) -> anyhow::Result<Exit> {
+        if let Some(path) = self.path.take() {
+            self.folder.desired_state = path;
+        }
         let comparison = if self.base.has_base()? {
             self.base.compare(&self.folder, &self.target, &self.disruptions)?
         } else {

@@ -53,12 +53,13 @@ impl Run {
         settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection();
         let webhook = webhook::check(&notify)?;
+        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, cancel } =
+            engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
+        // After the ledger: a second daemon is told of the first, and not of its port.
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,
         };
-        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, cancel } =
-            engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         let resync = Arc::new(Notify::new());
         let (read_again, watched) = (Arc::clone(&resync), reports.clone());
         shutdown::listen(

@@ -32,8 +32,8 @@ pub(super) struct Suspend {
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_long, help_heading = "Suspension")]
     duration: Option<Duration>,
 
-    /// Ends by itself at this moment, RFC 3339 in UTC: 2027-01-31T08:00:00Z
-    #[arg(long, value_name = "MOMENT", conflicts_with = "duration", help_heading = "Suspension")]
+    /// Ends by itself at this moment, RFC 3339: 2027-01-31T08:00:00Z, 2027-01-31T09:00:00+01:00
+    #[arg(long, value_name = "MOMENT", value_parser = moment, conflicts_with = "duration", help_heading = "Suspension")]
     until: Option<Timestamp>,
 
     /// Take the place of a suspension that is in force
@@ -48,6 +48,10 @@ pub(super) struct Suspend {
 fn reason(text: &str) -> Result<Box<str>, String> {
     let one_line = !text.contains(['\r', '\n']) && !text.trim().is_empty() && text.chars().count() <= TEXT_MAX;
     if one_line { Ok(text.into()) } else { Err(format!("expected one line of at most {TEXT_MAX} characters")) }
+}
+
+fn moment(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::of_any_offset(text).ok_or("expected a moment such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00")
 }
 
 /// Who asks, as far as the environment tells: behind `sudo` it is not root that is meant.

@@ -4,7 +4,7 @@
 //! Invariant: whatever of an account differs between the two and matters to its plan is either a change or a remark.
 //! Deliberately absent: labels and addresses, which decide nothing, and all annotations but the one that protects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -42,6 +42,14 @@ pub enum Note {
     },
     /// No manifest declares it any more: it stays as it is on the service.
     NoLongerManaged {
+        /// What the base managed of it.
+        fields: Vec<Field>,
+    },
+    /// The manifest of this name declared another account before, which no manifest declares any more: that one stays as it
+    /// is on the service.
+    AccountChanged {
+        /// The base's `accountId`.
+        from: AccountId,
         /// What the base managed of it.
         fields: Vec<Field>,
     },
@@ -91,20 +99,42 @@ pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<
     let broken: BTreeSet<Arc<str>> =
         head.problems().filter(|problem| !problem.code.is_clash()).map(|problem| Arc::clone(&problem.path)).collect();
     let accounts: BTreeSet<AccountId> = base.iter().chain(head.iter()).map(|(id, _)| id).collect();
+    // Those whose name declares another account now that is new: one remark about the two.
+    let replaced: BTreeMap<AccountId, AccountId> =
+        base.iter().filter_map(|(old, account)| Some((replacement(base, head, old, &account)?, old))).collect();
+    let gone: BTreeSet<AccountId> = replaced.values().copied().collect();
     let mut remarks = Vec::new();
     for account in accounts {
         let (before, after) = (base.get(account), head.get(account));
         let Some(DesiredAccount { name, source, .. }) = after.or(before) else { continue };
         let notes = match (before, after) {
             (Some(before), None) if broken.contains(&before.source.path) => vec![Note::Broken],
+            (Some(_), None) if gone.contains(&account) => Vec::new(),
             (Some(before), None) => vec![Note::NoLongerManaged { fields: managed(&before) }],
-            (before, Some(after)) => notes(before, &after, now),
+            (before, Some(after)) => {
+                let from = replaced.get(&account).and_then(|old| Some((*old, base.get(*old)?)));
+                let changed = from.map(|(from, old)| Note::AccountChanged { from, fields: managed(&old) });
+                changed.into_iter().chain(notes(before, &after, now)).collect()
+            }
             (None, None) => Vec::new(),
         };
         let remark = |note| Remark { account, name: Arc::clone(name), source: source.clone(), note };
         remarks.extend(notes.into_iter().map(remark));
     }
     remarks
+}
+
+/// The account that the manifest called as that of `old` declares now, if `old` is gone for it.
+fn replacement(
+    base: &DesiredState,
+    head: &DesiredState,
+    old: AccountId,
+    account: &DesiredAccount<'_>,
+) -> Option<AccountId> {
+    let mut named = head.named(account.name).filter(|new| base.get(*new).is_none());
+    let new = named.next().filter(|_| head.get(old).is_none())?;
+    // Two of one name are held, and told as duplicates.
+    named.next().is_none().then_some(new)
 }
 
 fn managed(account: &DesiredAccount<'_>) -> Vec<Field> {

@@ -54,6 +54,16 @@ fn an_account_without_a_manifest_gets_no_put_and_is_named() {
 }
 
 #[test]
+fn another_account_under_the_same_name_is_one_remark_that_says_so() {
+    let managed = "enabled: true";
+    let changed = "a enabled (unknown) -> true\na AccountChanged { from: AccountId(1), fields: [Enabled] }";
+    check(&[("a", 1, managed)], &[("a", 2, managed)], changed);
+    // Both are there: no account took the place of another.
+    let second = "a enabled (unknown) -> true\na NoLongerManaged { fields: [Enabled] }";
+    check(&[("x=a", 1, managed)], &[("x=b", 2, managed)], &second.replacen('a', "b", 1));
+}
+
+#[test]
 fn another_name_or_another_file_is_no_change() {
     check(&[("a", 1, "enabled: true")], &[("a=b", 1, "enabled: true")], "b Renamed { from: \"a\" }");
     let moved = "a Moved { from: SourceRef { path: \"a.yaml\", line: 1 } }";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Finding, Subject, about, count, now};
+use crate::account::printable;
 use crate::guard::review;
 use crate::ledger::Ledger;
 use crate::plan::plan;
@@ -22,7 +23,11 @@ const UNKNOWN: &str = "there is no plan without manifests, a ledger and a target
 pub(super) fn switch(subject: &Subject) -> Finding {
     match switch::read(&subject.ledger) {
         Ok(Some(freeze)) if !freeze.is_over(now()) => {
-            Finding::warn(format!("all reconciling is {freeze}"), "zoho-mail-reconciler resume")
+            let ledger = printable::argument(&subject.ledger.to_string_lossy()).into_owned();
+            Finding::warn(
+                format!("all reconciling is {freeze}"),
+                format!("zoho-mail-reconciler resume --ledger {ledger}"),
+            )
         }
         Ok(_) => Finding::ok("nobody has suspended everything"),
         Err(error) => Finding::fail(format!("nobody knows: {error}"), "look at the limits on this process"),

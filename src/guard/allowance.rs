@@ -38,8 +38,14 @@ impl Default for DisruptionBudget {
 
 /// Why a text is not a disruption budget.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%")]
-pub struct InvalidBudget;
+pub enum InvalidBudget {
+    /// It is written otherwise.
+    #[error("expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%")]
+    Form,
+    /// A share of more than all accounts.
+    #[error("{0}% is more than all accounts: expected at most 100%, or a number of accounts such as 500")]
+    Share(u32),
+}
 
 impl FromStr for DisruptionBudget {
     type Err = InvalidBudget;
@@ -52,11 +58,14 @@ impl FromStr for DisruptionBudget {
                 None => (&mut budget.count, part),
             };
             let value = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
-            if slot.replace(value.ok_or(InvalidBudget)?).is_some() {
-                return Err(InvalidBudget);
+            if slot.replace(value.ok_or(InvalidBudget::Form)?).is_some() {
+                return Err(InvalidBudget::Form);
             }
         }
-        if budget.percent.is_some_and(|percent| percent > 100) { Err(InvalidBudget) } else { Ok(budget) }
+        match budget.percent {
+            Some(percent @ 101..) => Err(InvalidBudget::Share(percent)),
+            _ => Ok(budget),
+        }
     }
 }
 
@@ -162,9 +171,10 @@ mod tests {
             assert_eq!(budget.limit(managed), limit, "{text} of {managed}");
             assert_eq!(budget.to_string(), text);
         }
-        for bad in ["", "%", "10,10", "5%,5%", "101%", "-1", "+1", "1.5", "10,10%,1", "ten"] {
-            assert_eq!(bad.parse::<DisruptionBudget>(), Err(InvalidBudget), "{bad:?}");
+        for bad in ["", "%", "10,10", "5%,5%", "-1", "+1", "1.5", "10,10%,1", "ten"] {
+            assert_eq!(bad.parse::<DisruptionBudget>(), Err(InvalidBudget::Form), "{bad:?}");
         }
+        assert_eq!("10,101%".parse::<DisruptionBudget>(), Err(InvalidBudget::Share(101)));
     }
 
     #[test]

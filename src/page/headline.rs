@@ -136,7 +136,8 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
     let frozen = report.suspended.as_ref().filter(|freeze| !freeze.is_over(now)).map(|freeze| {
         let by = freeze.by.as_deref().map_or_else(String::new, |by| format!(" by {}", text(by)));
         let why = freeze.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", text(reason)));
-        let words = format!("Suspended{by}{why}. Nothing is sent until it is resumed.");
+        let host = freeze.host.as_deref().map_or_else(String::new, |host| format!(" on {}", text(host)));
+        let words = format!("Suspended{by}{host}{why}. Nothing is sent until it is resumed.");
         let notice = Notice::new(Attention, "Suspended", "All reconciling is suspended", words);
         Notice { since: freeze.since, until: freeze.until, ..notice }
     });

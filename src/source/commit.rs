@@ -128,7 +128,8 @@ fn commit_of(repository: &gix::Repository, revision: &str, shallow: bool) -> Res
         let (first, second) = (first.clone(), second.clone());
         return Err(CommitError::Ambiguous { revision: revision.to_owned(), first, second });
     }
-    let id = repository.rev_parse_single(revision).map_err(|error| error.to_string());
+    // The library's words are about its own insides: `delegate.traverse(NthAncestor(5)) failed`.
+    let id = repository.rev_parse_single(revision).map_err(|_| "no commit of that name".to_owned());
     let commit = id.and_then(|id| id.object().and_then(|object| object.peel_to_commit()).map_err(|e| e.to_string()));
     commit.map(|commit| commit.id).map_err(|why| CommitError::revision(revision, shallow, why))
 }

@@ -46,6 +46,8 @@ pub struct Origin {
 enum Place {
     #[default]
     Unknown,
+    /// In a repository that cannot be read, and why.
+    Unreadable(Box<str>),
     Published(Box<str>),
     Git(Box<Head>),
 }
@@ -72,10 +74,8 @@ impl Origin {
         let place = match (head(folder, git), published(folder)) {
             (Ok(Some(head)), _) => Place::Git(Box::new(head)),
             (_, Some(name)) => Place::Published(name),
-            (Err(why), None) => {
-                tell(folder, &why);
-                Place::Unknown
-            }
+            // That is said once somebody asks whose work something is.
+            (Err(why), None) => Place::Unreadable(format!("{}: {why}", folder.display()).into()),
             (Ok(None), None) => Place::Unknown,
         };
         Self { place, hashes }
@@ -106,14 +106,14 @@ fn published(folder: &Path) -> Option<Box<str>> {
 }
 
 /// Says why nothing is known; once a cause, for the same one comes back with every edit.
-fn tell(folder: &Path, why: &str) {
+fn tell(why: &str) {
     static TOLD: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
     /// How many causes are remembered; a repository that finds new ones without end is told about no more.
     const CAUSES_MAX: usize = 32;
     let why = printable::escape(&printable::cut(why, 300));
     let mut told = TOLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if told.len() < CAUSES_MAX && told.insert(why.clone()) {
-        warn!(folder = %printable::path(folder), why, "the revision of manifests is unknown");
+        warn!(why, "the revision of manifests is unknown");
     }
 }
 
@@ -132,6 +132,10 @@ impl<T> Batch<T> {
         self.decided = match &self.origin.place {
             _ if asked.is_empty() => BTreeMap::new(),
             Place::Unknown => BTreeMap::new(),
+            Place::Unreadable(why) => {
+                tell(why);
+                BTreeMap::new()
+            }
             Place::Published(name) => {
                 let revision = Arc::new(Revision::published(name));
                 let all = |Asked { file, statements, .. }: Asked<'_>| {
@@ -141,7 +145,7 @@ impl<T> Batch<T> {
                 asked.into_iter().map(all).collect()
             }
             Place::Git(head) => head.decided(&asked, said).unwrap_or_else(|why| {
-                tell(&head.work_tree, &why);
+                tell(&format!("{}: {why}", head.work_tree.display()));
                 BTreeMap::new()
             }),
         };

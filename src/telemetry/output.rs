@@ -9,15 +9,18 @@
 use std::cell::Cell;
 use std::io::{ErrorKind, Write as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use indicatif::ProgressBar;
+use serde::Serialize;
 use tracing::warn;
 
 use super::queue::{Priority, Queue};
-use crate::account::printable;
+use crate::account::printable::{self, Notation};
 use crate::runbook;
+use crate::timestamp::Timestamp;
 
 /// How long the end of the process waits for a reader that does not read.
 const GRACE: Duration = Duration::from_secs(1);
@@ -86,10 +89,49 @@ impl Drop for Flush {
     }
 }
 
+/// Whether lines beside the log are JSON as well.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on a line beside the log is an object like those of the log.
+pub fn lines_are_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// What a line beside the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Why a command fails.
+    Error,
+    /// Something worth knowing.
+    Note,
+    /// A part of what a command says.
+    Plain,
+}
+
+/// A line beside the log, with the keys of the log's own in their order.
+#[derive(Serialize)]
+struct Event<'a> {
+    timestamp: Timestamp,
+    level: &'static str,
+    message: &'a str,
+}
+
 /// A line on standard error that is none of the log, but keeps its place among those of the log.
-pub fn line(text: &str) {
-    let text = format!("{}\n", printable::escape(text));
-    deliver(text.as_bytes(), Priority::LastWords);
+pub fn line(kind: Kind, text: &str) {
+    let (prefix, level) = match kind {
+        Kind::Error => ("error: ", "ERROR"),
+        Kind::Note => ("note: ", "INFO"),
+        Kind::Plain => ("", "INFO"),
+    };
+    let line = if JSON.load(Ordering::Relaxed) {
+        let timestamp = Timestamp::from(SystemTime::now());
+        // Texts and a moment alone: there is nothing that could fail.
+        let event = serde_json::to_string(&Event { timestamp, level, message: text }).unwrap_or_default();
+        printable::document(&event, Notation::Json).into_owned()
+    } else {
+        format!("{prefix}{}", printable::escape(text))
+    };
+    deliver(format!("{line}\n").as_bytes(), Priority::LastWords);
 }
 
 pub(super) fn deliver(line: &[u8], priority: Priority) {

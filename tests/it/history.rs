@@ -109,7 +109,8 @@ fn the_environment_of_git_does_not_matter_and_status_and_log_name_the_revision()
     let revision = format!("main@sha1:{commit}");
     assert!(said.lines().any(|line| line.contains("\"applied\"") && line.contains(&revision)), "{said}");
     let status = rig.reading("status").args(["-o", "wide"]).output().unwrap();
-    assert!(String::from_utf8(status.stdout).unwrap().contains(&revision));
+    let short = format!(" main@sha1:{} ", &commit[..12]);
+    assert!(String::from_utf8(status.stdout).unwrap().contains(&short));
     let status = rig.reading("status").args(["-o", "json"]).output().unwrap();
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["items"][0]["status"]["lastApplied"]["enabled"]["revision"], revision);
@@ -139,6 +140,9 @@ fn an_auditor_finds_who_turned_off_a_mailbox_with_one_command() {
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&document["kind"], document["items"].as_array().unwrap().len()), (&Value::from("History"), 5));
     assert_eq!(history(&rig, &["--since", "x"]).0, 64);
+    let all = items(&rig, &[]).len();
+    assert_eq!(items(&rig, &["--since", "2000-01-01T00:00:00+02:00"]).len(), all);
+    assert_eq!(items(&rig, &["--since", "2999-01-01T00:00:00-11:30"]).len(), 0);
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn an_account_that_is_resumed_is_ready_since_then_though_nothing_was_sent_also_a
 
 /// `forget` with these arguments: its exit code and all it printed.
 fn forget(rig: &Rig, names: &[&str]) -> (Option<i32>, String) {
-    let output = rig.reading("forget").env("USER", "eve").args(names).output().unwrap();
+    let output = rig.reading("forget").env("USER", "eve").args(names).args(["--log-format", "text"]).output().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     (output.status.code(), text.replace(rig.folder.path().to_str().unwrap(), "DIR"))
 }
@@ -252,9 +252,9 @@ fn a_ledger_that_cannot_be_written_is_shown_by_the_command_too_and_its_absence_a
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         text.replace(rig.ledger.to_str().unwrap(), "LEDGER")
     };
-    assert!(status().contains("note: there is no ledger LEDGER"), "{}", status());
+    assert!(status().contains("there is no ledger LEDGER"), "{}", status());
     assert!(rig.apply().status.success());
-    assert!(status().contains("note: no daemon runs with this ledger"), "{}", status());
+    assert!(status().contains("no daemon runs with this ledger"), "{}", status());
 
     // A limit on the size of its files is to a process what a full disk is.
     let mut command = Command::new("prlimit");

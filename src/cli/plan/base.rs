@@ -53,13 +53,22 @@ pub(super) struct Against {
     ledger: LedgerGiven,
 }
 
-/// Whether `--ledger` or its variable was given, and not only its default.
-#[derive(Clone, Copy, Debug)]
-struct LedgerGiven(bool);
+/// Whether `--ledger` was given, or its variable, and not only its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LedgerGiven {
+    No,
+    /// By the variable, which may be set for other commands on other machines.
+    ByVariable,
+    ByOption,
+}
 
 impl FromArgMatches for LedgerGiven {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(matches.value_source("ledger").is_some_and(|source| source != ValueSource::DefaultValue)))
+        Ok(match matches.value_source("ledger") {
+            None | Some(ValueSource::DefaultValue) => Self::No,
+            Some(ValueSource::EnvVariable) => Self::ByVariable,
+            Some(_) => Self::ByOption,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -127,7 +136,7 @@ impl Against {
     /// If options are missing that others need.
     pub(super) fn has_base(&self) -> Result<bool, UsageError> {
         let has_base = self.base.is_some() || self.base_ref.is_some();
-        if self.fail_on_unexplained && !(has_base && self.ledger.0) {
+        if self.fail_on_unexplained && !(has_base && self.ledger != LedgerGiven::No) {
             let text = "--fail-on-unexplained needs a base and the ledger: add --base DIR or --base-ref REV, and --ledger FILE";
             return Err(UsageError(text.into()));
         }
@@ -146,7 +155,7 @@ impl Against {
         target: &Target,
         disruptions: &Disruptions,
     ) -> anyhow::Result<Comparison> {
-        let ledger = self.ledger.0.then(|| super::read_ledger(target)).transpose()?;
+        let ledger = if self.reads_ledger(target)? { Some(super::read_ledger(target)?) } else { None };
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
         let Base { origin, desired: base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
@@ -163,6 +172,23 @@ impl Against {
         let split = compare::split(all, branch);
         comparison.branch = Some(Branch { origin, remarks, safety, base_problems: problems, split, with_ledger });
         Ok(comparison)
+    }
+
+    /// Whether the plan is the ledger's. One that only a variable names may be missing: the comparison is offline then, as it
+    /// is without the variable.
+    fn reads_ledger(&self, target: &Target) -> anyhow::Result<bool> {
+        let file = target.ledger_file();
+        if self.ledger != LedgerGiven::ByVariable || file.try_exists()? {
+            return Ok(self.ledger != LedgerGiven::No);
+        }
+        let shown = printable::path(&file);
+        if self.fail_on_unexplained {
+            anyhow::bail!("--fail-on-unexplained needs the ledger, and there is no {shown}");
+        }
+        note(&format!(
+            "there is no ledger {shown}, which ZOHO_MAIL_LEDGER names: this is what the branch changes, no more"
+        ));
+        Ok(false)
     }
 
     fn read(&self, folder: &Folder, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {

@@ -93,6 +93,12 @@ fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
                 change.field, change.from, change.to
             )?;
         }
+        // Whom to ask about it. The changes of an account are one document's, hence one commit's.
+        if let Some((Change { revision, .. }, _)) = account.iter().find(|(_, held)| *held)
+            && let Some(decided) = revision.decided()
+        {
+            writeln!(text, "    {decided}")?;
+        }
         writeln!(text)?;
     }
     Ok(())
@@ -126,6 +132,10 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
         Note::Broken => ("Broken, left alone", None),
         Note::Duplicate { other } => ("Declared twice, left alone", Some(format!("see {}:{}", other.path, other.line))),
         Note::NoLongerManaged { fields: managed } => ("No longer managed, nothing is PUT", Some(fields(managed))),
+        Note::AccountChanged { from, fields: managed } => (
+            "Another account",
+            Some(format!("accountId changed {from} -> {}; {from} keeps its {}", remark.account, fields(managed))),
+        ),
         Note::FieldsNoLongerManaged { fields: dropped } => {
             ("No longer managed in part, nothing is PUT", Some(fields(dropped)))
         }
@@ -139,7 +149,7 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
         Note::Unprotected => ("NOT PROTECTED any more", None),
         Note::UserChanged { from, to } => {
             let id = |id: &Option<crate::account::Zuid>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-            ("Another user, no PUT by itself", Some(format!("zuid {} -> {}", id(from), id(to))))
+            ("Another user, no PUT by itself", Some(format!("zuid changed {} -> {}", id(from), id(to))))
         }
         Note::Renamed { from } => ("Renamed", Some(format!("was {from}"))),
         Note::Moved { from } => ("Moved", Some(format!("was {}:{}", from.path, from.line))),

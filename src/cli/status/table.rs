@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use anstyle::AnsiColor;
 use clap::ValueEnum;
 use comfy_table::{ColumnConstraint, Table, Width, presets};
 
 use crate::account::printable;
 use crate::condition::ConditionStatus;
 use crate::ledger::FieldState;
+use crate::revision::short;
 use crate::status::Item;
 use crate::timestamp::Timestamp;
 
@@ -78,7 +80,8 @@ impl Columns {
             column.set_padding((0, GAP));
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(*known + GAP)));
         }
-        let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        let (from, to) = (usize::from(self.widths[0] + GAP), usize::from(self.widths[1]));
+        let lines: Vec<_> = table.lines().map(|line| coloured(line.trim_end(), from, to)).collect();
         format!("{}\n", lines.join("\n"))
     }
 
@@ -112,6 +115,20 @@ impl Columns {
     }
 }
 
+/// A row whose cell READY, `width` columns from `start` on, has the colour of what it says. Where the terminal does not want
+/// it, printing leaves it out.
+fn coloured(line: &str, start: usize, width: usize) -> String {
+    let at = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+    let (start, end) = (at(start), at(start + width));
+    let cell = &line[start..end];
+    let style = match cell.trim() {
+        "True" => AnsiColor::Green.on_default(),
+        "False" => AnsiColor::Red.on_default(),
+        _ => return line.to_owned(),
+    };
+    format!("{}{style}{cell}{style:#}{}", &line[..start], &line[end..])
+}
+
 fn field(state: &Option<FieldState>) -> String {
     match state {
         None => "-".to_owned(),
@@ -129,7 +146,7 @@ fn revision(item: &Item) -> String {
         FieldState::InDoubt { .. } => None,
     });
     let Some((_, last)) = dated.max_by_key(|(at, _)| **at) else { return "-".to_owned() };
-    last.revision().map_or_else(|| "unknown".to_owned(), |revision| printable::escape(revision))
+    last.revision().map_or_else(|| "unknown".to_owned(), |revision| printable::escape(&short(revision)))
 }
 
 /// As kubectl writes ages: two units at most.

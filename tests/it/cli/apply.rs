@@ -223,3 +223,16 @@ fn only_the_plan_that_was_reviewed_is_applied() {
     assert_eq!(empty.code, 64, "{}", empty.all());
     assert_eq!(service.requests(), 4);
 }
+
+#[test]
+fn one_cause_is_one_cause_however_many_accounts_it_meets() {
+    let (mut place, service) = (Place::with_alice(), Service::start());
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_CLIENT_SECRET", "hunter2");
+    for n in 10..50 {
+        place.account(&format!("a{n}"), n, "enabled: true");
+    }
+    let ran = place.run("apply");
+    assert!(ran.out.lines().count() < 15 && ran.out.contains("and 37 changes more for the same cause"), "{}", ran.out);
+    assert!(ran.out.contains("42 planned = 0 applied + 0 held + 42 failed"), "{}", ran.out);
+}

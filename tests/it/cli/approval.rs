@@ -98,7 +98,7 @@ fn a_budget_among_the_manifests_overrides_the_options_and_says_so() {
         "{}",
         unclear.err
     );
-    insta::assert_snapshot!(unclear.out.lines().last().unwrap(), @"Held by the disruption budget: 3 changes of 3 accounts: 0 accounts charged in the last 1h + 3 accounts pending, budget 0 accounts; 3 changes wait; they never fit by themselves. Nothing may be taken away before it is clear which budget counts: there are 2, in limits.yaml:1 and other.yaml:1.");
+    insta::assert_snapshot!(unclear.out.lines().rev().nth(1).unwrap(), @"Held by the disruption budget: 3 changes of 3 accounts: 0 accounts charged in the last 1h + 3 accounts pending, budget 0 accounts; 3 changes wait; they never fit by themselves. Nothing may be taken away before it is clear which budget counts: there are 2, in limits.yaml:1 and other.yaml:1.");
     std::fs::remove_file(place.path().join("desired-state/other.yaml")).unwrap();
     budget(&place, "maxDisruptions: 3");
     place.ok("apply --sandbox --disruption-budget 0");

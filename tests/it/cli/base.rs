@@ -317,7 +317,8 @@ fn a_ledger_counts_as_given_by_its_variable_and_not_by_its_default() {
     assert!(!own.contains("grace enabled") && !own.contains("Also pending"), "{own}");
     place.set("ZOHO_MAIL_LEDGER", "ledger.json");
     assert!(place.ok("plan --base base --sandbox").contains("Also pending, not from this branch:"));
-    // The real ledger has an owner.
+    // A real ledger has an owner.
+    place.set("ZOHO_MAIL_LEDGER", "ledger.sandbox.json");
     let ran = place.run("plan --base base");
     assert_eq!(ran.code, 64);
     assert!(ran.err.contains("--zoid"), "{}", ran.err);
@@ -327,4 +328,52 @@ fn a_ledger_counts_as_given_by_its_variable_and_not_by_its_default() {
 fn a_ledger_of_somebody_else_is_refused_with_a_base_too() {
     let place = with_ledger();
     assert_eq!(place.run("plan --base base --zoid 7 --ledger ledger.sandbox.json").code, 5);
+}
+
+#[test]
+fn another_account_id_is_told_as_that_and_not_as_two_accounts() {
+    let place = Place::new();
+    place.account("alice", 2, "enabled: true");
+    std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
+    place.account("alice", 3, "enabled: true");
+    let text = place.read("desired-state/alice.yaml").replace("zuid: 1111112", "zuid: 1111119");
+    place.write("desired-state/alice.yaml", &text);
+    insta::assert_snapshot!(place.ok("plan --base base"), @"
+    # alice (2560636000000008003), alice.yaml:1
+      + enabled           (unknown) -> true
+
+    Another account: alice (2560636000000008003), alice.yaml:1: accountId changed 2560636000000008002 -> 2560636000000008003; 2560636000000008002 keeps its enabled
+    Plan: 1 PUT, of which 1 grant and 0 take away; 0 changes held.
+    Digest: sha256:078f9504b4879b94a1cb4a8532f50c93ea74e53d793c8ea61225a5d9421b1ed0
+    ");
+    place.write("desired-state/alice.yaml", &place.read("base/alice.yaml").replace("zuid: 111111", "zuid: 222222"));
+    let plan = place.ok("plan --base base");
+    assert!(plan.contains("zuid changed 111111") && plan.contains(" -> 222222"), "{plan}");
+}
+
+#[test]
+fn a_ledger_that_only_a_variable_names_may_be_missing() {
+    let mut place = branch();
+    let offline = place.ok("plan --base base");
+    place.set("ZOHO_MAIL_LEDGER", "/nowhere/ledger.json");
+    let ran = place.run("plan --base base");
+    assert_eq!((ran.code, &*ran.out), (0, &*offline), "{}", ran.all());
+    assert!(
+        ran.err.contains("note: there is no ledger /nowhere/ledger.json, which ZOHO_MAIL_LEDGER names"),
+        "{}",
+        ran.err
+    );
+    let asked = place.run("plan --base base --fail-on-unexplained");
+    assert!(asked.code == 1 && asked.err.contains("--fail-on-unexplained needs the ledger"), "{}", asked.all());
+    assert!(place.run("plan --base base --ledger nowhere/ledger.json").code != 0, "one that is asked for may not");
+}
+
+#[test]
+fn a_folder_may_stand_in_the_place_of_the_option() {
+    let mut place = branch();
+    let by_option = place.ok("plan --base base --desired-state desired-state");
+    place.set("ZOHO_MAIL_DESIRED_STATE", "elsewhere");
+    assert_eq!(place.ok("plan desired-state --base base"), by_option);
+    let file = place.run("plan desired-state/bob.yaml --base base");
+    assert!(file.code == 1 && file.err.contains("name the folder that holds the manifests"), "{}", file.all());
 }

@@ -29,7 +29,7 @@ fn on_a_terminal(place: &Place, arguments: &str, variables: &[(&str, &str)]) -> 
 fn colours_are_for_terminals_and_for_those_who_want_them() {
     let mut place = Place::with_alice();
     place.account("bob", 3, "enabled: yes");
-    for command in ["validate", "plan --sandbox"] {
+    for command in ["validate", "plan --sandbox", "status --sandbox"] {
         let coloured = |variables: &[(&str, &str)]| on_a_terminal(&place, command, variables).contains("\u{1b}[");
         assert!(coloured(&[]), "{command}: none on a terminal");
         for variable in [("NO_COLOR", "1"), ("CLICOLOR", "0"), ("TERM", "dumb")] {

@@ -29,6 +29,7 @@ fn the_short_help_fits_on_a_screen() {
       sandbox      Serve a simulated Zoho Mail API on this machine
       schema       Print the JSON Schema of the manifests, for editors and pipelines
       completions  Print a completion script for a shell
+      version      Print the version, and the commit that it was built from
       man          Print the manual page: `zoho-mail-reconciler man | man -l -`
       help         Print this message or the help of the given subcommand(s)
 
@@ -136,7 +137,7 @@ fn every_command_has_a_long_help_with_exit_codes_or_examples() {
 #[test]
 fn no_command_or_a_misspelt_one_is_a_usage_error() {
     let place = Place::new();
-    for command in ["", "aply", "plan --sanbox", "plan extra", "completions tcsh"] {
+    for command in ["", "aply", "plan --sanbox", "apply extra", "completions tcsh"] {
         let ran = place.run(command);
         assert_eq!((ran.code, &*ran.out), (64, ""), "{command}");
         assert!(ran.err.contains("--help"), "{command}: {}", ran.err);
@@ -219,4 +220,27 @@ fn bash_completes_commands_their_options_and_their_values() {
     assert_eq!(offered("zoho-mail-reconciler comp"), "completions");
     assert_eq!(offered("zoho-mail-reconciler run --desi"), "--desired-state");
     assert_eq!(offered("zoho-mail-reconciler status --output wi"), "wide");
+}
+
+#[test]
+fn the_sections_of_the_help_keep_their_indent_on_a_screen_of_eighty_columns() {
+    let place = Place::new();
+    let help = place.ok("--help");
+    let (_, sections) = help.split_once("\nExamples:\n").unwrap();
+    let titles = ["Environment:", "Files:", "Exit codes:", "Signals:"];
+    for line in sections.lines().filter(|line| !line.is_empty() && !titles.contains(line)) {
+        assert!(line.starts_with("  ") && line.chars().count() <= 80, "{line:?}");
+    }
+    assert!(help.contains("\nFiles:\n  desired-state/ ") && help.contains("\nExit codes:\n  0   done\n"), "{help}");
+    let page = place.ok("man");
+    assert!(page.contains("\n  0   done\n") || page.contains("\n  0   done"), "{page}");
+}
+
+#[test]
+fn the_version_is_a_command_and_a_dry_run_has_a_tip() {
+    let place = Place::with_alice();
+    assert_eq!(place.ok("version"), place.ok("--version"));
+    let ran = place.run("apply --sandbox --dry-run=server");
+    assert_eq!(ran.code, 64);
+    assert!(ran.err.ends_with("tip: 'plan' shows what 'apply' would do, and sends nothing\n"), "{}", ran.err);
 }

@@ -102,3 +102,34 @@ fn a_rejection_that_each_resync_repeats_is_told_once() {
     until("it has ended", || told("\"stopped\"") == 1);
     assert_eq!(told("rejected; tried again"), 2, "one a field: {}", place.read("stderr"));
 }
+
+#[test]
+fn where_the_log_is_json_every_line_beside_it_is_too() {
+    let mut place = Place::with_alice();
+    place.account("bob", 3, "enabled: \u{1b}[2Jyes");
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    let objects = |place: &Place, command: &str| {
+        let ran = place.run(command);
+        let parsed =
+            ran.err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{command}: {line}")));
+        parsed.collect::<Vec<serde_json::Value>>()
+    };
+    let of_apply = objects(&place, "apply --sandbox");
+    let note = of_apply.last().unwrap();
+    assert_eq!((&note["level"], &note["timestamp"]), (&"INFO".into(), &"TIME".into()));
+    assert!(
+        note["message"].as_str().unwrap().starts_with("2 problems in manifests")
+            || note["message"].as_str().unwrap().starts_with("1 problem in manifests"),
+        "{note}"
+    );
+    place.write("ledger.sandbox.json", "{");
+    let error = objects(&place, "apply --sandbox").pop().unwrap();
+    assert_eq!(error["level"], "ERROR");
+    for command in ["plan --sandbox", "status", "validate -o name", "history --sandbox"] {
+        let all = objects(&place, &format!("{command} --log-format json"));
+        assert!(!all.is_empty(), "{command}");
+        // People read these, unless they ask for JSON.
+        let text = place.run(command).err;
+        assert!(text.lines().all(|line| !line.starts_with('{')), "{command}: {text}");
+    }
+}

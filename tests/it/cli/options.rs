@@ -43,13 +43,13 @@ const OPTIONS: [(&str, &str, &str, &str); 53] = [
     (
         "--log-format",
         "",
-        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions man",
+        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
         "xml",
     ),
     (
         "--log-level",
         "info",
-        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions man",
+        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
         "inof",
     ),
     ("--output", "text", "plan validate history doctor", "xml"),
@@ -313,4 +313,28 @@ fn options_that_contradict_or_lack_one_are_told_before_anything_is_made() {
     ");
     let files: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["desired-state"]);
+}
+
+#[test]
+fn the_last_of_a_repeated_option_wins_and_lists_add_up() {
+    let mut place = Place::with_alice();
+    place.account("bob", 3, "enabled: false");
+    place.ok("apply --sandbox --ledger one.json");
+    assert_eq!(place.ok("plan --sandbox -o json --ledger one.json --ledger two.json -o name"), "alice\nbob\n");
+    assert_eq!(place.ok("plan --sandbox --sandbox --ledger two.json --ledger one.json -o name"), "");
+    place.set("ZOHO_MAIL_LEDGER", "one.json");
+    assert_eq!(place.ok("plan --sandbox --ledger one.json --ledger two.json -o name"), "alice\nbob\n");
+    let protected = place.run("validate --protect alice --protect bob");
+    assert!(
+        protected.code == 1 && protected.out.contains("sales/alice") && protected.out.contains("bob.yaml"),
+        "{}",
+        protected.all()
+    );
+}
+
+#[test]
+fn a_share_of_more_than_all_accounts_says_so() {
+    let ran = Place::with_alice().run("plan --sandbox --disruption-budget 101%");
+    assert_eq!(ran.code, 64);
+    assert!(ran.err.contains("101% is more than all accounts: expected at most 100%, or a number"), "{}", ran.err);
 }

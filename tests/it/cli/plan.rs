@@ -24,15 +24,16 @@ fn a_plan_reads_like_terraforms() {
       + activeSyncEnabled false -> true
       - enabled           true -> false
 
-    # bob (2560636000000008003), bob.yaml:1
-      + enabled           (unknown) -> true
-
     # frank (2560636000000008007), frank.yaml:1
       - enabled           true -> false
+
+    # bob (2560636000000008003), bob.yaml:1
+      + enabled           (unknown) -> true
 
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
     Plan: 4 PUTs, of which 2 grant and 2 take away; 0 changes held.
+    Digest: sha256:28264136a26f03c25dae68bd3bd68230c01a9a0b85b147f74f8651ea952182a9
     --- stderr
     --- exit 0
     ");
@@ -42,6 +43,7 @@ fn a_plan_reads_like_terraforms() {
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
     No changes: all that is wanted of 3 accounts has been acknowledged.
+    Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     --- stderr
     --- exit 0
     ");
@@ -56,16 +58,17 @@ fn a_plan_shows_what_the_budget_holds() {
       + activeSyncEnabled false -> true
       ! enabled           true -> false (held)
 
-    # bob (2560636000000008003), bob.yaml:1
-      + enabled           (unknown) -> true
-
     # frank (2560636000000008007), frank.yaml:1
       ! enabled           true -> false (held)
+
+    # bob (2560636000000008003), bob.yaml:1
+      + enabled           (unknown) -> true
 
     Left alone: 1 account suspended by a manifest.
     Left alone: 1 account in the ledger without a readable manifest.
     Plan: 2 PUTs, of which 2 grant and 0 take away; 2 changes held.
     Held by the disruption budget: 2 changes of 2 accounts: 1 account charged in the last 1h + 1 account pending, budget 0 accounts; 2 changes wait; it never fits by itself. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
+    Digest: sha256:903d0aca195dabab49e538660e866ba85f7b362eb3f38d30713341da50902b38
     --- stderr
     --- exit 3
     ");
@@ -203,6 +206,7 @@ fn problems_of_manifests_go_to_standard_error_with_paths_an_editor_finds() {
     insta::assert_snapshot!(place.run("plan --sandbox").all(), @r#"
     Left alone: 2 accounts declared twice, or under a name that is.
     No changes.
+    Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     --- stderr
     error: desired-state/bob.yaml:8:12: spec.enabled: expected true or false, found the string "yes" (if it is meant to be true, write true)
     error: desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
@@ -225,6 +229,7 @@ fn what_is_in_doubt_is_planned_whatever_is_wanted() {
       - activeSyncEnabled (in doubt) -> false
 
     Plan: 2 PUTs, of which 1 grant and 1 take away; 0 changes held.
+    Digest: sha256:b46d2641cc731da0139db2f1c053a2c0d22894596d533f4b1d5bdb7612e55a18
     ");
 }
 
@@ -246,6 +251,7 @@ fn what_an_earlier_put_may_undo_is_planned_for_when_it_cannot_any_more() {
       - activeSyncEnabled (unknown) -> false
 
     Plan: 2 PUTs, of which 1 grant and 1 take away; 0 changes held.
+    Digest: sha256:20e8e8263117f2922b3239250e372e16e49f72e021912351595900fb848a5174
     NAME    READY   STATUS    AGE   ACCOUNT               ENABLED    ACTIVESYNC   REVISION   MESSAGE
     alice   False   InDoubt   0s    2560636000000008002   in doubt   -            unknown    enabled (in doubt) -> true (acknowledged, but an earlier PUT of the other value may still take effect; sent once more at TIME), activeSyncEnabled (unknown) -> false
     ");

@@ -60,6 +60,7 @@ fn everything() -> Place {
         place.account(name, number, "enabled: true, activeSyncEnabled: true");
     }
     place.account("ivan", 10, "enabled: true, suspend: true");
+    place.account("judy", 11, "enabled: true");
     std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
     place.write("base/broken.yaml", "kind: [");
     place.account("alice", 2, "enabled: false, activeSyncEnabled: false");
@@ -73,6 +74,7 @@ fn everything() -> Place {
     let text = place.read("desired-state/moved/heidi.yaml").replace("1111118", "1111119");
     place.write("desired-state/moved/heidi.yaml", &text);
     place.account("ivan", 10, "enabled: true");
+    place.account("judy", 111, "enabled: true");
     place
 }
 
@@ -82,7 +84,7 @@ fn every_document_is_valid_by_the_schema_of_plans() {
     let json = check(&place, "plan --base base");
     let notes: std::collections::BTreeSet<&str> =
         json["remarks"].as_array().unwrap().iter().map(|remark| remark["note"].as_str().unwrap()).collect();
-    let all = "broken duplicate fieldsNoLongerManaged moved noLongerManaged renamed resumed suspended userChanged";
+    let all = "accountChanged broken duplicate fieldsNoLongerManaged moved noLongerManaged renamed resumed suspended userChanged";
     assert_eq!(notes.into_iter().collect::<Vec<_>>().join(" "), all);
     check(&place, "plan --base base --disruption-budget 0");
     check(&place, "plan --base desired-state");
@@ -147,7 +149,7 @@ fn the_same_digest_stands_in_every_output() {
     // Other files, other lines, another place: the same PUTs.
     let manifest = place.read("desired-state/alice.yaml");
     place.write("elsewhere/deep/er.yml", &format!("# a remark\n\n{manifest}"));
-    for name in ["carol", "also-carol", "dave", "frank", "grace", "moved/heidi", "ivan", "bob"] {
+    for name in ["carol", "also-carol", "dave", "frank", "grace", "moved/heidi", "ivan", "judy", "bob"] {
         let text = place.read(&format!("desired-state/{name}.yaml"));
         place.write(&format!("elsewhere/{}.yaml", name.replace('/', "-")), &text);
     }

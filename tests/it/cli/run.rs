@@ -161,3 +161,21 @@ fn a_missing_folder_is_waited_for_and_nothing_is_taken_away() {
     until("the folder is read", || get(&address, "/readyz").0 == 200);
     until("everything is applied", || status(&address)["reconciler"]["totals"]["applied"] == 2);
 }
+
+#[test]
+fn a_second_daemon_is_told_of_the_first_before_its_port_is() {
+    let (mut place, service) = (Place::with_alice(), super::Service::start());
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    // A port of its own: which one, the log says.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap();
+    let mut first = place.start("run --listen off");
+    super::until("alice is applied", || service.requests() == 3);
+    let second = place.run(&format!("run --listen {port}"));
+    assert_eq!(second.code, 4, "{}", second.all());
+    assert!(second.err.contains("is in use by another process"), "{}", second.err);
+    first.signal(rustix::process::Signal::TERM);
+    assert_eq!(first.ended(), 0);
+    assert_eq!(place.run(&format!("run --listen {port}")).code, 1, "now it is the port");
+}

@@ -117,7 +117,7 @@ fn a_suspension_is_no_pause_and_a_pause_no_suspension() {
     assert_eq!(ended(command(&rig, "suspend", &[]).output().unwrap()).0, Some(0));
     let (code, out, err) = resume(&rig);
     assert!(code == Some(0) && out.contains(&until.to_string()), "{out}{err}");
-    assert!(err.contains("note: all reconciling is still suspended"), "{err}");
+    assert!(err.contains("all reconciling is still suspended"), "{err}");
     process.kill();
     remember(&rig, vec![Record::Pause { pause: Some(ImposedPause { until, reason: Reason::Throttled }) }]);
     let (code, out, _) = ended(command(&rig, "resume", &[]).output().unwrap());

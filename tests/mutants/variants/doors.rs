@@ -141,9 +141,21 @@ pub const BUGS: &[Variant] = &[
         &["page::questions::whoever_looks_shares_one_answer_until_something_happens"],
     ),
     variant(
+        "another_plan_than_the_one_that_was_reviewed_is_sent",
+        &[13],
+        &[edit("src/cli/apply.rs", "if «found != expected» {", "false")],
+        &["cli::apply::only_the_plan_that_was_reviewed_is_applied"],
+    ),
+    variant(
+        "a_second_suspension_takes_the_place_of_the_first_unasked",
+        &[6],
+        &[edit("src/cli/suspend.rs", "first.as_ref().filter(|_| «!replace»)", "!replace && first.is_none()")],
+        &["cli::suspend::a_second_suspension_shows_the_first_and_takes_its_place_only_when_that_is_asked_for"],
+    ),
+    variant(
         "the_log_waits_for_its_reader",
         &[12],
-        &[edit("src/cli.rs", "if «matches!(self.command, Command::Run(_) | Command::Apply(_))» {", "false")],
+        &[edit("src/cli.rs", "if «has_log» {", "false")],
         &[
             "unhindered::a_reader_that_stops_reading_the_log_holds_up_neither_puts_nor_pages_nor_signals",
             "unhindered::a_pass_whose_log_is_not_read_sends_everything_and_ends",

@@ -4,6 +4,22 @@ use super::*;
 
 pub const BUGS: &[Variant] = &[
     variant(
+        "what_is_ignored_is_a_manifest_all_the_same",
+        &[4],
+        &[edit("src/source/list.rs", "if «walk.ignored.has(path, kind == FileType::Directory)» {", "false")],
+        &["watching::ignoring::what_is_ignored_is_gone_and_what_is_no_longer_ignored_is_there"],
+    ),
+    variant(
+        "where_it_cannot_be_told_what_is_ignored_nothing_is",
+        &[4],
+        &[edit(
+            "src/source/ignore.rs",
+            "Err(problem) => «Verdict::Broken(problem.clone())»",
+            "{ let _ = Verdict::Broken(problem.clone()); Verdict::Known { changed: true } }",
+        )],
+        &["watching::ignoring::half_of_the_file_says_nothing_and_one_that_is_broken_holds_everything"],
+    ),
+    variant(
         "an_emptied_folder_means_that_everything_was_removed",
         &[4],
         &[

@@ -169,3 +169,16 @@ fn a_single_file_is_no_desired_state() {
     }
     assert_eq!(service.requests(), 0);
 }
+
+#[test]
+fn nothing_is_said_of_a_revision_that_nobody_asked_for() {
+    let mut place = Place::with_alice();
+    place.set("ZOHO_MAIL_LOG_LEVEL", "debug").set("ZOHO_MAIL_LOG_FORMAT", "text");
+    // No commit yet; and one that cannot be read.
+    repository::git(place.path(), &["init", "-q"]);
+    assert_eq!(place.run("validate").err, "");
+    assert_eq!(place.run("validate desired-state/sales/alice.yaml").err, "");
+    std::fs::write(place.path().join(".git/HEAD"), "\u{1b}").unwrap();
+    assert_eq!(place.run("validate").err, "");
+    assert!(place.run("plan --sandbox").err.contains("the revision of manifests is unknown"));
+}
