@@ -6,6 +6,8 @@
 //! Deliberately absent: waiting ([`Keeper::next_due`] says until when; the parent's `task` waits), and a log of what a
 //! batch says: whoever takes it has one.
 
+mod waits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use tracing::info;
 use super::beneath::{Beneath, Presence};
 use super::debounce::Debounce;
 use super::events::{Events, Hints};
-use super::git::{Gate, LOCK_POLL, Operation, Verdict, warn_of_lock};
+use super::git::{Gate, Verdict};
 use super::ignore::{IgnoreFile, Verdict as IgnoreVerdict};
 use super::index::{Index, News, Scanned, Scope};
 use super::list::{ListError, Walk};
@@ -335,37 +337,6 @@ impl<T: Send> Keeper<T> {
     fn doubt(&mut self, error: &SourceError, now: Instant) {
         self.index.forget_doubts(now);
         self.state = Some(Root::Unknown(error.to_string()));
-    }
-
-    fn git_is_at_work(&mut self, now: Instant) -> bool {
-        match self.gate.ask(now) {
-            Verdict::GoOn => return false,
-            Verdict::GoOnAnyway => {
-                warn_of_lock(&self.gate);
-                return false;
-            }
-            // An operation that began just now is named at a later turn, if it lasts.
-            Verdict::Wait | Verdict::Unfinished(_) => self.not_before = Some(now + LOCK_POLL),
-        }
-        true
-    }
-
-    /// Git has begun something and not finished: until it has, the folder says nothing.
-    fn wait_for(&mut self, operation: Operation, now: Instant) -> Option<Batch<T>> {
-        self.doubt(&SourceError::Unfinished { operation }, now);
-        self.not_before = Some(now + self.options.root_check);
-        self.tell(now)
-    }
-
-    /// Whether git has worked since this was last asked. Then everything is looked at: the hints at what it changed may
-    /// still be on their way, and a part of them is a mixture of two revisions.
-    fn git_has_worked(&mut self, now: Instant) -> bool {
-        let worked = self.gate.has_worked();
-        if worked {
-            self.rescan = true;
-            self.index.renew(now);
-        }
-        worked
     }
 
     fn tell(&mut self, now: Instant) -> Option<Batch<T>> {

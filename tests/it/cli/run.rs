@@ -171,11 +171,11 @@ fn a_second_daemon_is_told_of_the_first_before_its_port_is() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap();
     let mut first = place.start("run --listen off");
-    super::until("alice is applied", || service.requests() == 3);
+    until("alice is applied", || service.requests() == 3);
     let second = place.run(&format!("run --listen {port}"));
     assert_eq!(second.code, 4, "{}", second.all());
     assert!(second.err.contains("is in use by another process"), "{}", second.err);
-    first.signal(rustix::process::Signal::TERM);
+    first.signal(Signal::TERM);
     assert_eq!(first.ended(), 0);
     assert_eq!(place.run(&format!("run --listen {port}")).code, 1, "now it is the port");
 }
