@@ -48,7 +48,7 @@ pub struct Folder {
     /// Git directory of the folder's work tree, where that is no .git in the folder or above it
     ///
     /// As for `git --git-dir`: where a hook checks a bare repository out into a folder. Its work tree is what core.worktree
-    /// says, or is told by where HEAD has the folder.
+    /// says, or else begins where the way to the folder is one at HEAD.
     #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_GIT_DIR", value_parser = git_dir)]
     pub git_dir: Option<PathBuf>,
 

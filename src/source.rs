@@ -131,7 +131,7 @@ pub struct Batch<T> {
     pub degraded: Option<String>,
     /// Where it was read.
     pub origin: Origin,
-    /// Of those files that [`Self::attribute`] was told to ask about: at which revisions they came to say what they say.
+    /// Of those files that [`Self::attribute`] asks about: at which revisions they came to say what they say.
     pub decided: BTreeMap<Arc<str>, Decided>,
 }
 

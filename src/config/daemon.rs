@@ -30,8 +30,7 @@ pub struct Daemon {
     /// How often the folder is read where the system does not report changes
     ///
     /// On network file systems, where there are links, and where a limit of inotify is reached; also while the folder cannot
-    /// be read. What the
-    /// folder's path leads to is looked at as often, and at least every second.
+    /// be read. What the folder's path leads to is looked at as often, and at least every second.
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_POLL_INTERVAL", default_value = "10s", value_parser = positive)]
     pub poll_interval: Duration,
 

@@ -96,8 +96,8 @@ pub(super) struct Index<T> {
     unsettled: BTreeMap<Arc<str>, Unsettled>,
     gone: BTreeSet<Arc<str>>,
     untold: BTreeMap<Arc<str>, (Look<T>, u64)>,
-    /// Paths to look at again although nothing hints at them: what could not be read for a moment, and what was told as
-    /// gone, for it may be written again in that instant.
+    /// Paths to look at again although nothing hints at them: what could not be read for a moment, and what was
+    /// reported gone, for it may be written again in that instant.
     again: BTreeMap<Arc<str>, Again>,
     /// Since when there has been something to tell.
     held_since: Option<Instant>,

@@ -2,7 +2,7 @@
 //!
 //! In: hints, time, and the wish to rescan. Out: batches.
 //! Invariants: the root is checked before anything seen in it is told, so that a folder that went away takes nothing
-//! away; while git is at work nothing of files is told; a turn in which nothing is due costs a dozen system calls.
+//! away; while git is at work no batch has files; a turn in which nothing is due costs a dozen system calls.
 //! Deliberately absent: waiting ([`Keeper::next_due`] says until when; the parent's `task` waits), and a log of what a
 //! batch says: whoever takes it has one.
 

@@ -5,7 +5,7 @@
 //!
 //! A file says things: its statements, by their fingerprints. Each is the work of the oldest commit, along first parents,
 //! since when it was said without a break, in this file or in another that it was moved from. Who adds a comment, renames
-//! the file or says something else beside it has not said this. What the head does not say is nobody's: `-dirty`, unless
+//! the file or says something else beside it has not said this. What the head does not say has no author: `-dirty`, unless
 //! git takes the file for the head's, because a filter keeps it in another form there. Line ends say nothing.
 //! Invariants: no configuration but the repository's own; nothing here fails a pass: what cannot be read is `unknown`;
 //! what lies further back than the bounds is the head's, and has no author, for a wrong one would be worse.

@@ -72,7 +72,7 @@ impl<'r> Walk<'r> {
         Self { repository, head, folder, said, known: RefCell::default(), until: Instant::now() + TIME_MAX }
     }
 
-    /// Walks until all is found, or no further. What is not found is the head's, and nobody's.
+    /// Walks until all is found, or no further. What is not found is the head's, without an author.
     pub(super) fn run(&self, asked: &[Asked<'_>]) -> Result<BTreeMap<Arc<str>, Decided>, String> {
         let root = self.tree_of(self.head.commit)?;
         let mut found: Vec<Decided> = asked.iter().map(|_| Decided::new()).collect();
@@ -87,7 +87,7 @@ impl<'r> Walk<'r> {
         Ok(asked.iter().map(|asked| Arc::clone(asked.file)).zip(found).collect())
     }
 
-    /// Where each statement stands at the head. What does not stand there is nobody's.
+    /// Where each statement stands at the head. What does not stand there has no author.
     fn begin(&self, asked: &[Asked<'_>], root: ObjectId, found: &mut [Decided]) -> Result<Ways, String> {
         let trees = Trees(&self.repository);
         let within =
