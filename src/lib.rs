@@ -75,7 +75,7 @@
 //! 2. The ledger never claims what the service has not acknowledged; an intent is durable before its
 //!    PUT leaves.
 //! 3. After a fully successful pass the plan is empty, and a restart issues no request.
-//! 4. An unreadable file, folder or listing never takes anything away. Where what is ignored cannot be told, nothing is.
+//! 4. An unreadable file, folder or listing never takes anything away. Where it is not known what is ignored, nothing is.
 //! 5. Whatever was in doubt is settled by a PUT of what is desired now.
 //! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped, unless an operator lifts it;
 //!    nothing is sent during a freeze.

@@ -46,7 +46,8 @@ impl Timestamp {
             digits.parse().ok().filter(|number: &u64| all && *number <= most)
         };
         let offset = Duration::from_secs(60 * (60 * number(hours, 23)? + number(minutes, 59)?));
-        let local: Self = format!("{local}Z").parse().ok()?;
+        // The parser takes a second `Z`.
+        let local: Self = format!("{local}Z").parse().ok().filter(|_| !local.ends_with('Z'))?;
         Some(if ahead { local.before(offset) } else { local + offset })
     }
 

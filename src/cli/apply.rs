@@ -164,13 +164,13 @@ fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt
     }
     writeln!(text, "{title}:")?;
     // One cause is told once, however many changes met it.
-    let (mut listed, mut told) = (0, 0);
+    let (mut listed, mut seen) = (0, 0);
     for alike in changes.chunk_by(|a, b| a.why == b.why) {
         if listed >= LISTED {
             break;
         }
         listed += alike.len().min(ALIKE);
-        told += alike.len();
+        seen += alike.len();
         for Unapplied { change, .. } in &alike[..alike.len().min(ALIKE)] {
             // Of what is held people ask whose it is.
             let decided = change.revision.decided().filter(|_| title == HELD);
@@ -183,8 +183,8 @@ fn write_list(text: &mut String, title: &str, changes: &[Unapplied]) -> std::fmt
         let why = alike.first().map_or("", |unapplied| &unapplied.why);
         writeln!(text, "    {}", printable::escape(why))?;
     }
-    if changes.len() > told {
-        writeln!(text, "  and {} more; see `status`", changes.len() - told)?;
+    if changes.len() > seen {
+        writeln!(text, "  and {} more; see `status`", changes.len() - seen)?;
     }
     writeln!(text)
 }

@@ -55,7 +55,7 @@ impl Run {
         let webhook = webhook::check(&notify)?;
         let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, cancel } =
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
-        // After the ledger: a second daemon is told of the first, and not of its port.
+        // After the ledger: a second daemon learns of the first, and not of its port.
         let listener = match daemon.listen {
             Listen::On(address) => Some(admin::bind(address).await?),
             Listen::Off => None,

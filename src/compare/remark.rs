@@ -133,7 +133,7 @@ fn replacement(
 ) -> Option<AccountId> {
     let mut named = head.named(account.name).filter(|new| base.get(*new).is_none());
     let new = named.next().filter(|_| head.get(old).is_none())?;
-    // Two of one name are held, and told as duplicates.
+    // Two of one name are held, and reported as duplicates.
     named.next().is_none().then_some(new)
 }
 

@@ -1,6 +1,6 @@
 //! Which files of the folder are none of its manifests: `.reconcilerignore` at its top, written like a `.gitignore`.
 //!
-//! In: the file's bytes, or looks at it. Out: [`Ignored`], which says it of a path; or why nobody can tell.
+//! In: the file's bytes, or looks at it. Out: [`Ignored`], which says it of a path; or why that is not known.
 //! Invariants: the file is believed as late as any manifest, for half of it would take files for manifests that are none;
 //! while it is not at rest, or cannot be used, nothing is said of any path. A file in a folder that is ignored is ignored,
 //! as Git has it. Deliberately absent: such files in other folders, whose names begin with a dot like any other's.

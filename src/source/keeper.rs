@@ -229,7 +229,7 @@ impl<T: Send> Keeper<T> {
         (self.degraded.is_some() || !self.is_ready() || self.index.has_links()).then_some(self.poll_at)
     }
 
-    /// What is ignored comes first: without it nobody can tell which files are manifests.
+    /// What is ignored comes first: without it no one file is known to be a manifest.
     fn look_at_ignored(&mut self, now: Moment) -> IgnoreVerdict {
         let Some(Folder { beneath, .. }) = &self.folder else { return IgnoreVerdict::Known { changed: false } };
         let rule = Some(Rule::of(&self.options, beneath));

@@ -84,7 +84,7 @@ impl ReadProblem {
                 return (format!("at most {MAX_DEPTH} folders inside one another"), "more".into(), "move this one up");
             }
             Self::Pattern { line, why } => {
-                let hint = "mend it: until then nobody can tell which files are manifests, and all of them are held";
+                let hint = "mend it: until then it is not known which files are manifests, and all of them are held";
                 return ("patterns as in a .gitignore".into(), format!("{why} (line {line})"), hint);
             }
             Self::TooManyWays => {
@@ -197,7 +197,7 @@ pub enum SourceError {
         /// The path as given.
         root: PathBuf,
     },
-    /// The file that says what is ignored cannot be used, so that nobody can tell what there is.
+    /// The file that says what is ignored cannot be used, so that it is not known what there is.
     #[error("{}: {problem}", shown(&root.join(IGNORE_FILE)))]
     Ignore {
         /// The path as given.
@@ -307,7 +307,7 @@ mod tests {
         submodule: expected a folder of this repository, found a submodule, whose files are in another one: compare two checkouts with --base
         being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
-        pattern: expected patterns as in a .gitignore, found an unclosed alternate group (line 3): mend it: until then nobody can tell which files are manifests, and all of them are held
+        pattern: expected patterns as in a .gitignore, found an unclosed alternate group (line 3): mend it: until then it is not known which files are manifests, and all of them are held
         unreadable: expected a readable file, found Permission denied (os error 13): check its permissions and the disk
         unlistable: expected a folder that can be listed, found Input/output error (os error 5): check its permissions and the disk
         ");

@@ -90,7 +90,7 @@ pub enum CommitError {
         /// Where it leads.
         why: String,
     },
-    /// What the commit ignores in the folder cannot be told.
+    /// It is not known what the commit ignores in the folder.
     #[error("{IGNORE_FILE} in the base revision: {problem}; to compare with another folder, use --base")]
     Ignore {
         /// What is wrong with the file.

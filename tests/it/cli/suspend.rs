@@ -179,7 +179,7 @@ fn a_second_suspension_shows_the_first_and_takes_its_place_only_when_that_is_ask
     --- stderr
     --- exit 0
     ");
-    // One whose time is over is in nobody's way.
+    // One whose time is over is in the way of none.
     place.write("ledger.json.suspended", r#"{"until": "1999-01-01T00:00:00Z"}"#);
     place.ok("suspend");
     // Nothing is pending, so nothing is held, and nothing was given up.

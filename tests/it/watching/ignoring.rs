@@ -39,7 +39,7 @@ async fn half_of_the_file_says_nothing_and_one_that_is_broken_holds_everything()
     watcher.until("a's edit", |seen| seen.has("a.yaml", "3")).await;
     assert!(watcher.told_of("old.yaml").is_empty());
     write(dir.path(), IGNORE_FILE, "old.yaml\n[a\n");
-    watcher.until("nobody knows", Watcher::is_unknown).await;
+    watcher.until("the folder is unknown", Watcher::is_unknown).await;
     let Some(Root::Unknown(why)) = &watcher.root else { panic!() };
     assert!(
         why.contains(".reconcilerignore\": expected patterns as in a .gitignore, found unclosed")

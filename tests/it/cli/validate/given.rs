@@ -141,7 +141,7 @@ fn what_is_ignored_is_ignored_by_every_command_and_for_each_part_of_the_folder()
     insta::assert_snapshot!(place.run("validate").all(), @"
     error[unreadable]: expected patterns as in a .gitignore, found unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) (line 2)
     --> desired-state/.reconcilerignore:1:1
-     = help: mend it: until then nobody can tell which files are manifests, and all of them are held
+     = help: mend it: until then it is not known which files are manifests, and all of them are held
 
     0 of 0 files read, 0 skipped; 0 accounts, 1 problem
     --- stderr
