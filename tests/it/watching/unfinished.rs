@@ -49,8 +49,10 @@ async fn whatever_git_is_in_the_middle_of_is_named_and_its_half_never_told() {
         let dir = tempfile::tempdir().unwrap();
         let shell = repository(dir.path());
         let state = dir.path().join("state");
-        let options = Watch { lock_patience: Duration::from_millis(100), ..quick() };
-        let mut watcher = Watcher::start(&state, options);
+        // `rebase --apply` checks the other branch out, whole, before it leaves a sign of itself: a debounce has to outlast
+        // that on a busy machine.
+        let (debounce, lock_patience) = (Duration::from_secs(1), Duration::from_millis(100));
+        let mut watcher = Watcher::start(&state, Watch { debounce, lock_patience, ..quick() });
         watcher.until("the start", |seen| seen.has("a.yaml", "three\n") && seen.has("b.yaml", "whole\n")).await;
         shell(begin);
         let file = dir.path().canonicalize().unwrap().join(".git").join(file);
