@@ -63,8 +63,9 @@ pub struct Protect {
     #[arg(long, value_name = "NAME|ACCOUNT-ID", env = "ZOHO_MAIL_PROTECT", value_delimiter = ',')]
     pub protect: Vec<Protected>,
 
-    /// The folder within that of the manifests in which budgets and approvals count, so that its owners alone decide
-    /// what may be taken away; elsewhere they are a problem [default: everywhere]
+    /// The only folder, within that of the manifests, in which budgets and approvals count: its owners alone decide
+    ///
+    /// Elsewhere they are a problem, and count for nothing. Without this option they count everywhere.
     #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_POLICY_DIR")]
     pub policy_dir: Option<PolicyDir>,
 }

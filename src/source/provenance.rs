@@ -68,6 +68,9 @@ struct Head {
 /// At which revision each statement of a file came to be said, by the statement's fingerprint.
 pub type Decided = BTreeMap<u64, Arc<Revision>>;
 
+/// The fingerprints of the statements in a file's bytes.
+pub type Said<'s> = dyn Fn(&Arc<str>, &[u8]) -> Vec<u64> + 's;
+
 impl Origin {
     /// Where `folder`, which has no links in its path, stands now; `hashes` are those of the files that were read there.
     pub(super) fn of(folder: &Path, git: &Git, hashes: Vec<u64>) -> Self {
@@ -120,7 +123,7 @@ fn tell(why: &str) {
 impl<T> Batch<T> {
     /// Finds out at which revisions files came to say what they say. `said` gives the statements in the bytes of a file of
     /// any revision, `asked` those of a file that was read which are worth the search. Blocks, for a second at most.
-    pub fn attribute(&mut self, said: &dyn Fn(&Arc<str>, &[u8]) -> Vec<u64>, asked: &dyn Fn(&T) -> Vec<u64>) {
+    pub fn attribute(&mut self, said: &Said<'_>, asked: &dyn Fn(&T) -> Vec<u64>) {
         let read = self.files.iter().zip(&self.origin.hashes);
         let asked: Vec<Asked<'_>> = read
             .filter_map(|((path, look), hash)| match look {
@@ -153,11 +156,7 @@ impl<T> Batch<T> {
 }
 
 impl Head {
-    fn decided(
-        &self,
-        asked: &[Asked<'_>],
-        said: &dyn Fn(&Arc<str>, &[u8]) -> Vec<u64>,
-    ) -> Result<BTreeMap<Arc<str>, Decided>, String> {
+    fn decided(&self, asked: &[Asked<'_>], said: &Said<'_>) -> Result<BTreeMap<Arc<str>, Decided>, String> {
         let repository = repository::at(&self.git).map_err(|error| error.to_string())?;
         let folder = self.folder.to_str().ok_or("a folder whose name is not UTF-8")?;
         Walk::new(&repository, self, folder, said).run(asked)

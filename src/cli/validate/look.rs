@@ -68,7 +68,7 @@ impl Reading {
         let folder = if is_folder { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
         let part = part_of(given, context);
-        let protection = rules.protection.clone().of_files_in(&base(&shown(""), part.as_deref(), is_folder));
+        let protection = rules.protection.clone().of_files_in(&base(&shown(FILE), part.as_deref(), is_folder));
         let rules = Rules { protection: &protection, ..rules };
         let parse = |path: &Arc<str>, bytes: &[u8]| parsed(&shown(path), bytes, rules);
         let operation = git.in_progress(given);
@@ -160,8 +160,13 @@ fn parsed(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> (manifest::Parsed,
     (parsed, text)
 }
 
-/// How the folder of the desired state is called where what is given is called `shown`, and is this `part` of it.
+/// Stands for any file.
+const FILE: &str = "x";
+
+/// How the folder of the desired state is called where a [`FILE`] beside or in what is given is called `shown`; what is given
+/// is this `part` of it.
 fn base(shown: &str, part: Option<&str>, is_folder: bool) -> String {
+    let shown = shown.strip_suffix(FILE).unwrap_or(shown);
     let folder = part.map(|part| if is_folder { part } else { part.rsplit_once('/').map_or("", |(folder, _)| folder) });
     let within = folder.filter(|folder| !folder.is_empty()).map(|folder| format!("{folder}/"));
     shown.strip_suffix(&*within.unwrap_or_default()).unwrap_or(shown).to_owned()

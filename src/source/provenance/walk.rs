@@ -16,7 +16,7 @@ use gix::ObjectId;
 use tokio::time::Instant;
 
 use super::clean::is_clean;
-use super::{Decided, Head};
+use super::{Decided, Head, Said};
 use crate::revision::Revision;
 use crate::source::MAX_FILE;
 
@@ -54,19 +54,14 @@ pub(super) struct Walk<'r> {
     repository: gix::Repository,
     head: &'r Head,
     folder: &'r str,
-    said: &'r dyn Fn(&Arc<str>, &[u8]) -> Vec<u64>,
+    said: &'r Said<'r>,
     /// What blobs say that were read: a moved file is met twice.
     known: RefCell<BTreeMap<ObjectId, Rc<BTreeSet<u64>>>>,
     until: Instant,
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(
-        repository: &gix::Repository,
-        head: &'r Head,
-        folder: &'r str,
-        said: &'r dyn Fn(&Arc<str>, &[u8]) -> Vec<u64>,
-    ) -> Self {
+    pub(super) fn new(repository: &gix::Repository, head: &'r Head, folder: &'r str, said: &'r Said<'r>) -> Self {
         let mut repository = repository.clone();
         repository.object_cache_size_if_unset(CACHE);
         Self { repository, head, folder, said, known: RefCell::default(), until: Instant::now() + TIME_MAX }

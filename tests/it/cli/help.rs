@@ -86,9 +86,8 @@ fn the_short_help_fits_on_a_screen() {
           --disruption-window <DURATION>   The window of the disruption budget [default: 1h]
           --protect <NAME|ACCOUNT-ID>      Accounts from which nothing is ever taken away, whatever the
                                            manifests say: by id, or by the manifest's name
-          --policy-dir <DIR>               The folder within that of the manifests in which budgets and
-                                           approvals count, so that its owners alone decide what may be
-                                           taken away; elsewhere they are a problem [default: everywhere]
+          --policy-dir <DIR>               The only folder, within that of the manifests, in which budgets
+                                           and approvals count: its owners alone decide
 
     Output:
       -o, --output <OUTPUT>  How the accounts are printed [default: table] [possible values: table,

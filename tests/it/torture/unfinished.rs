@@ -63,7 +63,7 @@ fn a_rebase_that_stops_gives_nobody_anything_back_and_is_said_everywhere() {
 #[test]
 fn who_says_so_gets_the_half_applied() {
     let mut trial = with_two_commits(&["--git-in-progress", "read"]);
-    stop_at_edit(&trial.rig.folder.path().to_owned());
+    stop_at_edit(trial.rig.folder.path());
     Side::A.want(&mut trial);
     trial.until_applied("the first commit");
     git(trial.rig.folder.path(), &["rebase", "--abort"]);

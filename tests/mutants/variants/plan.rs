@@ -169,7 +169,7 @@ pub const BUGS: &[Variant] = &[
         &[7],
         &[edit(
             "src/desired/declared.rs",
-            "if let [last] = «self.sharers(id, &old.document.name, shared)».as_slice()",
+            "handles.iter().map(|handle| «self.sharers_of(handle)»)",
             "Vec::new()",
         )],
         &["lib::desired::tests::incremental_reading_and_a_fresh_full_load_give_the_same_desired_state"],
