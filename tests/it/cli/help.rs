@@ -86,8 +86,8 @@ fn the_short_help_fits_on_a_screen() {
           --disruption-window <DURATION>   The window of the disruption budget [default: 1h]
           --protect <NAME|ACCOUNT-ID>      Accounts from which nothing is ever taken away, whatever the
                                            manifests say: by id, or by the manifest's name
-          --policy-dir <DIR>               The only folder, within that of the manifests, in which budgets
-                                           and approvals count: its owners alone decide
+          --policy-dir <DIR>               The only folder, within that of the manifests, in which
+                                           budgets and approvals count: its owners alone decide
 
     Output:
       -o, --output <OUTPUT>  How the accounts are printed [default: table] [possible values: table,
