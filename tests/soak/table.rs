@@ -54,7 +54,7 @@ const RESOURCES: [Resource; 9] = [
     Resource {
         name: "anonymous memory",
         measure: level!(memory),
-        limit: Limit::Level { times: 1.05, plus: 4.0 * MIB },
+        limit: Limit::Level { times: 1.05, plus: 6.0 * MIB },
         why: "an allocator's holes, and what a fold reads",
         unit: (MIB, " MiB"),
     },
