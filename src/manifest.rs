@@ -75,7 +75,7 @@ pub struct Rules<'a> {
 /// An administrator, and nobody protected.
 impl Default for Rules<'_> {
     fn default() -> Self {
-        Self { auth: AuthMode::default(), protection: &protection::NOBODY }
+        Self { auth: AuthMode::default(), protection: &protection::NO_PROTECTION }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is worth a second look, and wrong only perhaps: names that nobody bears, documents that
+//! What is worth a second look, and wrong only perhaps: names that no manifest bears, documents that
 //! are none of ours.
 //!
 //! In: the desired state of all files. Out: lines for people, already printable.

@@ -113,7 +113,7 @@ impl<'a> Judge<'a> {
         self.problems.is_empty()
     }
 
-    /// Whether the document holds a second manifest, of which nothing is told.
+    /// Whether the document holds a second manifest, of which nothing is reported.
     pub(super) const fn is_joined(&self) -> bool {
         self.joined
     }

@@ -1,5 +1,5 @@
 //! Characters that look like others, or like nothing: what a copy from a web page, a word processor or another keyboard
-//! leaves, and what nobody sees in an editor.
+//! leaves, and what no editor shows.
 //!
 //! In: a text. Out: the first such character, or a hint that names it. Absent by design: what the text would mean with
 //! the right character; nothing is corrected.

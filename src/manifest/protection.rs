@@ -75,7 +75,7 @@ pub struct Protection {
 }
 
 /// Nobody is protected by an option.
-pub(super) static NOBODY: LazyLock<Protection> = LazyLock::new(Protection::default);
+pub(super) static NO_PROTECTION: LazyLock<Protection> = LazyLock::new(Protection::default);
 
 /// By what an account is protected. Displays as people say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -123,8 +123,12 @@ impl Machine {
         }
     }
 
-    /// Tries an account that is not in flight again at `until`, whatever was to be waited for after its failures.
+    /// Tries an account that is not in flight again at `until`, whatever was to be waited for after its failures. A single
+    /// pass has given it up, and would only wait for it.
     pub(super) fn try_again_at(&mut self, account: AccountId, until: Timestamp, now: Timestamp) {
+        if self.pass.is_single() {
+            return;
+        }
         for field in Field::ALL {
             let failed = self.ledger.accounts.get(&account).and_then(|row| row.failed(field)).cloned();
             if let Some(failed) = failed {

@@ -74,7 +74,7 @@ fn a_file_that_declared_a_budget_and_is_broken_in_whatever_way_keeps_it_and_anot
         let why = "0 unclear: the only DisruptionBudget is in a.yaml, which is broken";
         assert_eq!(in_force(&[("a.yaml", &of_kind(first))]), why, "{first}");
     }
-    // A broken account that looks like no budget is none, and holds nobody but itself.
+    // A broken account that looks like no budget is none, and holds no other account.
     assert_eq!(in_force(&[("a.yaml", &account)]), "10,10% in 1h by options");
 }
 

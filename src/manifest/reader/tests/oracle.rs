@@ -12,7 +12,7 @@ use crate::manifest::node::{Node, Placed};
 /// Whether the other parser's `value` is what was read here.
 fn is_same(ours: &Placed<'_>, value: &Value) -> bool {
     match (&ours.node, value) {
-        // The tag is told apart, and refused.
+        // The tag is reported by itself, and refused.
         (_, Value::Tagged(tagged)) => is_same(ours, &tagged.value),
         (Node::Null(_), Value::Null) => true,
         (Node::Bool(ours), Value::Bool(value)) => ours == value,
