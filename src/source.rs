@@ -59,7 +59,7 @@ pub use ignore::{IGNORE_FILE, Ignored};
 pub use load::{ignored, load, load_file, load_part};
 pub use near::near_misses;
 
-/// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. The README promises it.
+/// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. `deploy/reference.md` promises it.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Most files and folders beneath the root: ten times the largest organization this is measured with.

@@ -198,7 +198,7 @@ fn scopes(subject: &Subject, scopes: Option<&[String]>, granted: bool) -> Findin
         }
         Some(_) => Finding::fail(
             format!("the refresh token was made without {needed}"),
-            "make a new one, with the scopes of step 2 in README.md, \"A real organization in five minutes\"",
+            "make a new one, with the scopes of step 2 in deploy/setup.md",
         ),
     }
 }

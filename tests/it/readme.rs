@@ -1,4 +1,5 @@
-//! README.md says nothing that the program does not do, and tests/README.md names no test that is not there.
+//! README.md and the pages it leads to say nothing that the program does not do, and tests/README.md names no test that
+//! is not there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,22 +17,31 @@ use zoho_mail_reconciler::zoho::DataCenter;
 use super::cli::{BINARY, masked};
 
 const README: &str = include_str!("../../README.md");
+const SETUP: &str = include_str!("../../deploy/setup.md");
+const REFERENCE: &str = include_str!("../../deploy/reference.md");
+const PAGES: [&str; 5] =
+    [README, SETUP, REFERENCE, include_str!("../../deploy/safety.md"), include_str!("../../deploy/ci/README.md")];
+
+/// How many words the first page has at most: what is read before the first command is typed.
+const WORDS: usize = 1500;
+
 const TESTS: &str = include_str!("../README.md");
 
 /// The fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let opening = format!("```{language}\n");
-    README.split(&*opening).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    let of = |page: &'static str| page.split(opening.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap());
+    PAGES.into_iter().flat_map(of).collect()
 }
 
 /// Every piece of text that begins with `prefix` and goes on with letters, digits and `more`.
 fn words(prefix: &str, more: &str) -> BTreeSet<&'static str> {
-    let after = |at: usize| {
-        let rest = &README[at..];
+    let after = |page: &'static str, at: usize| {
+        let rest = &page[at..];
         let length = rest[prefix.len()..].find(|c: char| !c.is_ascii_alphanumeric() && !more.contains(c));
         &rest[..prefix.len() + length.unwrap_or(rest.len() - prefix.len())]
     };
-    README.match_indices(prefix).map(|(at, _)| after(at)).collect()
+    PAGES.into_iter().flat_map(|page| page.match_indices(prefix).map(move |(at, _)| after(page, at))).collect()
 }
 
 #[test]
@@ -74,7 +84,8 @@ fn ageless(text: &str) -> String {
 #[test]
 fn every_command_line_is_understood() {
     let mut lines = BTreeSet::new();
-    for code in blocks("sh").into_iter().flat_map(str::lines).chain(README.split('`')) {
+    for code in blocks("sh").into_iter().flat_map(str::lines).chain(PAGES.into_iter().flat_map(|page| page.split('`')))
+    {
         let Some((_, arguments)) = code.split_once("zoho-mail-reconciler ") else { continue };
         let end = arguments.find([';', '|', '#', '\n', '<', '>']).unwrap_or(arguments.len());
         let after_a_word =
@@ -155,9 +166,9 @@ fn the_data_centers_are_those_of_the_program() {
     for center in DataCenter::value_variants() {
         let row =
             format!("| `{}` | {} | {} |\n", center.as_str(), center.accounts_url().host(), center.mail_url().host());
-        assert!(README.contains(&row), "{row}");
+        assert!(SETUP.contains(&row), "{row}");
     }
-    assert_eq!(README.matches("| accounts.zoho").count(), DataCenter::value_variants().len());
+    assert_eq!(SETUP.matches("| accounts.zoho").count(), DataCenter::value_variants().len());
 }
 
 #[test]
@@ -181,8 +192,19 @@ fn every_exit_code_is_explained() {
 
 #[test]
 fn lines_are_short_enough_to_review_outside_of_tables() {
-    let long = README.lines().filter(|line| !line.starts_with('|') && line.chars().count() > 120);
+    let long = PAGES.into_iter().flat_map(str::lines);
+    let long = long.filter(|line| !line.starts_with('|') && line.chars().count() > 120);
     assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn the_first_page_is_read_in_minutes_and_leads_to_the_others() {
+    let words = README.split_whitespace().count();
+    assert!(words <= WORDS, "{words} words");
+    for page in ["deploy/README.md", "deploy/setup.md", "deploy/reference.md", "deploy/safety.md", "deploy/runbook.md"]
+    {
+        assert!(README.contains(&format!("({page})")), "{page}");
+    }
 }
 
 #[test]

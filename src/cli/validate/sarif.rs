@@ -70,7 +70,7 @@ fn rule(code: ProblemCode, home: &str) -> Value {
         "id": code.as_str(),
         "shortDescription": {"text": code.meaning()},
         "help": {"text": "The message says what was expected, what was found, and what to do. The format of the manifests \
-            is described in README.md, section \"Manifests\"."},
+            is described in deploy/reference.md, section \"Manifests\"."},
         "defaultConfiguration": {"level": "error"},
     });
     if !home.is_empty() {
