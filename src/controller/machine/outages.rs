@@ -5,12 +5,20 @@
 //! Invariants: the ledger's outage is the only memory of it, so that log, status, page, metrics and the next process say the
 //! same; it ends by an answer that tells otherwise, or when nothing is left to send, which nothing would find out about.
 
+use std::time::Duration;
+
 use super::{APPLY_PROBES, Machine};
 use crate::change::{Failure, Outcome};
 use crate::controller::event::{RequestLog, StateLog};
 use crate::ledger::{Outage, OutageKind, Record};
 use crate::throttle::Admission;
 use crate::timestamp::Timestamp;
+
+/// The longest wait for a probe of what was all refused alike: a cause that has lasted for days is no sooner mended.
+const REFUSED_PROBE_MAX: Duration = Duration::from_secs(3600);
+
+/// Which part of the time that it has lasted may pass before such a cause is found to be over.
+const REFUSED_PROBE_SHARE: u32 = 8;
 
 impl Machine {
     /// A request found it so, in these words. Returns whether that is news.
@@ -95,12 +103,15 @@ impl Machine {
     }
 
     /// What one cause refused is tried again without waiting for its own turn: with the service's next probe, the account
-    /// that was refused longest ago.
+    /// that was refused longest ago; ever more seldom, for that is all there is to send.
     pub(super) fn probe_with_what_was_refused(&mut self, now: Timestamp) {
         let until = match self.throttle.admit_put(now) {
             Admission::At(until, _) => until,
             Admission::Now | Admission::AfterAnother(_) => now,
         };
+        let outage = self.ledger.outage.as_ref().filter(|outage| outage.kind == OutageKind::RefusesAlike);
+        let lasted = outage.map_or(Duration::ZERO, |outage| now.since(outage.since));
+        let until = until.max(now + (lasted / REFUSED_PROBE_SHARE).min(REFUSED_PROBE_MAX));
         let refused = self.backlog.rejected().into_iter().filter(|account| self.inflight.get(*account).is_none());
         if let Some(account) = refused.min_by_key(|account| self.failed_last(*account)) {
             self.try_again_at(account, until, now);

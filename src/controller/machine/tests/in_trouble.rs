@@ -113,6 +113,30 @@ fn what_is_refused_alike_is_probed_at_growing_intervals_and_all_of_it_goes_once_
 }
 
 #[test]
+fn what_stays_refused_alike_for_days_costs_a_request_an_hour() {
+    let mut stage = stage(12);
+    let began = stage.now;
+    answer(&mut stage, 12, refused);
+    let mut before = stage.now;
+    while stage.now.since(began) < Duration::from_secs(24 * 3600) {
+        before = stage.now;
+        answer(&mut stage, 1, refused);
+    }
+    assert_eq!(stage.now.since(before), Duration::from_secs(3600));
+    answer(&mut stage, 12, || Outcome::Applied);
+    assert_eq!((stage.machine.backlog.refused(), stage.machine.backlog.pending()), (0, 0));
+}
+
+#[test]
+fn a_single_pass_does_not_wait_for_a_probe_of_what_it_has_given_up() {
+    let mut stage = Stage::new(Mode::Apply);
+    step(&mut stage, folder(&(1..=4).map(|n| (n, true)).collect::<Vec<_>>()));
+    answer(&mut stage, 3, refused);
+    answer(&mut stage, 1, || Outcome::Applied);
+    assert!(stage.machine.has_ended(stage.now), "{:?}", stage.machine.next_timeout());
+}
+
+#[test]
 fn when_another_is_accepted_one_of_those_that_were_refused_alike_asks_whether_the_cause_is_over() {
     let mut stage = stage(14);
     answer(&mut stage, 12, refused);
