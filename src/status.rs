@@ -27,8 +27,8 @@ use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
 pub use approvals::{ApprovalStatus, approvals};
-pub use blocked_by::BlockedBy;
 use blocked_by::Trouble;
+pub use blocked_by::{BlockedBy, PROBES};
 pub use list::{Part, list, unread};
 
 /// The API group and version of everything this program reads and writes.

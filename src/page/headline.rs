@@ -8,6 +8,7 @@ use super::catalogue::{Catalogue, State};
 use super::words::{count, several, span, text};
 use crate::condition::Reason;
 use crate::report::{HEARTBEAT, Report};
+use crate::status::PROBES;
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
 
@@ -91,9 +92,6 @@ pub(super) fn headline(report: &Report, catalogue: &Catalogue, notices: &[Notice
     }
 }
 
-/// How it goes on while the service is in trouble.
-const PROBES: &str = "one request probes it from time to time, and all goes on once it accepts one.";
-
 /// What stops everybody.
 fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
     use Level::{Attention, Trouble};
@@ -122,11 +120,14 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
     });
     let alike = report.refused_alike.as_deref().map(|why| {
         let title = "The service refuses one account after the other alike";
-        let why = format!("{}. It accepts none, so that is one cause; {PROBES}", text(why));
+        let why = format!(
+            "{}. It accepts none, so that is one cause; {PROBES}, and all goes on once it accepts one.",
+            text(why)
+        );
         Notice::new(Trouble, "RefusedAlike", title, why)
     });
     let failing = report.service_failing.as_deref().map(|why| {
-        let why = format!("{}. For now {PROBES}", text(why));
+        let why = format!("{}. For now {PROBES}, and all goes on once it accepts one.", text(why));
         Notice::new(Attention, "ServiceUnavailable", "The service fails one account after the other", why)
     });
     let unknown = report.desired_unknown.as_deref().map(|why| {

@@ -26,8 +26,8 @@ impl Trouble {
     }
 }
 
-/// How it goes on while the service is in trouble.
-const PROBES: &str = "one request probes it from time to time";
+/// How it goes on while the service is in trouble: what is said of that everywhere.
+pub const PROBES: &str = "one request probes it from time to time";
 
 /// Why no account's request can start now.
 #[derive(Clone, Debug)]

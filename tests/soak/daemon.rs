@@ -111,10 +111,14 @@ impl Daemon {
     }
 
     /// Whether nothing is left to do.
-    pub fn is_idle(&self) -> bool {
-        let is_none = |report: &Value, key: &str| report[key] == 0;
-        let counts = ["pending", "stalled", "held", "blocked", "queued", "inFlight", "problems"];
-        self.report().is_some_and(|report| counts.iter().all(|key| is_none(&report, key)))
+    pub fn is_idle(&self) -> anyhow::Result<bool> {
+        let Some(report) = self.report() else { return Ok(false) };
+        let counts = ["/pending", "/stalled", "/held", "/byCondition/suspended", "/queued", "/inFlight", "/problems"];
+        let mut sum = 0;
+        for count in counts {
+            sum += report.pointer(count).and_then(Value::as_u64).with_context(|| format!("/status has no {count}"))?;
+        }
+        Ok(sum == 0)
     }
 
     /// When it last read the folder.

@@ -120,7 +120,7 @@ fn calm(rig: &Rig, churn: &mut Churn, daemon: &mut Daemon) -> anyhow::Result<u64
     rig.world().set_faults(Script::default());
     churn.repair()?;
     let (begun, mut tried) = (Instant::now(), Instant::now());
-    while !(churn.is_done(rig) && daemon.is_idle()) {
+    while !(churn.is_done(rig) && daemon.is_idle()?) {
         // What was rejected waits for a resync.
         if tried.elapsed() > HANG_UP {
             tried = Instant::now();
@@ -133,7 +133,7 @@ fn calm(rig: &Rig, churn: &mut Churn, daemon: &mut Daemon) -> anyhow::Result<u64
     let done = rig.world().requests_total();
     let before_resync = daemon.last_sync();
     daemon.signal(Signal::HUP)?;
-    wait_for("one more resync", || (daemon.last_sync() > before_resync && daemon.is_idle()).then_some(()));
+    wait_for("one more resync", || (daemon.last_sync() > before_resync && daemon.is_idle().ok()?).then_some(()));
     daemon.stop()?;
     ensure!(rig.world().requests_total() == done, "requests after all was done");
     ensure!(rig.applied().len() == 2 * churn.len(), "the ledger does not know all of it");

@@ -23,7 +23,7 @@ impl Obstacle {
     const fn advice(self) -> &'static str {
         match self {
             Self::All(Wait::Paused(_)) => {
-                "the service asked for a pause; apply again after that, or lift it with zoho-mail-reconciler resume --pause"
+                "the service asked for a pause; apply again after that, or lift it with zoho-mail-reconciler resume --pause and the same --ledger"
             }
             Self::All(Wait::RateLimit) => {
                 "the request budget is used up; apply again after that, or with a longer --max-wait"

@@ -115,6 +115,35 @@ impl Stage {
         self.machine.describe(&mut report, self.now);
         report
     }
+
+    /// Feeds the event, and the credentials where they are asked for.
+    fn step(&mut self, event: Event) {
+        if self.feed(event) == Then::ReadCredentials {
+            self.feed(Event::Credentials(Ok(Credentials::Token(AccessToken::new("token").unwrap()))));
+        }
+    }
+
+    /// Goes on until so many PUTs were answered, or nothing is left. Returns whose they were, one after the other.
+    fn answer(&mut self, puts: usize, event: impl Fn(u64) -> Event) -> Vec<u64> {
+        let mut asked = Vec::new();
+        while asked.len() < puts {
+            if self.said.is_empty() {
+                let Some(next) = self.machine.next_timeout() else { break };
+                self.now = next;
+                self.step(Event::Tick);
+                continue;
+            }
+            let word = self.said.remove(0);
+            let number = |text: &str| text.split([' ', ':']).nth(1).and_then(|number| number.parse().ok()).unwrap();
+            if word.starts_with("append") {
+                self.step(Event::Durable { ticket: number(&word) });
+            } else if word.starts_with("put") {
+                asked.push(number(&word));
+                self.step(event(number(&word)));
+            }
+        }
+        asked
+    }
 }
 
 /// All of a folder in which the mailboxes of these accounts are declared.

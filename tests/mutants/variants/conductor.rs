@@ -2,29 +2,44 @@
 
 use super::*;
 
+/// A release build has no such assertions, and goes on.
+const ONE_ALONE: Edit = edit(
+    "src/controller/machine/inflight.rs",
+    "«debug_assert!(before.is_none(), \"one request per account\");»",
+    "let _ = before;",
+);
+const DURABLE_BEFORE_IT_IS_SENT: Edit = edit(
+    "src/controller/machine/inflight.rs",
+    "«debug_assert_eq!(request.stage, Stage::Durable, \"an intent is durable before its PUT leaves\");»",
+    "",
+);
+
 pub const BUGS: &[Variant] = &[
     variant(
         "an_edit_starts_a_second_request_while_one_is_in_flight",
         &[1],
-        &[edit(
-            "src/queue.rs",
-            "=> «*again = Some(class)»,",
-            "return self.make_ready(account, class, now)",
-        )],
+        &[
+            edit("src/queue.rs", "=> «*again = Some(class)»,", "return self.make_ready(account, class, now)"),
+            ONE_ALONE,
+            DURABLE_BEFORE_IT_IS_SENT,
+        ],
         &[ONE_IN_FLIGHT, "lib::queue::tests::an_account_in_flight_is_never_popped_and_comes_again_after_an_edit"],
     )
     .rare(),
     variant(
         "a_popped_account_is_not_marked_as_in_flight",
         &[1],
-        &[edit(
-            "src/queue.rs",
-            "«self.items.insert(account, Item { state: State::InFlight { again: None }, ..item })»; Some(Popped",
-            "{ self.make_ready(account, item.class, item.since); None::<Item> }",
-        )],
+        &[
+            edit(
+                "src/queue.rs",
+                "«self.items.insert(account, Item { state: State::InFlight { again: None }, ..item })»; Some(Popped",
+                "{ self.make_delayed(account, item.class, now + Duration::from_millis(200)); None::<Item> }",
+            ),
+            ONE_ALONE,
+            DURABLE_BEFORE_IT_IS_SENT,
+        ],
         &[ONE_IN_FLIGHT],
-    )
-    .rare(),
+    ),
     variant(
         "a_put_does_not_wait_for_the_disk",
         &[2],
@@ -122,7 +137,7 @@ pub const BUGS: &[Variant] = &[
             "if «!self.replan(account, now).is_empty()» { self.queue.add_retry(account, now);",
             "{ let _ = account; false }",
         )],
-        &["isolation::accounts_that_are_all_refused_alike_are_one_cause_that_is_probed_and_ends_by_itself"],
+        &["remembering::a_restart_does_not_ask_again_for_what_was_rejected"],
     ),
     variant(
         "a_suspension_that_ends_wakes_nobody",

@@ -39,7 +39,7 @@ pub const BUGS: &[Variant] = &[
         &[edit(
             "src/controller/machine/report.rs",
             "self.turned_at = now;",
-            "self.turned_at = now; self.log(StateLog::AllApplied { accounts: self.queue.depth() });",
+            "self.turned_at = now; (0..4).for_each(|_| self.log(StateLog::AllApplied { accounts: self.queue.depth() }));",
         )],
         &["soak log lines a cause"],
     ),

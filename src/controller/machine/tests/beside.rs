@@ -8,35 +8,6 @@ fn both(n: u64, enabled: bool) -> String {
     document("MailAccount", n, &format!("accountId: '{n}', enabled: {enabled}, activeSyncEnabled: true"))
 }
 
-/// Feeds the event, and the credentials where they are asked for.
-fn step(stage: &mut Stage, event: Event) {
-    if stage.feed(event) == Then::ReadCredentials {
-        stage.feed(Event::Credentials(Ok(Credentials::Token(AccessToken::new("token").unwrap()))));
-    }
-}
-
-/// Goes on until so many PUTs were answered, or nothing is left. Returns whose they were, one after the other.
-fn answer(stage: &mut Stage, puts: usize, event: impl Fn(u64) -> Event) -> Vec<u64> {
-    let mut asked = Vec::new();
-    while asked.len() < puts {
-        if stage.said.is_empty() {
-            let Some(next) = stage.machine.next_timeout() else { break };
-            stage.now = next;
-            step(stage, Event::Tick);
-            continue;
-        }
-        let word = stage.said.remove(0);
-        let number = |text: &str| text.split([' ', ':']).nth(1).and_then(|number| number.parse().ok()).unwrap();
-        if word.starts_with("append") {
-            step(stage, Event::Durable { ticket: number(&word) });
-        } else if word.starts_with("put") {
-            asked.push(number(&word));
-            step(stage, event(number(&word)));
-        }
-    }
-    asked
-}
-
 /// What account 1 is answered at each attempt; all others are accepted.
 fn trouble(outcome: fn(Failure) -> Outcome) -> impl Fn(u64) -> Event {
     move |n| {
@@ -50,14 +21,14 @@ fn after_a_pause_an_account_that_met_it_keeps_no_edit_waiting_though_its_backoff
     for (first, urgent) in [(true, true), (true, false), (false, true), (false, false)] {
         let mut stage = Stage::new(Mode::Run);
         let mut texts = vec![both(1, first)];
-        step(&mut stage, files(texts.clone().into_iter()));
+        stage.step(files(texts.clone().into_iter()));
         let trouble = trouble(Outcome::InDoubt);
-        assert_eq!(answer(&mut stage, 1, &trouble), [1]);
+        assert_eq!(stage.answer(1, &trouble), [1]);
         // Each edit comes in a pause, and the account that met it has a field that was not tried yet.
         for n in 2..8 {
             texts.push(document("MailAccount", n, &format!("accountId: '{n}', enabled: {}", !urgent)));
-            step(&mut stage, files(texts.clone().into_iter()));
-            let asked = answer(&mut stage, 2, &trouble);
+            stage.step(files(texts.clone().into_iter()));
+            let asked = stage.answer(2, &trouble);
             assert!(asked.contains(&n), "{n}: {asked:?}, {first} {urgent}");
         }
     }
@@ -66,19 +37,19 @@ fn after_a_pause_an_account_that_met_it_keeps_no_edit_waiting_though_its_backoff
 #[test]
 fn a_field_that_did_not_fail_goes_before_the_one_that_did_though_its_backoff_is_over() {
     let mut stage = Stage::new(Mode::Run);
-    step(&mut stage, files([both(1, true)].into_iter()));
+    stage.step(files([both(1, true)].into_iter()));
     let put = |stage: &mut Stage| {
         let before = stage.said.len();
         while !stage.said[before.min(stage.said.len())..].iter().any(|word| word.starts_with("put")) {
             let ticket = stage.said.iter().filter(|word| word.starts_with("append")).count() as u64;
-            step(stage, Event::Durable { ticket });
+            stage.step(Event::Durable { ticket });
             stage.now = stage.machine.next_timeout().unwrap_or(stage.now);
-            step(stage, Event::Tick);
+            stage.step(Event::Tick);
         }
         let request = stage.machine.inflight.get(AccountId::new(1).unwrap()).unwrap();
         request.change().field
     };
-    let lost = |stage: &mut Stage| step(stage, trouble(Outcome::InDoubt)(1));
+    let lost = |stage: &mut Stage| stage.step(trouble(Outcome::InDoubt)(1));
     assert_eq!(put(&mut stage), Field::Enabled);
     lost(&mut stage);
     assert_eq!(put(&mut stage), Field::ActiveSyncEnabled, "after a pause of 90 seconds");
@@ -90,13 +61,13 @@ fn a_field_that_did_not_fail_goes_before_the_one_that_did_though_its_backoff_is_
 fn a_wait_that_the_service_asks_of_one_account_again_while_others_are_accepted_delays_that_account_alone() {
     let mut stage = Stage::new(Mode::Run);
     let mut texts = vec![both(1, true)];
-    step(&mut stage, files(texts.clone().into_iter()));
+    stage.step(files(texts.clone().into_iter()));
     let trouble = trouble(Outcome::InDoubt);
-    assert_eq!(answer(&mut stage, 1, &trouble), [1]);
+    assert_eq!(stage.answer(1, &trouble), [1]);
     assert!(stage.report().pause.is_some(), "the first answer may be for everybody");
     texts.push(both(2, true));
-    step(&mut stage, files(texts.into_iter()));
-    let asked = answer(&mut stage, 3, &trouble);
+    stage.step(files(texts.into_iter()));
+    let asked = stage.answer(3, &trouble);
     assert_eq!((asked.iter().filter(|n| **n == 1).count(), stage.report().pause), (1, None), "{asked:?}");
     let row = stage.machine.ledger.accounts.get(&AccountId::new(1).unwrap()).unwrap();
     let until = Field::ALL.into_iter().filter_map(|field| row.failed(field)).map(|failed| failed.next_attempt).max();

@@ -6,33 +6,13 @@ use crate::ledger::OutageKind;
 /// A machine that has the mailboxes of so many accounts to enable.
 fn stage(accounts: u64) -> Stage {
     let mut stage = Stage::new(Mode::Run);
-    step(&mut stage, folder(&(1..=accounts).map(|n| (n, true)).collect::<Vec<_>>()));
+    stage.step(folder(&(1..=accounts).map(|n| (n, true)).collect::<Vec<_>>()));
     stage
 }
 
-fn step(stage: &mut Stage, event: Event) {
-    if stage.feed(event) == Then::ReadCredentials {
-        stage.feed(Event::Credentials(Ok(Credentials::Token(AccessToken::new("token").unwrap()))));
-    }
-}
-
 /// The service answers the next PUTs thus, one after the other, whenever they come.
-fn answer(stage: &mut Stage, mut puts: usize, outcome: impl Fn() -> Outcome) {
-    while puts > 0 {
-        if stage.said.is_empty() {
-            stage.now = stage.machine.next_timeout().unwrap();
-            step(stage, Event::Tick);
-            continue;
-        }
-        let word = stage.said.remove(0);
-        let number = |text: &str| text.split([' ', ':']).nth(1).and_then(|number| number.parse().ok()).unwrap();
-        if word.starts_with("append") {
-            step(stage, Event::Durable { ticket: number(&word) });
-        } else if word.starts_with("put") {
-            step(stage, answered(number(&word), outcome()));
-            puts -= 1;
-        }
-    }
+fn answer(stage: &mut Stage, puts: usize, outcome: impl Fn() -> Outcome) {
+    assert_eq!(stage.answer(puts, |n| answered(n, outcome())).len(), puts);
 }
 
 fn failed() -> Outcome {
@@ -72,7 +52,7 @@ fn a_single_probe_that_fails_after_a_restart_says_nothing_of_the_service_and_thr
     let mut ledger = before.machine.ledger.clone();
     assert_eq!(ledger.outage.take().unwrap().kind, OutageKind::ServiceFails);
     let mut stage = Stage::with(settings(Mode::Run), ledger);
-    step(&mut stage, folder(&(1..=20).map(|n| (n, true)).collect::<Vec<_>>()));
+    stage.step(folder(&(1..=20).map(|n| (n, true)).collect::<Vec<_>>()));
     for failures in 1..=3 {
         answer(&mut stage, 1, failed);
         assert_eq!(stage.report().service_failing.is_some(), failures == 3, "{failures}");
@@ -130,7 +110,7 @@ fn what_stays_refused_alike_for_days_costs_a_request_an_hour() {
 #[test]
 fn a_single_pass_does_not_wait_for_a_probe_of_what_it_has_given_up() {
     let mut stage = Stage::new(Mode::Apply);
-    step(&mut stage, folder(&(1..=4).map(|n| (n, true)).collect::<Vec<_>>()));
+    stage.step(folder(&(1..=4).map(|n| (n, true)).collect::<Vec<_>>()));
     answer(&mut stage, 3, refused);
     answer(&mut stage, 1, || Outcome::Applied);
     assert!(stage.machine.has_ended(stage.now), "{:?}", stage.machine.next_timeout());
@@ -159,7 +139,7 @@ fn what_kept_everybody_waiting_is_known_after_a_restart_and_said_again_and_ends_
     let said = |what: &str| logs.iter().filter(|log| log.contains(what)).count();
     assert_eq!((said("Remembered"), said("StillRefused { accounts: 10")), (1, 1), "{logs:?}");
     assert_eq!(stage.report().refused_alike.as_deref(), Some("HTTP 403"));
-    step(&mut stage, Event::Tick);
+    stage.step(Event::Tick);
     assert_eq!(last(&mut stage).0, Reason::ProgressingWithRetry);
     answer(&mut stage, 1, refused);
     assert_eq!(stage.machine.ledger.outage.as_ref().unwrap().since, since, "one more says nothing else");
@@ -172,10 +152,10 @@ fn with_nothing_left_to_send_nothing_is_known_to_be_in_trouble() {
     let mut before = stage(20);
     answer(&mut before, 10, refused);
     let mut stage = Stage::with(settings(Mode::Run), before.machine.ledger.clone());
-    step(&mut stage, Event::Tick);
+    stage.step(Event::Tick);
     assert!(stage.report().refused_alike.is_some(), "before the folder was read");
     let suspended = |n| document("MailAccount", n, &format!("accountId: '{n}', enabled: true, suspend: true"));
-    step(&mut stage, files((1..=20).map(suspended)));
+    stage.step(files((1..=20).map(suspended)));
     assert_eq!((stage.report().refused_alike, &stage.machine.ledger.outage), (None, &None));
 }
 
@@ -215,10 +195,10 @@ fn answer_logged(stage: &mut Stage, outcome: fn() -> Outcome, says: bool) {
         let ticket = append.and_then(|word| word.split([' ', ':']).nth(1)?.parse().ok());
         stage.said.clear();
         match ticket {
-            Some(ticket) => step(stage, Event::Durable { ticket }),
+            Some(ticket) => stage.step(Event::Durable { ticket }),
             None => {
                 stage.now = stage.machine.next_timeout().unwrap();
-                step(stage, Event::Tick);
+                stage.step(Event::Tick);
             }
         }
     }

@@ -108,7 +108,7 @@ fn a_pass_ends_with_what_is_left_when_the_next_request_cannot_start_in_time_and_
         gave_up(&stage),
         Some(
             "no request can start before 2027-01-16T08:00:00.000Z, and --max-wait is 20m: the service asked for a pause; \
-             apply again after that, or lift it with zoho-mail-reconciler resume --pause"
+             apply again after that, or lift it with zoho-mail-reconciler resume --pause and the same --ledger"
         )
     );
     let mut nothing_to_do = paused_for(Mode::Apply, DAY);
