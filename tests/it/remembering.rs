@@ -185,6 +185,7 @@ fn a_mass_change_that_is_held_is_one_line_in_the_log() {
     (0..6).for_each(|n| rig.declare(n, false, false));
     let process = rig.begin(command);
     until(&process, "all to be held", |report| report["held"] == 6);
+    wait_for("what is held in the log", || process.said().contains("disruptions are held").then_some(()));
     assert_eq!(process.said().matches("disruptions are held").count(), 1, "{}", process.said());
     assert_eq!(rig.world().totals().puts, 12, "those of the apply");
 }

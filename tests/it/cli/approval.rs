@@ -189,9 +189,11 @@ fn the_daemon_lets_the_approved_go_when_the_approval_is_merged_and_shows_what_is
     let shown = &page["approvals"][0];
     let told = [&shown["reason"], &shown["disruptions"], &shown["open"], &shown["expired"]];
     assert_eq!(told.map(ToString::to_string), ["\"they-leave\"", "2", "0", "false"]);
-    let applied: Vec<_> =
-        super::run::events(&place).into_iter().filter(|event| event["message"] == "applied").collect();
-    assert_eq!(applied.len(), 2);
+    // The log has a thread of its own.
+    let applied =
+        || -> Vec<_> { super::run::events(&place).into_iter().filter(|event| event["message"] == "applied").collect() };
+    until("both are in the log", || applied().len() == 2);
+    let applied = applied();
     assert!(applied.iter().all(|event| event["approval"] == shown["name"]), "{applied:?}");
     let metrics = super::run::get(&address, "/metrics").1;
     for line in ["disruptions_approved_total 2", "disruption_limit 0", "disruptions_held 1"] {

@@ -41,6 +41,7 @@ fn after_everything() -> String {
     let waits = ours.into_iter().chain([Wait::Paused(Reason::Throttled)]);
     waits.into_iter().for_each(|wait| metrics.waited(wait, took));
     ["granted", "refused", "throttled", "unavailable"].into_iter().for_each(|result| metrics.token_answered(result));
+    metrics.notified("sent");
     metrics.api_request("token", 200, took);
     metrics.text(&Report::default(), Timestamp::from_millis(0))
 }
@@ -58,19 +59,14 @@ pub fn exported() -> Exported {
     exported
 }
 
-/// `a="x",b!~"y"` as (label, operator, value).
+/// `a="x",b!~"y"` as (label, operator, value); of `a,b`, as documents list them, operator and value are empty.
 fn matchers(text: &str) -> Vec<(&str, &str, &str)> {
-    let matcher = |part: &'_ str| -> (usize, usize) {
-        let start = part.find(['=', '!']).unwrap_or_else(|| panic!("no operator in {part:?}"));
-        (start, part.find('"').unwrap_or_else(|| panic!("no value in {part:?}")))
+    let matcher = |part| {
+        let Some(operator) = str::find(part, ['=', '!']) else { return (part, "", "") };
+        let value = part.find('"').unwrap_or_else(|| panic!("no value in {part:?}"));
+        (part[..operator].trim(), part[operator..value].trim(), part[value..].trim_matches('"'))
     };
-    text.split(',')
-        .filter(|part| !part.trim().is_empty())
-        .map(|part| {
-            let (operator, value) = matcher(part);
-            (part[..operator].trim(), part[operator..value].trim(), part[value..].trim().trim_matches('"'))
-        })
-        .collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(matcher).collect()
 }
 
 /// What `text` asks for and is not exported.
@@ -78,7 +74,9 @@ pub fn unknown(text: &str, exported: &Exported) -> Vec<String> {
     let start = format!("{PREFIX}_");
     let mut unknown = Vec::new();
     for name in words(text, &start, &['_']) {
-        let Some(labels) = exported.get(name) else {
+        // A histogram as a whole has no sample of its own.
+        let of_histogram = || exported.get(&format!("{name}_bucket"));
+        let Some(labels) = exported.get(name).or_else(of_histogram) else {
             unknown.push(name.to_owned());
             continue;
         };
@@ -87,7 +85,10 @@ pub fn unknown(text: &str, exported: &Exported) -> Vec<String> {
             for (label, operator, value) in matchers(selector.split('}').next().unwrap()) {
                 let exists = labels.get(label).is_some_and(|values| {
                     // Any version and commit may be meant: upgrades have two.
-                    operator.ends_with('~') || ["version", "commit"].contains(&label) || values.contains(value)
+                    operator.is_empty()
+                        || operator.ends_with('~')
+                        || ["version", "commit"].contains(&label)
+                        || values.contains(value)
                 });
                 if !exists && !OF_A_SCRAPE.contains(&label) {
                     unknown.push(format!("{name}{{{label}{operator}\"{value}\"}}"));
@@ -114,6 +115,11 @@ fn a_metric_label_or_value_that_does_not_exist_is_found() {
     let check = |text: &str| unknown(text, &exported).join(" ");
     assert_eq!(check("rate(zoho_mail_reconciler_reconcile_total{result!=\"applied\"}[5m])"), "");
     assert_eq!(check("zoho_mail_reconciler_reconcile_duration_seconds_bucket{le=\"0.001\"}"), "");
+    assert_eq!(check("`zoho_mail_reconciler_api_request_duration_seconds{operation}`"), "");
+    assert_eq!(
+        check("`zoho_mail_reconciler_api_request_duration_seconds{operation,unit}`"),
+        "zoho_mail_reconciler_api_request_duration_seconds{unit\"\"}"
+    );
     assert_eq!(check("zoho_mail_reconciler_reconciles_total > 1"), "zoho_mail_reconciler_reconciles_total");
     assert_eq!(
         check("zoho_mail_reconciler_reconcile_total{outcome=\"applied\", result=\"done\"}"),
