@@ -33,7 +33,7 @@ pub const BUGS: &[Variant] = &[
             edit(
                 "src/queue.rs",
                 "«self.items.insert(account, Item { state: State::InFlight { again: None }, ..item })»; Some(Popped",
-                "{ self.make_delayed(account, item.class, now + Duration::from_millis(200)); None::<Item> }",
+                "{ self.make_delayed(account, item.class, now + Duration::from_secs(5)); None::<Item> }",
             ),
             ONE_ALONE,
             DURABLE_BEFORE_IT_IS_SENT,
