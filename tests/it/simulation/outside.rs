@@ -182,12 +182,12 @@ impl Life<'_> {
         let refused = if now.since(self.began) > 3 * RESYNC { stalled } else { 0 };
         let all_tried = refused > 0 || all_held;
         let done = pending <= held + refused && all_tried && queued <= refused && in_flight + stalled - refused == 0;
-        // While something that was taken away is within the window, what is held may still be let go.
+        // While something that was taken away is within the window, what is held may still be let go, and what was refused.
         let mut lost = self.universe.disk.durable.disruptions.values();
         let rolls = lost.any(|at| *at + DISRUPTION_WINDOW + UNNOTICED >= now);
         let suspended = self.folder.desired().iter().filter_map(|(_, account)| account.spec.suspend.as_ref()?.until);
         let sleeps = suspended.max().is_some_and(|until| until >= now);
-        if done && !sleeps && !(held > 0 && rolls) {
+        if done && !sleeps && !(held + refused > 0 && rolls) {
             return self.stop();
         }
         if now.since(self.began) > PATIENCE {

@@ -60,7 +60,10 @@ impl Removals {
 
     /// What is over by this moment stays over: the clock of the process was set.
     pub fn lapse(&mut self, now: Timestamp) {
-        self.policies.iter_mut().for_each(|policies| policies.lapse(now, &mut self.lapsed));
+        let [before, known] = &mut self.policies;
+        known.lapse(now, &mut self.lapsed);
+        // What the process does not read any more may come back as what it was: its manifest had another end meanwhile.
+        before.lapse(now, &mut Vec::new());
     }
 
     /// The process is shown what policies say now.
