@@ -16,6 +16,7 @@ mod load;
 mod manual;
 mod order;
 mod plan;
+mod policies;
 mod progress;
 mod resume;
 mod run;

@@ -1,5 +1,6 @@
 //! Builds the conductor and all it needs: shared by `run` and `apply`.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -62,6 +63,8 @@ pub(super) struct Engine {
     pub(super) outside: Outside,
     /// What the ledger knew when it was opened.
     pub(super) acknowledged: Baseline,
+    /// The files in which budgets were declared by then.
+    pub(super) policies: BTreeSet<Arc<str>>,
     /// Ends the embedded sandbox, if there is one.
     pub(super) cancel: CancellationToken,
 }
@@ -107,6 +110,7 @@ pub(super) async fn build(
     let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
     metrics.started(clock.now());
     let acknowledged = Baseline::of(&ledger);
+    let policies = ledger.budgets.iter().map(|budget| Arc::clone(&budget.source.path)).collect();
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock.clone());
     let Orders { freeze, orders } = switch::watch(path, cancel.clone());
@@ -117,6 +121,7 @@ pub(super) async fn build(
         clock,
         inputs: Inputs { looks, committed, stops, queries, freeze, orders },
         acknowledged,
+        policies,
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
     })

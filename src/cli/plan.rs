@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, json, load, note, print, yaml};
+use super::{Exit, json, load, note, policies, print, yaml};
 use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
@@ -122,7 +122,9 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
     if let Some(freeze) = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now)) {
         note(&format!("all reconciling is {freeze}; none of this is sent before it is resumed"));
     }
-    Ok(Comparison::new(desired, ledger, folder, disruptions, now))
+    let comparison = Comparison::new(desired, ledger, folder, disruptions, now);
+    policies::gone(&comparison.desired, &comparison.ledger.budgets).iter().for_each(|text| note(text));
+    Ok(comparison)
 }
 
 fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
@@ -142,6 +144,7 @@ impl Comparison {
         now: Timestamp,
     ) -> Self {
         desired.lapse(&ledger.lapsed_at(now));
+        policies::recall(&mut desired, &ledger.budgets, folder);
         let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guard, changes, desired.managed(), now);

@@ -15,8 +15,7 @@ use serde::Serialize;
 use super::Comparison;
 use crate::account::{AuthMode, printable};
 use crate::attribution::Baseline;
-use crate::cli::load;
-use crate::cli::{count, note};
+use crate::cli::{count, load, note, policies};
 use crate::clock::Clock;
 use crate::compare::{self, Remark, Safety, Split};
 use crate::config::{Disruptions, Folder, Target, UsageError};
@@ -157,12 +156,14 @@ impl Against {
     ) -> anyhow::Result<Comparison> {
         let ledger = if self.reads_ledger(target)? { Some(super::read_ledger(target)?) } else { None };
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
-        let Base { origin, desired: base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
+        let Base { origin, desired: mut base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
+        base.recall(ledger.as_ref().map_or(&[], |ledger| &ledger.budgets));
         let applied = compare::as_applied(&base, now);
         let acknowledged = Baseline::of(ledger.as_ref().unwrap_or(&applied));
-        let head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
+        let mut head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
         load::note_oddities(&head);
+        policies::recall(&mut head, &applied.budgets, folder);
         let remarks = compare::remarks(&base, &head, now);
         let branch = plan(&head, &applied, now).changes;
         let safety = compare::safety(&base, &head, disruptions.options(), &branch);

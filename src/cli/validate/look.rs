@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Checked, Files, Finding};
 use crate::account::{AuthMode, printable};
 use crate::attribution::look;
-use crate::cli::load;
+use crate::cli::{load, policies};
 use crate::clock::Clock;
 use crate::config::Folder;
 use crate::desired::{DesiredState, Look};
@@ -70,7 +70,13 @@ impl Reading {
         let part = part_of(given, context);
         let protection = rules.protection.clone().of_files_in(&base(&shown(FILE), part.as_deref(), is_folder));
         let rules = Rules { protection: &protection, ..rules };
-        let parse = |path: &Arc<str>, bytes: &[u8]| parsed(&shown(path), bytes, rules);
+        let root = if part.is_some() { context } else { folder };
+        let within = part.as_deref().map_or("", |part| if is_folder { part } else { folder_of(part) });
+        let parse = |path: &Arc<str>, bytes: &[u8]| {
+            let within = if within.is_empty() { path.to_string() } else { format!("{within}/{path}") };
+            let parsed = manifest::parse(&shown(path), bytes, rules);
+            with_text(policies::in_place(parsed, rules, (root, &git, &within)), bytes)
+        };
         let operation = git.in_progress(given);
         self.notes.extend(operation.map(|operation| load::half_done(given, &operation)));
         let ignored = match &part {
@@ -126,7 +132,8 @@ impl Reading {
         let mut bytes = Vec::new();
         // One byte more than a file may have: then it is a problem, as it would be of a file.
         match std::io::stdin().take(source::MAX_FILE + 1).read_to_end(&mut bytes) {
-            Ok(_) => self.take(Arc::clone(&path), source::Look::Read(parsed(&path, &bytes, rules))),
+            Ok(_) => self
+                .take(Arc::clone(&path), source::Look::Read(with_text(manifest::parse(&path, &bytes, rules), &bytes))),
             Err(error) => self.refuse(Path::new(&*path), "text on standard input", &error.to_string(), None),
         }
     }
@@ -154,8 +161,7 @@ impl Reading {
 }
 
 /// What a file declares, and its text if something is wrong with it.
-fn parsed(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> (manifest::Parsed, Option<Arc<str>>) {
-    let parsed = manifest::parse(path, bytes, rules);
+fn with_text(parsed: manifest::Parsed, bytes: &[u8]) -> (manifest::Parsed, Option<Arc<str>>) {
     let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into());
     (parsed, text)
 }
@@ -167,9 +173,14 @@ const FILE: &str = "x";
 /// is this `part` of it.
 fn base(shown: &str, part: Option<&str>, is_folder: bool) -> String {
     let shown = shown.strip_suffix(FILE).unwrap_or(shown);
-    let folder = part.map(|part| if is_folder { part } else { part.rsplit_once('/').map_or("", |(folder, _)| folder) });
+    let folder = part.map(|part| if is_folder { part } else { folder_of(part) });
     let within = folder.filter(|folder| !folder.is_empty()).map(|folder| format!("{folder}/"));
     shown.strip_suffix(&*within.unwrap_or_default()).unwrap_or(shown).to_owned()
+}
+
+/// The way to the folder that a file is in.
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// The way from the folder `context` to what is `given`, if that is a part of it.
