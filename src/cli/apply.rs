@@ -78,12 +78,12 @@ impl Apply {
             load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))
         });
         let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
-        let Engine { controller, reports, clock, inputs, outside, acknowledged, policies, cancel, .. } = engine;
+        let Engine { controller, reports, clock, inputs, outside, acknowledged, known, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {}, telemetry::flush)?;
         let mut batch = reading.await??;
         tokio::task::block_in_place(|| {
-            PolicyFiles::new(&folder, &policies).look_after(&mut batch);
+            PolicyFiles::new(folder.desired_state.clone(), folder.git(), known).look_after(&mut batch);
             load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
         });
         if let Some(expected) = expect_digest {

@@ -88,7 +88,7 @@ impl Doctor {
             let desired = load::desired(&root, &git, auth, Arc::clone(&protection), None);
             let mut desired = desired.map_err(|error| format!("{error:#}"))?;
             let known = ledger::file::read(&remembered, None).ok().flatten();
-            policies::recall(&mut desired, known.as_ref().map_or(&[], |ledger| &ledger.budgets), &searched);
+            known.iter().for_each(|ledger| policies::recall(&mut desired, ledger, &searched));
             let problems = load::problems(&desired, &root);
             Ok((desired, problems))
         });

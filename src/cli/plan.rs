@@ -144,7 +144,7 @@ impl Comparison {
         now: Timestamp,
     ) -> Self {
         desired.lapse(&ledger.lapsed_at(now));
-        policies::recall(&mut desired, &ledger.budgets, folder);
+        policies::recall(&mut desired, &ledger, folder);
         let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guard, changes, desired.managed(), now);
@@ -215,7 +215,8 @@ impl Plan {
             compare(&self.folder, &self.target, &self.disruptions)?
         };
         if self.approval.is_wanted() {
-            return self.approval.print(&comparison.reviewed.held, &comparison.problems);
+            let policy_dir = self.disruptions.protect.policy_dir.as_ref();
+            return self.approval.print(&comparison.reviewed.held, policy_dir, &comparison.problems);
         }
         print(&match self.output {
             Output::Text => text::text(&comparison),
@@ -227,7 +228,11 @@ impl Plan {
         if let Some(branch) = &comparison.branch {
             branch.base_problems.iter().for_each(|problem| note(&format!("in the base: {problem}")));
         }
-        approval::too_short(&comparison, Clock::start().now()).iter().for_each(|text| note(text));
+        let now = Clock::start().now();
+        approval::too_short(&comparison, now).iter().for_each(|text| note(text));
+        let policy_dir = self.disruptions.protect.policy_dir.iter();
+        policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
+        approval::expired(&comparison, now).iter().for_each(|text| note(text));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {

@@ -54,7 +54,7 @@ impl Run {
         settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection();
         let webhook = webhook::check(&notify)?;
-        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, policies, cancel } =
+        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, known, cancel } =
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         // After the ledger: a second daemon learns of the first, and not of its port.
         let listener = match daemon.listen {
@@ -105,7 +105,7 @@ impl Run {
         let parse = move |path: &Arc<str>, bytes: &[u8]| {
             policies::parse(&root, &git, path, bytes, Rules { auth, protection: &protected })
         };
-        let policies = PolicyFiles::new(&folder, &policies);
+        let policies = PolicyFiles::new(folder.desired_state.clone(), folder.git(), known);
         let watcher = source::watch(folder.desired_state, watch, Arc::new(parse), looks_out, resync, cancel.clone());
         tokio::spawn(attribute(looks, outside.looks, (auth, protection), acknowledged, policies));
         let ended = controller.run(inputs).await;

@@ -216,7 +216,7 @@ impl Sources {
         let holder = ledger::file::holder(&file)?;
         manifests.desired.lapse(&ledger.lapsed_at(now));
         let folder = &self.folder;
-        policies::recall(&mut manifests.desired, &ledger.budgets, folder);
+        policies::recall(&mut manifests.desired, &ledger, folder);
         let half_read = folder.git().in_progress(&folder.desired_state).map(|operation| {
             BlockedBy::unread(Some(&format!("the folder is half of {operation}, which is waited for")))
         });

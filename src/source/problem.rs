@@ -49,7 +49,7 @@ pub enum ReadProblem {
         /// The line of the file that says what is ignored.
         line: usize,
     },
-    /// Declared a budget before, and is left out of the work tree by a sparse checkout now.
+    /// Was read before, and is left out of the work tree by a sparse checkout now.
     LeftOut,
     /// A line that is no pattern, in the file that says what is ignored.
     Pattern {
@@ -99,9 +99,9 @@ impl ReadProblem {
                 return ("no file that declares a budget".into(), format!("one that line {line} ignores"), hint);
             }
             Self::LeftOut => (
-                "the file that declared a budget",
+                "a file that was read before",
                 "a sparse checkout that leaves it out",
-                "add it with `git sparse-checkout add`: until then its budget counts as it was last read",
+                "add it with `git sparse-checkout add`: until then it is not known whether it is gone",
             ),
             Self::TooManyWays => {
                 let most = format!("at most {WAYS_MAX} ways through links to one folder");
@@ -334,7 +334,7 @@ mod tests {
         too_many_ways: expected at most 8 ways through links to one folder, found more: remove links that lead to each other's folders
         submodule: expected a folder of this repository, found a submodule, whose files are in another one: compare two checkouts with --base
         ignored: expected no file that declares a budget, found one that line 2 ignores: remove the pattern, or delete the file: until then its budget counts as it was last read
-        left_out: expected the file that declared a budget, found a sparse checkout that leaves it out: add it with `git sparse-checkout add`: until then its budget counts as it was last read
+        left_out: expected a file that was read before, found a sparse checkout that leaves it out: add it with `git sparse-checkout add`: until then it is not known whether it is gone
         being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
         pattern: expected patterns as in a .gitignore, found an unclosed alternate group (line 3): mend it: until then it is not known which files are manifests, and all of them are held

@@ -185,7 +185,7 @@ fn a_sparse_checkout_that_leaves_a_budget_out_leaves_it_in_force() {
     holds(&place, "sparse");
     let plan = place.run("plan --sandbox");
     let said =
-        "policy/limits.yaml:1:1: expected the file that declared a budget, found a sparse checkout that leaves it out";
+        "policy/limits.yaml:1:1: expected a file that was read before, found a sparse checkout that leaves it out";
     assert!(plan.code == 1 && plan.err.contains(said), "{}", plan.all());
 }
 
@@ -274,4 +274,104 @@ fn a_volume_that_shows_all_its_files_through_one_link_may_have_a_policy_folder()
     // In a repository the same is a link that somebody committed.
     git(&place.path().join("desired-state"), "init -q -b main");
     assert_eq!(place.run("validate").code, 1);
+}
+
+#[test]
+fn the_approval_that_is_printed_says_where_it_counts_and_the_plan_says_when_one_is_over() {
+    let mut place = three();
+    people(&place, "false");
+    let printed = place.ok("plan --sandbox --approval --reason=gone");
+    assert!(printed.contains("# Commit it to the desired state and have it reviewed;"), "{printed}");
+    place.set("ZOHO_MAIL_POLICY_DIR", "policy");
+    let printed = place.ok("plan --sandbox --approval --reason=gone");
+    assert!(
+        printed.contains("# Commit it to the folder policy of the desired state, for it counts nowhere else,"),
+        "{printed}"
+    );
+    let over = Manifest::approval("leavers").set("expires", "2020-01-01T00:00:00Z");
+    let over = over.approving("p1", "enabled").approving("p2", "enabled").approving("other", "enabled");
+    place.write("desired-state/policy/leavers.yaml", &over.to_string());
+    let plan = place.run("plan --sandbox");
+    let said = "policy/leavers.yaml:1: the approval leavers expired at TIME and approves none of the 2 held changes that it names";
+    assert!(plan.out.contains("3 changes held") && plan.err.contains(said), "{}", plan.all());
+    // A name that was probably meant to be read.
+    place.write("desired-state/policy/more.YAML", &over.to_string());
+    place.write("desired-state/more.YAML", &over.to_string());
+    let plan = place.run("plan --sandbox");
+    assert!(plan.err.contains("note: policy/more.YAML is not read"), "{}", plan.all());
+    assert_eq!(plan.err.matches("is not read").count(), 1, "{}", plan.all());
+    // Where a base is compared with, an approval that arrives and is over approves of nothing.
+    let top = committed(&place);
+    git(&top, "checkout -q -b topic");
+    place.write("desired-state/policy/late.yaml", &over.to_string().replace("leavers", "late"));
+    commit(&top);
+    let plan = place.run("plan --base-ref main");
+    assert!(plan.out.contains("late (policy/late.yaml:1) expired at TIME and approves of nothing"), "{}", plan.all());
+}
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_is_neither_orphaned_nor_forgotten() {
+    let place = three();
+    place.account("sales/p4", 4, "enabled: true");
+    place.account("sales/p5", 5, "enabled: true");
+    place.ok("apply --sandbox");
+    let top = committed(&place);
+    git(&top, "sparse-checkout set --cone policy");
+    let status = place.run("status --sandbox p4");
+    assert!(status.out.contains("InvalidManifest") && !status.out.contains("Orphaned"), "{}", status.all());
+    let forgotten = place.run("forget p4 --ledger ledger.sandbox.json");
+    let said = "2 problems in manifests, so it is not known whose is gone";
+    assert!(forgotten.code == 1 && forgotten.err.contains(said), "{}", forgotten.all());
+    git(&top, "sparse-checkout disable");
+    fs::remove_file(place.path().join("desired-state/sales/p4.yaml")).unwrap();
+    assert!(place.ok("status --sandbox p4").contains("Orphaned"));
+    place.ok("forget p4 --ledger ledger.sandbox.json");
+}
+
+#[test]
+fn a_running_daemon_takes_what_becomes_sparse_for_neither_gone_nor_new() {
+    let service = Service::start();
+    let mut place = Place::new();
+    service.serve(&mut place);
+    people(&place, "true");
+    place.account("sales/p4", 4, "enabled: true");
+    let top = committed(&place);
+    place.ok("apply");
+    let before = service.requests();
+    let daemon = Daemon::start(&place);
+    daemon.says("pending=0");
+    git(&top, "sparse-checkout set --cone policy");
+    daemon.says("sales/p4.yaml:1:1: expected a file that was read before, found a sparse checkout that leaves it out");
+    daemon.end();
+    // The next process knows it from the ledger.
+    let daemon = Daemon::start(&place);
+    daemon.says("sales/p4.yaml:1:1: expected a file that was read before, found a sparse checkout that leaves it out");
+    daemon.end();
+    assert_eq!(service.requests(), before);
+}
+
+#[test]
+fn a_branch_can_mend_an_ignore_file_that_its_base_has_broken() {
+    let place = Place::new();
+    people(&place, "true");
+    place.write("desired-state/draft.yaml", "a: [");
+    place.write("desired-state/.reconcilerignore", "[z\n");
+    let top = committed(&place);
+    fs::create_dir(place.path().join("base")).unwrap();
+    for file in ["p1.yaml", "p2.yaml", "p3.yaml", "draft.yaml", ".reconcilerignore"] {
+        fs::copy(top.join(file), place.path().join("base").join(file)).unwrap();
+    }
+    git(&top, "checkout -q -b topic");
+    place.write("desired-state/.reconcilerignore", "draft.yaml\n");
+    place.account("p1", 1, "enabled: false");
+    commit(&top);
+    for base in ["--base-ref main", "--base base"] {
+        let plan = place.run(&format!("plan {base}"));
+        assert_eq!(plan.code, 0, "{}", plan.all());
+        assert!(plan.out.contains("Plan: 1 PUT, of which 0 grant and 1 take away"), "{}", plan.all());
+        assert!(plan.err.contains("in the base: .reconcilerignore: expected patterns"), "{}", plan.all());
+    }
+    // The branch's own is broken: nothing can be planned.
+    place.write("desired-state/.reconcilerignore", "[z\n");
+    assert_eq!(place.run("plan --base-ref main").code, 1);
 }
