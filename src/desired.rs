@@ -251,7 +251,9 @@ impl DesiredState {
     /// The budgets that an earlier process read: a file that is broken now keeps its own. Every reader of a folder calls
     /// this once all of it is read, with what the ledger remembers ([`crate::ledger::Ledger::budgets`]).
     pub fn recall(&mut self, known: &[DeclaredBudget]) {
-        self.policies.recall(known, |path| self.problems.contains_key(path));
+        // Where budgets do not count any more, an option says so, and what was read there before does not either.
+        let counts = |path: &str| self.protection.policies_are_elsewhere(path).is_none();
+        self.policies.recall(known, |path| self.problems.contains_key(path) && counts(path));
     }
 
     /// The approvals that count, also those that have expired, ordered by name.

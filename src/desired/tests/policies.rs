@@ -147,6 +147,15 @@ fn with_a_policy_dir_budgets_and_approvals_count_only_there() {
     assert_eq!(read(&[("limits.yaml", &five)]), ("0".into(), true, false, 1));
     let why = read(&[("policy/limits.yaml", &five.replace("5", "many")), ("limits.yaml", &nine)]);
     assert_eq!(why, ("0".into(), true, false, 2));
+    // What was read elsewhere before the option was set is no rival either.
+    let mut moved = DesiredState::protecting(dir().into());
+    for (path, text) in [("limits.yaml", &nine), ("policy/limits.yaml", &five)] {
+        let (path, protection) = (path.into(), dir());
+        let rules = Rules { auth: AuthMode::User, protection: &protection };
+        moved.update(&path, Look::Parsed(parse(&path, text.as_bytes(), rules)));
+    }
+    moved.recall(&state(&[("limits.yaml", &nine)]).0.declared_budgets());
+    assert_eq!(moved.budget(InForce::default().allowance).allowance.max.to_string(), "5");
 }
 
 #[test]

@@ -208,6 +208,11 @@ fn a_branch_that_breaks_hides_or_moves_the_budget_of_its_base_is_held_by_it() {
         planned(&text);
     }
     place.write(LIMITS, &nothing());
+    planned("as it was");
+    // Whom to ask about what is held stands in the comment as in the text.
+    let comment = place.ok("plan --base-ref main -o markdown");
+    let held = comment.lines().filter(|line| line.starts_with("| ! held |")).collect::<Vec<_>>();
+    assert!(held.len() == 3 && held.iter().all(|line| line.contains(", `by nobody <nobody@example.com> in topic@")), "{comment}");
     place.write("desired-state/.reconcilerignore", "policy/\n");
     assert_eq!(planned("ignored").code, 1);
     // Deleted outright: it is gone, and the plan says what counts now.
