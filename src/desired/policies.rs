@@ -3,8 +3,9 @@
 //! In: the policies of one file at a time, and what its broken documents claim. Out: the budget in force, and for each
 //! account's name its [`Clause`]s.
 //! Invariants: what cannot be read loosens nothing. A budget that is broken keeps its last good state, also that which an
-//! earlier process read; if it has none, or if there are two, nobody may lose anything without an approval. An approval that is broken,
-//! gone or not the only one of its name approves nothing; nor does one that was over before the clock was set. A look costs what its file holds.
+//! earlier process read; if it has none, or if there are two, nothing may be taken away without an approval. An approval
+//! that is broken, gone or not the only one of its name approves nothing; nor does one that was over before the clock was
+//! set. A look costs what its file holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

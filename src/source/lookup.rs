@@ -1,7 +1,7 @@
 //! Of single paths: whether a file that is not read is gone or only out of sight, and whether it lies where its path says.
 //!
 //! In: a folder, and the path of a file in it. Out: why the file is out of sight; whether a link is on the way to it.
-//! Invariants: what cannot be told apart counts as out of sight; nothing is opened but `.reconcilerignore` and git's index.
+//! Invariants: what cannot be looked at counts as out of sight; nothing is opened but `.reconcilerignore` and git's index.
 //! Deliberately absent: what is in the file, and what follows (see [`crate::cli`]).
 
 use std::cell::OnceCell;
@@ -18,7 +18,7 @@ use super::problem::ReadProblem;
 use super::repository;
 use super::sparse::Sparse;
 
-/// The folder at one moment, looked at as far as somebody asks.
+/// The folder at one moment, looked at as far as is asked.
 pub struct Lookup {
     beneath: Option<Beneath>,
     root: PathBuf,

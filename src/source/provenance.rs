@@ -164,10 +164,10 @@ impl<T> Batch<T> {
                     let (inner, outer) = rest.into_iter().partition(|asked| asked.path.starts_with(&**way));
                     let inner: Vec<_> = inner;
                     let inner = inner.into_iter().map(|asked| Asked { path: &asked.path[way.len()..], ..asked });
-                    decided.extend(head.decided_or_told(&inner.collect::<Vec<_>>(), said));
+                    decided.extend(head.decided_or_logged(&inner.collect::<Vec<_>>(), said));
                     rest = outer;
                 }
-                decided.extend(head.decided_or_told(&rest, said));
+                decided.extend(head.decided_or_logged(&rest, said));
                 decided
             }
         };
@@ -175,8 +175,8 @@ impl<T> Batch<T> {
 }
 
 impl Head {
-    /// What was decided here; nothing where that cannot be read, which is told.
-    fn decided_or_told(&self, asked: &[Asked<'_>], said: &Said<'_>) -> BTreeMap<Arc<str>, Decided> {
+    /// What was decided here; nothing where that cannot be read, and the log says why.
+    fn decided_or_logged(&self, asked: &[Asked<'_>], said: &Said<'_>) -> BTreeMap<Arc<str>, Decided> {
         if asked.is_empty() {
             return BTreeMap::new();
         }

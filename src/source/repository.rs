@@ -104,7 +104,7 @@ fn of_repository(place: &Path, folder: &Path, git: &Git) -> Vec<PathBuf> {
 }
 
 /// Whether what lies in `folder` (without links) is kept by the repository that it is in: a folder that is ignored there,
-/// and of which the index has nothing, is another's. What cannot be told is kept.
+/// and of which the index has nothing, is another's. What is not known counts as kept.
 pub(super) fn keeps(folder: &Path, git: &Git) -> bool {
     let Ok(Some(Opened { repository, top })) = open(folder, git) else { return true };
     let (Ok(within), Ok(index)) = (folder.strip_prefix(&top), repository.open_index()) else { return true };

@@ -235,7 +235,7 @@ fn read_revision(folder: &Folder, revision: &str, auth: AuthMode, protection: Ar
     let rules = Rules { auth, protection: &protection };
     let parse = |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
     let source::Committed { batch, present, left_out, commit, tip, head } =
-        match source::load_committed(folder, &git, revision, &parse) {
+        match source::load_committed(folder, &git, revision, parse) {
             Err(CommitError::Ignore { problem }) => {
                 let ignored = ignored_here(folder, &problem)?;
                 source::load_committed_ignoring(folder, &git, revision, Some(&ignored), parse)?

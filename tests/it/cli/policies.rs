@@ -212,7 +212,10 @@ fn a_branch_that_breaks_hides_or_moves_the_budget_of_its_base_is_held_by_it() {
     // Whom to ask about what is held stands in the comment as in the text.
     let comment = place.ok("plan --base-ref main -o markdown");
     let held = comment.lines().filter(|line| line.starts_with("| ! held |")).collect::<Vec<_>>();
-    assert!(held.len() == 3 && held.iter().all(|line| line.contains(", `by nobody <nobody@example.com> in topic@")), "{comment}");
+    assert!(
+        held.len() == 3 && held.iter().all(|line| line.contains(", `by nobody <nobody@example.com> in topic@")),
+        "{comment}"
+    );
     place.write("desired-state/.reconcilerignore", "policy/\n");
     assert_eq!(planned("ignored").code, 1);
     // Deleted outright: it is gone, and the plan says what counts now.
@@ -276,7 +279,7 @@ fn a_volume_that_shows_all_its_files_through_one_link_may_have_a_policy_folder()
     people(&place, "false");
     place.ok("validate");
     holds(&place, "a volume");
-    // In a repository the same is a link that somebody committed.
+    // In a repository the same is a link that was committed.
     git(&place.path().join("desired-state"), "init -q -b main");
     assert_eq!(place.run("validate").code, 1);
 }
