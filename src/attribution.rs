@@ -49,7 +49,13 @@ pub fn revisions(document: &Document, decided: Option<&Decided>) -> Revisions {
 
 fn unreadable(path: &Arc<str>, problem: &ReadProblem) -> Problem {
     let (expected, found, hint) = problem.parts();
-    Problem::of_file(path, ProblemCode::Unreadable, &expected, &found, Some(hint))
+    let of = |path| Problem::of_file(path, ProblemCode::Unreadable, &expected, &found, Some(hint));
+    let Some((file, line)) = problem.place() else { return of(path) };
+    let found = format!("{path}, {found}");
+    Problem {
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        ..Problem::of_file(&file.into(), ProblemCode::Unreadable, &expected, &found, Some(hint))
+    }
 }
 
 /// What was acknowledged when the process began: who decided it is known.

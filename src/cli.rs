@@ -16,6 +16,7 @@ mod load;
 mod manual;
 mod order;
 mod plan;
+mod policies;
 mod progress;
 mod resume;
 mod run;
@@ -251,7 +252,10 @@ const SHOWN_MAX: usize = 40;
 
 /// A value that was given and cannot be used. A password may be in a URL, and an error is the last place for one.
 fn shown(text: &str) -> String {
-    let may_be_secret = text.chars().count() > SHOWN_MAX || text.contains(['@', '?', '#', '%']);
+    // A share is no part of a URL: `101%`.
+    let is_escape = |at: &[u8]| at[0] == b'%' && at[1..].iter().all(u8::is_ascii_hexdigit);
+    let is_url = text.contains(['@', '?', '#']) || text.as_bytes().windows(3).any(is_escape);
+    let may_be_secret = text.chars().count() > SHOWN_MAX || is_url;
     if may_be_secret { "(not shown)".into() } else { printable::escape(text) }
 }
 

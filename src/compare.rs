@@ -27,7 +27,7 @@ pub use safety::{Safety, safety};
 ///
 /// It is nobody's: it remembers no request and no disruption, and must not be written.
 pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
-    let mut ledger = Ledger::new(Owner::User);
+    let mut ledger = Ledger { budgets: base.declared_budgets(), ..Ledger::new(Owner::User) };
     for change in plan(base, &ledger, now).changes {
         let row = ledger.accounts.entry(change.account).or_insert_with(|| Row {
             name: change.name,

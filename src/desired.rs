@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
 use crate::guard::{Allowance, InForce};
-use crate::ledger::{Ends, Lapsed};
+use crate::ledger::{DeclaredBudget, Ends, Lapsed};
 use crate::manifest::{Approval, Claim, Document, Foreign, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
@@ -241,6 +241,19 @@ impl DesiredState {
     /// The budget that counts where the options say `options`.
     pub fn budget(&self, options: Allowance) -> InForce {
         self.policies.budget(options, &self.protection)
+    }
+
+    /// Every budget that manifests declare, or declared before they were broken: what the next process has to know.
+    pub fn declared_budgets(&self) -> Vec<DeclaredBudget> {
+        self.policies.declared_budgets()
+    }
+
+    /// The budgets that an earlier process read: a file that is broken now keeps its own. Every reader of a folder calls
+    /// this once all of it is read, with what the ledger remembers ([`crate::ledger::Ledger::budgets`]).
+    pub fn recall(&mut self, known: &[DeclaredBudget]) {
+        // Where budgets do not count any more, an option says so, and what was read there before does not either.
+        let counts = |path: &str| self.protection.policies_are_elsewhere(path).is_none();
+        self.policies.recall(known, |path| self.problems.contains_key(path) && counts(path));
     }
 
     /// The approvals that count, also those that have expired, ordered by name.

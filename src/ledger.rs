@@ -8,6 +8,7 @@
 //! remembered is bounded. Absent by design: files (see [`mod@file`]) and the clock.
 
 pub mod audit;
+mod budgets;
 mod fault;
 pub mod file;
 pub mod journal;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::budgets::DeclaredBudget;
 pub use self::fault::Fault;
 pub use self::lapsed::{Ends, Lapsed};
 pub use self::outage::{Outage, OutageKind};
@@ -74,6 +76,8 @@ pub struct Ledger {
     pub outage: Option<Outage>,
     /// Approvals that are over though the clock may not say so.
     pub lapsed: Lapsed,
+    /// The budgets that manifests declare, as they were last read; in the order of their places.
+    pub budgets: Vec<DeclaredBudget>,
     /// Where the audit log stood when the snapshot was written; `None` before there was one.
     pub audit: Option<audit::Mark>,
 }
@@ -82,10 +86,11 @@ pub struct Ledger {
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
         let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, .. } = self;
-        let Self { unready, pause, outage, lapsed, audit: _, .. } = self;
+        let Self { unready, pause, outage, lapsed, budgets, audit: _, .. } = self;
         (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
             && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
             && (unready, outage, lapsed, accounts) == (&other.unready, &other.outage, &other.lapsed, &other.accounts)
+            && *budgets == other.budgets
     }
 }
 
@@ -106,6 +111,7 @@ impl Ledger {
             pause: None,
             outage: None,
             lapsed: Lapsed::default(),
+            budgets: Vec::new(),
             audit: None,
         }
     }
@@ -199,6 +205,7 @@ impl Ledger {
             Record::ClockStepped { from, to } => self.carry(ClockStep { from, to }),
             Record::ClockBehind { at, lands_by, remembered } => self.clamp(at, lands_by, remembered),
             Record::Lapsed { approvals } => self.lapsed = Lapsed { approvals, by: None },
+            Record::Budgets { budgets } => self.budgets = budgets,
             Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),
         }
     }

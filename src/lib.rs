@@ -94,6 +94,11 @@
 //! 16. No step of the wall clock shortens a pause, empties a window, revives an approval, or prolongs a hold beyond its
 //!     length: neither one that a process sees, nor one back that shows in what the ledger remembers. A clock that goes
 //!     forward while no process runs looks like time that passed.
+//! 17. What cannot be read loosens nothing: a value without a known place, style and tag is refused, and a file that
+//!     declared a budget keeps it until it is deleted or declares something else, in a folder that can be read; neither a
+//!     restart nor what hides the file from sight ends it, nor does a link replace it.
+//! 18. One account has one identity: two documents with one accountId, name or address are both held, and so is one whose
+//!     user has the number of its account.
 //!
 //! # What is deliberately absent
 //!

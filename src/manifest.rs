@@ -148,6 +148,33 @@ impl Parsed {
     }
 }
 
+impl Parsed {
+    /// Whether it declares a budget, or may.
+    pub fn speaks_of_budget(&self) -> bool {
+        let declares = self.policies.iter().any(|policy| matches!(policy.spec, PolicySpec::Budget(_)));
+        declares || self.claims.iter().any(|claim| claim.budget)
+    }
+
+    /// The same with a problem in the place of each policy: a link brought it into `dir`, where policies count.
+    #[must_use]
+    pub fn without_policies(mut self, dir: &PolicyDir) -> Self {
+        for Policy { name, spec, source, name_at: Place { line, column } } in std::mem::take(&mut self.policies) {
+            let expected = format!("budgets and approvals in the folder {dir} itself, as --policy-dir says");
+            let hint = Some("put the file there: what a link leads to counts for nothing, for others may own it");
+            let found = "a link on the way to this file";
+            let problem = Problem::of_file(&source.path, ProblemCode::UnsupportedKind, &expected, found, hint);
+            self.problems.push(Problem { line, column, field: "metadata.name".into(), ..problem });
+            let (kind, budget) = match spec {
+                PolicySpec::Budget(_) => (Kind::DisruptionBudget, true),
+                PolicySpec::Approval(_) => (Kind::DisruptionApproval, false),
+            };
+            self.claims.push(Claim { kind: Some(kind), budget, name: Some((*name).into()), ..Claim::default() });
+        }
+        self.problems.sort_by_key(Problem::place);
+        self
+    }
+}
+
 impl Claim {
     /// Of a text that nobody can read: it may be anything, but a budget only if it speaks of one.
     fn of_unread(text: &[u8]) -> Self {

@@ -15,7 +15,7 @@
 //! The parts, in the order of the data: `events` (hints) and `debounce` (when), `git` (not now), `keeper` (what next)
 //! with its `task`; `list` (which paths), without those that `ignore` knows, `look` (one path) with `settle` (is it at rest?), all through
 //! `beneath` (the only way to a file); `index` (what is known, what is news); `provenance` (whose work it is);
-//! `repository`, `sparse`, `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
+//! `repository`, `sparse`, `lookup`, `parallel`, `problem`. Apart from them: `commit`, the folder as a commit has it.
 //!
 //! Deliberately absent: YAML; this room only counts bytes. Linux only: openat2 and inotify.
 
@@ -45,6 +45,7 @@ mod keeper;
 mod list;
 mod load;
 mod look;
+mod lookup;
 mod near;
 mod parallel;
 mod problem;
@@ -54,10 +55,11 @@ mod settle;
 mod sparse;
 mod task;
 
-pub use commit::{CommitError, Committed, load_committed};
+pub use commit::{CommitError, Committed, load_committed, load_committed_ignoring};
 pub use ignore::{IGNORE_FILE, Ignored};
 pub use load::{ignored, load, load_file, load_part};
-pub use near::near_misses;
+pub use lookup::{Lookup, is_behind_link};
+pub use near::{idle_ignore_files, near_misses};
 
 /// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. `deploy/reference.md` promises it.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;

@@ -259,7 +259,7 @@ fn spec(account: AccountId, desired: Option<DesiredAccount<'_>>, row: Option<&Ro
 }
 
 /// What to do about a disruption that is held.
-const HELD_HINT: &str = "if it is meant, commit what `plan --approval` prints";
+const HELD_HINT: &str = "if it is meant, commit what `plan --approval --reason TEXT` prints";
 
 fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};

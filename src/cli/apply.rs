@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::engine::{self, Engine};
 use super::plan::Comparison;
+use super::policies::PolicyFiles;
 use super::{Exit, complain, count, load, note, print, progress};
 use crate::account::printable;
 use crate::compare::parse_digest;
@@ -77,11 +78,12 @@ impl Apply {
             load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))
         });
         let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
-        let Engine { controller, reports, clock, inputs, outside, acknowledged, cancel, .. } = engine;
+        let Engine { controller, reports, clock, inputs, outside, acknowledged, known, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {}, telemetry::flush)?;
         let mut batch = reading.await??;
         tokio::task::block_in_place(|| {
+            PolicyFiles::new(folder.desired_state.clone(), folder.git(), known).look_after(&mut batch);
             load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
         });
         if let Some(expected) = expect_digest {

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, CommandFactory as _, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cli, Exit, engine, json, load, put};
+use super::{Cli, Exit, engine, json, load, policies, put};
 use crate::account::printable;
 use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, Service, Target};
 use crate::doctor::{Diagnosis, Environment, Finding, Level, Line, Manifests, Seen, Subject, examine};
@@ -82,10 +82,13 @@ impl Doctor {
         };
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
         let (root, git) = (folder.desired_state.clone(), folder.git());
+        let (remembered, searched) = (ledger.clone(), folder.clone());
         let unfinished = git.in_progress(&root);
         let manifests = Box::new(move || -> Manifests {
             let desired = load::desired(&root, &git, auth, Arc::clone(&protection), None);
-            let desired = desired.map_err(|error| format!("{error:#}"))?;
+            let mut desired = desired.map_err(|error| format!("{error:#}"))?;
+            let known = ledger::file::read(&remembered, None).ok().flatten();
+            known.iter().for_each(|ledger| policies::recall(&mut desired, ledger, &searched));
             let problems = load::problems(&desired, &root);
             Ok((desired, problems))
         });

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::policies::Remembered;
 use crate::account::Field;
 use crate::attribution::Baseline;
 use crate::change::Known;
@@ -62,6 +63,8 @@ pub(super) struct Engine {
     pub(super) outside: Outside,
     /// What the ledger knew when it was opened.
     pub(super) acknowledged: Baseline,
+    /// The files that were read by then.
+    pub(super) known: Remembered,
     /// Ends the embedded sandbox, if there is one.
     pub(super) cancel: CancellationToken,
 }
@@ -107,6 +110,7 @@ pub(super) async fn build(
     let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
     metrics.started(clock.now());
     let acknowledged = Baseline::of(&ledger);
+    let known = Remembered::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock.clone());
     let Orders { freeze, orders } = switch::watch(path, cancel.clone());
@@ -117,6 +121,7 @@ pub(super) async fn build(
         clock,
         inputs: Inputs { looks, committed, stops, queries, freeze, orders },
         acknowledged,
+        known,
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },
         cancel,
     })

@@ -10,7 +10,7 @@ use clap::Args;
 use super::order::Task;
 use super::status::{is_called, unknown};
 use super::suspend::user;
-use super::{Exit, complain, count, load, print};
+use super::{Exit, complain, count, load, policies, print};
 use crate::account::{AccountId, printable};
 use crate::clock::Clock;
 use crate::config::{Auth, Folder, LedgerPlace};
@@ -46,11 +46,12 @@ impl Forget {
             complain(&format!("{}, so it is not known whose is gone", load::half_done(folder, &operation)));
             return Ok(Exit::Failed);
         }
-        let desired = load::desired(folder, &git, self.auth.into(), Default::default(), None)?;
+        let mut desired = load::desired(folder, &git, self.auth.into(), Default::default(), None)?;
         let Some(ledger) = file::read(&place, None)? else {
             complain(&format!("{}: there is no ledger, so nothing to forget", printable::path(&place)));
             return Ok(Exit::Failed);
         };
+        policies::recall(&mut desired, &ledger, &self.folder);
         let now = Clock::start().now();
         let (meant, complaints) = self.meant(&desired, &ledger, now);
         if !complaints.is_empty() {

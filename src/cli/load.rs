@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{complain, note};
+use super::{complain, note, policies};
 use crate::account::{AuthMode, printable};
 use crate::attribution::{Baseline, look, revisions, said};
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ pub(super) fn batch(
     rules: Rules<'_>,
     settle: Option<Duration>,
 ) -> anyhow::Result<Batch<Parsed>> {
-    read(folder, git, settle, |path, bytes| manifest::parse(path, bytes, rules))
+    read(folder, git, settle, |path, bytes| policies::parse(folder, git, path, bytes, rules))
 }
 
 /// The same of whatever `parse` makes of a file.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, json, load, note, print, yaml};
+use super::{Exit, json, load, note, policies, print, yaml};
 use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
@@ -122,7 +122,9 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
     if let Some(freeze) = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now)) {
         note(&format!("all reconciling is {freeze}; none of this is sent before it is resumed"));
     }
-    Ok(Comparison::new(desired, ledger, folder, disruptions, now))
+    let comparison = Comparison::new(desired, ledger, folder, disruptions, now);
+    policies::gone(&comparison.desired, &comparison.ledger.budgets).iter().for_each(|text| note(text));
+    Ok(comparison)
 }
 
 fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
@@ -142,6 +144,7 @@ impl Comparison {
         now: Timestamp,
     ) -> Self {
         desired.lapse(&ledger.lapsed_at(now));
+        policies::recall(&mut desired, &ledger, folder);
         let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guard, changes, desired.managed(), now);
@@ -212,7 +215,8 @@ impl Plan {
             compare(&self.folder, &self.target, &self.disruptions)?
         };
         if self.approval.is_wanted() {
-            return self.approval.print(&comparison.reviewed.held, &comparison.problems);
+            let policy_dir = self.disruptions.protect.policy_dir.as_ref();
+            return self.approval.print(&comparison.reviewed.held, policy_dir, &comparison.problems);
         }
         print(&match self.output {
             Output::Text => text::text(&comparison),
@@ -224,7 +228,11 @@ impl Plan {
         if let Some(branch) = &comparison.branch {
             branch.base_problems.iter().for_each(|problem| note(&format!("in the base: {problem}")));
         }
-        approval::too_short(&comparison, Clock::start().now()).iter().for_each(|text| note(text));
+        let now = Clock::start().now();
+        approval::too_short(&comparison, now).iter().for_each(|text| note(text));
+        let policy_dir = self.disruptions.protect.policy_dir.iter();
+        policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
+        approval::expired(&comparison, now).iter().for_each(|text| note(text));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {

@@ -12,12 +12,13 @@ use self::banner::Banner;
 use super::Exit;
 use super::engine::{self, Engine};
 use super::load;
+use super::policies::{self, PolicyFiles};
 use super::webhook::{self, Watched};
 use crate::account::AuthMode;
 use crate::attribution::Baseline;
 use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
 use crate::controller::Mode;
-use crate::manifest::{self, Parsed, Protection, Rules};
+use crate::manifest::{Parsed, Protection, Rules};
 use crate::report::Report;
 use crate::source::{Batch, Watch};
 use crate::{admin, page, service, shutdown, source, telemetry};
@@ -53,7 +54,7 @@ impl Run {
         settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection();
         let webhook = webhook::check(&notify)?;
-        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, cancel } =
+        let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, known, cancel } =
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
         // After the ledger: a second daemon learns of the first, and not of its port.
         let listener = match daemon.listen {
@@ -100,10 +101,13 @@ impl Run {
         tokio::spawn(banner.ready(reports.clone()));
         let (looks_out, looks) = mpsc::channel(1);
         let protected = Arc::clone(&protection);
-        let parse =
-            move |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, Rules { auth, protection: &protected });
+        let (root, git) = (folder.desired_state.clone(), folder.git());
+        let parse = move |path: &Arc<str>, bytes: &[u8]| {
+            policies::parse(&root, &git, path, bytes, Rules { auth, protection: &protected })
+        };
+        let policies = PolicyFiles::new(folder.desired_state.clone(), folder.git(), known);
         let watcher = source::watch(folder.desired_state, watch, Arc::new(parse), looks_out, resync, cancel.clone());
-        tokio::spawn(attribute(looks, outside.looks, (auth, protection), acknowledged));
+        tokio::spawn(attribute(looks, outside.looks, (auth, protection), acknowledged, policies));
         let ended = controller.run(inputs).await;
         cancel.cancel();
         engine::close(ended)?;
@@ -120,15 +124,18 @@ async fn attribute(
     out: mpsc::Sender<Batch<Parsed>>,
     (auth, protection): (AuthMode, Arc<Protection>),
     mut acknowledged: Baseline,
+    mut policies: PolicyFiles,
 ) {
     while let Some(mut batch) = looks.recv().await {
         let is_first_full = batch.full && !batch.files.is_empty();
         let protection = Arc::clone(&protection);
         let attributed = tokio::task::spawn_blocking(move || {
+            policies.look_after(&mut batch);
             load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged);
-            (batch, acknowledged)
+            (batch, acknowledged, policies)
         });
-        let Ok((batch, known)) = attributed.await else { return };
+        let Ok((batch, known, files)) = attributed.await else { return };
+        policies = files;
         acknowledged = if is_first_full { Baseline::default() } else { known };
         if out.send(batch).await.is_err() {
             return;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, complain, count, json, load, note, print, say, yaml};
+use super::{Exit, complain, count, json, load, note, policies, print, say, yaml};
 use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
 use crate::config::{Disruptions, Folder, LedgerPlace};
@@ -184,7 +184,7 @@ impl Sources {
     }
 
     fn parse(&self, with_labels: bool) -> impl Fn(&Arc<str>, &[u8]) -> folder::Read + Send + Sync + 'static {
-        folder::parse(self.target.auth.into(), self.protection(), with_labels)
+        folder::parse(&self.folder, self.target.auth.into(), self.protection(), with_labels)
     }
 
     /// Notes what of the table is older than it looks.
@@ -216,6 +216,7 @@ impl Sources {
         let holder = ledger::file::holder(&file)?;
         manifests.desired.lapse(&ledger.lapsed_at(now));
         let folder = &self.folder;
+        policies::recall(&mut manifests.desired, &ledger, folder);
         let half_read = folder.git().in_progress(&folder.desired_state).map(|operation| {
             BlockedBy::unread(Some(&format!("the folder is half of {operation}, which is waited for")))
         });

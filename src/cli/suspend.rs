@@ -58,8 +58,20 @@ fn moment(text: &str) -> Result<Timestamp, &'static str> {
 pub(super) fn user() -> Option<Box<str>> {
     let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     let name = names.into_iter().find(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let uid = rustix::process::getuid().as_raw();
+    let known = || name_of(uid, &std::fs::read_to_string("/etc/passwd").ok()?);
+    let name = name.or_else(known).unwrap_or_else(|| format!("uid {uid}"));
     Some(printable::cut(&name, TEXT_MAX).into())
+}
+
+/// The user's name by the lines of passwd(5).
+fn name_of(uid: u32, passwd: &str) -> Option<String> {
+    let of = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    };
+    passwd.lines().find_map(of)
 }
 
 /// The machine, or the container, by its own name.
@@ -106,5 +118,17 @@ impl Suspend {
             place.options()
         ))?;
         Ok(Exit::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_the_name_that_passwd_gives() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n\n:x:7:\nodd\nmail:x:8:8::/:\n";
+        let names = [0, 7, 8, 9].map(|uid| name_of(uid, passwd));
+        assert_eq!(names, [Some("root".into()), None, Some("mail".into()), None]);
     }
 }

@@ -39,6 +39,8 @@ pub enum Safety {
         reason: Box<str>,
         /// When it ends.
         expires: Timestamp,
+        /// Whether that moment has come: then it approves nothing.
+        expired: bool,
         /// How many fields of accounts it names.
         disruptions: usize,
         /// How many of those the branch itself takes away: who approves of them approves of both at once.
@@ -56,8 +58,14 @@ pub enum Safety {
 }
 
 /// What differs between `base` and `head` of what may be taken away, where nothing else is said by `options`. `changes`:
-/// what the branch asks for.
-pub fn safety(base: &DesiredState, head: &DesiredState, options: Allowance, changes: &[Change]) -> Vec<Safety> {
+/// what the branch asks for at `now`.
+pub fn safety(
+    base: &DesiredState,
+    head: &DesiredState,
+    options: Allowance,
+    changes: &[Change],
+    now: Timestamp,
+) -> Vec<Safety> {
     let (from, to) = (told(&base.budget(options)), told(&head.budget(options)));
     let budget = (from != to).then_some(Safety::Budget { from, to });
     let of = |desired: &DesiredState| -> BTreeMap<Arc<str>, (SourceRef, Approval)> {
@@ -76,6 +84,7 @@ pub fn safety(base: &DesiredState, head: &DesiredState, options: Allowance, chan
                 source: source.clone(),
                 reason,
                 expires,
+                expired: head.is_over(name, expires, now),
                 disruptions: fields.filter(|named| *named).count(),
                 arriving: changes.iter().filter(|change| change.approval.as_ref() == Some(name)).count(),
                 changed: before.is_some(),

@@ -2,16 +2,17 @@
 //!
 //! In: the policies of one file at a time, and what its broken documents claim. Out: the budget in force, and for each
 //! account's name its [`Clause`]s.
-//! Invariants: what cannot be read loosens nothing. A budget that is broken keeps its last good state while the process
-//! lives; if it has none, or if there are two, nobody may lose anything without an approval. An approval that is broken,
-//! gone or not the only one of its name approves nothing; nor does one that was over before the clock was set. A look costs what its file holds.
+//! Invariants: what cannot be read loosens nothing. A budget that is broken keeps its last good state, also that which an
+//! earlier process read; if it has none, or if there are two, nothing may be taken away without an approval. An approval
+//! that is broken, gone or not the only one of its name approves nothing; nor does one that was over before the clock was
+//! set. A look costs what its file holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::account::{AccountId, Field, SourceRef};
 use crate::guard::{Allowance, InForce};
-use crate::ledger::{Ends, Lapsed};
+use crate::ledger::{DeclaredBudget, Ends, Lapsed};
 use crate::manifest::{Approval, Approved, Budget, Claim, Place, Policy, PolicySpec, Problem, ProblemCode, Protection};
 use crate::timestamp::Timestamp;
 
@@ -99,10 +100,11 @@ impl Policies {
         let mut old: Vec<_> = self.budgets.keys().filter(|source| source.path == *path).cloned().collect();
         self.last_good.retain(|source| source.path != *path);
         let mut unread = claims.iter().filter(|claim| claim.budget).count();
+        let before = self.unread.get(path).copied().unwrap_or_default() + old.len();
         // What is broken now was the budget before, or may have been, whatever it calls itself: the last good state stands
         // in for it.
         if new.is_empty() && !claims.is_empty() {
-            unread = unread.saturating_sub(old.len());
+            unread = unread.max(before).saturating_sub(old.len());
             self.last_good.extend(old.drain(..));
         }
         for source in &old {
@@ -113,6 +115,31 @@ impl Policies {
             0 => self.unread.remove(path),
             unread => self.unread.insert(Arc::clone(path), unread),
         };
+    }
+
+    /// Every budget that manifests declare, or declared before they were broken, in the order of their places.
+    pub(super) fn declared_budgets(&self) -> Vec<DeclaredBudget> {
+        let budgets = self.budgets.iter();
+        budgets.map(|(source, declared)| DeclaredBudget { source: source.clone(), spec: declared.spec }).collect()
+    }
+
+    /// What an earlier process read stands in for files that were `broken` since before this one first read them.
+    pub(super) fn recall(&mut self, known: &[DeclaredBudget], broken: impl Fn(&Arc<str>) -> bool) {
+        for of_file in known.chunk_by(|a, b| a.source.path == b.source.path) {
+            let Some(DeclaredBudget { source: SourceRef { path, .. }, .. }) = of_file.first() else { continue };
+            if !broken(path) || self.budgets.keys().any(|source| source.path == *path) {
+                continue;
+            }
+            let unread = self.unread.remove(path).and_then(|unread| unread.checked_sub(of_file.len()));
+            if let Some(unread @ 1..) = unread {
+                self.unread.insert(Arc::clone(path), unread);
+            }
+            for DeclaredBudget { source, spec } in of_file {
+                let name_at = Place { line: source.line, ..Place::START };
+                self.budgets.insert(source.clone(), Declared { spec: *spec, name_at });
+                self.last_good.insert(source.clone());
+            }
+        }
     }
 
     /// Takes away all clauses of the approvals called `name`, with the names of their accounts.

@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::account::SourceRef;
 use crate::ledger::DISRUPTION_MEMORY;
@@ -79,6 +80,19 @@ impl fmt::Display for DisruptionBudget {
     }
 }
 
+/// As options and manifests write it.
+impl Serialize for DisruptionBudget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DisruptionBudget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// Why a text is not a window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as 15m, 1h or 7days, at most 30days")]
@@ -97,7 +111,7 @@ pub fn window(text: &str) -> Result<Duration, InvalidWindow> {
 #[serde(rename_all = "camelCase")]
 pub struct Allowance {
     /// The budget.
-    #[serde(rename = "maxDisruptions", serialize_with = "as_text")]
+    #[serde(rename = "maxDisruptions")]
     pub max: DisruptionBudget,
     /// For how long a disruption counts.
     #[serde(serialize_with = "humane")]
@@ -109,10 +123,6 @@ impl Allowance {
     pub const fn nothing(window: Duration) -> Self {
         Self { max: DisruptionBudget { count: Some(0), percent: None }, window }
     }
-}
-
-fn as_text<S: Serializer>(budget: &DisruptionBudget, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(budget)
 }
 
 fn humane<S: Serializer>(window: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

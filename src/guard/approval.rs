@@ -17,8 +17,9 @@ const ACCOUNTS_MAX: usize = 80;
 /// How much of a source is repeated in a comment, in characters.
 const SOURCE_MAX: usize = 120;
 
-/// The manifest that approves `held` from `now` until `expires`; nothing if nothing is held.
-pub fn manifest(held: &[Change], reason: &str, now: Timestamp, expires: Timestamp) -> String {
+/// The manifest that approves `held` from `now` until `expires`; nothing if nothing is held. `place`: where it has to be
+/// committed to count, in words.
+pub fn manifest(held: &[Change], place: &str, reason: &str, now: Timestamp, expires: Timestamp) -> String {
     let mut held: Vec<_> = held.iter().collect();
     held.sort_by_key(|change| (&change.name, change.account, change.field));
     let accounts: Vec<_> = held.chunk_by(|a, b| a.account == b.account).collect();
@@ -29,7 +30,7 @@ pub fn manifest(held: &[Change], reason: &str, now: Timestamp, expires: Timestam
         let name = format!("approve-{}{part}", stamp(now));
         text += if index == 0 { "" } else { "---\n" };
         // Writing to a String cannot fail.
-        let _ = write_document(&mut text, accounts, &name, (reason, expires));
+        let _ = write_document(&mut text, accounts, &name, (place, reason, expires));
     }
     text
 }
@@ -45,13 +46,13 @@ fn write_document(
     text: &mut String,
     accounts: &[&[&Change]],
     name: &str,
-    (reason, expires): (&str, Timestamp),
+    (place, reason, expires): (&str, &str, Timestamp),
 ) -> std::fmt::Result {
     let changes: usize = accounts.iter().map(|changes| changes.len()).sum();
     let plural = |number: usize| if number == 1 { "" } else { "s" };
     let (number, s, of) = (accounts.len(), plural(changes), plural(accounts.len()));
     writeln!(text, "# Lets {changes} held disruption{s} of {number} account{of} through, and no others.")?;
-    writeln!(text, "# Commit it to the desired state and have it reviewed; it counts from then on until it expires.")?;
+    writeln!(text, "# Commit it to {place} and have it reviewed; it counts from then on until it expires.")?;
     writeln!(text, "apiVersion: {}\nkind: DisruptionApproval", crate::manifest::API_VERSION)?;
     writeln!(text, "metadata:\n  name: {name}\nspec:\n  reason: {}", quoted(reason))?;
     writeln!(text, "  expires: \"{expires}\"\n  accounts:")?;
@@ -111,7 +112,7 @@ mod tests {
             change(7, "alice", Field::Enabled, "sales/alice.yaml"),
             change(7, "alice", Field::ActiveSyncEnabled, "sales/alice.yaml"),
         ];
-        let text = manifest(&held, "\"Lisbon\" closes", NOW, NOW + Duration::from_secs(86_400));
+        let text = manifest(&held, "the desired state", "\"Lisbon\" closes", NOW, NOW + Duration::from_secs(86_400));
         insta::assert_snapshot!(text, @r#"
         # Lets 3 held disruptions of 2 accounts through, and no others.
         # Commit it to the desired state and have it reviewed; it counts from then on until it expires.
@@ -137,8 +138,11 @@ mod tests {
                 - enabled
         "#);
         let reversed: Vec<_> = held.iter().rev().cloned().collect();
-        assert_eq!(manifest(&reversed, "\"Lisbon\" closes", NOW, NOW + Duration::from_secs(86_400)), text);
-        assert_eq!(manifest(&[], "x", NOW, NOW), "");
+        assert_eq!(
+            manifest(&reversed, "the desired state", "\"Lisbon\" closes", NOW, NOW + Duration::from_secs(86_400)),
+            text
+        );
+        assert_eq!(manifest(&[], "the desired state", "x", NOW, NOW), "");
     }
 
     #[test]
@@ -153,7 +157,7 @@ mod tests {
             .map(|(name, n)| change(n, &name, Field::ALL[(n % 2) as usize], &path))
             .collect();
         let reason = "\\ \" # {x}: [y] é \u{2014} %s ".repeat(7);
-        let text = manifest(&held, &reason, NOW, NOW + Duration::from_secs(60));
+        let text = manifest(&held, "policy", &reason, NOW, NOW + Duration::from_secs(60));
         let at: Arc<str> = "approval.yaml".into();
         let parsed = parse(&at, text.as_bytes(), Rules::default());
         assert_eq!(parsed.problems, []);

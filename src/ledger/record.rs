@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::budgets::DeclaredBudget;
 use super::lapsed::Ends;
 use super::outage::Outage;
 use super::row::{FailedAttempt, FieldState, hex};
@@ -210,6 +211,11 @@ pub enum Record {
         /// Which.
         approvals: Ends,
     },
+    /// The folder is read: manifests declare these budgets, and no others.
+    Budgets {
+        /// Which, in the order of their places.
+        budgets: Vec<DeclaredBudget>,
+    },
     /// An operator lifted a pause that the service had imposed.
     PauseLifted {
         /// When.
@@ -240,7 +246,7 @@ impl Record {
             | Self::Unready { account, .. } => Some(*account),
             Self::TokenRequest { .. } | Self::TokenNotSent => None,
             Self::Pause { .. } | Self::Outage { .. } | Self::PauseLifted { .. } => None,
-            Self::ClockStepped { .. } | Self::ClockBehind { .. } | Self::Lapsed { .. } => None,
+            Self::ClockStepped { .. } | Self::ClockBehind { .. } | Self::Lapsed { .. } | Self::Budgets { .. } => None,
         }
     }
 }

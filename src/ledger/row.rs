@@ -231,6 +231,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// The file in which the account was declared when something of it was last acknowledged.
+    pub fn source(&self) -> Option<&Arc<str>> {
+        Field::ALL.into_iter().find_map(|field| match self.field(field)? {
+            FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. } => Some(&source.path),
+            FieldState::InDoubt { .. } => None,
+        })
+    }
+
     pub(super) const fn new(name: Arc<str>, zuid: Option<Zuid>) -> Self {
         Self {
             name,

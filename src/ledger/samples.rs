@@ -5,11 +5,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
-    Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Outage, OutageKind, Owner, Record, Unready, Wanted,
+    DeclaredBudget, Evidence, FailedAttempt, FieldState, ImposedPause, Ledger, Outage, OutageKind, Owner, Record,
+    Unready, Wanted,
 };
 use crate::account::{AccountId, Field, MAX_ID, SourceRef, Zoid, Zuid};
 use crate::change::Known;
 use crate::condition::Reason;
+use crate::guard::DisruptionBudget;
+use crate::manifest::Budget;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
 
@@ -155,6 +158,14 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
             .prop_map(|(at, lands_by, remembered)| Record::ClockBehind { at, lands_by, remembered }),
         1 => proptest::collection::btree_set((".{0,8}".prop_map(Into::into), any_time()), 0..3)
             .prop_map(|approvals| Record::Lapsed { approvals }),
+        1 => proptest::collection::vec((any_source(), proptest::option::of(0..30_u64)), 0..3).prop_map(|budgets| {
+            let spec = |days: Option<u64>| Budget {
+                max: days.is_none_or(|days| days > 9).then(DisruptionBudget::default),
+                window: days.map(|days| std::time::Duration::from_secs(days * 86_400)),
+            };
+            let budget = |(source, days)| DeclaredBudget { source, spec: spec(days) };
+            Record::Budgets { budgets: budgets.into_iter().map(budget).collect() }
+        }),
         1 => proptest::option::of(pause()).prop_map(|pause| Record::Pause { pause }),
         1 => proptest::option::of((any_time(), ".{0,8}", any::<u32>())).prop_map(|outage| {
             let kind = OutageKind::RefusesAlike;

@@ -22,7 +22,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::audit::Mark;
 use super::fault::{API_VERSION, Fault, judge_header};
-use super::{FieldState, ImposedPause, Lapsed, Ledger, Outage, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready};
+use super::{
+    DeclaredBudget, FieldState, ImposedPause, Lapsed, Ledger, Outage, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready,
+};
 use crate::account::AccountId;
 use crate::timestamp::Timestamp;
 
@@ -70,6 +72,8 @@ struct Document<'a> {
     #[serde(default)]
     lapsed: Lapsed,
     #[serde(default)]
+    budgets: Vec<DeclaredBudget>,
+    #[serde(default)]
     audit: Option<Mark>,
     #[serde(default, borrow)]
     crc32: Option<Cow<'a, str>>,
@@ -110,6 +114,7 @@ impl Document<'_> {
             pause: self.pause,
             outage: self.outage,
             lapsed: self.lapsed,
+            budgets: self.budgets,
             audit: self.audit,
         })
     }
@@ -277,7 +282,7 @@ impl<'a, W: Write> Out<'a, W> {
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
         let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
-        let Ledger { unready, pause, outage, lapsed, audit, .. } = ledger;
+        let Ledger { unready, pause, outage, lapsed, budgets, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -309,6 +314,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if !lapsed.is_empty() {
             self.key("lapsed", lapsed)?;
+            self.line.push(b',');
+        }
+        if !budgets.is_empty() {
+            self.key("budgets", budgets)?;
             self.line.push(b',');
         }
         if let Some(audit) = audit {

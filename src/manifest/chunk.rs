@@ -4,7 +4,7 @@
 //! line; and for each the reason why no parser may see it, if there is one.
 //! Invariants: linear in the text; no control character, line separator or directive is let through.
 //! Cutting at `---` and `...` is exact, because YAML recognises these at the first column of a
-//! line even within quotes and blocks.
+//! line even within quotes and blocks. A directive is of the document behind it: both are one, and refused together.
 
 use super::problem::{Place, ProblemCode};
 
@@ -38,11 +38,13 @@ pub(super) fn chunks(text: &str) -> impl Iterator<Item = Chunk<'_>> {
     std::iter::from_fn(move || {
         while !rest.is_empty() {
             let (first_line, mut content_line, mut lines, mut end) = (next_line, None, 0, 0);
+            let mut directed = false;
             for line in rest.split_inclusive('\n') {
                 let marker = marker(line);
-                if marker == Some("---") && end > 0 {
+                if marker == Some("---") && end > 0 && !std::mem::take(&mut directed) {
                     break;
                 }
+                directed |= line.starts_with('%');
                 let content = if marker.is_some() { &line[3..] } else { line }.trim_start();
                 if content_line.is_none() && !content.is_empty() && !content.starts_with('#') {
                     content_line = Some(first_line + lines);
@@ -150,6 +152,15 @@ mod tests {
         );
         assert_eq!(cut("--- {a: 1}\r\n---\r\nb: 2\r\n"), [(1, 1, "--- {a: 1}\r\n"), (2, 3, "---\r\nb: 2\r\n")]);
         assert_eq!(cut("----\n---x\n"), [(1, 1, "----\n---x\n")]);
+        // A directive and its document, and the next one by itself.
+        for directives in ["%YAML 1.2\n", "# c\n%TAG ! x\n%YAML 1.1\n"] {
+            let (one, two) = (format!("{directives}---\na: 1\n"), "---\nb: 2\n");
+            assert_eq!(chunks(&(one.clone() + two)).map(|chunk| chunk.text).collect::<Vec<_>>(), [&*one, two]);
+            let behind = format!("c: 3\n...\n{one}{two}");
+            assert_eq!(chunks(&behind).map(|chunk| chunk.text).collect::<Vec<_>>(), ["c: 3\n...\n", &*one, two]);
+        }
+        // Where no line ends the document before it, it is of both.
+        assert_eq!(cut("a: 1\n%YAML 1.2\n---\nb: 2\n").len(), 1);
     }
 
     #[test]

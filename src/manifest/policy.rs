@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Place;
 use crate::account::{AccountId, Field, SourceRef};
 use crate::guard::{Allowance, DisruptionBudget};
@@ -59,12 +61,33 @@ pub enum PolicySpec {
 }
 
 /// The `spec` of a `DisruptionBudget`: at least one of the two. The one that is left out is what the options say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Budget {
     /// `maxDisruptions`.
+    #[serde(rename = "maxDisruptions", default, skip_serializing_if = "Option::is_none")]
     pub max: Option<DisruptionBudget>,
     /// `window`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "window")]
     pub window: Option<Duration>,
+}
+
+/// A window as manifests write it.
+mod window {
+    use std::time::Duration;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(window: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        window.map(|window| humantime::format_duration(window).to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| crate::guard::window(&text)).transpose().map_err(D::Error::custom)
+    }
 }
 
 impl Budget {

@@ -118,6 +118,11 @@ impl Protection {
         Self { base: base.into(), ..self }
     }
 
+    /// The only folder in which budgets and approvals count, if there is one.
+    pub const fn policy_dir(&self) -> Option<&PolicyDir> {
+        self.policy_dir.as_ref()
+    }
+
     /// The folder in which budgets and approvals count, if the file `path` is not in it.
     pub fn policies_are_elsewhere(&self, path: &str) -> Option<&PolicyDir> {
         let path = path.strip_prefix(&*self.base).unwrap_or(path);

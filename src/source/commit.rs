@@ -23,7 +23,7 @@ use tree::{Fault, Files, Found, Store};
 
 use super::repository::{self, Opened, Refused};
 use super::sparse::Sparse;
-use super::{Batch, Git, Origin, Root};
+use super::{Batch, Git, Ignored, Origin, Root};
 
 /// Where a short name may stand for a reference: gitrevisions(7). Git itself takes the first, and warns.
 const PLACES: [&str; 6] = ["*", "refs/*", "refs/tags/*", "refs/heads/*", "refs/remotes/*", "refs/remotes/*/HEAD"];
@@ -60,6 +60,20 @@ pub fn load_committed<T>(
     revision: &str,
     parse: impl Fn(&Arc<str>, &[u8]) -> T,
 ) -> Result<Committed<T>, CommitError> {
+    load_committed_ignoring(root, git, revision, None, parse)
+}
+
+/// The same, where this is `ignored`, and not what the commit says; `None`: what it says.
+///
+/// # Errors
+/// As [`load_committed`].
+pub fn load_committed_ignoring<T>(
+    root: &Path,
+    git: &Git,
+    revision: &str,
+    ignored: Option<&Ignored>,
+    parse: impl Fn(&Arc<str>, &[u8]) -> T,
+) -> Result<Committed<T>, CommitError> {
     let (opened, within) = locate(root, git)?;
     let repository = &opened.repository;
     let shallow = repository.is_shallow().unwrap_or(false);
@@ -71,7 +85,7 @@ pub fn load_committed<T>(
     let tree = repository.find_commit(base).and_then(|commit| commit.tree_id().map(gix::Id::detach));
     let store = Store::new(repository, parse);
     let tree = tree.map_err(|error| CommitError::Missing { shallow, why: error.to_string() })?;
-    let found = read(&store, tree, &within).map_err(|fault| fault.told(root, shallow))?;
+    let found = read(&store, tree, &within, ignored).map_err(|fault| fault.told(root, shallow))?;
     let (mut files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
     let (all, sparse) = (files.len(), Sparse::of(&opened));
     files.retain(|(path, _)| !sparse.leaves_out(&within.join(&**path)));
@@ -139,10 +153,11 @@ fn read<T, P: Fn(&Arc<str>, &[u8]) -> T>(
     store: &Store<'_, P>,
     top: ObjectId,
     path: &Path,
+    ignored: Option<&Ignored>,
 ) -> Result<Option<Files<T>>, Fault> {
     Ok(match store.find(top, path)? {
         Found::Nothing => None,
         Found::File(name, id) => Some(vec![(Arc::clone(&name), store.file(&name, id)?)]),
-        Found::Folder(folder) => Some(store.walk(&folder)?),
+        Found::Folder(folder) => Some(store.walk(&folder, ignored)?),
     })
 }

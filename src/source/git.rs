@@ -1,6 +1,6 @@
 //! Whether git is at work in the folder: while it is, files of two revisions lie side by side.
 //!
-//! In: the root. Out: wait, or go on; what git has begun and not finished; and whether git has worked meanwhile.
+//! In: the root, which may have submodules. Out: wait, or go on; what git has begun and not finished; and whether git has worked meanwhile.
 //! Invariants: nothing but the stamps of git's lock and of its index, and the names of [`Operation`]'s table, is looked
 //! at; a lock that a killed git left behind delays nothing for longer than [`super::LOCK_PATIENCE`] after the last event,
 //! nor than [`LOCK_PATIENCE_MAX`], and only once; an operation is waited for in silence for that long, and then named.
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
+
+use super::repository;
 
 mod operation;
 
@@ -42,8 +44,20 @@ impl Git {
     /// What git has begun and not finished in the work tree that `folder` is in.
     pub fn in_progress(&self, folder: &Path) -> Option<Operation> {
         let folder = fs::canonicalize(folder).ok()?;
-        let (_, git) = self.find(&folder)?;
-        Operation::in_progress(&git).filter(|_| !self.reads_unfinished)
+        self.unfinished(&folder, &self.all(&folder))
+    }
+
+    /// What is under way in one of these Git directories, unless `root` (without links) is none of their business.
+    fn unfinished(&self, root: &Path, gits: &[PathBuf]) -> Option<Operation> {
+        let found = gits.iter().find_map(|git| Operation::in_progress(git)).filter(|_| !self.reads_unfinished);
+        found.filter(|_| repository::keeps(root, self))
+    }
+
+    /// The Git directories of the work tree that `root` (without links) is in, and of the submodules within it.
+    fn all(&self, root: &Path) -> Vec<PathBuf> {
+        let outer = self.find(root).map(|(_, git)| git);
+        let tops = repository::submodules(root, self);
+        outer.into_iter().chain(tops.iter().filter_map(|top| git_folder(top))).collect()
     }
 
     /// The Git directory of the work tree that `root` (without links) is in, and the top of that, if `.git` marks it.
@@ -82,11 +96,13 @@ pub(super) struct Gate {
     /// How long a lock is waited for while nothing stirs, and an operation in silence.
     patience: Duration,
     rules: Git,
-    git: Option<PathBuf>,
+    root: PathBuf,
+    /// The Git directories of the repository and of submodules in the folder.
+    gits: Vec<PathBuf>,
     waiting: Option<Waiting>,
     outwaited: Option<Stamp>,
-    /// Git's list of the files it keeps, which it replaces at the end of whatever it does to them.
-    index: Option<Stamp>,
+    /// Of each, git's list of the files it keeps, which it replaces at the end of whatever it does to them.
+    indexes: Vec<Option<Stamp>>,
     /// Since when something is not finished.
     unfinished: Option<Instant>,
     /// Something was not finished, and now it is.
@@ -103,24 +119,26 @@ struct Waiting {
 
 impl Gate {
     /// In no repository yet.
-    pub(super) const fn new(patience: Duration, rules: Git) -> Self {
-        Self { patience, rules, git: None, waiting: None, outwaited: None, index: None, unfinished: None, ended: false }
+    pub(super) fn new(patience: Duration, rules: Git) -> Self {
+        let (root, gits, indexes) = (PathBuf::new(), Vec::new(), Vec::new());
+        Self { patience, rules, root, gits, waiting: None, outwaited: None, indexes, unfinished: None, ended: false }
     }
 
     /// Looks for the repository that `root` (without links) is in; there may be none, and it may come and go.
     pub(super) fn find(&mut self, root: &Path) {
-        let git = self.rules.find(root).map(|(_, git)| git);
-        if self.git != git {
-            self.git = git;
+        let gits = self.rules.all(root);
+        if self.gits != gits || self.root != root {
+            (self.root, self.gits) = (root.to_owned(), gits);
             self.has_worked();
         }
     }
 
     /// Whether git's index is another one than when this was last asked, or something has been finished since.
     pub(super) fn has_worked(&mut self) -> bool {
-        let index = self.git.as_deref().and_then(|git| look(&git.join("index")));
+        let indexes: Vec<_> = self.gits.iter().map(|git| look(&git.join("index"))).collect();
         let ended = std::mem::take(&mut self.ended);
-        std::mem::replace(&mut self.index, index) != index || ended
+        let before = std::mem::replace(&mut self.indexes, indexes);
+        before != self.indexes || ended
     }
 
     /// Something stirs in the folder: git lives, for all we know.
@@ -132,7 +150,7 @@ impl Gate {
     pub(super) fn ask(&mut self, now: Instant) -> Verdict {
         match self.unfinished(now) {
             Verdict::GoOn => {
-                let seen = self.git.as_deref().and_then(|git| look(&git.join(LOCK)));
+                let seen = self.gits.iter().find_map(|git| look(&git.join(LOCK)));
                 self.judge(seen, now)
             }
             stands_in_the_way => stands_in_the_way,
@@ -141,8 +159,7 @@ impl Gate {
 
     /// Whether something that git has begun stands in the way at `now`, lock or not.
     pub(super) fn unfinished(&mut self, now: Instant) -> Verdict {
-        let operation = self.git.as_deref().and_then(Operation::in_progress);
-        let Some(operation) = operation.filter(|_| !self.rules.reads_unfinished) else {
+        let Some(operation) = self.rules.unfinished(&self.root, &self.gits) else {
             self.ended |= self.unfinished.take().is_some();
             return Verdict::GoOn;
         };
@@ -168,7 +185,7 @@ impl Gate {
 /// Once a lock: it is in nobody's way any more, but somebody should know.
 pub(super) fn warn_of_lock(gate: &Gate) {
     let seconds = gate.patience.as_secs();
-    let lock = gate.git.as_deref().map(|git| git.join(LOCK));
+    let lock = gate.gits.iter().map(|git| git.join(LOCK)).find(|lock| look(lock).is_some());
     warn!(?lock, seconds, "git's lock is still there: going on; remove it if no git runs");
 }
 

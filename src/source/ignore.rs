@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::ignore::Error;
-use ::ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ::ignore::gitignore::{Gitignore, GitignoreBuilder, Glob};
+use ::ignore::{Error, Match};
 use tokio::time::Instant;
 
 use super::beneath::Beneath;
@@ -30,9 +30,16 @@ const MAX_BYTES: usize = 64 * 1024;
 /// What is ignored. By default nothing is.
 #[derive(Clone, Debug, Default)]
 pub struct Ignored {
-    patterns: Option<Arc<Gitignore>>,
+    patterns: Option<Arc<Patterns>>,
     /// The way from the folder of the file to that of the paths; empty, or with `/` at its end.
     within: Arc<str>,
+}
+
+/// The patterns, and the text that they stand in.
+#[derive(Debug)]
+struct Patterns {
+    all: Gitignore,
+    text: Box<str>,
 }
 
 impl Ignored {
@@ -58,7 +65,8 @@ impl Ignored {
             builder.add_line(None, line).map_err(|error| broken(number, &reason(error)))?;
         }
         let patterns = builder.build().map_err(|error| broken(1, &reason(error)))?;
-        Ok(Self { patterns: (!patterns.is_empty()).then(|| Arc::new(patterns)), within: "".into() })
+        let patterns = (!patterns.is_empty()).then(|| Arc::new(Patterns { all: patterns, text: text.into() }));
+        Ok(Self { patterns, within: "".into() })
     }
 
     /// The same for paths that begin in the subfolder `folder`.
@@ -68,12 +76,27 @@ impl Ignored {
 
     /// Whether `path` is ignored, or a folder that it is in.
     pub fn has(&self, path: &str, is_folder: bool) -> bool {
-        let Some(patterns) = &self.patterns else { return false };
+        self.patterns.as_ref().is_some_and(|patterns| self.pattern(patterns, path, is_folder).is_some())
+    }
+
+    /// The line that says so, if `path` is ignored.
+    pub fn line(&self, path: &str, is_folder: bool) -> Option<usize> {
+        let patterns = self.patterns.as_ref()?;
+        let pattern = self.pattern(patterns, path, is_folder)?.original();
+        // The last one of several alike decides.
+        let line = (1..).zip(patterns.text.lines()).filter(|(_, line)| line.trim_end() == pattern.trim_end()).last();
+        Some(line.map_or(1, |(number, _)| number))
+    }
+
+    fn pattern<'p>(&self, Patterns { all, .. }: &'p Patterns, path: &str, is_folder: bool) -> Option<&'p Glob> {
         let whole =
             if self.within.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{}{path}", self.within)) };
+        let matched = |path: &str, is_folder| match all.matched(path, is_folder) {
+            Match::Ignore(pattern) => Some(pattern),
+            Match::None | Match::Whitelist(_) => None,
+        };
         let mut folders = whole.match_indices('/').map(|(at, _)| &whole[..at]);
-        folders.any(|folder| patterns.matched(folder, true).is_ignore())
-            || patterns.matched(&*whole, is_folder).is_ignore()
+        folders.find_map(|folder| matched(folder, true)).or_else(|| matched(&whole, is_folder))
     }
 }
 
@@ -213,6 +236,8 @@ mod tests {
         ] {
             assert_eq!(ignored.has(path, is_folder), expected, "{path}");
         }
+        let lines = ["sub/old/a.yaml", "top.yaml", "a.tpl.yaml", "a.yaml"].map(|path| ignored.line(path, false));
+        assert_eq!(lines, [Some(5), Some(4), Some(2), None]);
         let below = ignored.within("sub/old");
         assert!(below.has("a.yaml", false));
         assert!(!Ignored::parse(b"").unwrap().has("a.yaml", false));

@@ -44,6 +44,13 @@ pub enum ReadProblem {
     BeingWritten,
     /// A name that is no text.
     NameNotUtf8,
+    /// Declared a budget before, and is ignored now.
+    Ignored {
+        /// The line of the file that says what is ignored.
+        line: usize,
+    },
+    /// Was read before, and is left out of the work tree by a sparse checkout now.
+    LeftOut,
     /// A line that is no pattern, in the file that says what is ignored.
     Pattern {
         /// Which line.
@@ -87,6 +94,15 @@ impl ReadProblem {
                 let hint = "mend it: until then it is not known which files are manifests, and all of them are held";
                 return ("patterns as in a .gitignore".into(), format!("{why} (line {line})"), hint);
             }
+            Self::Ignored { line } => {
+                let hint = "remove the pattern, or delete the file: until then its budget counts as it was last read";
+                return ("no file that declares a budget".into(), format!("one that line {line} ignores"), hint);
+            }
+            Self::LeftOut => (
+                "a file that was read before",
+                "a sparse checkout that leaves it out",
+                "add it with `git sparse-checkout add`: until then it is not known whether it is gone",
+            ),
             Self::TooManyWays => {
                 let most = format!("at most {WAYS_MAX} ways through links to one folder");
                 return (most, "more".into(), "remove links that lead to each other's folders");
@@ -114,6 +130,14 @@ impl ReadProblem {
         (expected.into(), found.into(), hint)
     }
 
+    /// The file and the line to look at, where that is not the path itself.
+    pub const fn place(&self) -> Option<(&'static str, usize)> {
+        match self {
+            Self::Ignored { line } => Some((IGNORE_FILE, *line)),
+            _ => None,
+        }
+    }
+
     /// Whether it may be over in a moment, without an event that says so: a limit on open files, a disk that stalls.
     pub(super) const fn may_pass(&self) -> bool {
         matches!(self, Self::Unreadable { .. } | Self::Unlistable { .. })
@@ -132,6 +156,8 @@ impl ReadProblem {
             Self::Submodule => "submodule",
             Self::BeingWritten => "being_written",
             Self::NameNotUtf8 => "name_not_utf8",
+            Self::Ignored { .. } => "ignored",
+            Self::LeftOut => "left_out",
             Self::Pattern { .. } => "pattern",
             Self::Unreadable { .. } => "unreadable",
             Self::Unlistable { .. } => "unlistable",
@@ -289,6 +315,8 @@ mod tests {
             ReadProblem::TooDeep,
             ReadProblem::TooManyWays,
             ReadProblem::Submodule,
+            ReadProblem::Ignored { line: 2 },
+            ReadProblem::LeftOut,
             ReadProblem::BeingWritten,
             ReadProblem::NameNotUtf8,
             ReadProblem::Pattern { line: 3, why: "an unclosed alternate group".to_owned() },
@@ -305,6 +333,8 @@ mod tests {
         too_deep: expected at most 64 folders inside one another, found more: move this one up
         too_many_ways: expected at most 8 ways through links to one folder, found more: remove links that lead to each other's folders
         submodule: expected a folder of this repository, found a submodule, whose files are in another one: compare two checkouts with --base
+        ignored: expected no file that declares a budget, found one that line 2 ignores: remove the pattern, or delete the file: until then its budget counts as it was last read
+        left_out: expected a file that was read before, found a sparse checkout that leaves it out: add it with `git sparse-checkout add`: until then it is not known whether it is gone
         being_written: expected a file at rest, found one being written again and again: let its writer finish
         name_not_utf8: expected a name in UTF-8, found other bytes (shown escaped): rename it
         pattern: expected patterns as in a .gitignore, found an unclosed alternate group (line 3): mend it: until then it is not known which files are manifests, and all of them are held

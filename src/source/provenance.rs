@@ -38,6 +38,8 @@ const GIT_SYNC_3: &str = "rev-";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     place: Place,
+    /// Repositories within the folder: the way to each, with `/` at its end, and what was checked out there.
+    submodules: Vec<(Box<str>, Head)>,
     /// What was read of each file of the batch, by its fingerprint; 0 where nothing was.
     hashes: Vec<u64>,
 }
@@ -81,7 +83,7 @@ impl Origin {
             (Err(why), None) => Place::Unreadable(format!("{}: {why}", folder.display()).into()),
             (Ok(None), None) => Place::Unknown,
         };
-        Self { place, hashes }
+        Self { place, submodules: submodules(folder, git), hashes }
     }
 }
 
@@ -95,6 +97,15 @@ fn head(folder: &Path, git: &Git) -> Result<Option<Head>, String> {
     let folder = folder.strip_prefix(&work_tree).unwrap_or(Path::new("")).to_owned();
     let git = repository.git_dir().to_owned();
     Ok(Some(Head { git, work_tree, folder, commit, branch }))
+}
+
+/// The submodules in `folder`, those that lie deepest first.
+fn submodules(folder: &Path, git: &Git) -> Vec<(Box<str>, Head)> {
+    let heads = repository::submodules(folder, git).into_iter().rev().filter_map(|top| {
+        let way = top.strip_prefix(folder).ok()?.to_str()?;
+        Some((format!("{way}/").into(), head(&top, &Git::default()).ok()??))
+    });
+    heads.collect()
 }
 
 /// The name under which git-sync published `folder`.
@@ -127,7 +138,7 @@ impl<T> Batch<T> {
         let read = self.files.iter().zip(&self.origin.hashes);
         let asked: Vec<Asked<'_>> = read
             .filter_map(|((path, look), hash)| match look {
-                Look::Read(content) => Some(Asked { file: path, hash: *hash, statements: asked(content) }),
+                Look::Read(content) => Some(Asked { file: path, path, hash: *hash, statements: asked(content) }),
                 Look::Gone | Look::Problem(_) => None,
             })
             .filter(|asked| !asked.statements.is_empty())
@@ -147,15 +158,34 @@ impl<T> Batch<T> {
                 };
                 asked.into_iter().map(all).collect()
             }
-            Place::Git(head) => head.decided(&asked, said).unwrap_or_else(|why| {
-                tell(&format!("{}: {why}", head.work_tree.display()));
-                BTreeMap::new()
-            }),
+            Place::Git(head) => {
+                let (mut rest, mut decided) = (asked, BTreeMap::new());
+                for (way, head) in &self.origin.submodules {
+                    let (inner, outer) = rest.into_iter().partition(|asked| asked.path.starts_with(&**way));
+                    let inner: Vec<_> = inner;
+                    let inner = inner.into_iter().map(|asked| Asked { path: &asked.path[way.len()..], ..asked });
+                    decided.extend(head.decided_or_logged(&inner.collect::<Vec<_>>(), said));
+                    rest = outer;
+                }
+                decided.extend(head.decided_or_logged(&rest, said));
+                decided
+            }
         };
     }
 }
 
 impl Head {
+    /// What was decided here; nothing where that cannot be read, and the log says why.
+    fn decided_or_logged(&self, asked: &[Asked<'_>], said: &Said<'_>) -> BTreeMap<Arc<str>, Decided> {
+        if asked.is_empty() {
+            return BTreeMap::new();
+        }
+        self.decided(asked, said).unwrap_or_else(|why| {
+            tell(&format!("{}: {why}", self.work_tree.display()));
+            BTreeMap::new()
+        })
+    }
+
     fn decided(&self, asked: &[Asked<'_>], said: &Said<'_>) -> Result<BTreeMap<Arc<str>, Decided>, String> {
         let repository = repository::at(&self.git).map_err(|error| error.to_string())?;
         let folder = self.folder.to_str().ok_or("a folder whose name is not UTF-8")?;

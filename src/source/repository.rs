@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 use gix::config::{File, Source};
+use gix::index::entry::Mode;
+use ignore::gitignore::GitignoreBuilder;
 
 use super::git::Git;
 use crate::account::printable;
@@ -71,6 +73,58 @@ fn check(config: &Path) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// The tops of the submodules, however deep, that lie within `folder` (without links) and are checked out.
+pub(super) fn submodules(folder: &Path, git: &Git) -> Vec<PathBuf> {
+    /// Far more than any repository has inside one another: a circle ends.
+    const DEPTH_MAX: usize = 8;
+    let (mut found, mut level) = (Vec::new(), of_repository(folder, folder, git));
+    for _ in 0..DEPTH_MAX {
+        let next = level.iter().flat_map(|top| of_repository(top, folder, &Git::default())).collect();
+        found.append(&mut std::mem::replace(&mut level, next));
+    }
+    found
+}
+
+/// Those of the one repository that `place` is in.
+fn of_repository(place: &Path, folder: &Path, git: &Git) -> Vec<PathBuf> {
+    let has_file = |top: &Path| top.join(".gitmodules").exists();
+    // Nearly no repository has any, and to open one takes longer than to look for a file.
+    let may_have = git.find(place).is_some_and(|(top, _)| top.is_none_or(|top| has_file(&top)));
+    let Some(Opened { repository, top }) = Some(()).filter(|()| may_have).and_then(|()| open(place, git).ok()?) else {
+        return Vec::new();
+    };
+    let Some(index) = Some(()).filter(|()| has_file(&top)).and_then(|()| repository.open_index().ok()) else {
+        return Vec::new();
+    };
+    let modules = index.entries().iter().filter(|entry| entry.mode == Mode::COMMIT);
+    let tops = modules.map(|entry| top.join(entry.path(&index).to_path_lossy()));
+    tops.filter(|module| module.starts_with(folder) && module.join(".git").exists()).collect()
+}
+
+/// Whether what lies in `folder` (without links) is kept by the repository that it is in: a folder that is ignored there,
+/// and of which the index has nothing, is another's. What is not known counts as kept.
+pub(super) fn keeps(folder: &Path, git: &Git) -> bool {
+    let Ok(Some(Opened { repository, top })) = open(folder, git) else { return true };
+    let (Ok(within), Ok(index)) = (folder.strip_prefix(&top), repository.open_index()) else { return true };
+    let is_in = |path: &Path| path.starts_with(within);
+    index.entries().iter().any(|entry| is_in(&entry.path(&index).to_path_lossy()))
+        || !is_ignored(&top, within, repository.common_dir())
+}
+
+/// Whether the files that say so in the work tree, and `info/exclude`, ignore the folder at `path`.
+fn is_ignored(top: &Path, path: &Path, git: &Path) -> bool {
+    let folders = path.ancestors().skip(1).map(|folder| (top.join(folder), top.join(folder).join(".gitignore")));
+    let files = folders.chain([(top.to_owned(), git.join("info/exclude"))]);
+    let says = |(of, file): (PathBuf, PathBuf)| {
+        let mut patterns = GitignoreBuilder::new(&of);
+        patterns.add(file).is_none().then_some(())?;
+        let patterns = patterns.build().ok()?;
+        let matched = patterns.matched_path_or_any_parents(top.join(path), true);
+        (!matched.is_none()).then(|| matched.is_ignore())
+    };
+    files.into_iter().find_map(says).unwrap_or_default()
 }
 
 /// The top of the work tree of a repository whose Git directory is elsewhere: what its configuration says, else the

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{BlockedBy, Facts, Item, MailAccountList, item};
-use crate::account::{AccountId, Field};
+use crate::account::AccountId;
 use crate::desired::DesiredState;
 use crate::guard::Verdict;
-use crate::ledger::{FieldState, Ledger, Row};
+use crate::ledger::{Ledger, Row};
 use crate::timestamp::Timestamp;
 
 /// A part of all accounts, in the order of their ids. The default is all of them.
@@ -71,7 +71,7 @@ pub fn list(
             return item(account, Facts { desired: declared, row, broken: false, held, blocked_by, unready }, now);
         }
         let broken = broken.get_or_insert_with(|| broken_files(desired));
-        let broken = row.and_then(last_source).is_some_and(|path| broken.contains(path));
+        let broken = row.and_then(Row::source).is_some_and(|path| broken.contains(path));
         item(account, Facts { row, broken, blocked_by, unready, ..Facts::default() }, now)
     };
     MailAccountList::new(ids.into_iter().take(part.most).map(status).collect())
@@ -80,17 +80,10 @@ pub fn list(
 /// How many of `accounts`, which the ledger remembers and no manifest declares, stand in a file that cannot be read now.
 pub fn unread(desired: &DesiredState, ledger: &Ledger, accounts: impl Iterator<Item = AccountId>) -> usize {
     let broken = broken_files(desired);
-    let mut sources = accounts.filter_map(|account| last_source(ledger.accounts.get(&account)?));
+    let mut sources = accounts.filter_map(|account| ledger.accounts.get(&account)?.source());
     if broken.is_empty() { 0 } else { sources.by_ref().filter(|path| broken.contains(*path)).count() }
 }
 
 fn broken_files(desired: &DesiredState) -> BTreeSet<Arc<str>> {
     desired.problems().map(|problem| Arc::clone(&problem.path)).collect()
-}
-
-fn last_source(row: &Row) -> Option<&Arc<str>> {
-    Field::ALL.into_iter().find_map(|field| match row.field(field)? {
-        FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. } => Some(&source.path),
-        FieldState::InDoubt { .. } => None,
-    })
 }

@@ -16,6 +16,7 @@ mod logs;
 mod options;
 mod plan;
 mod plan_document;
+mod policies;
 mod revisions;
 pub mod run;
 mod sandbox;

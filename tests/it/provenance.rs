@@ -231,6 +231,13 @@ fn a_volume_of_kubernetes_is_no_revision_and_a_submodule_is_its_own_repository()
     outer.git("carol", &["-c", "protocol.file.allow=always", "submodule", "add", "-q", from, "inner"]);
     outer.commit("carol", "Take it in");
     assert!(told(&outer.0.join("inner/state"))[0].starts_with(&format!("a.yaml main@sha1:{first} alice")));
+    // Also where the folder is the outer one.
+    outer.write("b.yaml", "b is on");
+    outer.commit("carol", "One of its own");
+    let by = ["b.yaml: carol", "inner/state/a.yaml: alice", "inner/state/sales/b.yaml: bob"];
+    assert_eq!(authors(&outer.0), by);
+    outer.write("inner/state/a.yaml", "a is off");
+    assert_eq!(authors(&outer.0)[1], "inner/state/a.yaml: nobody (dirty)");
 }
 
 #[test]
@@ -285,6 +292,38 @@ fn who_renames_or_comments_or_says_something_else_has_not_said_what_stood_there(
     repository.write("accounts/c.yaml", "c is on\na is off\nb is on\n");
     assert_eq!(authors(&accounts)[0], "c.yaml c is on: alice");
     assert_eq!(authors(&accounts)[2], "c.yaml b is on: nobody (dirty)");
+}
+
+#[test]
+fn what_was_no_manifest_before_is_wanted_since_it_became_one() {
+    let folder = temporary_folder();
+    let repository = Repository::new(&folder.path().canonicalize().unwrap().join("repository"));
+    let state = repository.0.join("state");
+    for (way, what) in ["drafts/a.yaml", "state/.a.yaml", "state/.old/a.yaml", "state/a.txt"].iter().zip("bcde".chars())
+    {
+        repository.write("state/kept.yaml", "kept");
+        repository.write(way, &format!("{what} is off"));
+        repository.commit("alice", "A draft");
+        repository.git("bob", &["mv", way, &format!("state/{what}.yaml")]);
+        repository.commit("bob", "It counts");
+        let now = authors(&state);
+        assert!(
+            now.contains(&format!("{what}.yaml: bob")) && now.contains(&"kept.yaml: alice".into()),
+            "{way}: {now:?}"
+        );
+    }
+    repository.write("state/.reconcilerignore", "z*\n");
+    repository.write("state/z.yaml", "z is off");
+    repository.write("state/y.yaml", "y is off");
+    repository.commit("alice", "An ignored draft, and another one");
+    repository.write("state/.reconcilerignore", "y*\n");
+    repository.commit("carol", "One counts, and the other does not any more");
+    assert_eq!(authors(&state).pop().unwrap(), "z.yaml: carol");
+    repository.write("state/.reconcilerignore", "# none\n");
+    repository.git("dora", &["mv", "state/z.yaml", "state/x.yaml"]);
+    repository.commit("dora", "All count, and one has another name");
+    let now = authors(&state);
+    assert_eq!(now[now.len() - 2..], ["x.yaml: carol", "y.yaml: dora"]);
 }
 
 #[test]

@@ -184,6 +184,11 @@ fn every_invariant_has_a_test_named_after_it() {
         (16, "a_full_window_of_requests_stays_full_for_its_length_whatever_the_clock_does"),
         (16, "a_window_of_disruptions_keeps_its_length_whatever_the_clock_does"),
         (16, "an_approval_that_was_over_once_stays_over_whatever_the_clock_says_until_another_is_written"),
+        (17, "what_the_parser_refuses_is_no_value"),
+        (17, "a_file_that_declared_a_budget_keeps_it_for_the_next_process_in_whatever_way_it_is_broken"),
+        (17, "a_running_daemon_goes_on_holding_what_a_budget_holds_that_becomes_ignored"),
+        (17, "what_a_link_brings_into_the_policy_folder_does_not_count_and_is_a_problem"),
+        (18, "two_documents_with_one_address_are_both_held_whatever_its_case_and_both_are_touched_when_that_ends"),
     ];
     let sources = rust(&["src", "tests"]);
     let is_there = |name: &str| sources.iter().any(|source| source.text.contains(&format!("fn {name}(")));

@@ -9,6 +9,7 @@ mod leaks;
 mod ledger;
 mod limits;
 mod plan;
+mod reading;
 mod time;
 
 /// One bug, and who must catch it.
@@ -62,8 +63,18 @@ const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> 
 
 /// Every bug.
 pub fn all() -> Vec<Variant> {
-    [conductor::BUGS, plan::BUGS, limits::BUGS, ledger::BUGS, folder::BUGS, doors::BUGS, leaks::BUGS, time::BUGS]
-        .concat()
+    [
+        conductor::BUGS,
+        plan::BUGS,
+        limits::BUGS,
+        ledger::BUGS,
+        folder::BUGS,
+        doors::BUGS,
+        leaks::BUGS,
+        time::BUGS,
+        reading::BUGS,
+    ]
+    .concat()
 }
 
 /// The rules of the simulation, each of which must catch bugs of its own.

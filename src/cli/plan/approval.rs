@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::{Exit, load, note, print};
+use super::super::{Exit, count, load, note, print};
 use super::Comparison;
+use crate::account::printable;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::guard::approval::manifest;
-use crate::manifest::{self, Problem};
+use crate::manifest::{self, Approval, PolicyDir, Problem};
 use crate::throttle::RateLimit;
 use crate::timestamp::Timestamp;
 
@@ -51,14 +52,28 @@ impl Options {
         self.approval
     }
 
-    /// Prints the approval of what is `held`.
-    pub(super) fn print(&self, held: &[Change], problems: &[Problem]) -> anyhow::Result<Exit> {
+    /// Prints the approval of what is `held`, which counts in `policy_dir` alone if there is one.
+    pub(super) fn print(
+        &self,
+        held: &[Change],
+        policy_dir: Option<&PolicyDir>,
+        problems: &[Problem],
+    ) -> anyhow::Result<Exit> {
         let now = Clock::start().now();
         let reason = self.reason.as_deref().unwrap_or_default();
         if held.is_empty() {
             note("nothing is held, so there is nothing to approve");
         }
-        print(&manifest(held, reason, now, now + self.expires))?;
+        let place = policy_dir.map_or_else(
+            || "the desired state".to_owned(),
+            |dir| {
+                format!(
+                    "the folder {} of the desired state, for it counts nowhere else,",
+                    printable::escape(&dir.to_string())
+                )
+            },
+        );
+        print(&manifest(held, &place, reason, now, now + self.expires))?;
         load::complain_of(problems);
         Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
     }
@@ -84,4 +99,22 @@ pub(super) fn too_short(comparison: &Comparison, now: Timestamp) -> Vec<String> 
         })
     });
     short.collect()
+}
+
+/// Approvals that name what is held, and are over.
+pub(super) fn expired(comparison: &Comparison, now: Timestamp) -> Vec<String> {
+    let Comparison { desired, reviewed, .. } = comparison;
+    let over = desired.approvals().filter(|(name, _, approval)| desired.is_over(name, approval.expires, now));
+    let lines = over.filter_map(|(name, source, Approval { expires, accounts, .. })| {
+        let names = |change: &Change| {
+            let mut of_account = accounts.iter().filter(|approved| approved.name == change.name);
+            of_account.any(|approved| approved.covers(change.account, change.field))
+        };
+        let held = reviewed.held.iter().filter(|change| names(change)).count();
+        (held > 0).then(|| {
+            let held = count(held, "held change");
+            format!("{source}: the approval {name} expired at {expires} and approves none of the {held} that it names")
+        })
+    });
+    lines.collect()
 }

@@ -15,15 +15,14 @@ use serde::Serialize;
 use super::Comparison;
 use crate::account::{AuthMode, printable};
 use crate::attribution::Baseline;
-use crate::cli::load;
-use crate::cli::{count, note};
+use crate::cli::{count, load, note, policies};
 use crate::clock::Clock;
 use crate::compare::{self, Remark, Safety, Split};
 use crate::config::{Disruptions, Folder, Target, UsageError};
 use crate::desired::DesiredState;
 use crate::manifest::{self, Problem, Protection, Rules};
 use crate::plan::plan;
-use crate::source::{self, Git, SourceError};
+use crate::source::{self, CommitError, Git, IGNORE_FILE, Ignored, ReadProblem, SourceError};
 
 /// What the plan is compared with.
 #[derive(Clone, Debug, Args)]
@@ -157,15 +156,17 @@ impl Against {
     ) -> anyhow::Result<Comparison> {
         let ledger = if self.reads_ledger(target)? { Some(super::read_ledger(target)?) } else { None };
         let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
-        let Base { origin, desired: base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
+        let Base { origin, desired: mut base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
+        base.recall(ledger.as_ref().map_or(&[], |ledger| &ledger.budgets));
         let applied = compare::as_applied(&base, now);
         let acknowledged = Baseline::of(ledger.as_ref().unwrap_or(&applied));
-        let head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
+        let mut head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
         load::note_oddities(&head);
+        policies::recall(&mut head, &applied, folder);
         let remarks = compare::remarks(&base, &head, now);
         let branch = plan(&head, &applied, now).changes;
-        let safety = compare::safety(&base, &head, disruptions.options(), &branch);
+        let safety = compare::safety(&base, &head, disruptions.options(), &branch, now);
         let with_ledger = ledger.is_some();
         let mut comparison = Comparison::new(head, ledger.unwrap_or(applied), folder, disruptions, now);
         let all = comparison.reviewed.allowed.iter().chain(&comparison.reviewed.held);
@@ -194,22 +195,36 @@ impl Against {
     fn read(&self, folder: &Folder, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
         match &self.base_ref {
             Some(revision) => read_revision(folder, revision, auth, protection),
-            None => read_folder(self.base.as_deref().unwrap_or(&folder.desired_state), auth, protection),
+            None => read_folder(self.base.as_deref().unwrap_or(&folder.desired_state), folder, auth, protection),
         }
     }
 }
 
-fn read_folder(folder: &Path, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
-    let desired = match load::desired(folder, &Git::default(), auth, protection, None) {
+fn read_folder(folder: &Path, head: &Folder, auth: AuthMode, protection: Arc<Protection>) -> anyhow::Result<Base> {
+    let desired = match load::desired(folder, &Git::default(), auth, Arc::clone(&protection), None) {
         Ok(desired) => desired,
         Err(error) if matches!(error.downcast_ref(), Some(SourceError::Empty { .. })) => {
             note("the base holds no manifests: everything is new");
             DesiredState::new()
         }
-        Err(error) => return Err(error.context("the base")),
+        Err(error) => match error.downcast_ref() {
+            Some(SourceError::Ignore { problem, .. }) => {
+                let (ignored, rules) =
+                    (ignored_here(&head.desired_state, problem)?, Rules { auth, protection: &protection });
+                let parse = |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
+                load::declared(source::load_part(folder, &ignored, parse)?, protection.clone())
+            }
+            _ => return Err(error.context("the base")),
+        },
     };
     let problems = load::problems(&desired, folder);
     Ok(Base { origin: Origin::Folder { folder: folder.to_string_lossy().into_owned() }, desired, problems })
+}
+
+/// What this branch ignores, in the place of a base's file that cannot be used: the branch may be about to mend it.
+fn ignored_here(folder: &Path, problem: &ReadProblem) -> anyhow::Result<Ignored> {
+    note(&format!("in the base: {IGNORE_FILE}: {problem}; the base is read with what this branch ignores"));
+    Ok(source::ignored(folder)?)
 }
 
 /// How many digits of a commit are shown before a path.
@@ -220,7 +235,13 @@ fn read_revision(folder: &Folder, revision: &str, auth: AuthMode, protection: Ar
     let rules = Rules { auth, protection: &protection };
     let parse = |path: &Arc<str>, bytes: &[u8]| manifest::parse(path, bytes, rules);
     let source::Committed { batch, present, left_out, commit, tip, head } =
-        source::load_committed(folder, &git, revision, parse)?;
+        match source::load_committed(folder, &git, revision, parse) {
+            Err(CommitError::Ignore { problem }) => {
+                let ignored = ignored_here(folder, &problem)?;
+                source::load_committed_ignoring(folder, &git, revision, Some(&ignored), parse)?
+            }
+            read => read?,
+        };
     let short = commit.get(..SHORT).unwrap_or(&commit);
     if !present {
         note(&format!("{short} has no {}: everything is new", printable::path(folder)));

@@ -111,11 +111,14 @@ fn table(comparison: &Comparison, changes: &[Marked<'_>]) -> Section {
         let approved =
             change.approval.as_ref().map_or_else(String::new, |name| format!(", approved by {}", cell(name)));
         let sign = format!("{}{approved}", sign(change, *held));
-        let Change { name, field, from, to, source, .. } = change;
+        let Change { name, field, from, to, source, revision, .. } = change;
+        // Whom to ask about what is held.
+        let decided = revision.decided().filter(|_| *held);
+        let decided = decided.map_or_else(String::new, |decided| format!(", {}", cell(&decided)));
         let when = change.not_before.map_or_else(String::new, |until| format!(" not before {until}"));
         let (name, email) = (cell(name), comparison.email(change).map_or_else(String::new, cell));
         let place = cell(&code::place(&source.path, source.line));
-        format!("| {sign} | {name} | {email} | {field} | {from} | {to}{when} | {place} |\n")
+        format!("| {sign} | {name} | {email} | {field} | {from} | {to}{when} | {place}{decided} |\n")
     };
     Section::table(
         "| | account | e-mail | field | from | to | declared at |\n|-|-|-|-|-|-|-|\n",

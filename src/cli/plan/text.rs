@@ -160,7 +160,10 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
 pub(super) fn what_is_safe(safety: &Safety) -> String {
     match safety {
         Safety::Budget { from, to } => format!("the disruption budget is {to}; it was {from}"),
-        Safety::Approves { name, source, reason, expires, disruptions, arriving, changed } => {
+        Safety::Approves { name, source, reason, expires, expired, disruptions, arriving, changed } => {
+            if *expired {
+                return format!("{name} ({source}) expired at {expires} and approves of nothing: {reason}");
+            }
             let also = if *changed { ", other than before" } else { "" };
             let what = count(*disruptions, "disruption");
             let arriving = match arriving {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::account::{AccountId, AuthMode};
 use crate::attribution::look;
+use crate::cli::policies;
+use crate::config::Folder;
 use crate::desired::{self, DesiredState};
 use crate::manifest::{self, Labels, Parsed, Protection, Rules};
 use crate::source::{Batch, Look};
@@ -14,13 +16,15 @@ pub(super) type Read = (Parsed, Vec<(u32, Labels)>);
 
 /// What makes a [`Read`] of a file's bytes.
 pub(super) fn parse(
+    folder: &Folder,
     auth: AuthMode,
     protection: Arc<Protection>,
     with_labels: bool,
 ) -> impl Fn(&Arc<str>, &[u8]) -> Read + Send + Sync + 'static {
+    let (root, git) = (folder.desired_state.clone(), folder.git());
     move |path, bytes| {
         let rules = Rules { auth, protection: &protection };
-        let parsed = manifest::parse(path, bytes, rules);
+        let parsed = policies::parse(&root, &git, path, bytes, rules);
         let labels = if with_labels { manifest::labels(bytes, &parsed.documents) } else { Vec::new() };
         (parsed, labels)
     }

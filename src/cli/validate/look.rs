@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::{Checked, Files, Finding};
 use crate::account::{AuthMode, printable};
 use crate::attribution::look;
-use crate::cli::load;
+use crate::cli::{load, policies};
 use crate::clock::Clock;
 use crate::config::Folder;
 use crate::desired::{DesiredState, Look};
-use crate::manifest::{self, Problem, ProblemCode, Protection, Rules};
-use crate::source::{self, IGNORE_FILE, Root, SourceError};
+use crate::manifest::{self, PolicyDir, Problem, ProblemCode, Protection, Rules};
+use crate::source::{self, IGNORE_FILE, Ignored, Root, SourceError};
 
 /// All that is read: what it declares, which paths there are, and the texts of files that have problems.
 #[derive(Default)]
@@ -27,6 +27,9 @@ struct Reading {
     near_misses: Vec<Arc<str>>,
     notes: Vec<String>,
 }
+
+/// What a file declares, and its text if something is wrong with it.
+type Read = (manifest::Parsed, Option<Arc<str>>);
 
 /// What is read instead of a file.
 const STDIN: &str = "-";
@@ -65,19 +68,38 @@ impl Reading {
     fn read(&mut self, given: &Path, whole: &Folder, rules: Rules<'_>) {
         let (context, git) = (&*whole.desired_state, whole.git());
         let is_folder = given.is_dir();
+        // Of what lies around the folder, the folder itself is read as it is for the daemon.
+        let inner = beneath(context, given).filter(|way| !way.is_empty());
+        if let Some(inner) = &inner {
+            self.read(&given.join(inner), whole, rules);
+        }
+        let is_inner = |path: &str| {
+            let rest = inner.as_deref().and_then(|inner| path.strip_prefix(inner));
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
         let folder = if is_folder { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
         let part = part_of(given, context);
         let protection = rules.protection.clone().of_files_in(&base(&shown(FILE), part.as_deref(), is_folder));
+        // Of a part of a folder that is not known, its own name has to say that policies count there.
+        let is_known = part.is_some() || beneath(given, context).is_some_and(|way| way.is_empty());
+        let is_there = !is_known && protection.policy_dir().is_some_and(|dir| lies_in(folder, dir));
+        let protection = if is_there { protection.with_policy_dir(None) } else { protection };
         let rules = Rules { protection: &protection, ..rules };
-        let parse = |path: &Arc<str>, bytes: &[u8]| parsed(&shown(path), bytes, rules);
+        let root = if part.is_some() { context } else { folder };
+        let within = part.as_deref().map_or("", |part| if is_folder { part } else { folder_of(part) });
+        let parse = |path: &Arc<str>, bytes: &[u8]| {
+            let within = if within.is_empty() { path.to_string() } else { format!("{within}/{path}") };
+            let parsed = manifest::parse(&shown(path), bytes, rules);
+            with_text(policies::in_place(parsed, rules, (root, &git, &within)), bytes)
+        };
         let operation = git.in_progress(given);
         self.notes.extend(operation.map(|operation| load::half_done(given, &operation)));
         let ignored = match &part {
             // Whatever is wrong with it holds all of the folder, hence its part.
             Some(_) => source::ignored(context),
             None if is_folder => source::ignored(given),
-            None => Ok(source::Ignored::default()),
+            None => Ok(Ignored::default()),
         };
         let batch = match ignored {
             Err(error) => Err(error),
@@ -88,7 +110,7 @@ impl Reading {
             }
             Ok(ignored) if is_folder => {
                 let ignored = ignored.within(part.as_deref().unwrap_or_default());
-                self.near_misses.extend(source::near_misses(given, &ignored).iter().map(|path| shown(path)));
+                self.note_ignored(given, &ignored, &protection, &is_inner);
                 if part.is_some() {
                     source::load_part(given, &ignored, parse)
                 } else {
@@ -97,12 +119,26 @@ impl Reading {
             }
             Ok(_) => source::load_file(given, parse),
         };
+        // All that there is may lie in the folder, which was read.
+        if inner.is_none() || !matches!(batch, Err(SourceError::Empty { .. })) {
+            self.take_all(batch, given, folder, &is_inner);
+        }
+    }
+
+    /// Takes in what a look at `given` found, whose paths begin in `folder`.
+    fn take_all(
+        &mut self,
+        batch: Result<source::Batch<Read>, SourceError>,
+        given: &Path,
+        folder: &Path,
+        is_inner: &dyn Fn(&str) -> bool,
+    ) {
         match batch {
             Ok(source::Batch { files, root: Root::Ready, .. }) => {
                 let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-                for (path, found) in files {
+                for (path, found) in files.into_iter().filter(|(path, _)| !is_inner(path)) {
                     if self.places.insert(real.join(&*path)) {
-                        self.take(shown(&path), found);
+                        self.take(load::shown_path(folder, &path), found);
                     }
                 }
             }
@@ -117,6 +153,36 @@ impl Reading {
         }
     }
 
+    /// Says of what is ignored in the folder `given` what is worth a look; that nothing in the policy folder can count is a
+    /// problem.
+    fn note_ignored(
+        &mut self,
+        given: &Path,
+        ignored: &Ignored,
+        protection: &Protection,
+        is_inner: &dyn Fn(&str) -> bool,
+    ) {
+        let shown = |path: &str| load::shown_path(given, path);
+        let others = |path: &String| !is_inner(path);
+        self.near_misses
+            .extend(source::near_misses(given, ignored).into_iter().filter(others).map(|path| shown(&path)));
+        let idle = source::idle_ignore_files(given, ignored).into_iter().filter(others);
+        self.notes.extend(idle.map(|path| {
+            format!("{} ignores nothing: only a file of this name at the top of the folder does", shown(&path))
+        }));
+        let Some((dir, line)) =
+            protection.policy_dir().and_then(|dir| Some((dir, ignored.line(&dir.to_string(), true)?)))
+        else {
+            return;
+        };
+        let (path, found) = (shown(IGNORE_FILE), format!("a line that ignores {dir}"));
+        let hint = Some("remove it: budgets and approvals that are not read do not count");
+        let expected = "no pattern for the folder that --policy-dir names";
+        let problem = Problem::of_file(&path, ProblemCode::InvalidValue, expected, &found, hint);
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        self.desired.update(&path, Look::Unreadable(Problem { line, ..problem }));
+    }
+
     /// Reads standard input to its end, as a file of its own. It is there once.
     fn read_stdin(&mut self, rules: Rules<'_>) {
         let path: Arc<str> = STDIN_SHOWN.into();
@@ -126,12 +192,21 @@ impl Reading {
         let mut bytes = Vec::new();
         // One byte more than a file may have: then it is a problem, as it would be of a file.
         match std::io::stdin().take(source::MAX_FILE + 1).read_to_end(&mut bytes) {
-            Ok(_) => self.take(Arc::clone(&path), source::Look::Read(parsed(&path, &bytes, rules))),
+            Ok(_) => {
+                // What is piped lies in no folder yet.
+                let protection = rules.protection.clone().with_policy_dir(None);
+                let parsed = manifest::parse(&path, &bytes, Rules { protection: &protection, ..rules });
+                if parsed == manifest::Parsed::default() {
+                    let hint = "whatever should have written to this pipe did not";
+                    return self.refuse(Path::new(&*path), "at least one document", "none", Some(hint));
+                }
+                self.take(Arc::clone(&path), source::Look::Read(with_text(parsed, &bytes)));
+            }
             Err(error) => self.refuse(Path::new(&*path), "text on standard input", &error.to_string(), None),
         }
     }
 
-    fn take(&mut self, path: Arc<str>, found: source::Look<(manifest::Parsed, Option<Arc<str>>)>) {
+    fn take(&mut self, path: Arc<str>, found: source::Look<Read>) {
         let found = match found {
             source::Look::Read((parsed, text)) => {
                 self.texts.extend(text.map(|text| (Arc::clone(&path), text)));
@@ -154,10 +229,24 @@ impl Reading {
 }
 
 /// What a file declares, and its text if something is wrong with it.
-fn parsed(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> (manifest::Parsed, Option<Arc<str>>) {
-    let parsed = manifest::parse(path, bytes, rules);
+fn with_text(parsed: manifest::Parsed, bytes: &[u8]) -> Read {
     let text = (!parsed.problems.is_empty()).then(|| String::from_utf8_lossy(bytes).into());
     (parsed, text)
+}
+
+/// The way from the folder `outer` to the folder `inner`, if that is in it; empty if they are the same.
+fn beneath(inner: &Path, outer: &Path) -> Option<String> {
+    let (inner, outer) = (inner.canonicalize().ok()?, outer.canonicalize().ok()?);
+    let way = inner.strip_prefix(outer).ok().filter(|_| inner.is_dir())?;
+    Some(way.to_str()?.to_owned())
+}
+
+/// Whether the folder is one that is called `dir`, or lies in one.
+fn lies_in(folder: &Path, dir: &PolicyDir) -> bool {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let names = |path: &Path| path.iter().map(std::ffi::OsStr::to_owned).collect::<Vec<_>>();
+    let dir = names(Path::new(&dir.to_string()));
+    folder.canonicalize().is_ok_and(|real| names(&real).windows(dir.len()).any(|names| names == dir))
 }
 
 /// Stands for any file.
@@ -167,9 +256,14 @@ const FILE: &str = "x";
 /// is this `part` of it.
 fn base(shown: &str, part: Option<&str>, is_folder: bool) -> String {
     let shown = shown.strip_suffix(FILE).unwrap_or(shown);
-    let folder = part.map(|part| if is_folder { part } else { part.rsplit_once('/').map_or("", |(folder, _)| folder) });
+    let folder = part.map(|part| if is_folder { part } else { folder_of(part) });
     let within = folder.filter(|folder| !folder.is_empty()).map(|folder| format!("{folder}/"));
     shown.strip_suffix(&*within.unwrap_or_default()).unwrap_or(shown).to_owned()
+}
+
+/// The way to the folder that a file is in.
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// The way from the folder `context` to what is `given`, if that is a part of it.

@@ -13,9 +13,10 @@ use crate::controller::Settings;
 use crate::controller::event::ManifestLog;
 use crate::desired;
 use crate::guard::Allowance;
+use crate::ledger::Record;
 use crate::manifest::{Parsed, Problem};
 use crate::report::PROBLEMS_TOLD;
-use crate::source::Batch;
+use crate::source::{Batch, Root};
 use crate::status;
 use crate::timestamp::Timestamp;
 
@@ -33,8 +34,13 @@ impl Machine {
             // Not `append`: that rebuilds the whole set for each file.
             touched.extend(self.desired.update_from(&path, found, &|document| revisions(document, decided)));
         }
+        let is_read = batch.root == Root::Ready && (batch.full || self.folder.is_loaded());
         if batch.full && !self.folder.is_loaded() {
             self.lapse_approvals(now);
+            self.desired.recall(&self.ledger.budgets);
+        }
+        if is_read {
+            self.remember_budgets(now);
         }
         if problems_met > PROBLEMS_LOGGED {
             self.log(ManifestLog::More(problems_met - PROBLEMS_LOGGED));
@@ -77,6 +83,14 @@ impl Machine {
         let undeclared: BTreeSet<_> =
             remembered.filter(|account| self.desired.get(**account).is_none()).copied().collect();
         undeclared.into_iter().for_each(|account| self.touch(account, 1, now));
+    }
+
+    /// The next process may find a file broken that declares a budget now.
+    fn remember_budgets(&mut self, now: Timestamp) {
+        let budgets = self.desired.declared_budgets();
+        if budgets != self.ledger.budgets {
+            self.record(Record::Budgets { budgets }, now);
+        }
     }
 
     /// The budget that the manifests declare now is in force. What is held by it is looked at in this turn, and what was

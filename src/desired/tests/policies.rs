@@ -79,6 +79,41 @@ fn a_file_that_declared_a_budget_and_is_broken_in_whatever_way_keeps_it_and_anot
 }
 
 #[test]
+fn a_budget_that_an_earlier_process_read_stands_in_for_a_file_that_is_broken_and_for_no_other() {
+    let (five, options) = (budget("limits", "5"), InForce::default().allowance);
+    let known = state(&[("a.yaml", &five)]).0.declared_budgets();
+    let account = document("4", "alice", "yes");
+    let recalled = |files: &[(&str, &str)]| {
+        let mut state = state(files).0;
+        state.recall(&known);
+        state.recall(&known);
+        let InForce { allowance, unclear, .. } = state.budget(options);
+        (allowance.max.to_string(), unclear.is_some(), state.declared_budgets().len())
+    };
+    let kept = ("5".to_owned(), false, 1);
+    for now in [&*account, "a: [", "unreadable", &budget("limits", "many"), &five.replace("DisruptionBudget", "Budget")]
+    {
+        assert_eq!(recalled(&[("a.yaml", now)]), kept, "{now}");
+        assert_eq!(recalled(&[("a.yaml", now), ("b.yaml", &five)]), ("0".into(), true, 2), "two: {now}");
+    }
+    let sound = document("4", "alice", "true");
+    for files in [&[][..], &[("a.yaml", &*sound)], &[("b.yaml", &*account)], &[("a.yaml", "")]] {
+        assert_eq!(recalled(files), ("10,10%".into(), false, 0), "{files:?}");
+    }
+    // What it says now counts, and is what the next process has to know.
+    assert_eq!(recalled(&[("a.yaml", &budget("limits", "7"))]), ("7".into(), false, 1));
+}
+
+#[test]
+fn a_budget_that_never_could_be_read_holds_in_whatever_way_its_file_is_broken_next() {
+    let unread = "---\nkind: DisruptionBudget\nspec: [\n";
+    for next in ["unreadable", "a: [", &document("4", "alice", "yes")] {
+        let in_force = in_force(&[("a.yaml", unread), ("a.yaml", next)]);
+        assert!(in_force.starts_with("0 unclear"), "{next}: {in_force}");
+    }
+}
+
+#[test]
 fn an_account_of_a_document_that_becomes_another_kind_of_ours_keeps_its_last_good_state() {
     let alice = document("4", "alice", "true");
     let (state, _) = state(&[("a.yaml", &alice), ("a.yaml", &alice.replace("MailAccount", "Mailbox"))]);
@@ -112,6 +147,15 @@ fn with_a_policy_dir_budgets_and_approvals_count_only_there() {
     assert_eq!(read(&[("limits.yaml", &five)]), ("0".into(), true, false, 1));
     let why = read(&[("policy/limits.yaml", &five.replace("5", "many")), ("limits.yaml", &nine)]);
     assert_eq!(why, ("0".into(), true, false, 2));
+    // What was read elsewhere before the option was set is no rival either.
+    let mut moved = DesiredState::protecting(dir().into());
+    for (path, text) in [("limits.yaml", &nine), ("policy/limits.yaml", &five)] {
+        let (path, protection) = (path.into(), dir());
+        let rules = Rules { auth: AuthMode::User, protection: &protection };
+        moved.update(&path, Look::Parsed(parse(&path, text.as_bytes(), rules)));
+    }
+    moved.recall(&state(&[("limits.yaml", &nine)]).0.declared_budgets());
+    assert_eq!(moved.budget(InForce::default().allowance).allowance.max.to_string(), "5");
 }
 
 #[test]

@@ -182,9 +182,9 @@ impl<T, P: Fn(&Arc<str>, &[u8]) -> T> Store<'_, P> {
     }
 
     /// Every file beneath `root`, which links cannot leave.
-    pub(super) fn walk(&self, root: &Place) -> Result<Files<T>, Fault> {
+    pub(super) fn walk(&self, root: &Place, ignored: Option<&Ignored>) -> Result<Files<T>, Fault> {
         let real = Rc::new(Place { id: root.id, name: BString::default(), parent: None });
-        let ignored = self.ignored(&real)?;
+        let ignored = ignored.map_or_else(|| self.ignored(&real), |ignored| Ok(ignored.clone()))?;
         let mut walk = Walk { files: Vec::new(), folders: Vec::new(), entries: 0, ignored, ways: BTreeMap::new() };
         let mut level = vec![Node { path: "".into(), depth: 0, real, above: None, linked: false }];
         while !level.is_empty() {

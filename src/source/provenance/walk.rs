@@ -4,7 +4,8 @@
 //! since when it was said without a break.
 //! Invariants: bounded in commits, time and bytes; what the bounds, a shallow clone or damage hide is the head's, without
 //! an author; two trees are compared only where a file that is followed lies, and only if they differ; a statement that a
-//! commit brings into a file is looked for in what else the commit changed or removed, and followed there.
+//! commit brings into a file is looked for in what else the commit changed or removed, and followed there; what was not
+//! read then, for it lay outside of the folder or was ignored, wanted nothing.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use super::clean::is_clean;
 use super::{Decided, Head, Said};
 use crate::revision::Revision;
-use crate::source::MAX_FILE;
+use crate::source::{IGNORE_FILE, Ignored, MAX_FILE};
 
 mod trees;
 
@@ -37,6 +38,8 @@ const CACHE: usize = 8 * 1024 * 1024;
 pub(super) struct Asked<'a> {
     /// In the folder of manifests.
     pub(super) file: &'a Arc<str>,
+    /// The same in the folder that the walk is of, which may be a submodule in it.
+    pub(super) path: &'a str,
     /// Fingerprint of what was read.
     pub(super) hash: u64,
     /// Which of its statements.
@@ -57,6 +60,8 @@ pub(super) struct Walk<'r> {
     said: &'r Said<'r>,
     /// What blobs say that were read: a moved file is met twice.
     known: RefCell<BTreeMap<ObjectId, Rc<BTreeSet<u64>>>>,
+    /// What is ignored at the commit that is looked at.
+    ignored: RefCell<Ignored>,
     until: Instant,
 }
 
@@ -64,7 +69,8 @@ impl<'r> Walk<'r> {
     pub(super) fn new(repository: &gix::Repository, head: &'r Head, folder: &'r str, said: &'r Said<'r>) -> Self {
         let mut repository = repository.clone();
         repository.object_cache_size_if_unset(CACHE);
-        Self { repository, head, folder, said, known: RefCell::default(), until: Instant::now() + TIME_MAX }
+        let (known, ignored, until) = (RefCell::default(), RefCell::default(), Instant::now() + TIME_MAX);
+        Self { repository, head, folder, said, known, ignored, until }
     }
 
     /// Walks until all is found, or no further. What is not found is the head's, without an author.
@@ -85,9 +91,9 @@ impl<'r> Walk<'r> {
     /// Where each statement stands at the head. What does not stand there has no author.
     fn begin(&self, asked: &[Asked<'_>], root: ObjectId, found: &mut [Decided]) -> Result<Ways, String> {
         let trees = Trees(&self.repository);
-        let within =
-            |path: &str| if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) };
-        let mut paths: Vec<String> = asked.iter().map(|asked| within(asked.file)).collect();
+        let ignore_file = trees.differences(None, Some(root), &[self.within(IGNORE_FILE)])?;
+        *self.ignored.borrow_mut() = self.patterns(ignore_file.into_values().next().flatten());
+        let mut paths: Vec<String> = asked.iter().map(|asked| self.within(asked.path)).collect();
         let mut blobs = trees.differences(None, Some(root), &paths)?;
         if blobs.len() < paths.len() {
             // A file that was read through a link is another one in the repository.
@@ -147,10 +153,15 @@ impl<'r> Walk<'r> {
         found: &mut [Decided],
     ) -> Result<(), End> {
         let trees = Trees(&self.repository);
-        let paths: Vec<String> = ways.keys().cloned().collect();
+        let mut paths: Vec<String> = ways.keys().cloned().collect();
+        paths.push(self.within(IGNORE_FILE));
         // The other way round: what was there before.
         let changed = trees.differences(Some(tree), before, &paths).map_err(|_| End)?;
         let mut new: Vec<Wanted> = Vec::new();
+        if let Some(old) = changed.get(&ways.len()) {
+            *self.ignored.borrow_mut() = self.patterns(*old);
+            new.extend(ways.extract_if(.., |path, _| self.is_hidden(path)).flat_map(|(_, wanted)| wanted));
+        }
         for (at, old) in &changed {
             self.in_time()?;
             let said = old.map(|old| self.said(old, &paths[*at])).unwrap_or_default();
@@ -165,10 +176,14 @@ impl<'r> Walk<'r> {
         if new.is_empty() {
             return Ok(());
         }
+        let has_folder = before.is_some_and(|before| self.has_folder(before));
         for (path, blob) in
             before.map(|before| trees.replaced(before, tree)).transpose().map_err(|_| End)?.unwrap_or_default()
         {
             self.in_time()?;
+            if self.is_hidden(&path) || has_folder && self.inner(&path).is_none() {
+                continue;
+            }
             let said = self.said(blob, &path);
             let (moved, rest): (Vec<Wanted>, Vec<Wanted>) = new.into_iter().partition(|(_, what)| said.contains(what));
             new = rest;
@@ -179,6 +194,36 @@ impl<'r> Walk<'r> {
         let revision = Arc::new(self.signed(commit)?);
         new.into_iter().for_each(|(file, what)| drop(found[file].insert(what, Arc::clone(&revision))));
         Ok(())
+    }
+
+    /// Where a file of the folder lies in the repository.
+    fn within(&self, path: &str) -> String {
+        if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
+    }
+
+    /// The path of a file within the folder, if it lies there.
+    fn inner<'p>(&self, path: &'p str) -> Option<&'p str> {
+        if self.folder.is_empty() { Some(path) } else { path.strip_prefix(self.folder)?.strip_prefix('/') }
+    }
+
+    /// Whether a file of the folder was none of the manifests at the commit that is looked at.
+    fn is_hidden(&self, path: &str) -> bool {
+        let is_hidden =
+            |path: &str| path.split('/').any(|name| name.starts_with('.')) || self.ignored.borrow().has(path, false);
+        self.inner(path).is_some_and(is_hidden)
+    }
+
+    /// Whether the folder is in `tree`. Where it is not, it bore another name then, and what lies elsewhere may be in it.
+    fn has_folder(&self, tree: ObjectId) -> bool {
+        let tree = self.repository.find_tree(tree).ok();
+        let entry = tree.and_then(|tree| tree.lookup_entry_by_path(self.folder).ok().flatten());
+        self.folder.is_empty() || entry.is_some_and(|entry| entry.mode().is_tree())
+    }
+
+    /// What the file says that names what is ignored; one that cannot be used ignores nothing.
+    fn patterns(&self, blob: Option<ObjectId>) -> Ignored {
+        let object = blob.and_then(|blob| self.repository.find_object(blob).ok());
+        object.and_then(|object| Ignored::parse(&object.data).ok()).unwrap_or_default()
     }
 
     fn in_time(&self) -> Result<(), End> {

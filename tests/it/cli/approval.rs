@@ -201,5 +201,5 @@ fn the_daemon_lets_the_approved_go_when_the_approval_is_merged_and_shows_what_is
     }
     let item = &page["items"][2]["status"]["conditions"][0];
     let message = item["message"].as_str().unwrap();
-    assert!(message.ends_with("if it is meant, commit what `plan --approval` prints"), "{message}");
+    assert!(message.ends_with("if it is meant, commit what `plan --approval --reason TEXT` prints"), "{message}");
 }

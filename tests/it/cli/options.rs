@@ -337,4 +337,5 @@ fn a_share_of_more_than_all_accounts_says_so() {
     let ran = Place::with_alice().run("plan --sandbox --disruption-budget 101%");
     assert_eq!(ran.code, 64);
     assert!(ran.err.contains("101% is more than all accounts: expected at most 100%, or a number"), "{}", ran.err);
+    assert!(ran.err.contains("invalid value '101%' for '--disruption-budget"), "{}", ran.err);
 }

@@ -80,7 +80,7 @@ fn every_account_has_the_conditions_that_kstatus_gives_its_case() {
     gone: Ready=False/Orphaned
         its manifest is gone; nothing is PUT for it
     leaver: Ready=False/DisruptionBudgetExceeded Stalled=True/DisruptionBudgetExceeded
-        enabled true -> false: held by the disruption budget (0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself); if it is meant, commit what `plan --approval` prints
+        enabled true -> false: held by the disruption budget (0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself); if it is meant, commit what `plan --approval --reason TEXT` prints
     new: Ready=False/Progressing Reconciling=True/Progressing
         enabled (unknown) -> true
     paused: Ready=False/Suspended

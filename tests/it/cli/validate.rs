@@ -4,6 +4,7 @@ mod given;
 mod pipelines;
 
 use super::Place;
+use crate::builders::Manifest;
 
 fn broken() -> Place {
     let place = Place::with_alice();
@@ -150,4 +151,19 @@ fn a_person_needs_no_zuid() {
     place.write("desired-state/sales/alice.yaml", &manifest);
     assert_eq!(place.run("validate").code, 1);
     assert_eq!(place.run("validate --auth user").code, 0);
+}
+
+#[test]
+fn a_document_behind_a_directive_is_a_problem_and_is_not_applied() {
+    let place = Place::new();
+    let manifest = |n: u64| Manifest::of(format!("a{n}")).id(n).enabled(true).to_string();
+    let documents = ["%YAML 1.2\n---\n", "# c\n%TAG !e! tag:x,2027:\n%YAML 1.1\n---\n", "%FOO\n--- # c\n"];
+    for directives in documents {
+        let (one, two) = (manifest(1), manifest(2));
+        place.write("desired-state/a.yaml", &format!("{directives}{one}---\n{two}...\n{directives}{}", manifest(3)));
+        let said = place.run("validate -o name");
+        assert_eq!((said.code, said.out.lines().count()), (1, 2), "{}", said.all());
+        assert!(said.out.lines().all(|line| line.contains("expected no directives")), "{}", said.all());
+        assert_eq!(place.run("plan --sandbox -o name").out, "a2\n", "{directives}");
+    }
 }

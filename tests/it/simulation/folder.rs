@@ -11,7 +11,7 @@ use std::time::Duration;
 use zoho_mail_reconciler::account::{AccountId, AuthMode, MailAccountSpec};
 use zoho_mail_reconciler::attribution::look;
 use zoho_mail_reconciler::desired::{DesiredState, Standing};
-use zoho_mail_reconciler::ledger::Lapsed;
+use zoho_mail_reconciler::ledger::{DeclaredBudget, Lapsed};
 use zoho_mail_reconciler::manifest::{self, Parsed, Protection, Rules};
 use zoho_mail_reconciler::source::{Batch, Look, ReadProblem, Root};
 use zoho_mail_reconciler::timestamp::Timestamp;
@@ -58,6 +58,8 @@ pub struct Folder {
     pub unprotected: bool,
     /// Whether there are budgets and approvals in this world, now and then.
     pub has_policies: bool,
+    /// The budgets that an earlier process read, until this one has read the folder.
+    known: Vec<DeclaredBudget>,
     /// What approvals and budgets say since the newest batch.
     pub policies: Policies,
     /// What was wanted before the newest batch, and after it.
@@ -132,19 +134,35 @@ impl Folder {
         }
         let desired = DesiredState::protecting(protection());
         let (before, parsed, unfinished) = (files.clone(), HashMap::new(), None);
-        let (wanted, policies) = Default::default();
+        let (wanted, policies, known) = Default::default();
         let (lies, forges, unprotected) = (false, false, false);
-        Self { files, before, parsed, unfinished, desired, lies, forges, unprotected, has_policies, policies, wanted }
+        Self {
+            files,
+            before,
+            parsed,
+            unfinished,
+            desired,
+            lies,
+            forges,
+            unprotected,
+            has_policies,
+            policies,
+            known,
+            wanted,
+        }
     }
 
-    /// What a process reads first, or at a resync: everything.
-    pub fn read_all(&mut self, fresh: bool) -> Batch<Parsed> {
-        if fresh {
-            self.desired = DesiredState::protecting(protection());
-        }
-        let files: Vec<usize> = if fresh { self.files.keys().copied().collect() } else { Vec::new() };
-        let looks = self.looks(files);
-        Batch { full: true, asked: !fresh, ..self.take(looks) }
+    /// What a process reads first, which knows these budgets of an earlier one: everything.
+    pub fn read_first(&mut self, known: &[DeclaredBudget]) -> Batch<Parsed> {
+        self.desired = DesiredState::protecting(protection());
+        self.known = known.to_vec();
+        let looks = self.looks(self.files.keys().copied().collect());
+        Batch { full: true, ..self.take(looks) }
+    }
+
+    /// What it reads at a resync: everything.
+    pub fn read_again(&mut self) -> Batch<Parsed> {
+        Batch { full: true, asked: true, ..self.take(Vec::new()) }
     }
 
     /// The folder cannot be read.
@@ -283,6 +301,7 @@ impl Folder {
         for (path, found) in &looks {
             self.desired.update(path, look(path, found.clone()));
         }
+        self.desired.recall(&std::mem::take(&mut self.known));
         let may = |standing| !matches!(standing, Standing::Duplicate { .. });
         let now = self.desired.iter().filter(|(_, desired)| may(desired.standing));
         let now = now.map(|(id, desired)| (id, desired.spec.clone())).collect();

@@ -42,7 +42,8 @@ impl Simulation {
         // Somebody looks, and means all of it.
         if self.folder.has_policies {
             let month = Duration::from_secs(30 * 24 * 60 * 60);
-            let approval = approval::manifest(&held, "all of it is meant", self.now, self.now + month);
+            let approval =
+                approval::manifest(&held, "the desired state", "all of it is meant", self.now, self.now + month);
             self.folder.approve(format!("{}---\n{approval}", self.folder.policies_text()));
         } else {
             self.settings.disruption_budget = "100%".parse().unwrap();

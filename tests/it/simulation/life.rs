@@ -166,7 +166,7 @@ impl<'a> Life<'a> {
             self.feed(Event::Ordered(order));
         }
         self.heartbeats();
-        let all = self.folder.read_all(true);
+        let all = self.folder.read_first(&self.universe.disk.durable.budgets);
         self.universe.proofs.needed = plan(self.folder.desired(), &self.universe.disk.durable, self.now).changes.len();
         self.look(all, "reads everything");
         match self.story {

@@ -115,7 +115,7 @@ impl Life<'_> {
 
     fn resync(&mut self) {
         self.resynced = self.now;
-        let again = self.folder.read_all(false);
+        let again = self.folder.read_again();
         self.look(again, "resyncs");
     }
 

@@ -25,8 +25,19 @@ const STATES: [(&str, &str, &str); 10] = [
 
 /// main, three commits of one file; two branches from the first of them, one of which clashes with main.
 fn repository(top: &Path) -> impl Fn(&str) {
+    let shell = repository_at(top);
+    shell(
+        "git init -q -b main && mkdir state && commit() { echo $2 > state/$1.yaml; git add -A; git commit -q -m $2; }
+         commit b whole; commit a one; git branch other; git branch elsewhere; commit a two; commit a three
+         git checkout -q other; commit a other; git checkout -q elsewhere; commit c four; commit d five; git checkout -q main",
+    );
+    shell
+}
+
+/// A shell there.
+fn repository_at(top: &Path) -> impl Fn(&str) + use<> {
     let top = top.to_owned();
-    let shell = move |script: &str| {
+    move |script: &str| {
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", script]).current_dir(&top).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_EDITOR", "true");
         for role in ["AUTHOR", "COMMITTER"] {
@@ -34,13 +45,7 @@ fn repository(top: &Path) -> impl Fn(&str) {
         }
         // Git fails where it stops.
         shell.output().unwrap();
-    };
-    shell(
-        "git init -q -b main && mkdir state && commit() { echo $2 > state/$1.yaml; git add -A; git commit -q -m $2; }
-         commit b whole; commit a one; git branch other; git branch elsewhere; commit a two; commit a three
-         git checkout -q other; commit a other; git checkout -q elsewhere; commit c four; commit d five; git checkout -q main",
-    );
-    shell
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,6 +88,50 @@ fn one_look_waits_for_a_while_and_then_refuses_unless_it_is_to_read_the_half() {
     let anyway = Git { reads_unfinished: true, ..Git::default() };
     let batch = load(dir.path(), &anyway, Some(&Watch { git: anyway.clone(), ..waits }), text).unwrap();
     assert!(matches!(&batch.files[0].1, Look::Read(text) if text.contains("<<<<<<<")), "{:?}", batch.files);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submodule_in_the_folder_is_waited_for_and_a_repository_that_does_not_keep_the_folder_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().canonicalize().unwrap();
+    let inner = top.join("inner");
+    fs::create_dir(&inner).unwrap();
+    let _ = repository(&inner);
+    let shell = repository(&top);
+    shell(
+        "rm -rf inner/.git/hooks; git -c protocol.file.allow=always submodule add -q ./inner state/sub; git commit -qm sub",
+    );
+    let state = top.join("state");
+    let module = repository_at(&state.join("sub"));
+    assert_eq!(Git::default().in_progress(&state), None);
+    let mut watcher = Watcher::start(&state, Watch { lock_patience: Duration::from_millis(100), ..quick() });
+    watcher.until("the start", |seen| seen.has("a.yaml", "three\n") && seen.has("sub/state/b.yaml", "whole\n")).await;
+    module("git rebase origin/other");
+    let names = |why: &str| why.contains("a rebase") && why.contains("modules/state/sub/rebase-merge");
+    watcher.until("the rebase", |seen| matches!(&seen.root, Some(Root::Unknown(why)) if names(why))).await;
+    let found = Git::default().in_progress(&state).unwrap().to_string();
+    assert!(names(&found), "{found}");
+    let text = |_: &Arc<str>, bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let waits = Watch { lock_patience: Duration::from_millis(100), ..quick() };
+    assert!(matches!(load(&state, &Git::default(), Some(&waits), text), Err(SourceError::Unfinished { .. })));
+    module("git rebase --abort");
+    watcher.until("its end", |seen| seen.root == Some(Root::Ready)).await;
+    watcher.stop().await;
+    // An ignored folder is none of the repository's business, unless it keeps something there.
+    shell("mkdir -p other/state; echo x > other/state/a.yaml; git rebase other");
+    let other = || load(&top.join("other/state"), &Git::default(), Some(&waits), text);
+    assert!(other().is_err(), "it may be about to be kept");
+    for (file, pattern) in [(".git/info/exclude", "/other"), (".gitignore", "other/\n"), ("other/.gitignore", "*")] {
+        let file = top.join(file);
+        fs::write(&file, pattern).unwrap();
+        assert!(other().is_ok(), "{file:?}");
+        fs::remove_file(file).unwrap();
+    }
+    fs::write(top.join(".gitignore"), "other/\n").unwrap();
+    assert_eq!(Git::default().in_progress(&top.join("other/state")), None);
+    assert!(load(&state, &Git::default(), Some(&waits), text).is_err());
+    shell("git add -f other/state/a.yaml");
+    assert!(other().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 use assert_cmd::Command;
 
 use super::*;
+use crate::builders::Manifest;
 use crate::repository;
 
 const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [sales]\n";
@@ -154,7 +155,7 @@ fn what_is_ignored_is_ignored_by_every_command_and_for_each_part_of_the_folder()
     commit("three");
     place.write("desired-state/.reconcilerignore", "");
     let base = place.run("plan --base-ref HEAD");
-    assert!(base.err.contains(".reconcilerignore in the base revision: expected patterns"), "{}", base.all());
+    assert!(base.err.contains("in the base: .reconcilerignore: expected patterns"), "{}", base.all());
 }
 
 #[test]
@@ -181,4 +182,68 @@ fn nothing_is_said_of_a_revision_that_nobody_asked_for() {
     std::fs::write(place.path().join(".git/HEAD"), "\u{1b}").unwrap();
     assert_eq!(place.run("validate").err, "");
     assert!(place.run("plan --sandbox").err.contains("the revision of manifests is unknown"));
+}
+
+#[test]
+fn nothing_on_standard_input_is_a_problem() {
+    let place = Place::new();
+    for text in ["", "\n", "# only a comment\n---\n"] {
+        let ran = piped(&place, "validate -", text.as_bytes());
+        assert!(ran.code == 1 && ran.out.contains("expected at least one document, found none"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn the_policy_folder_is_where_it_is_whatever_part_or_whole_is_given() {
+    let mut place = Place::with_alice();
+    let budget = Manifest::budget("limits").set("maxDisruptions", "1").to_string();
+    place.write("desired-state/policy/team/limits.yaml", &budget);
+    place.set("ZOHO_MAIL_POLICY_DIR", "policy");
+    let within = |folder: &str, arguments: &str, code: i32| {
+        let mut command = place.command(&format!("validate {arguments}"));
+        command.current_dir(place.path().join(folder));
+        let ran = place.ran(Command::from_std(command));
+        assert_eq!(ran.code, code, "{folder}: {arguments}: {}", ran.all());
+        ran
+    };
+    for given in
+        ["", "desired-state", ".", "desired-state/policy", "desired-state/policy/team/limits.yaml", ". desired-state"]
+    {
+        within(".", given, 0);
+    }
+    for (folder, given) in [
+        ("desired-state", "."),
+        ("desired-state", "policy"),
+        ("desired-state/policy", "."),
+        ("desired-state/policy", "team"),
+        ("desired-state/policy/team", "limits.yaml"),
+    ] {
+        within(folder, given, 0);
+    }
+    // Around the folder it does not count; nor is the folder's own ignore file forgotten there.
+    place.write("other/limits.yaml", &budget.replace("limits", "other"));
+    let said = within(".", ".", 1);
+    assert!(said.out.contains("other/limits.yaml:2:7") && said.out.contains("1 problem"), "{}", said.all());
+    place.write("desired-state/.reconcilerignore", "draft.yaml\n");
+    place.write("desired-state/draft.yaml", "a: [");
+    std::fs::remove_dir_all(place.path().join("other")).unwrap();
+    assert!(within(".", ".", 0).out.contains("2 of 2 files read"));
+    // Nothing in the policy folder can count.
+    place.write("desired-state/.reconcilerignore", "a\npolicy/\n");
+    for given in ["", "."] {
+        let said = within(".", given, 1);
+        assert!(said.out.contains("desired-state/.reconcilerignore:2:1"), "{}", said.all());
+    }
+}
+
+#[test]
+fn an_ignore_file_that_ignores_nothing_is_noted() {
+    let place = Place::with_alice();
+    place.write("desired-state/sales/.reconcilerignore", "*\n");
+    let said = place.run("validate");
+    let note = "note: desired-state/sales/.reconcilerignore ignores nothing: only a file of this name at the top of the folder does";
+    assert!(said.code == 0 && said.err.contains(note), "{}", said.all());
+    std::fs::create_dir(place.path().join("desired-state/.reconcilerignore")).unwrap();
+    let said = place.run("validate");
+    assert_eq!((said.code, said.err.matches("ignores nothing").count()), (0, 2), "{}", said.all());
 }
