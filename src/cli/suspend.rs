@@ -81,8 +81,13 @@ pub(super) fn host() -> Box<str> {
 
 /// Says that nothing reads what is beside `ledger`, if that is so: neither a ledger is there nor a daemon.
 pub(super) fn no_ledger(ledger: &Path) -> Option<String> {
-    // What cannot be found out keeps an operator from nothing.
-    let is_none = matches!(file::read(ledger, None), Ok(None) | Err(LedgerError::NoFolder { .. }));
+    // What cannot be found out keeps an operator from nothing, and neither does a ledger that is damaged. What no process
+    // ever had is something else: a folder, a manifest, a file that belongs to a ledger.
+    let is_none = match file::read(ledger, None) {
+        Ok(found) => found.is_none(),
+        Err(LedgerError::NoFolder { .. }) => true,
+        Err(_) => !file::was_held(ledger),
+    };
     let is_there = !is_none || file::holder(ledger).is_ok_and(|holder| holder.is_there != Some(false));
     let shown = printable::path(ledger);
     (!is_there)

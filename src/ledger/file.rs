@@ -35,7 +35,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use self::error::LedgerError;
 pub use self::history::{History, history};
 use self::lock::Lock;
-pub use self::lock::{Holder, holder};
+pub use self::lock::{Holder, holder, was_held};
 use self::place::{Place, Seen};
 use self::writer::{Command, Writer};
 use super::audit::Mark;

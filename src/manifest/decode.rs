@@ -21,6 +21,15 @@ const METADATA_KEYS: [&str; 3] = ["name", "labels", "annotations"];
 /// The part of a qualified name that is this program's own.
 const OUR_PREFIX: &str = "zoho-mail-reconciler";
 
+/// What ConfigMaps, Secrets and the like of Kubernetes call their version.
+const CORE_VERSION: &str = "v1";
+
+/// A kind of another program that one of ours resembles.
+const OF_KUBERNETES: &str = "PodDisruptionBudget";
+
+/// The kinds of documents that hold others.
+const LISTS: [&str; 2] = ["List", "MailAccountList"];
+
 /// What a document declares.
 pub(super) enum Content<'n> {
     /// An account.
@@ -102,18 +111,21 @@ fn value_spot<'n>(root: Spot<'n>, name: &str) -> Option<Spot<'n>> {
     root.pairs().find(|(key, ..)| is_it(key)).map(|(_, _, value)| value)
 }
 
-/// `apiVersion` and `kind` of a document that is another program's: of an API group, and not of ours or one that is nearly
-/// ours. Its kind is none of ours: the caller has seen to that.
+/// `apiVersion` and `kind` of a document that is another program's: of the core of Kubernetes, or of an API group, and not
+/// of ours or one that is nearly ours. Its kind is none of ours: the caller has seen to that.
 fn foreign(root: Spot<'_>) -> Option<String> {
     let text = |name| match value_spot(root, name)?.node {
         Node::Text(text) => Some(text),
         _ => None,
     };
     let (version, kind) = (text("apiVersion")?, text("kind")?);
-    let has_group = version.split_once('/').is_some_and(|(group, _)| !group.is_empty());
+    let is_another = match version.split_once('/') {
+        Some((group, _)) => !group.is_empty() && !is_ours(root),
+        None => version == CORE_VERSION && !LISTS.contains(&&**kind),
+    };
     // Two documents without a line --- between them may be one of each.
     let is_one = kinds(root).nth(1).is_none();
-    (has_group && is_one && !is_ours(root)).then(|| printable(&format!("{version} {kind}")))
+    (is_another && is_one).then(|| printable(&format!("{version} {kind}")))
 }
 
 /// Whether the document is ours, nearly ours, or does not say whose it is.
@@ -141,7 +153,8 @@ fn kinds(root: Spot<'_>) -> impl Iterator<Item = &str> {
 fn kind(root: Spot<'_>) -> Result<Option<Kind>, ()> {
     let Some(Spot { node: Node::Text(kind), .. }) = kind_spot(root) else { return Ok(None) };
     let named = |name: &str| Kind::ALL.into_iter().find(|known| known.as_str() == name);
-    let meant = || near_miss(kind, &Kind::ALL.map(Kind::as_str)).and_then(named);
+    let is_meant = kind != OF_KUBERNETES;
+    let meant = || near_miss(kind, &Kind::ALL.map(Kind::as_str)).filter(|_| is_meant).and_then(named);
     named(kind).or_else(meant).map(Some).ok_or(())
 }
 
@@ -158,7 +171,7 @@ impl Judge<'_> {
     fn foreign(&mut self, root: Spot<'_>) {
         let Some(spot) = kind_spot(root) else { return };
         let expected = Kind::ALL.map(Kind::as_str).join(", ");
-        let is_list = matches!(spot.node, Node::Text(kind) if kind == "List" || kind == "MailAccountList");
+        let is_list = matches!(spot.node, Node::Text(kind) if LISTS.contains(&&**kind));
         let hint = match spot.look_alike() {
             _ if is_list => "write each of its items as a document of its own, separated by lines ---".to_owned(),
             Some(hint) => hint,

@@ -79,6 +79,11 @@ pub struct Holder {
     pub trouble: Option<String>,
 }
 
+/// Whether a process ever had a ledger at `path`: its lock stays beside it. Blocks on the disk.
+pub fn was_held(path: &Path) -> bool {
+    Place::resolve(path).is_ok_and(|place| place.lock.exists())
+}
+
 /// The process that has the ledger at `path`. Takes the lock for a moment. Blocks on the disk.
 ///
 /// # Errors

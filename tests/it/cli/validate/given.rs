@@ -91,12 +91,20 @@ fn documents_of_other_api_groups_are_counted_and_named_and_nothing_else_is() {
     let ran = place.run("validate");
     assert!(ran.out.contains("1 account, no problems") && ran.err.contains("3 documents of other"), "{}", ran.all());
     assert_eq!(place.run("apply").code, 0);
+    let of_kubernetes = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n---\napiVersion: policy/v1\nkind: \
+                         PodDisruptionBudget\nmetadata: {name: b}\nspec: {maxUnavailable: 0}\n";
+    place.write("desired-state/kustomization.yaml", of_kubernetes);
+    let ran = place.run("validate");
+    assert!(ran.code == 0 && ran.err.contains("v1 ConfigMap"), "{}", ran.all());
+    assert!(ran.err.contains("policy/v1 PodDisruptionBudget"), "{}", ran.all());
     // What was ours, or may have been meant to be, is no other program's.
     for text in [
+        alice.replace("zoho-mail-reconciler/v1", "v1"),
         alice.replace("zoho-mail-reconciler/v1", "example.com/v1"),
         alice.replace("zoho-mail-reconciler/v1", "zoho-mail-reconcilr/v1"),
         KUSTOMIZATION.replace("kustomize.config.k8s.io", "zoho-mail-reconciler.example.com"),
-        KUSTOMIZATION.replace("kustomize.config.k8s.io/", ""),
+        KUSTOMIZATION.replace("kustomize.config.k8s.io/v1beta1", "v2"),
+        KUSTOMIZATION.replace("kustomize.config.k8s.io/v1beta1", "v1").replace("Kustomization", "List"),
         KUSTOMIZATION.replace("kind: Kustomization", "kind: DisruptionBudgets"),
         KUSTOMIZATION.replace("kind: Kustomization\n", ""),
         KUSTOMIZATION.replace("apiVersion: kustomize.config.k8s.io/v1beta1\n", ""),
