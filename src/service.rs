@@ -68,16 +68,19 @@ const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tells the manager that everything is read again, as `Type=notify-reload` wants it on SIGHUP, and
 /// when that is done.
-pub async fn reload(mut reports: watch::Receiver<Report>) {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => debug!(%error, "no monotonic time for the service manager"),
-    }
+pub fn reload(mut reports: watch::Receiver<Report>) -> impl Future<Output = ()> {
+    // Of now: the folder may be read again before the rest begins.
     let before = reports.borrow().last_sync;
-    let read_again = reports.wait_for(|report| report.last_sync > before);
-    // Late or not, the daemon goes on working.
-    drop(tokio::time::timeout(RELOAD_PATIENCE, read_again).await);
-    tell(&[NotifyState::Ready]);
+    async move {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => debug!(%error, "no monotonic time for the service manager"),
+        }
+        let read_again = reports.wait_for(|report| report.last_sync > before);
+        // Late or not, the daemon goes on working.
+        drop(tokio::time::timeout(RELOAD_PATIENCE, read_again).await);
+        tell(&[NotifyState::Ready]);
+    }
 }
 
 fn line(report: &Report) -> String {

@@ -65,7 +65,8 @@ pub struct Protect {
 
     /// The only folder, within that of the manifests, in which budgets and approvals count: its owners alone decide
     ///
-    /// Elsewhere they are a problem, and count for nothing. Without this option they count everywhere.
+    /// Elsewhere, and where a link leads elsewhere, they are a problem and count for nothing. Without this option they count
+    /// everywhere.
     #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_POLICY_DIR")]
     pub policy_dir: Option<PolicyDir>,
 }

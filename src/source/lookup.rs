@@ -7,12 +7,13 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
 use super::git::Git;
 use super::ignore::Ignored;
-use super::list::SWAP_LINK;
+use super::list::{SWAP_LINK, ancestors};
 use super::load::ignored;
 use super::problem::ReadProblem;
 use super::repository;
@@ -37,10 +38,17 @@ impl Lookup {
     /// Why the file `path` is not read, if it is not gone: it is ignored, left out of a sparse checkout, or in a folder that
     /// cannot be read. [`ReadProblem::BeingWritten`]: nothing hides it, so it is about to be read.
     pub fn out_of_sight(&self, path: &str) -> Option<ReadProblem> {
-        match self.beneath.as_ref()?.peek_link(path) {
+        let beneath = self.beneath.as_ref()?;
+        match beneath.peek_link(path) {
+            // In the place of the file there is something else.
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => None,
             Ok(_) => {
                 let line = self.ignored.get_or_init(|| ignored(&self.root).unwrap_or_default()).line(path, false);
                 Some(line.map_or(ReadProblem::BeingWritten, |line| ReadProblem::Ignored { line }))
+            }
+            // Behind a link to nothing it is not known what there is.
+            Err(Errno::NOENT) if ancestors(path).any(|folder| is_dangling(beneath, folder)) => {
+                Some(ReadProblem::Dangling)
             }
             Err(Errno::NOENT | Errno::NOTDIR) => self.is_left_out(path).then_some(ReadProblem::LeftOut),
             Err(errno) => Some(ReadProblem::of_file(errno)),
@@ -57,6 +65,11 @@ impl Lookup {
         let sparse = self.sparse.get_or_init(find).as_ref();
         sparse.is_some_and(|(sparse, within)| sparse.leaves_out(&within.join(path)))
     }
+}
+
+fn is_dangling(beneath: &Beneath, folder: &str) -> bool {
+    let is_link = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+    beneath.peek_link(folder).is_ok_and(is_link) && beneath.peek(folder).is_err_and(|errno| errno == Errno::NOENT)
 }
 
 /// Whether the file `path` of the folder `root` is reached through a link, and lies elsewhere.

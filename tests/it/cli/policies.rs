@@ -59,6 +59,13 @@ fn a_file_that_declared_a_budget_keeps_it_for_the_next_process_in_whatever_way_i
         place.write(LIMITS, &text);
         holds(&place, &text);
     }
+    // Behind a link to nothing it is not known what there is.
+    let policy = place.path().join("desired-state/policy");
+    fs::rename(&policy, place.path().join("aside")).unwrap();
+    symlink("nowhere", &policy).unwrap();
+    holds(&place, "a link to nothing");
+    fs::remove_file(&policy).unwrap();
+    fs::rename(place.path().join("aside"), &policy).unwrap();
     // What can be read, and declares none any more, ends it; and a file that is deleted, which the plan says.
     fs::remove_file(place.path().join(LIMITS)).unwrap();
     let plan = place.run("plan --sandbox");
