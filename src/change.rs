@@ -15,6 +15,7 @@ use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// What the ledger knows of one field. In documents: null, the value, or `"inDoubt"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,12 @@ pub struct Change {
     /// may still land until then, and would undo it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// What the manifest's `validFrom` and `validUntil` say, if it is they that want this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Validity>,
+    /// When the manifest's dates came to want this, if that is past: what failed before was an attempt at something else.
+    #[serde(skip)]
+    pub wanted_since: Option<Timestamp>,
     /// A removal that was begun before, and whose end is not known: it counts in the disruption budget already.
     #[serde(skip)]
     pub begun: bool,

@@ -145,7 +145,9 @@ impl Ledger {
                 let state = FieldState::InDoubt { since: at, to: Some(to), lands_by };
                 let row = self.observe(account, name, zuid, spec_hash);
                 // A removal counts once, from its first intent, and not at all if an approval covers it.
-                let is_approved = cause.is_some_and(|cause| cause.approval.is_some());
+                let is_approved = cause.as_ref().is_some_and(|cause| cause.approval.is_some());
+                let ended = cause.and_then(|cause| cause.valid_until);
+                row.valid_until = if to { None } else { ended.or(row.valid_until) };
                 let counts = !to && !is_approved && !row.has_begun_removal(field);
                 if let Some(FieldState::InDoubt { to, lands_by, .. }) = row.field_mut(field).replace(state) {
                     self.strays.add(account, field, to, lands_by);

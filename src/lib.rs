@@ -56,7 +56,7 @@
 //!
 //! # Reading order
 //!
-//! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`]. Then the heart, all of it
+//! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`], [`validity`]. Then the heart, all of it
 //! pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
 //! [`controller`], with its machine, which follows of which event. The rest
 //! can be read in any order.
@@ -104,6 +104,7 @@ pub mod change;
 pub mod condition;
 pub mod revision;
 pub mod timestamp;
+pub mod validity;
 
 pub mod source;
 pub mod manifest;

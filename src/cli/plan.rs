@@ -16,14 +16,14 @@ use super::{Exit, json, load, note, print, yaml};
 use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
-use crate::compare::digest;
+use crate::compare::{Note, digest};
 use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
 use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
-use crate::plan::{plan, plan_account};
+use crate::plan::{self, Upcoming, plan, plan_account};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -76,6 +76,8 @@ pub(super) struct Comparison {
     budget: InForce,
     pub(super) problems: Vec<Problem>,
     desired: DesiredState,
+    /// What the dates of manifests bring later.
+    upcoming: Vec<Upcoming>,
     standing: Standing,
     /// What the plan is compared with, if that is not the ledger alone.
     branch: Option<base::Branch>,
@@ -147,7 +149,17 @@ impl Comparison {
         let reviewed = review(guard, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
         let standing = Standing::count(&desired, &ledger, now);
-        Self { ledger, reviewed, budget, problems, desired, standing, branch: None }
+        let upcoming = plan::upcoming(&desired, &ledger, now);
+        Self { ledger, reviewed, budget, problems, desired, upcoming, standing, branch: None }
+    }
+
+    /// What to know of a day on which more accounts end than the budget allows; of a branch, if it changes dates.
+    fn too_many_end(&self) -> Option<String> {
+        let changes_dates =
+            |branch: &base::Branch| branch.remarks.iter().any(|remark| matches!(remark.note, Note::Dated { .. }));
+        let managed = self.desired.managed();
+        let crowd = plan::too_many(&self.upcoming, self.budget.allowance, managed);
+        crowd.filter(|_| self.branch.as_ref().is_none_or(changes_dates))
     }
 
     /// What `apply` is about to do, of what it has read and of the ledger that it has.
@@ -225,6 +237,7 @@ impl Plan {
             branch.base_problems.iter().for_each(|problem| note(&format!("in the base: {problem}")));
         }
         approval::too_short(&comparison, Clock::start().now()).iter().for_each(|text| note(text));
+        comparison.too_many_end().iter().for_each(|text| note(text));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {

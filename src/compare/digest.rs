@@ -62,6 +62,8 @@ fn line(change: &Change, put: &str) -> String {
         revision: _,
         approval: _,
         not_before: _,
+        validity: _,
+        wanted_since: _,
         begun: _,
         refused: _,
     } = change;

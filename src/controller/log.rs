@@ -83,7 +83,8 @@ impl Logger {
         match log {
             RequestLog::Applied(change) => info!(account = %change.account, name = %change.name, field = %change.field,
                 value = change.to, source = %change.source, revision = %change.revision,
-                approval = change.approval.as_deref(), "applied"),
+                approval = change.approval.as_deref(),
+                because = change.validity.map(|validity| validity.to_string()), "applied"),
             RequestLog::Unsettled { account, field, until } => info!(%account, %field, %until,
                 "an earlier PUT of the other value may still take effect; sent once more then"),
             RequestLog::Retrying { change, failure, attempts } => {

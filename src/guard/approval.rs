@@ -101,6 +101,8 @@ mod tests {
             not_before: None,
             begun: false,
             refused: false,
+            validity: None,
+            wanted_since: None,
         }
     }
 

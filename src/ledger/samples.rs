@@ -12,6 +12,7 @@ use crate::change::Known;
 use crate::condition::Reason;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 pub(super) fn owner() -> Owner {
     Owner::Organization(Zoid::new(12_345_678).unwrap())
@@ -83,8 +84,16 @@ fn any_evidence() -> impl Strategy<Value = Box<Evidence>> {
     (from, texts).prop_map(|(from, (name, id, author, approval, answer))| {
         let subject = author.as_ref().map(|author| author.chars().rev().collect::<String>().into());
         let revision = Revision { id: id.into(), author: author.map(Into::into), subject };
-        let (name, answer) = (name.into(), answer.into());
-        Box::new(Evidence { name, from, revision: revision.into(), approval: approval.map(Into::into), answer })
+        let (name, answer): (Arc<str>, Box<str>) = (name.into(), answer.into());
+        let validity = Some(Validity::Valid { since: Some(at(1)) }).filter(|_| answer.len() % 2 == 1);
+        Box::new(Evidence {
+            name,
+            from,
+            revision: revision.into(),
+            approval: approval.map(Into::into),
+            validity,
+            answer,
+        })
     })
 }
 

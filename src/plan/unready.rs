@@ -49,6 +49,8 @@ mod tests {
             not_before: None,
             begun: false,
             refused: false,
+            validity: None,
+            wanted_since: None,
         };
         AccountPlan { changes: wanted.iter().map(change).collect(), blocked: None }
     }

@@ -8,6 +8,7 @@ mod approval;
 mod base;
 mod colours;
 mod comment;
+mod dates;
 mod credentials;
 mod explain;
 mod help;

@@ -12,6 +12,7 @@
 mod agenda;
 mod beside;
 mod broken;
+mod dates;
 mod disk;
 mod economy;
 mod folder;
@@ -158,7 +159,8 @@ impl Simulation {
         folder.lies = broken == Some(Broken::ShowsAnotherFolder);
         folder.forges = broken == Some(Broken::ForgesApprovals);
         folder.unprotected = broken == Some(Broken::ForgetsProtection);
-        universe.wall.moves = chance.u8(0..4) == 0 || broken == Some(Broken::HidesClockSteps);
+        universe.wall.moves =
+            chance.u8(0..4) == 0 || matches!(broken, Some(Broken::HidesClockSteps | Broken::ForgetsEnds));
         universe.proofs.clock_moves = universe.wall.moves;
         if chance.u8(0..4) == 0 {
             let accounts = chance.u64(1..=ACCOUNTS / 2);
@@ -348,6 +350,11 @@ fn after_a_successful_pass_the_plan_is_empty_and_a_restart_issues_no_request() {
 #[test]
 fn no_step_of_the_clock_shortens_a_pause_or_empties_a_window_or_revives_an_approval() {
     holds(Rule::Time);
+}
+
+#[test]
+fn what_ended_by_its_date_stays_ended_whatever_the_clock_says_until_its_manifest_has_another_end() {
+    holds(Rule::Ended);
 }
 
 #[test]

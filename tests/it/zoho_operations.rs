@@ -29,6 +29,8 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         not_before: None,
         begun: false,
         refused: false,
+        validity: None,
+        wanted_since: None,
     }
 }
 

@@ -171,7 +171,7 @@ impl Backlog {
         self.by_age = self.pending.iter().map(|(account, pending)| (pending.since, *account)).collect();
     }
 
-    /// Looks at the account again at `until`: its suspension ends then, or an approval.
+    /// Looks at the account again at `until`: its suspension ends then, or an approval, or what its manifest wants changes.
     pub(super) fn wake_at(&mut self, until: Timestamp, account: AccountId) {
         self.wake.insert((until, account));
     }
@@ -216,6 +216,8 @@ mod tests {
                 not_before: None,
                 begun: false,
                 refused: false,
+                validity: None,
+                wanted_since: None,
             };
             AccountPlan { changes: vec![change], blocked: None }
         };

@@ -17,6 +17,7 @@ use crate::ledger::{Cause, LANDING, Record};
 use crate::report::Waiting;
 use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// How long an intent may wait for the disk. What waited longer (a disk that was full) is begun anew, for a
 /// restart counts a request from its intent and would give its place in the window away too early.
@@ -136,6 +137,7 @@ impl Machine {
                 source: change.source.clone(),
                 revision: change.revision.id.clone(),
                 approval: change.approval.clone(),
+                valid_until: change.validity.and_then(Validity::ended),
             })),
         };
         self.record(intent, now);

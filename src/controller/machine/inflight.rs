@@ -235,6 +235,8 @@ mod tests {
             not_before,
             begun,
             refused: false,
+            validity: None,
+            wanted_since: None,
         };
         Request::new(change, None, None, Timestamp::from_millis(n))
     }

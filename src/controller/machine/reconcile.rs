@@ -4,6 +4,7 @@
 //! queue, in the backlog and in the guard's sum.
 //! Invariant: the plan is made anew each time, so stale work cannot exist.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Machine;
@@ -98,9 +99,9 @@ impl Machine {
         let desired = self.desired.get(account);
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, desired, row, now);
-        if let Some(until) = desired.and_then(|d| d.spec.suspend.as_ref()?.until).filter(|until| *until > now) {
-            self.backlog.wake_at(until, account);
-        }
+        let suspended = desired.and_then(|desired| desired.spec.suspend.as_ref()?.until).filter(|until| *until > now);
+        let boundary = desired.and_then(|desired| desired.spec.period.as_ref()?.next_boundary(now));
+        [suspended, boundary].into_iter().flatten().for_each(|until| self.backlog.wake_at(until, account));
         // What is planned by an approval now is planned otherwise once that has expired.
         let clauses = desired.map_or(&[][..], |desired| desired.clauses);
         for clause in clauses.iter().filter(|clause| clause.expires > now && !plan.changes.is_empty()) {
@@ -166,11 +167,11 @@ impl Machine {
         }
     }
 
-    /// Looks again at the accounts that are due: their suspensions end, or an approval.
+    /// Looks again at the accounts that are due: their suspensions end, or an approval, or their manifests' periods begin or
+    /// end.
     pub(super) fn wake(&mut self, now: Timestamp) {
-        while let Some(account) = self.backlog.woken(now) {
-            self.touch(account, 1, now);
-        }
+        let woken: BTreeSet<_> = std::iter::from_fn(|| self.backlog.woken(now)).collect();
+        woken.iter().for_each(|account| self.touch(*account, woken.len(), now));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod clock;
+mod dates;
 mod in_trouble;
 mod pausing;
 mod without_token;

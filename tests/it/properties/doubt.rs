@@ -98,6 +98,8 @@ impl Rig {
             revision: _,
             approval: _,
             not_before,
+            validity: _,
+            wanted_since: _,
             begun: _,
             refused: _,
         } = change;
@@ -136,7 +138,7 @@ impl Rig {
     /// The managed fields of which nobody knows what the service made of them.
     fn in_doubt(&self) -> impl Iterator<Item = (AccountId, Field, bool)> {
         let fields = self.state.iter().flat_map(|(account, desired)| {
-            Field::ALL.map(|field| Some((account, field, desired.spec.wanted(field)?))).into_iter().flatten()
+            Field::ALL.map(|field| Some((account, field, desired.spec.written(field)?))).into_iter().flatten()
         });
         fields.filter(|(account, field, _)| self.ledger.known(*account, *field) == Known::InDoubt)
     }
@@ -179,7 +181,7 @@ proptest! {
         prop_assert_eq!(rig.in_doubt().count(), 0);
         for (account, desired) in rig.state.iter() {
             for field in Field::ALL {
-                prop_assert!(desired.spec.wanted(field).is_none_or(|wanted| rig.world[&(account, field)] == wanted));
+                prop_assert!(desired.spec.written(field).is_none_or(|wanted| rig.world[&(account, field)] == wanted));
             }
         }
     }

@@ -153,7 +153,12 @@ impl Rig {
         let (at, name, zuid, spec_hash) = (self.now, "x".into(), None, 0);
         let lands_by = Some(at + LATENESS);
         let approval = approved.then(|| "they leave".into());
-        let cause = Cause { source: SourceRef { path: "x.yaml".into(), line: 1 }, revision: "r".into(), approval };
+        let cause = Cause {
+            source: SourceRef { path: "x.yaml".into(), line: 1 },
+            revision: "r".into(),
+            approval,
+            valid_until: None,
+        };
         let cause = Some(Box::new(cause));
         self.record(
             account,

@@ -75,7 +75,9 @@ impl Simulation {
                 continue;
             }
             for field in Field::ALL {
-                let wanted = account.spec.wanted(field).filter(|wanted| *wanted || !account.protected);
+                let wanted = account
+                    .wanted(field, disk.durable.accounts.get(&id), self.now)
+                    .filter(|wanted| *wanted || !account.protected);
                 let held = left.held.iter().any(|change| (change.account, change.field) == (id, field));
                 if !held && wanted.is_some() && wanted != actual(world, id, field) {
                     proofs.violate(Rule::Converges, self.now, format!("{id} {field} is not {wanted:?}"));

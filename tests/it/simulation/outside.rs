@@ -164,7 +164,7 @@ impl Life<'_> {
         let Universe { proofs, world, .. } = &mut *self.universe;
         for item in list.items.iter().filter(|item| item.status.conditions[0].status == ConditionStatus::True) {
             let spec = &item.spec;
-            for (field, wanted) in Field::ALL.into_iter().zip([spec.enabled, spec.active_sync_enabled]) {
+            for (field, wanted) in Field::ALL.into_iter().zip(item.status.work.wanted) {
                 if wanted.is_some() && wanted != actual(world, spec.account_id, field) {
                     proofs.violate(Rule::Truth, self.now, format!("{} {field} is said to be ready", spec.account_id));
                 }
@@ -185,8 +185,11 @@ impl Life<'_> {
         // While something that was taken away is within the window, what is held may still be let go.
         let mut lost = self.universe.disk.durable.disruptions.values();
         let rolls = lost.any(|at| *at + DISRUPTION_WINDOW + UNNOTICED >= now);
-        let suspended = self.folder.desired().iter().filter_map(|(_, account)| account.spec.suspend.as_ref()?.until);
-        let sleeps = suspended.max().is_some_and(|until| until >= now);
+        let dates = self.folder.desired().iter().flat_map(|(_, account)| {
+            let suspended = account.spec.suspend.iter().filter_map(|suspend| suspend.until);
+            suspended.chain(account.spec.period.iter().flat_map(|period| period.boundaries()))
+        });
+        let sleeps = dates.max().is_some_and(|until| until >= now);
         if done && !sleeps && !(held > 0 && rolls) {
             return self.stop();
         }

@@ -127,7 +127,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_suspension_that_ends_wakes_nobody",
         &[3],
-        &[edit("src/controller/machine/reconcile.rs", "self.backlog.wake_at(until, account);", "")],
+        &[edit(
+            "src/controller/machine/reconcile.rs",
+            "[«suspended», boundary].into_iter().flatten()",
+            "suspended.filter(|_| false)",
+        )],
         &[CONVERGES],
     ),
     variant(

@@ -58,7 +58,7 @@ pub const BUGS: &[Variant] = &[
             "let Some(row) = row else { return AccountPlan::default() };
              let source = crate::account::SourceRef { path: \"\".into(), line: 1 };
              let (field, from) = (Field::Enabled, row.known(Field::Enabled));
-             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false };
+             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false, validity: None, wanted_since: None };
              let changes = if from == Known::Applied(false) { Vec::new() } else { vec![change] };
              return AccountPlan { changes, blocked: None };",
         )],
@@ -83,7 +83,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_mailbox_that_goes_is_disabled_first",
         &[3],
-        &[edit("src/plan.rs", "desired.spec.enabled == Some(false)", "false")],
+        &[edit("src/plan.rs", "desired.wanted(Field::Enabled, row, now) == Some(false)", "false")],
         &["lib::plan::tests::a_mailbox_is_enabled_first_and_disabled_last"],
     ),
     variant(
@@ -135,7 +135,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_field_left_out_is_taken_for_true",
         &[4],
-        &[edit("src/plan.rs", "let to = «desired.spec.wanted(field)?»;", "desired.spec.wanted(field).unwrap_or(true)")],
+        &[edit(
+            "src/plan.rs",
+            "let to = «desired.wanted(field, row, now)?»;",
+            "desired.wanted(field, row, now).unwrap_or(true)",
+        )],
         &[WANTED],
     ),
     variant(
