@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
+use crate::change::Direction;
 use crate::guard::{Allowance, InForce};
 use crate::ledger::{Ends, Lapsed, Row};
 use crate::manifest::{Approval, Claim, Document, Foreign, Kind, Parsed, Problem, Protection};
@@ -102,9 +103,9 @@ impl DesiredAccount<'_> {
         self.spec.wanted(field, self.validity(row, now))
     }
 
-    /// The approval by which the account may lose `field` at `now` whatever the budget says; the first by name.
-    pub fn approval(&self, field: Field, now: Timestamp) -> Option<&Clause> {
-        self.clauses.iter().find(|clause| clause.covers(self.spec.account_id, field, now))
+    /// The approval by which `field` may go in this direction at `now` whatever the budget says; the first by name.
+    pub fn approval(&self, field: Field, direction: Direction, now: Timestamp) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| clause.covers(self.spec.account_id, field, direction, now))
     }
 }
 

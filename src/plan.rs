@@ -56,9 +56,9 @@ impl AccountPlan {
         Self { changes: Vec::new(), blocked: Some(reason) }
     }
 
-    /// Whether any of the changes can be held: it takes something away, and no approval covers it.
+    /// Whether any of the changes can be held: a budget counts it, and no approval covers it.
     pub fn needs_budget(&self) -> bool {
-        self.changes.iter().any(Change::needs_budget)
+        self.changes.iter().any(|change| change.needs_budget().is_some())
     }
 }
 
@@ -115,13 +115,16 @@ fn change(
         to,
         source: desired.source.clone(),
         revision: Arc::clone(desired.revision(field)),
-        approval: desired.approval(field, now).filter(|_| !to).map(|clause| Arc::clone(&clause.approval)),
+        approval: None,
         not_before: unsettled().filter(|until| *until > now),
+        gives_back: to && row.is_some_and(Row::is_disabled) && desired.wanted(Field::Enabled, row, now) == Some(true),
         begun: !to && row.is_some_and(|row| row.has_begun_removal(field)),
         validity: validity.filter(|validity| *validity != Validity::Valid { since: None }),
         wanted_since: validity.and_then(Validity::since).filter(|since| *since <= now),
         refused: false,
     };
+    let approval = change.direction().and_then(|direction| desired.approval(field, direction, now));
+    change.approval = approval.map(|clause| Arc::clone(&clause.approval));
     let told = row.and_then(|row| row.told(&change, desired.spec_hash));
     change.refused = told.is_some_and(|told| told.reason.is_rejection());
     Some(change)

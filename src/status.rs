@@ -20,7 +20,7 @@ use crate::account::{AccountId, Field, SourceRef, Zuid, printable};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, Standing};
-use crate::guard::Verdict;
+use crate::guard::Verdicts;
 use crate::ledger::{FailedAttempt, FieldState, Row, Unready};
 use crate::manifest::Labels;
 use crate::plan::{AccountPlan, plan_account, unready};
@@ -190,8 +190,8 @@ struct Facts<'a> {
     row: Option<&'a Row>,
     /// Whether its manifest's file is broken, though it declares nothing readable.
     broken: bool,
-    /// The budget's sum, if it holds the account's disruptions.
-    held: Option<Verdict>,
+    /// The budgets' sums, if one of them holds something of the account.
+    held: Option<Verdicts>,
     /// Why no account's request can start now.
     blocked_by: Option<&'a BlockedBy>,
     /// What was missing when it was last looked at.
@@ -309,15 +309,16 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     if told.as_ref().is_some_and(|told| told.kind == Some(Stalled)) {
         return told;
     }
-    if let Some(verdict) = facts.held.filter(|_| plan.needs_budget()) {
-        let (held, other): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| change.needs_budget());
+    let holding = |change: &Change| facts.held.and_then(|verdicts| verdicts.holding(change));
+    if let Some((by, verdict)) = plan.changes.iter().find_map(holding) {
+        let (held, other): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| holding(change).is_some());
         let beside = other
             .iter()
             .filter_map(|change| failure(change, facts))
             .map(|(change, failed)| format!("; beside it, {}: {}", attempt(change), failed.message));
         let beside = beside.collect::<String>();
         let message =
-            format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}{beside}", describe(held.into_iter()));
+            format!("{}: held by the {} ({verdict}); {HELD_HINT}{beside}", describe(held.into_iter()), by.budget());
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
     if let Some(BlockedBy { trouble, is_answer, .. }) = facts.blocked_by {

@@ -144,9 +144,9 @@ impl Comparison {
         now: Timestamp,
     ) -> Self {
         desired.lapse(&ledger.lapsed_at(now));
-        let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
+        let (guards, budget) = (disruptions.guards(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
-        let reviewed = review(guard, changes, desired.managed(), now);
+        let reviewed = review(guards, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
         let standing = Standing::count(&desired, &ledger, now);
         let upcoming = plan::upcoming(&desired, &ledger, now);
@@ -184,7 +184,7 @@ impl Comparison {
     /// Every change, by account: first the accounts that lose something, of which those that are held come last. Within
     /// one, what may go comes in its order and before what is held.
     fn changes(&self) -> Vec<Marked<'_>> {
-        let Reviewed { allowed, held, verdict: _ } = &self.reviewed;
+        let Reviewed { allowed, held, .. } = &self.reviewed;
         let losing = |changes: &[Change]| -> BTreeSet<_> {
             changes.iter().filter(|change| change.is_disruption()).map(|change| change.account).collect()
         };
@@ -243,7 +243,7 @@ impl Plan {
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {
             return Ok(Exit::Failed);
         }
-        let Reviewed { allowed, held, verdict: _ } = &comparison.reviewed;
+        let Reviewed { allowed, held, .. } = &comparison.reviewed;
         Ok(match (self.detailed_exitcode, held.is_empty(), allowed.is_empty()) {
             (true, false, _) => Exit::Held,
             (true, true, false) => Exit::Changes,

@@ -129,6 +129,9 @@ pub enum Record {
         /// When the account had last lost something before the intent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         disruption: Option<Timestamp>,
+        /// When it had last come back before the intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        returned: Option<Timestamp>,
     },
     /// An attempt at a field failed, or (`None`) what was said against it is over.
     Failed {

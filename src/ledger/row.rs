@@ -290,6 +290,14 @@ impl Row {
         self.valid_until.filter(|_| Field::ALL.into_iter().any(may_be_off))
     }
 
+    /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged.
+    pub const fn is_disabled(&self) -> bool {
+        matches!(
+            self.enabled,
+            Some(FieldState::Applied { value: false, .. } | FieldState::Unsettled { value: false, .. })
+        )
+    }
+
     /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.
     pub fn has_begun_removal(&self, field: Field) -> bool {
         matches!(self.field(field), Some(FieldState::InDoubt { to: Some(false), .. }))

@@ -60,6 +60,8 @@ struct Document<'a> {
     #[serde(default)]
     disruptions: BTreeMap<AccountId, Timestamp>,
     #[serde(default)]
+    returns: BTreeMap<AccountId, Timestamp>,
+    #[serde(default)]
     strays: Strays,
     #[serde(default)]
     unready: BTreeMap<AccountId, Unready>,
@@ -105,6 +107,7 @@ impl Document<'_> {
             requests: newest(self.requests),
             token_requests: newest(self.token_requests),
             disruptions: self.disruptions,
+            returns: self.returns,
             strays: self.strays,
             unready: self.unready,
             pause: self.pause,
@@ -277,7 +280,7 @@ impl<'a, W: Write> Out<'a, W> {
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
         let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
-        let Ledger { unready, pause, outage, lapsed, audit, .. } = ledger;
+        let Ledger { returns, unready, pause, outage, lapsed, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -289,6 +292,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if !disruptions.is_empty() {
             self.key("disruptions", disruptions)?;
+            self.line.push(b',');
+        }
+        if !returns.is_empty() {
+            self.key("returns", returns)?;
             self.line.push(b',');
         }
         if !strays.is_empty() {

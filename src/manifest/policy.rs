@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Place;
 use crate::account::{AccountId, Field, SourceRef};
-use crate::guard::{Allowance, DisruptionBudget};
+use crate::guard::{Allowance, DisruptionBudget, GrantBudget};
 use crate::timestamp::Timestamp;
 
 /// What a manifest declares.
@@ -58,11 +58,13 @@ pub enum PolicySpec {
     Approval(Approval),
 }
 
-/// The `spec` of a `DisruptionBudget`: at least one of the two. The one that is left out is what the options say.
+/// The `spec` of a `DisruptionBudget`: at least one of them. What is left out is what the options say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// `maxDisruptions`.
     pub max: Option<DisruptionBudget>,
+    /// `maxGrants`.
+    pub max_grants: Option<GrantBudget>,
     /// `window`.
     pub window: Option<Duration>,
 }
@@ -70,7 +72,11 @@ pub struct Budget {
 impl Budget {
     /// What may be taken away where the options say `options`.
     pub fn over(self, options: Allowance) -> Allowance {
-        Allowance { max: self.max.unwrap_or(options.max), window: self.window.unwrap_or(options.window) }
+        Allowance {
+            max: self.max.unwrap_or(options.max),
+            max_grants: self.max_grants.unwrap_or(options.max_grants),
+            window: self.window.unwrap_or(options.window),
+        }
     }
 }
 
@@ -81,6 +87,8 @@ pub struct Approval {
     pub reason: Box<str>,
     /// From this moment on it lets nothing through any more.
     pub expires: Timestamp,
+    /// `grants`: it lets mailboxes come back, and takes nothing away.
+    pub grants: bool,
     /// Whom it speaks of.
     pub accounts: Box<[Approved]>,
 }

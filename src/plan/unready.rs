@@ -51,6 +51,7 @@ mod tests {
             refused: false,
             validity: None,
             wanted_since: None,
+            gives_back: false,
         };
         AccountPlan { changes: wanted.iter().map(change).collect(), blocked: None }
     }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::{AccountId, Field, SourceRef};
+use crate::change::Direction;
 use crate::desired::{DesiredState, Standing};
 use crate::guard::Allowance;
 use crate::ledger::Ledger;
@@ -50,7 +51,8 @@ pub fn upcoming(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<
             if takes_away && account.protected {
                 continue;
             }
-            let needs_budget = takes_away && on.iter().any(|field| account.approval(*field, at).is_none());
+            let needs_budget =
+                takes_away && on.iter().any(|field| account.approval(*field, Direction::TakesAway, at).is_none());
             let (name, source) = (Arc::clone(account.name), account.source.clone());
             all.push(Upcoming { at, account: id, name, source, takes_away, needs_budget });
         }
@@ -60,7 +62,7 @@ pub fn upcoming(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<
 }
 
 /// What to know of the first time at which more accounts end within the window of the budget than it allows of `managed`.
-pub fn too_many(upcoming: &[Upcoming], Allowance { max, window }: Allowance, managed: usize) -> Option<String> {
+pub fn too_many(upcoming: &[Upcoming], Allowance { max, window, .. }: Allowance, managed: usize) -> Option<String> {
     let ends: Vec<_> = upcoming.iter().filter(|upcoming| upcoming.needs_budget).collect();
     let limit = max.limit(managed);
     // They are in the order of their moments.
@@ -78,6 +80,7 @@ pub fn too_many(upcoming: &[Upcoming], Allowance { max, window }: Allowance, man
 mod tests {
     use super::*;
     use crate::desired::Look;
+    use crate::guard::GrantBudget;
     use crate::ledger::Owner;
     use crate::manifest::{Rules, parse};
 
@@ -98,7 +101,8 @@ mod tests {
         let coming = upcoming(&desired, &Ledger::new(Owner::User), Timestamp::from_millis(0));
         let line = |one: &Upcoming| format!("{} {} {}", one.at.as_millis(), one.name, one.takes_away);
         assert_eq!(coming.iter().map(line).collect::<Vec<_>>(), expected);
-        let budget = Allowance { max: "1".parse().unwrap(), window: std::time::Duration::from_secs(3600) };
+        let (max, window) = ("1".parse().unwrap(), std::time::Duration::from_secs(3600));
+        let budget = Allowance { max, window, max_grants: GrantBudget::default() };
         assert_eq!(too_many(&coming, budget, specs.len()).as_deref(), crowd);
     }
 

@@ -224,6 +224,7 @@ mod tests {
             refused: false,
             validity: None,
             wanted_since: None,
+            gives_back: false,
         }
     }
 

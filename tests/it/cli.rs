@@ -17,6 +17,7 @@ mod logs;
 mod options;
 mod plan;
 mod plan_document;
+mod returning;
 mod revisions;
 pub mod run;
 mod sandbox;

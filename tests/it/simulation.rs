@@ -24,6 +24,7 @@ mod outside;
 mod program;
 mod proofs;
 mod removals;
+mod returns;
 mod service;
 mod sweep;
 mod wall;
@@ -38,7 +39,7 @@ use serde_json::Value;
 use zoho_mail_reconciler::account::AccountId;
 use zoho_mail_reconciler::controller::{Mode, Settings};
 use zoho_mail_reconciler::freeze::Freeze;
-use zoho_mail_reconciler::guard::Allowance;
+use zoho_mail_reconciler::guard::{Allowance, GrantBudget};
 use zoho_mail_reconciler::ledger::Owner;
 use zoho_mail_reconciler::order::Order;
 use zoho_mail_reconciler::queue::Backoff;
@@ -104,7 +105,7 @@ struct Universe {
 
 /// What the options allow to be taken away.
 fn options(settings: &Settings) -> Allowance {
-    Allowance { max: settings.disruption_budget, window: settings.disruption_window }
+    settings.allowance()
 }
 
 /// One seed's worth of history.
@@ -130,6 +131,7 @@ impl Simulation {
             throttle_pause: THROTTLE_PAUSE,
             disruption_budget: disruptions.to_string().parse().unwrap(),
             disruption_window: DISRUPTION_WINDOW,
+            grant_budget: GrantBudget((seed % 3 == 0).then(|| "1".parse().unwrap())),
             shutdown_grace: Duration::from_secs(25),
             ..builders::settings()
         };

@@ -46,6 +46,7 @@ fn change(account: u64) -> Change {
         refused: false,
         validity: None,
         wanted_since: None,
+        gives_back: false,
     }
 }
 

@@ -31,6 +31,7 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         refused: false,
         validity: None,
         wanted_since: None,
+        gives_back: false,
     }
 }
 

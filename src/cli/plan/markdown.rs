@@ -44,11 +44,10 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     sections
         .push(Section::list("**What may be taken away changes:**", safety.chain(remarks(Weight::Safety)).collect()));
     sections.push(Section::list("**Left alone until it is mended:**", remarks(Weight::Held)));
-    if !comparison.reviewed.held.is_empty() {
+    for (by, what) in what_is_held(comparison) {
         // The advice names the manifest that has the say.
-        let (verdict, advice) = (comparison.reviewed.verdict, code(&comparison.budget.advice()));
-        let what = what_is_held(&comparison.reviewed);
-        sections.push(Section::text(format!("**Held by the disruption budget:** {what}: {verdict}. {advice}\n")));
+        let advice = code(&comparison.budget.advice(by));
+        sections.push(Section::text(format!("**Held by the {}:** {what} {advice}\n", by.budget())));
     }
     sections.push(Section::list("**Dates change:**", remarks(Weight::Dated)));
     if let Some(crowd) = comparison.too_many_end() {

@@ -3,6 +3,7 @@
 //! In: a comparison. Out: text for a terminal: first each account's changes, then what is left alone, then the sum.
 //! Invariant: nothing that strangers wrote steers the terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -10,10 +11,9 @@ use anstyle::{AnsiColor, Style};
 use super::base::Branch;
 use super::{Comparison, Marked, Standing};
 use crate::account::{Field, printable};
-use crate::change::Change;
+use crate::change::{Change, Direction};
 use crate::cli::count;
 use crate::compare::{Note, Remark, Safety, digest};
-use crate::guard::Reviewed;
 use crate::plan::Upcoming;
 use crate::validity::Period;
 
@@ -68,17 +68,18 @@ fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], oth
             writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {held} held.{also}")?;
         }
     }
-    if !comparison.reviewed.held.is_empty() {
-        let (what, verdict, advice) =
-            (what_is_held(&comparison.reviewed), comparison.reviewed.verdict, comparison.budget.advice());
-        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {what}: {verdict}. {advice}")?;
+    for (by, what) in what_is_held(comparison) {
+        writeln!(text, "{HELD}Held by the {}{HELD:#}: {what} {}", by.budget(), comparison.budget.advice(by))?;
     }
     Ok(())
 }
 
-/// How much is held: `3 changes of 2 accounts`.
-pub(super) fn what_is_held(reviewed: &Reviewed) -> String {
-    format!("{} of {}", count(reviewed.held.len(), "change"), count(reviewed.held_accounts(), "account"))
+/// How much each budget holds, and why: `3 changes of 2 accounts: …`.
+pub(super) fn what_is_held(comparison: &Comparison) -> impl Iterator<Item = (Direction, String)> {
+    comparison.reviewed.held_by().map(|(by, verdict, held)| {
+        let accounts: BTreeSet<_> = held.iter().map(|change| change.account).collect();
+        (by, format!("{} of {}: {verdict}.", count(held.len(), "change"), count(accounts.len(), "account")))
+    })
 }
 
 fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
@@ -178,9 +179,9 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
 pub(super) fn what_is_safe(safety: &Safety) -> String {
     match safety {
         Safety::Budget { from, to } => format!("the disruption budget is {to}; it was {from}"),
-        Safety::Approves { name, source, reason, expires, disruptions, arriving, changed } => {
+        Safety::Approves { name, source, reason, expires, grants, disruptions, arriving, changed } => {
             let also = if *changed { ", other than before" } else { "" };
-            let what = count(*disruptions, "disruption");
+            let what = count(*disruptions, if *grants { "grant" } else { "disruption" });
             let arriving = match arriving {
                 0 => String::new(),
                 arriving => format!(" ({arriving} of them in this same change)"),

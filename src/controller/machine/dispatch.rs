@@ -123,7 +123,7 @@ impl Machine {
         self.throttle.begin_put(now);
         let row = self.ledger.accounts.get(&account);
         let prior = row.and_then(|row| row.field(change.field).cloned());
-        let disruption = self.ledger.disruptions.get(&account).copied();
+        let charged = [&self.ledger.disruptions, &self.ledger.returns].map(|charged| charged.get(&account).copied());
         let intent = Record::Intent {
             at: now,
             account,
@@ -142,7 +142,7 @@ impl Machine {
         };
         self.record(intent, now);
         self.unwritten.put(account);
-        self.inflight.begin(Request::new(change, prior, disruption, now));
+        self.inflight.begin(Request::new(change, prior, charged, now));
     }
 
     /// The record of a token request is durable: the request leaves, if it may still.

@@ -26,7 +26,7 @@ impl Machine {
             self.log(StateLog::ClockBehind { now, remembered });
             let lands_by = now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING;
             self.record(Record::ClockBehind { at: now, lands_by, remembered: Some(remembered) }, now);
-            self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+            self.guards.allow(self.budget.allowance, &self.ledger);
             // What counts as of now failed before: a single pass tries it again.
             if self.pass.is_single() {
                 self.tries_from = now + Duration::from_millis(1);
@@ -51,7 +51,7 @@ impl Machine {
         self.turned_at = step.carry(self.turned_at);
         self.record(Record::ClockStepped { from, to }, to);
         // The guard remembers what the ledger does.
-        self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+        self.guards.allow(self.budget.allowance, &self.ledger);
         if self.folder.is_loaded() {
             self.lapse_approvals(to);
         }

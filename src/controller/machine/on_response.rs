@@ -111,8 +111,8 @@ impl Machine {
     /// The service provably did not act: all is as it was before the intent.
     pub(super) fn not_applied(&mut self, request: &Request, now: Timestamp) {
         let Change { account, field, .. } = *request.change();
-        let (restore, disruption) = (request.prior().cloned(), request.disruption());
-        self.record(Record::NotApplied { account, field, restore, disruption }, now);
+        let (restore, [disruption, returned]) = (request.prior().cloned(), request.charged());
+        self.record(Record::NotApplied { account, field, restore, disruption, returned }, now);
     }
 
     /// The service fails, and asks for a wait: everybody waits, unless it asks this account alone. Returns until when the

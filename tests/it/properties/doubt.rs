@@ -100,6 +100,7 @@ impl Rig {
             not_before,
             validity: _,
             wanted_since: _,
+            gives_back: _,
             begun: _,
             refused: _,
         } = change;
@@ -123,7 +124,9 @@ impl Rig {
             End::Acknowledged => {
                 self.ledger.apply(Record::Applied { at: self.now, account, field, value: to, source, evidence: None });
             }
-            End::Refused => self.ledger.apply(Record::NotApplied { account, field, restore: prior, disruption }),
+            End::Refused => {
+                self.ledger.apply(Record::NotApplied { account, field, restore: prior, disruption, returned: None })
+            }
             End::Lost(_) => {}
             End::Killed(_) => {
                 self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();

@@ -183,7 +183,8 @@ impl Life<'_> {
         let all_tried = refused > 0 || all_held;
         let done = pending <= held + refused && all_tried && queued <= refused && in_flight + stalled - refused == 0;
         // While something that was taken away is within the window, what is held may still be let go.
-        let mut lost = self.universe.disk.durable.disruptions.values();
+        let durable = &self.universe.disk.durable;
+        let mut lost = durable.disruptions.values().chain(durable.returns.values());
         let rolls = lost.any(|at| *at + DISRUPTION_WINDOW + UNNOTICED >= now);
         let dates = self.folder.desired().iter().flat_map(|(_, account)| {
             let suspended = account.spec.suspend.iter().filter_map(|suspend| suspend.until);

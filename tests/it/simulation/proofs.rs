@@ -225,7 +225,9 @@ impl Proofs {
                 }
             }
         }
-        self.removals.appended(record);
+        if let Some(what) = self.removals.appended(record, now) {
+            self.violate(Rule::Disruptions, now, what);
+        }
         let specs = self.wanted.iter().map(|wanted| wanted.get(&record.account()?));
         if let Some(what) = self.dates.appended(record, specs) {
             self.violate(Rule::Ended, now, what);
