@@ -131,7 +131,7 @@ impl Simulation {
             throttle_pause: THROTTLE_PAUSE,
             disruption_budget: disruptions.to_string().parse().unwrap(),
             disruption_window: DISRUPTION_WINDOW,
-            grant_budget: GrantBudget((seed % 3 == 0).then(|| "1".parse().unwrap())),
+            grant_budget: GrantBudget(seed.is_multiple_of(3).then(|| "1".parse().unwrap())),
             shutdown_grace: Duration::from_secs(25),
             ..builders::settings()
         };

@@ -32,7 +32,7 @@ fn a_revert_is_held_by_the_grant_budget_and_goes_by_the_approval_that_the_plan_p
     --- stderr
     --- exit 3
     ");
-    let applied = place.run("apply");
+    let applied = place.run("apply --log-level warn");
     assert_eq!(applied.code, 3, "{}", applied.all());
     let held = "Held by the grant budget: 3 changes of 3 accounts: 0 accounts charged in the last 1h + 3 accounts pending, budget 2";
     assert!(
