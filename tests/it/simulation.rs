@@ -122,6 +122,8 @@ impl Simulation {
         let per = Duration::from_secs(chance.u64(5..60));
         let limit = RateLimit { count: chance.u32(2..9), per };
         let disruptions = chance.u32(1..4);
+        // What is held has not ended.
+        let disruptions = if broken == Some(Broken::ForgetsEnds) { 99 } else { disruptions };
         let settings = Settings {
             mode: Mode::Run,
             rate_limit: chance.bool().then_some(limit),

@@ -71,7 +71,7 @@ struct Rig {
 impl Rig {
     fn edit(&mut self, account: u64, enabled: Option<bool>, active_sync: Option<bool>) {
         let name = if account == 1 { "ann" } else { "bob" };
-        let doc = Doc { account, name, enabled, active_sync, suspended: None, broken: false };
+        let doc = Doc { account, name, enabled, active_sync, suspended: None, dates: [None; 2], broken: false };
         let look = match (enabled, active_sync) {
             (None, None) => Look::Gone,
             _ => Look::Parsed(parsed(name, &[doc])),

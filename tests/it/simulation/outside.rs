@@ -16,7 +16,7 @@ use zoho_mail_reconciler::status::{MailAccountList, Part};
 
 use super::agenda::{Act, Due};
 use super::broken::Broken;
-use super::folder::Folder;
+use super::folder::{FAR, Folder};
 use super::life::{Life, Over};
 use super::proofs::{Rule, actual};
 use super::wall::NOTICED;
@@ -190,7 +190,7 @@ impl Life<'_> {
             let suspended = account.spec.suspend.iter().filter_map(|suspend| suspend.until);
             suspended.chain(account.spec.period.iter().flat_map(|period| period.boundaries()))
         });
-        let sleeps = dates.max().is_some_and(|until| until >= now);
+        let sleeps = dates.filter(|at| *at < now + FAR / 2).max().is_some_and(|at| now <= at);
         if done && !sleeps && !(held > 0 && rolls) {
             return self.stop();
         }

@@ -101,8 +101,8 @@ pub const BUGS: &[Variant] = &[
         &[4],
         &[edit(
             "src/controller/machine.rs",
-            "guards: Guards::new(allowance, «&ledger»)",
-            "&Ledger::new(ledger.owner)",
+            "guards: «Guards::new(allowance, &ledger)»",
+            "Guards::new(allowance, &Ledger::new(ledger.owner))",
         )],
         &[DISRUPTIONS],
     ),

@@ -93,9 +93,17 @@ pub const BUGS: &[Variant] = &[
         &[16],
         &[edit("src/validity.rs", "if since <= now || «ended == Some(since)» => {", "false")],
         &[
-            "simulation::what_ended_by_its_date_stays_ended_whatever_the_clock_says_until_its_manifest_has_another_end",
             "lib::controller::machine::tests::dates::what_ended_stays_ended_by_a_clock_that_goes_back_until_the_manifest_has_another_end",
             "lib::validity::tests::what_ended_stays_ended_by_a_clock_that_went_back_until_there_is_another_end",
+        ],
+    ),
+    variant(
+        "the_ledger_does_not_remember_by_which_date_access_ended",
+        &[16],
+        &[edit("src/ledger.rs", "row.valid_until = «if to { None } else { ended.or(row.valid_until) }»;", "None")],
+        &[
+            "lib::controller::machine::tests::dates::what_ended_stays_ended_by_a_clock_that_goes_back_until_the_manifest_has_another_end",
+            "clocks::access_that_ended_does_not_come_back_with_a_clock_that_goes_back_in_a_run_or_between_two",
         ],
     ),
     variant(
