@@ -16,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::timestamp::Timestamp;
+use crate::validity::{Period, Validity};
 
 /// The largest identifier: Zoho documents ids as "long", a signed 64-bit integer.
 pub const MAX_ID: u64 = i64::MAX as u64;
@@ -231,6 +232,8 @@ pub struct MailAccountSpec {
     pub active_sync_enabled: Option<bool>,
     /// Whether reconciling is paused, why, and until when.
     pub suspend: Option<Box<Suspend>>,
+    /// When what it says is wanted; outside of it, every managed field is wanted false. `None`: always.
+    pub period: Option<Box<Period>>,
 }
 
 /// `suspend: true` and the two keys that may stand beside it.
@@ -243,12 +246,23 @@ pub struct Suspend {
 }
 
 impl MailAccountSpec {
-    /// The wanted value of `field`; `None` is not managed.
-    pub const fn wanted(&self, field: Field) -> Option<bool> {
+    /// What is wanted of `field` where the account stands so to its period; `None` is not managed. The one place that
+    /// decides it; where the ledger is known, ask [`crate::desired::DesiredAccount::wanted`].
+    pub fn wanted(&self, field: Field, validity: Option<Validity>) -> Option<bool> {
+        self.written(field).map(|written| written && validity.is_none_or(Validity::is_valid))
+    }
+
+    /// The value of `field` as the manifest writes it, which is wanted within the period; `None` is not managed.
+    pub const fn written(&self, field: Field) -> Option<bool> {
         match field {
             Field::Enabled => self.enabled,
             Field::ActiveSyncEnabled => self.active_sync_enabled,
         }
+    }
+
+    /// What the manifest says of `field`, with the period for which it does. A value of `false` is wanted at any time.
+    pub fn statement(&self, field: Field) -> Option<(bool, Option<&Period>)> {
+        self.written(field).map(|written| (written, self.period.as_deref().filter(|_| written)))
     }
 
     /// Whether nothing may be PUT at `now` because the manifest suspends the account.
@@ -297,6 +311,7 @@ mod tests {
             enabled: Some(true),
             active_sync_enabled: None,
             suspend: None,
+            period: None,
         };
         let at = Timestamp::from_millis(1000);
         assert!(!spec.is_suspended(at));

@@ -2,7 +2,7 @@
 //!
 //! In: looks at files, and what was decided at which revision. Out: what the desired state takes in; the statements of a
 //! file, and those of them whose revision is worth asking for.
-//! Invariant: a statement is that one field of one account is wanted so. Whatever else stands beside it, and in whichever
+//! Invariant: a statement is that one field of one account is wanted so, and when. Whatever else stands beside it, and in whichever
 //! file, is another statement: who renames a file, adds a comment or wants another field has not decided this one.
 //! Absent by design: Git itself, and the folder (see [`crate::source`]).
 
@@ -16,6 +16,8 @@ use crate::desired::{self, Revisions};
 use crate::ledger::{Ledger, Row};
 use crate::manifest::{Document, Parsed, Problem, ProblemCode};
 use crate::source::{Decided, Look, ReadProblem};
+use crate::timestamp::Timestamp;
+use crate::validity::Period;
 
 /// Turns a look at one file into what the desired state takes in.
 pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
@@ -28,10 +30,14 @@ pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
 
 /// The fingerprint of a document's statement about `field`, if it makes one.
 fn statement(document: &Document, field: Field) -> Option<u64> {
-    let value = document.spec.wanted(field)?;
+    let (value, period) = document.spec.statement(field)?;
     let mut bytes = document.spec.account_id.get().to_le_bytes().to_vec();
     bytes.push(u8::from(value));
     bytes.extend(field.as_str().bytes());
+    if let Some(Period { from, until }) = period {
+        let millis = |at: &Option<Timestamp>| at.map_or(u64::MAX, Timestamp::as_millis).to_le_bytes();
+        bytes.extend([millis(from), millis(until)].as_flattened());
+    }
     Some(xxh3_64(&bytes))
 }
 
@@ -69,7 +75,8 @@ impl Baseline {
         Self(ledger.accounts.iter().map(known).collect())
     }
 
-    /// The statements of a file that are worth asking about: what is wanted and not acknowledged.
+    /// The statements of a file that are worth asking about: what is wanted and not acknowledged, or is to be otherwise by
+    /// a date.
     pub fn asked(&self, parsed: &Parsed) -> Vec<u64> {
         parsed.documents.iter().flat_map(|document| self.news(document)).collect()
     }
@@ -78,7 +85,8 @@ impl Baseline {
         let found = self.0.binary_search_by_key(&document.spec.account_id, |(account, _)| *account);
         let known = found.map_or([Known::Absent; 2], |at| self.0[at].1);
         let is_news = move |field: &Field| {
-            document.spec.wanted(*field).is_some_and(|to| known[field.index()] != Known::Applied(to))
+            let statement = document.spec.statement(*field);
+            statement.is_some_and(|(to, period)| period.is_some() || known[field.index()] != Known::Applied(to))
         };
         Field::ALL.into_iter().filter(is_news).filter_map(|field| statement(document, field))
     }
@@ -91,7 +99,6 @@ mod tests {
     use crate::ledger::{Owner, Record};
     use crate::manifest::{Rules, parse};
     use crate::revision::Revision;
-    use crate::timestamp::Timestamp;
 
     fn declaring(accounts: &[(u64, &str)]) -> Parsed {
         let document = |(n, wanted): &(u64, &str)| {
@@ -111,8 +118,13 @@ mod tests {
         assert_eq!(one("enabled: false, email: a@b.c"), off);
         assert_eq!(one("enabled: false, activeSyncEnabled: true")[0], off[0]);
         assert_eq!(said(&declaring(&[(2, "enabled: true"), (1, "enabled: false")]))[1], off[0]);
-        let others =
-            [one("enabled: true"), one("activeSyncEnabled: false"), said(&declaring(&[(2, "enabled: false")]))];
+        // Dates say something of what is wanted, and nothing of what is not.
+        let on = one("enabled: true");
+        let until = |day: u32| format!("validUntil: 2027-06-0{day}T00:00:00Z");
+        let dated = [1, 2].map(|day| one(&format!("enabled: true, {}", until(day))));
+        assert!(dated[0] != on && dated[0] != dated[1]);
+        assert_eq!(one(&format!("enabled: false, {}", until(1))), off);
+        let others = [on, one("activeSyncEnabled: false"), said(&declaring(&[(2, "enabled: false")]))];
         assert!(others.iter().all(|other| *other != off));
         let by = Arc::new(Revision { id: "here".into(), ..Revision::default() });
         let both = declaring(&[(1, "enabled: false, activeSyncEnabled: true")]);
@@ -132,6 +144,7 @@ mod tests {
         let asked = |accounts: &[(u64, &str)]| baseline.asked(&declaring(accounts)).len();
         assert_eq!(asked(&[(1, "enabled: true")]), 0);
         assert_eq!(asked(&[(1, "enabled: false")]), 1);
+        assert_eq!(asked(&[(1, "enabled: true, validUntil: 2027-06-01T00:00:00Z")]), 1, "it ends by itself");
         assert_eq!(asked(&[(1, "enabled: true, activeSyncEnabled: true"), (2, "enabled: true")]), 2);
         assert_eq!(Baseline::default().asked(&declaring(&[(1, "enabled: true")])).len(), 1);
     }

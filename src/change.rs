@@ -15,6 +15,7 @@ use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::condition::Reason;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// What the ledger knows of one field. In documents: null, the value, or `"inDoubt"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,28 @@ impl fmt::Display for Known {
     }
 }
 
+/// Which way an account goes. Each has a budget of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// It loses something.
+    TakesAway,
+    /// Its mailbox, which this program disabled, comes back.
+    GivesBack,
+}
+
+impl Direction {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::TakesAway, Self::GivesBack];
+
+    /// How people call its budget.
+    pub const fn budget(self) -> &'static str {
+        match self {
+            Self::TakesAway => "disruption budget",
+            Self::GivesBack => "grant budget",
+        }
+    }
+}
+
 /// One PUT that is needed: an account's field from what is known to what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +133,15 @@ pub struct Change {
     /// may still land until then, and would undo it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// What the manifest's `validFrom` and `validUntil` say, if it is they that want this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Validity>,
+    /// When the manifest's dates came to want this, if that is past: what failed before was an attempt at something else.
+    #[serde(skip)]
+    pub wanted_since: Option<Timestamp>,
+    /// It gives something back to an account whose mailbox this program disabled, and which is enabled again.
+    #[serde(skip)]
+    pub gives_back: bool,
     /// A removal that was begun before, and whose end is not known: it counts in the disruption budget already.
     #[serde(skip)]
     pub begun: bool,
@@ -124,10 +156,18 @@ impl Change {
         !self.to
     }
 
-    /// Whether only the disruption budget can let it go: it takes something away, no approval covers it, and it was not
-    /// let go before.
-    pub const fn needs_budget(&self) -> bool {
-        self.is_disruption() && self.approval.is_none() && !self.begun
+    /// Which budget counts it, if one does.
+    pub const fn direction(&self) -> Option<Direction> {
+        match (self.to, self.gives_back) {
+            (false, _) => Some(Direction::TakesAway),
+            (true, true) => Some(Direction::GivesBack),
+            (true, false) => None,
+        }
+    }
+
+    /// The budget that alone can let it go: no approval covers it, and it was not let go before.
+    pub fn needs_budget(&self) -> Option<Direction> {
+        self.direction().filter(|_| self.approval.is_none() && !self.begun)
     }
 }
 

@@ -39,6 +39,7 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             enabled_failed: None,
             active_sync_failed: None,
             ready_since: None,
+            valid_until: None,
         });
         let slot = match change.field {
             Field::Enabled => &mut row.enabled,

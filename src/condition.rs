@@ -54,6 +54,10 @@ pub enum Reason {
     DisruptionBudgetExceeded,
     /// The manifest says `suspend: true`.
     Suspended,
+    /// The manifest's `validFrom` lies ahead: until then every managed field is false.
+    NotYetValid,
+    /// The manifest's `validUntil` is past: every managed field is false.
+    NoLongerValid,
     /// The manifest went away; nothing is PUT.
     Orphaned,
     /// The ledger cannot be written, so nothing may be PUT.
@@ -62,7 +66,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ReconciliationSucceeded,
         Self::Progressing,
         Self::ProgressingWithRetry,
@@ -78,6 +82,8 @@ impl Reason {
         Self::ServiceUnavailable,
         Self::DisruptionBudgetExceeded,
         Self::Suspended,
+        Self::NotYetValid,
+        Self::NoLongerValid,
         Self::Orphaned,
         Self::LedgerUnavailable,
     ];
@@ -100,6 +106,8 @@ impl Reason {
             Self::ServiceUnavailable => "ServiceUnavailable",
             Self::DisruptionBudgetExceeded => "DisruptionBudgetExceeded",
             Self::Suspended => "Suspended",
+            Self::NotYetValid => "NotYetValid",
+            Self::NoLongerValid => "NoLongerValid",
             Self::Orphaned => "Orphaned",
             Self::LedgerUnavailable => "LedgerUnavailable",
         }

@@ -354,6 +354,7 @@ impl Service {
             throttle_pause: self.throttle_pause,
             max_wait: MAX_WAIT,
             disruption_budget: disruptions.disruption_budget,
+            grant_budget: disruptions.grant_budget,
             disruption_window: disruptions.disruption_window,
             shutdown_grace,
             external_url,

@@ -28,7 +28,7 @@ use crate::change::Failure;
 use crate::clock::Clock;
 use crate::condition::Reason;
 use crate::freeze::Freeze;
-use crate::guard::DisruptionBudget;
+use crate::guard::{Allowance, DisruptionBudget, GrantBudget};
 use crate::ledger::file::{Committed, LedgerError, LedgerFile};
 use crate::ledger::{Ledger, Record};
 use crate::manifest::{Parsed, Protection};
@@ -90,12 +90,22 @@ pub struct Settings {
     pub max_wait: Duration,
     /// How many accounts may lose something within the window.
     pub disruption_budget: DisruptionBudget,
-    /// The window of the disruption budget.
+    /// How many accounts whose mailbox was disabled may come back within the window.
+    pub grant_budget: GrantBudget,
+    /// The window of both.
     pub disruption_window: Duration,
     /// How long a stop waits for what is in flight.
     pub shutdown_grace: Duration,
     /// Where people reach the pages, for links in the log.
     pub external_url: Option<ExternalUrl>,
+}
+
+impl Settings {
+    /// The budgets that count where no manifest says anything else.
+    pub const fn allowance(&self) -> Allowance {
+        let Self { disruption_budget: max, grant_budget: max_grants, disruption_window: window, .. } = *self;
+        Allowance { max, max_grants, window }
+    }
 }
 
 /// Somebody wants to know the status of a part of the accounts.

@@ -26,11 +26,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
+use crate::change::Direction;
 use crate::guard::{Allowance, InForce};
-use crate::ledger::{DeclaredBudget, Ends, Lapsed};
+use crate::ledger::{DeclaredBudget, Ends, Lapsed, Row};
 use crate::manifest::{Approval, Claim, Document, Foreign, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 use declared::{Declarations, Declared, Handle};
 use policies::Policies;
 
@@ -91,9 +93,19 @@ impl DesiredAccount<'_> {
         &self.revisions[field.index()]
     }
 
-    /// The approval by which the account may lose `field` at `now` whatever the budget says; the first by name.
-    pub fn approval(&self, field: Field, now: Timestamp) -> Option<&Clause> {
-        self.clauses.iter().find(|clause| clause.covers(self.spec.account_id, field, now))
+    /// How `now` lies to the period of its manifest, if it has one. What the ledger's `row` of it says has ended stays ended.
+    pub fn validity(&self, row: Option<&Row>, now: Timestamp) -> Option<Validity> {
+        self.spec.period.as_ref().map(|period| period.at(row.and_then(Row::ended), now))
+    }
+
+    /// What is wanted of `field` at `now`; `None` is not managed.
+    pub fn wanted(&self, field: Field, row: Option<&Row>, now: Timestamp) -> Option<bool> {
+        self.spec.wanted(field, self.validity(row, now))
+    }
+
+    /// The approval by which `field` may go in this direction at `now` whatever the budget says; the first by name.
+    pub fn approval(&self, field: Field, direction: Direction, now: Timestamp) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| clause.covers(self.spec.account_id, field, direction, now))
     }
 }
 
@@ -335,7 +347,7 @@ fn revisions(old: &[Declared], new: &Document, found: Revisions) -> Revisions {
     let Some(old) = old.iter().find(same) else { return found };
     Field::ALL.map(|field| {
         let known = &old.revisions[field.index()];
-        let is_same = old.document.spec.wanted(field) == new.spec.wanted(field) && **known != Revision::default();
+        let is_same = old.document.spec.statement(field) == new.spec.statement(field) && **known != Revision::default();
         Arc::clone(if is_same { known } else { &found[field.index()] })
     })
 }

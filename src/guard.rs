@@ -1,4 +1,4 @@
-//! What may be taken away: the disruption budget, a filter on a finished plan.
+//! What may be taken away, and what given back: budgets, a filter on a finished plan.
 //!
 //! In: which accounts have a pending disruption, which lost something lately, how many are
 //! managed. Out: a [`Verdict`] on all pending disruptions together.
@@ -10,9 +10,13 @@
 //! neither while it is pending nor after it was applied: so what no approval covers is held or not whichever goes first.
 //! A removal that was begun counts from its first intent, and a further attempt at it is neither held nor counted anew.
 //! What the service refused for good is not pending: it would lose nothing now.
+//!
+//! The same once more the other way, with a budget of its own that is off by default: a mailbox that this program disabled,
+//! and that is enabled again, comes back ([`Change::gives_back`]). [`Guards`] are the two.
 
 mod allowance;
 pub mod approval;
+mod guards;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,16 +26,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::AccountId;
-use crate::change::Change;
+use crate::change::{Change, Direction};
 use crate::timestamp::Timestamp;
 
-pub use allowance::{Allowance, DisruptionBudget, InForce, InvalidBudget, InvalidWindow, window};
-pub use verdict::Verdict;
+pub use allowance::{
+    Allowance, DisruptionBudget, GrantBudget, InForce, InvalidBudget, InvalidGrantBudget, InvalidWindow, window,
+};
+pub use guards::Guards;
+pub use verdict::{Verdict, Verdicts};
 
-/// Keeps the sum that the verdict needs, account by account.
+/// Keeps the sum that the verdict needs, account by account, in one direction.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    budget: DisruptionBudget,
+    /// `None`: there is no limit.
+    budget: Option<DisruptionBudget>,
     window: Duration,
     /// Accounts that wait to lose something, each with the number of changes that take something away.
     pending: BTreeMap<AccountId, usize>,
@@ -43,10 +51,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that remembers the disruptions already `applied`, as the ledger does.
-    pub fn new(budget: DisruptionBudget, window: Duration, applied: &BTreeMap<AccountId, Timestamp>) -> Self {
+    /// A guard that remembers what was already `applied`, as the ledger does.
+    pub fn new(
+        budget: impl Into<Option<DisruptionBudget>>,
+        window: Duration,
+        applied: &BTreeMap<AccountId, Timestamp>,
+    ) -> Self {
         Self {
-            budget,
+            budget: budget.into(),
             window,
             pending: BTreeMap::new(),
             pending_changes: 0,
@@ -58,9 +70,14 @@ impl Guard {
 
     /// Another budget is in force from now on. The sum is made anew of what the ledger remembers to be `applied`: a
     /// longer window reaches back to what has left the shorter one.
-    pub fn allow(&mut self, Allowance { max, window }: Allowance, applied: &BTreeMap<AccountId, Timestamp>) {
+    pub fn allow(
+        &mut self,
+        budget: impl Into<Option<DisruptionBudget>>,
+        window: Duration,
+        applied: &BTreeMap<AccountId, Timestamp>,
+    ) {
         let pending = std::mem::take(&mut self.pending);
-        *self = Self::new(max, window, applied);
+        *self = Self::new(budget, window, applied);
         pending.into_iter().for_each(|(account, changes)| self.set_pending(account, changes));
     }
 
@@ -111,7 +128,7 @@ impl Guard {
         Verdict {
             applied: self.applied.len(),
             pending: self.pending.len() - self.both,
-            limit: self.budget.limit(managed),
+            limit: self.budget.map_or(usize::MAX, |budget| budget.limit(managed)),
             pending_changes: self.pending_changes,
             window: self.window,
             next_freed: self.next_expiry(),
@@ -147,33 +164,52 @@ impl Guard {
 
 /// A plan, sorted into what may go and what is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Reviewed {
     /// Changes that may go.
     pub allowed: Vec<Change>,
-    /// Disruptions that the budget holds.
+    /// Changes that a budget holds.
     pub held: Vec<Change>,
-    /// The sum that decided.
+    /// The sum that decided on what takes something away.
     pub verdict: Verdict,
+    /// The sum that decided on mailboxes that come back, if there is a grant budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_verdict: Option<Verdict>,
 }
 
 impl Reviewed {
+    /// The sums that decided.
+    pub const fn verdicts(&self) -> Verdicts {
+        Verdicts { disruptions: self.verdict, grants: self.grant_verdict }
+    }
+
+    /// What each budget holds, and the sum that decided.
+    pub fn held_by(&self) -> impl Iterator<Item = (Direction, Verdict, Vec<&Change>)> {
+        let verdicts = self.verdicts();
+        let held = move |direction| {
+            let held: Vec<_> = self.held.iter().filter(|change| change.direction() == Some(direction)).collect();
+            Some((direction, verdicts.of(direction)?, held)).filter(|(.., held)| !held.is_empty())
+        };
+        Direction::ALL.into_iter().filter_map(held)
+    }
+
     /// Of how many accounts something is held.
     pub fn held_accounts(&self) -> usize {
         self.held.iter().map(|change| change.account).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// Sorts a finished plan at `now`, by the same guard that the controller asks at every pop. What is approved is allowed.
-pub fn review(mut guard: Guard, changes: Vec<Change>, managed: usize, now: Timestamp) -> Reviewed {
-    let mut pending = BTreeMap::<AccountId, usize>::new();
-    for change in changes.iter().filter(|change| change.needs_budget() && !change.refused) {
-        *pending.entry(change.account).or_default() += 1;
+/// Sorts a finished plan at `now`, by the same guards that the controller asks at every pop. What is approved is allowed.
+pub fn review(mut guards: Guards, changes: Vec<Change>, managed: usize, now: Timestamp) -> Reviewed {
+    let mut waiting = BTreeMap::<AccountId, Vec<&Change>>::new();
+    for change in changes.iter().filter(|change| change.needs_budget().is_some() && !change.refused) {
+        waiting.entry(change.account).or_default().push(change);
     }
-    pending.into_iter().for_each(|(account, changes)| guard.set_pending(account, changes));
-    let verdict = guard.verdict(managed, now);
-    let holds = |change: &Change| guard.verdict_on(change.account, managed, now).holds(change);
+    waiting.into_iter().for_each(|(account, changes)| guards.set_pending(account, &changes));
+    let Verdicts { disruptions: verdict, grants: grant_verdict } = guards.verdicts(managed, now);
+    let holds = |change: &Change| guards.verdicts_on(change.account, managed, now).holding(change).is_some();
     let (held, allowed) = changes.into_iter().partition(holds);
-    Reviewed { allowed, held, verdict }
+    Reviewed { allowed, held, verdict, grant_verdict }
 }
 
 #[cfg(test)]
@@ -192,7 +228,7 @@ mod tests {
     const T0: Timestamp = Timestamp::from_millis(10_000_000);
 
     fn guard(budget: &str) -> Guard {
-        Guard::new(budget.parse().unwrap(), HOUR, &BTreeMap::new())
+        Guard::new(budget.parse::<DisruptionBudget>().unwrap(), HOUR, &BTreeMap::new())
     }
 
     fn sum(verdict: Verdict) -> (usize, usize, usize) {
@@ -250,13 +286,13 @@ mod tests {
     #[test]
     fn another_budget_counts_at_once_and_a_longer_window_reaches_back() {
         let remembered = BTreeMap::from([(id(1), T0), (id(2), T0 + HOUR)]);
-        let mut guard = Guard::new("2".parse().unwrap(), HOUR, &remembered);
+        let mut guard = Guard::new("2".parse::<DisruptionBudget>().unwrap(), HOUR, &remembered);
         (1..=3).for_each(|n| guard.set_pending(id(n), 1));
         let now = T0 + HOUR + HOUR / 2;
         assert_eq!(sum(guard.verdict(9, now)), (1, 2, 2));
-        guard.allow(Allowance { max: "5".parse().unwrap(), window: 2 * HOUR }, &remembered);
+        guard.allow("5".parse::<DisruptionBudget>().unwrap(), 2 * HOUR, &remembered);
         assert_eq!(sum(guard.verdict(9, now)), (2, 1, 5));
-        guard.allow(Allowance::nothing(HOUR / 4), &remembered);
+        guard.allow(Allowance::nothing(HOUR / 4).max, HOUR / 4, &remembered);
         assert_eq!(sum(guard.verdict(9, now)), (0, 3, 0));
     }
 
@@ -275,6 +311,9 @@ mod tests {
             not_before: None,
             begun: false,
             refused: false,
+            validity: None,
+            wanted_since: None,
+            gives_back: false,
         }
     }
 
@@ -285,7 +324,7 @@ mod tests {
             guard.applied(id(12), T0);
             // What went before it with an approval is not applied as far as the budget is concerned.
             let left = (gone + 1..=11).map(|n| change(n, Field::Enabled, n <= 10)).collect();
-            let Reviewed { allowed, held, .. } = review(guard, left, 99, T0);
+            let Reviewed { allowed, held, .. } = review(guard.into(), left, 99, T0);
             assert_eq!((allowed.len() as u64, held.len(), held[0].account), (10 - gone, 1, id(11)), "{gone} gone");
         }
     }
@@ -296,7 +335,7 @@ mod tests {
             let guard = guard("1");
             let approved = (gone + 1..=2).map(|n| change(n, Field::Enabled, true));
             let others = (1..=2).map(|n| change(n, Field::ActiveSyncEnabled, false));
-            let reviewed = review(guard, approved.chain(others).collect(), 99, T0);
+            let reviewed = review(guard.into(), approved.chain(others).collect(), 99, T0);
             assert_eq!((reviewed.allowed.len() as u64, reviewed.held.len()), (2 - gone, 2), "{gone} gone");
         }
     }
@@ -304,7 +343,7 @@ mod tests {
     #[test]
     fn an_ordinary_leaver_goes_beside_a_hundred_that_are_approved() {
         let changes = (1..=100).map(|n| change(n, Field::Enabled, true)).chain([change(101, Field::Enabled, false)]);
-        let Reviewed { held, verdict, .. } = review(guard("30"), changes.collect(), 999, T0);
+        let Reviewed { held, verdict, .. } = review(guard("30").into(), changes.collect(), 999, T0);
         assert_eq!((held.len(), sum(verdict)), (0, (0, 1, 30)));
     }
 
@@ -314,7 +353,7 @@ mod tests {
         guard.applied(id(1), T0);
         let begun = |n| Change { begun: true, ..change(n, Field::Enabled, false) };
         let Reviewed { allowed, held, .. } =
-            review(guard, vec![begun(1), begun(2), change(3, Field::Enabled, false)], 99, T0);
+            review(guard.into(), vec![begun(1), begun(2), change(3, Field::Enabled, false)], 99, T0);
         assert_eq!((allowed.len(), held.len()), (2, 1));
     }
 
@@ -329,7 +368,7 @@ mod tests {
     #[test]
     fn what_was_applied_before_a_restart_still_counts() {
         let before = BTreeMap::from([(id(1), T0), (id(2), T0)]);
-        let mut guard = Guard::new("2".parse().unwrap(), HOUR, &before);
+        let mut guard = Guard::new("2".parse::<DisruptionBudget>().unwrap(), HOUR, &before);
         guard.set_pending(id(3), 1);
         assert!(guard.verdict(9, T0 + Duration::from_secs(1)).exceeded());
     }

@@ -12,6 +12,7 @@ mod budgets;
 mod fault;
 pub mod file;
 pub mod journal;
+mod charges;
 mod lapsed;
 mod moments;
 mod outage;
@@ -66,6 +67,8 @@ pub struct Ledger {
     pub token_requests: VecDeque<Timestamp>,
     /// When each account last lost something, or may yet: a PUT in doubt counts until it can no longer land.
     pub disruptions: BTreeMap<AccountId, Timestamp>,
+    /// When the mailbox of each account that this program had disabled last came back, or may yet.
+    pub returns: BTreeMap<AccountId, Timestamp>,
     /// PUTs whose end was never known and that a later intent replaced.
     pub strays: Strays,
     /// What is missing of each account that is not ready.
@@ -85,10 +88,11 @@ pub struct Ledger {
 /// Two ledgers are equal that know the same: where the audit log stands is a matter of the files beside them.
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
-        let Self { owner, serial, accounts, requests, token_requests, disruptions, strays, .. } = self;
+        let Self { owner, serial, accounts, requests, token_requests, disruptions, returns, strays, .. } = self;
         let Self { unready, pause, outage, lapsed, budgets, audit: _, .. } = self;
         (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
             && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
+            && *returns == other.returns
             && (unready, outage, lapsed, accounts) == (&other.unready, &other.outage, &other.lapsed, &other.accounts)
             && *budgets == other.budgets
     }
@@ -106,6 +110,7 @@ impl Ledger {
             requests: VecDeque::new(),
             token_requests: VecDeque::new(),
             disruptions: BTreeMap::new(),
+            returns: BTreeMap::new(),
             strays: Strays::new(),
             unready: BTreeMap::new(),
             pause: None,
@@ -150,30 +155,26 @@ impl Ledger {
                 let lands_by = lands_by.unwrap_or(at + LANDING_UNSAID);
                 let state = FieldState::InDoubt { since: at, to: Some(to), lands_by };
                 let row = self.observe(account, name, zuid, spec_hash);
-                // A removal counts once, from its first intent, and not at all if an approval covers it.
-                let is_approved = cause.is_some_and(|cause| cause.approval.is_some());
-                let counts = !to && !is_approved && !row.has_begun_removal(field);
+                let charged = row.charged_by(field, to, cause.as_deref());
+                let ended = cause.and_then(|cause| cause.valid_until);
+                row.valid_until = if to { None } else { ended.or(row.valid_until) };
                 if let Some(FieldState::InDoubt { to, lands_by, .. }) = row.field_mut(field).replace(state) {
                     self.strays.add(account, field, to, lands_by);
                 }
-                if counts {
-                    let last = self.last_landing(account, lands_by);
-                    self.disruptions.insert(account, last);
-                }
+                charged.into_iter().for_each(|direction| self.charge(account, direction, lands_by));
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source, evidence } => {
                 let has_begun = self.accounts.get(&account).is_some_and(|row| row.has_begun_removal(field));
                 self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
-                if !value {
-                    self.removed(account, at, has_begun);
+                match (value, field) {
+                    (false, _) => self.removed(account, at, has_begun),
+                    (true, Field::Enabled) => self.returned(account, at),
+                    (true, Field::ActiveSyncEnabled) => {}
                 }
             }
-            Record::NotApplied { account, field, restore, disruption } => {
-                match disruption {
-                    Some(at) => self.disruptions.insert(account, at),
-                    None => self.disruptions.remove(&account),
-                };
+            Record::NotApplied { account, field, restore, disruption, returned } => {
+                self.discharge(account, [disruption, returned]);
                 if let Some(row) = self.accounts.get_mut(&account) {
                     *row.field_mut(field) = restore;
                 }
@@ -241,16 +242,6 @@ impl Ledger {
         }
     }
 
-    /// The account lost something by `at`; what counts already since an earlier attempt counts from there.
-    fn removed(&mut self, account: AccountId, at: Timestamp, has_begun: bool) {
-        let last = self.last_landing(account, at);
-        match self.disruptions.get_mut(&account) {
-            Some(since) => *since = last.min(*since),
-            None if !has_begun => drop(self.disruptions.insert(account, last)),
-            None => {}
-        }
-    }
-
     /// What is missing of the account, or since when nothing is.
     fn looked_at(&mut self, account: AccountId, unready: Option<Unready>, ready_since: Option<Timestamp>) {
         if let Some(row) = self.accounts.get_mut(&account) {
@@ -270,17 +261,6 @@ impl Ledger {
                 self.unready.remove(&account);
             }
         }
-    }
-
-    /// Until when what takes away from the account may still land; `at` if nothing else may.
-    fn last_landing(&self, account: AccountId, at: Timestamp) -> Timestamp {
-        let row = self.accounts.get(&account);
-        let in_doubt = |field| match row?.field(field)? {
-            FieldState::InDoubt { to: None | Some(false), lands_by, .. } => Some(*lands_by),
-            _ => None,
-        };
-        let landing = |field| in_doubt(field).max(self.strays.until(account, field, false));
-        Field::ALL.into_iter().filter_map(landing).fold(at, Timestamp::max)
     }
 
     /// The account's row, with what its manifest says now; a spec not seen before begins a generation.
@@ -326,7 +306,13 @@ mod tests {
     fn what_provably_did_not_happen_leaves_the_field_as_it_was() {
         let before = after(Ledger::new(owner()), &[intent(1, Field::Enabled, true), applied(1, Field::Enabled, true)]);
         let restore = before.accounts[&account(1)].enabled.clone();
-        let not_applied = Record::NotApplied { account: account(1), field: Field::Enabled, restore, disruption: None };
+        let not_applied = Record::NotApplied {
+            account: account(1),
+            field: Field::Enabled,
+            restore,
+            disruption: None,
+            returned: None,
+        };
         let ledger = after(before.clone(), &[intent(1, Field::Enabled, false), not_applied]);
         assert_eq!(ledger.accounts, before.accounts);
         assert!(ledger.disruptions.is_empty());
@@ -357,7 +343,13 @@ mod tests {
         let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
         ledger.apply(intent(1, field, false));
         assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
-        ledger.apply(Record::NotApplied { account: account(1), field, restore: None, disruption: None });
+        ledger.apply(Record::NotApplied {
+            account: account(1),
+            field,
+            restore: None,
+            disruption: None,
+            returned: None,
+        });
         assert!(ledger.disruptions.is_empty());
     }
 

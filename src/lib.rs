@@ -18,7 +18,7 @@
 //!     v
 //!  plan             plan_account(desired, ledger row) -> Changes. Planned again at every pop
 //!     v
-//!  guard            the disruption budget and its approvals: a filter on a finished plan
+//!  guard            the disruption and grant budgets and their approvals: a filter on a finished plan
 //!     v
 //!  throttle         may a request start now? request budget, imposed pauses, breaker
 //!     v
@@ -56,7 +56,7 @@
 //!
 //! # Reading order
 //!
-//! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`]. Then the heart, all of it
+//! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`], [`validity`]. Then the heart, all of it
 //! pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
 //! [`controller`], with its machine, which follows of which event. The rest
 //! can be read in any order.
@@ -87,12 +87,12 @@
 //! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause, and the time for which
 //!     a reader outside can hold the loop up: none.
 //! 13. Nothing is taken away from a protected account, nor beyond the disruption budget without an approval that stood at
-//!     the intent.
+//!     the intent; nor do more mailboxes come back than a grant budget allows.
 //! 14. Every acknowledged change is in the history once, with who decided it; a record that was edited is noticed.
 //! 15. An account whose requests would be accepted is applied within a bounded number of requests, whatever the service
 //!     answers for others; nor does one field of an account wait for the other.
-//! 16. No step of the wall clock shortens a pause, empties a window, revives an approval, or prolongs a hold beyond its
-//!     length: neither one that a process sees, nor one back that shows in what the ledger remembers. A clock that goes
+//! 16. No step of the wall clock shortens a pause, empties a window, revives an approval or what ended by its date, or
+//!     prolongs a hold beyond its length: neither one that a process sees, nor one back that shows in what the ledger remembers. A clock that goes
 //!     forward while no process runs looks like time that passed.
 //! 17. What cannot be read loosens nothing: a value without a known place, style and tag is refused, and a file that
 //!     declared a budget keeps it until it is deleted or declares something else, in a folder that can be read; neither a
@@ -109,6 +109,7 @@ pub mod change;
 pub mod condition;
 pub mod revision;
 pub mod timestamp;
+pub mod validity;
 
 pub mod source;
 pub mod manifest;

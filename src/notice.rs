@@ -17,6 +17,16 @@
 mod memory;
 pub mod message;
 
+/// The sums by which budgets hold something.
+fn why_held(report: &Report) -> String {
+    let words = |(by, verdict): (Direction, Verdict)| match by {
+        Direction::TakesAway => verdict.to_string(),
+        Direction::GivesBack => format!("{}: {verdict}", by.budget()),
+    };
+    let held: Vec<_> = report.verdicts().exceeded().map(words).collect();
+    if held.is_empty() { report.disruptions.to_string() } else { held.join("; ") }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +36,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::change::Direction;
+use crate::guard::Verdict;
 use crate::report::Report;
 use crate::timestamp::{ClockStep, Timestamp};
 
@@ -280,7 +292,7 @@ fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
         // Each resync tries what stalled again: until all of it has ended, nothing is over.
         Cause::AccountsStalled => (several(report.stalled), idle),
         Cause::DisruptionsHeld => (
-            several(report.held).map(|_| Presence::Here { accounts: report.held, why: report.disruptions.to_string() }),
+            several(report.held).map(|_| Presence::Here { accounts: report.held, why: why_held(report) }),
             report.loaded,
         ),
     };

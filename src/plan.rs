@@ -25,6 +25,7 @@
 //! that goes is disabled last.
 
 mod unready;
+mod upcoming;
 
 use std::sync::Arc;
 
@@ -36,8 +37,10 @@ use crate::condition::Reason;
 use crate::desired::{DesiredAccount, DesiredState, Standing};
 use crate::ledger::{Ledger, Row};
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 pub use unready::unready;
+pub use upcoming::{Upcoming, too_many, upcoming};
 
 /// What one account needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,13 +56,13 @@ impl AccountPlan {
         Self { changes: Vec::new(), blocked: Some(reason) }
     }
 
-    /// Whether any of the changes can be held: it takes something away, and no approval covers it.
+    /// Whether any of the changes can be held: a budget counts it, and no approval covers it.
     pub fn needs_budget(&self) -> bool {
-        self.changes.iter().any(Change::needs_budget)
+        self.changes.iter().any(|change| change.needs_budget().is_some())
     }
 }
 
-/// Plans one account at `now`, which decides whether a suspension is over.
+/// Plans one account at `now`, which decides whether a suspension is over, and whether what the manifest says is valid.
 pub fn plan_account(
     account: AccountId,
     desired: Option<DesiredAccount<'_>>,
@@ -77,7 +80,7 @@ pub fn plan_account(
         return AccountPlan::blocked(Reason::Suspended);
     }
     let change = |field| change(account, &desired, row, field, now);
-    let order = if desired.spec.enabled == Some(false) {
+    let order = if desired.wanted(Field::Enabled, row, now) == Some(false) {
         [Field::ActiveSyncEnabled, Field::Enabled]
     } else {
         [Field::Enabled, Field::ActiveSyncEnabled]
@@ -92,10 +95,12 @@ fn change(
     field: Field,
     now: Timestamp,
 ) -> Option<Change> {
-    let to = desired.spec.wanted(field)?;
+    let to = desired.wanted(field, row, now)?;
     if !to && desired.protected {
         return None;
     }
+    // The dates have no say in what is false at any time.
+    let validity = desired.validity(row, now).filter(|_| desired.spec.written(field) == Some(true));
     let unsettled = || row?.field(field)?.unsettled_until(to);
     let from = row.map_or(Known::Absent, |row| row.known(field));
     if from == Known::Applied(to) {
@@ -110,11 +115,16 @@ fn change(
         to,
         source: desired.source.clone(),
         revision: Arc::clone(desired.revision(field)),
-        approval: desired.approval(field, now).filter(|_| !to).map(|clause| Arc::clone(&clause.approval)),
+        approval: None,
         not_before: unsettled().filter(|until| *until > now),
+        gives_back: to && row.is_some_and(Row::is_disabled) && desired.wanted(Field::Enabled, row, now) == Some(true),
         begun: !to && row.is_some_and(|row| row.has_begun_removal(field)),
+        validity: validity.filter(|validity| *validity != Validity::Valid { since: None }),
+        wanted_since: validity.and_then(Validity::since).filter(|since| *since <= now),
         refused: false,
     };
+    let approval = change.direction().and_then(|direction| desired.approval(field, direction, now));
+    change.approval = approval.map(|clause| Arc::clone(&clause.approval));
     let told = row.and_then(|row| row.told(&change, desired.spec_hash));
     change.refused = told.is_some_and(|told| told.reason.is_rejection());
     Some(change)
@@ -149,7 +159,15 @@ mod tests {
     }
 
     fn spec(enabled: Option<bool>, active_sync_enabled: Option<bool>) -> MailAccountSpec {
-        MailAccountSpec { account_id: id(), zuid: None, email: None, enabled, active_sync_enabled, suspend: None }
+        MailAccountSpec {
+            account_id: id(),
+            zuid: None,
+            email: None,
+            enabled,
+            active_sync_enabled,
+            suspend: None,
+            period: None,
+        }
     }
 
     /// Plans for a manifest with `spec` in a file called `alice.yaml`.

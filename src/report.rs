@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::account::{Field, printable};
 use crate::change::{Change, Outcome};
 use crate::freeze::Freeze;
-use crate::guard::{InForce, Verdict};
+use crate::guard::{InForce, Verdict, Verdicts};
 use crate::ledger::ImposedPause;
 use crate::throttle::{Usage, Wait};
 use crate::timestamp::Timestamp;
@@ -170,8 +170,11 @@ pub struct Report {
     pub pending: usize,
     /// Accounts the service rejected.
     pub stalled: usize,
-    /// Accounts whose disruptions the budget holds.
+    /// Accounts of which a budget holds something.
     pub held: usize,
+    /// Those of them whose mailbox would come back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held_grants: usize,
     /// Declared accounts, by condition.
     pub by_condition: ByCondition,
     /// Accounts that the ledger remembers, and that no manifest declares that can be read.
@@ -194,7 +197,10 @@ pub struct Report {
     pub pause: Option<ImposedPause>,
     /// The disruption budget's sum.
     pub disruptions: Verdict,
-    /// The disruption budget, and who says so.
+    /// The grant budget's sum, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Verdict>,
+    /// The budgets, and who says so.
     pub budget: InForce,
     /// How PUTs ended.
     pub totals: Totals,
@@ -206,14 +212,25 @@ pub struct Report {
     pub recent: Recent,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl Report {
-    /// How many changes the disruption budget holds.
-    pub const fn held_changes(&self) -> usize {
-        if self.held > 0 { self.disruptions.pending_changes } else { 0 }
+    /// The sums of both budgets.
+    pub const fn verdicts(&self) -> Verdicts {
+        Verdicts { disruptions: self.disruptions, grants: self.grants }
+    }
+
+    /// How many changes budgets hold.
+    pub fn held_changes(&self) -> usize {
+        let held = self.verdicts().exceeded().map(|(_, verdict)| verdict.pending_changes);
+        if self.held > 0 { held.sum() } else { 0 }
     }
 
     /// Whether all that waits is held: what else an account that is held needs waits by itself.
-    pub const fn is_all_held(&self) -> bool {
+    pub fn is_all_held(&self) -> bool {
         self.pending <= self.held && self.pending_changes.total() <= self.held_changes()
     }
 
@@ -275,9 +292,9 @@ pub struct Summary {
     pub failed: Vec<Unapplied>,
     /// PUTs that were begun and whose end is not known.
     pub in_doubt: Vec<Unapplied>,
-    /// The budget's sum at the end.
-    pub disruptions: Verdict,
-    /// The budget at the end, and who says so.
+    /// The budgets' sums at the end.
+    pub verdicts: Verdicts,
+    /// The budgets at the end, and who says so.
     pub budget: InForce,
     /// Why the pass ended early.
     pub gave_up: Option<String>,

@@ -10,6 +10,7 @@ mod approvals;
 mod list;
 mod blocked_by;
 pub mod selector;
+mod words;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::account::{AccountId, Field, SourceRef, Zuid, printable};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, Standing};
-use crate::guard::Verdict;
+use crate::guard::Verdicts;
 use crate::ledger::{FailedAttempt, FieldState, Row, Unready};
 use crate::manifest::Labels;
 use crate::plan::{AccountPlan, plan_account, unready};
@@ -30,6 +31,8 @@ pub use approvals::{ApprovalStatus, approvals};
 use blocked_by::Trouble;
 pub use blocked_by::{BlockedBy, PROBES};
 pub use list::{Part, list, unread};
+pub use words::{attempt, unsettled};
+use words::{describe, ready, suspension};
 
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
@@ -98,15 +101,21 @@ pub struct Spec {
     /// The address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Box<str>>,
-    /// Wanted state of the mailbox.
+    /// State of the mailbox that is wanted while the manifest is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Wanted state of the ActiveSync flag.
+    /// State of the ActiveSync flag, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_sync_enabled: Option<bool>,
     /// Whether reconciling is paused now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
+    /// From when on the manifest is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    /// From when on it is not any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
 }
 
 /// What became of it.
@@ -135,6 +144,8 @@ pub struct Work {
     pub next_attempt: Option<Timestamp>,
     /// How often it failed in a row.
     pub failures: u32,
+    /// What is wanted now, in the order of [`Field::ALL`].
+    pub wanted: [Option<bool>; 2],
 }
 
 /// What the service acknowledged last, per field, or that it is in doubt.
@@ -179,8 +190,8 @@ struct Facts<'a> {
     row: Option<&'a Row>,
     /// Whether its manifest's file is broken, though it declares nothing readable.
     broken: bool,
-    /// The budget's sum, if it holds the account's disruptions.
-    held: Option<Verdict>,
+    /// The budgets' sums, if one of them holds something of the account.
+    held: Option<Verdicts>,
     /// Why no account's request can start now.
     blocked_by: Option<&'a BlockedBy>,
     /// What was missing when it was last looked at.
@@ -195,8 +206,8 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     let observed_generation = row.map_or(0, |row| row.observed_generation);
     let unready = unready(&plan, desired, facts.unready, now).map(|unready| unready.since);
     // What was missing when it was last looked at, and is not now, came to be so at a moment that is not known yet.
-    let ready = || row.filter(|_| facts.unready.is_none()).and_then(ready_since);
-    let transition = unready.or_else(ready).unwrap_or(now);
+    let ready_at = || row.filter(|_| facts.unready.is_none()).and_then(ready_since);
+    let transition = unready.or_else(ready_at).unwrap_or(now);
     let condition = |kind, status, reason, message, last_transition_time| Condition {
         kind,
         status,
@@ -207,9 +218,8 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     };
     let conditions = match trouble {
         None => {
-            let message = "everything the manifest wants has been acknowledged".into();
-            let reason = Reason::ReconciliationSucceeded;
-            vec![condition(ConditionType::Ready, ConditionStatus::True, reason, message, transition)]
+            let (reason, message) = ready(desired, row, now);
+            vec![condition(ConditionType::Ready, ConditionStatus::True, reason, message.into(), transition)]
         }
         Some(Trouble { kind, reason, message, since }) => {
             let ready = condition(ConditionType::Ready, ConditionStatus::False, reason, message.clone(), transition);
@@ -236,10 +246,11 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
             conditions,
             work: Work {
                 declared: desired.map(|desired| {
-                    let first = Field::ALL.into_iter().find(|field| desired.spec.wanted(*field).is_some());
+                    let first = Field::ALL.into_iter().find(|field| desired.spec.written(*field).is_some());
                     (desired.source.clone(), Arc::clone(desired.revision(first.unwrap_or(Field::Enabled))))
                 }),
                 failures: failures(&plan, facts),
+                wanted: Field::ALL.map(|field| desired.and_then(|desired| desired.wanted(field, row, now))),
                 ..Work::default()
             },
         },
@@ -255,6 +266,8 @@ fn spec(account: AccountId, desired: Option<DesiredAccount<'_>>, row: Option<&Ro
         enabled: spec.and_then(|spec| spec.enabled),
         active_sync_enabled: spec.and_then(|spec| spec.active_sync_enabled),
         suspend: spec.is_some_and(|spec| spec.is_suspended(now)),
+        valid_from: spec.and_then(|spec| spec.period.as_ref()?.from),
+        valid_until: spec.and_then(|spec| spec.period.as_ref()?.until),
     }
 }
 
@@ -296,15 +309,16 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     if told.as_ref().is_some_and(|told| told.kind == Some(Stalled)) {
         return told;
     }
-    if let Some(verdict) = facts.held.filter(|_| plan.needs_budget()) {
-        let (held, other): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| change.needs_budget());
+    let holding = |change: &Change| facts.held.and_then(|verdicts| verdicts.holding(change));
+    if let Some((by, verdict)) = plan.changes.iter().find_map(holding) {
+        let (held, other): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| holding(change).is_some());
         let beside = other
             .iter()
             .filter_map(|change| failure(change, facts))
             .map(|(change, failed)| format!("; beside it, {}: {}", attempt(change), failed.message));
         let beside = beside.collect::<String>();
         let message =
-            format!("{}: held by the disruption budget ({verdict}); {HELD_HINT}{beside}", describe(held.into_iter()));
+            format!("{}: held by the {} ({verdict}); {HELD_HINT}{beside}", describe(held.into_iter()), by.budget());
         return Some(Trouble::new(Stalled, Reason::DisruptionBudgetExceeded, message));
     }
     if let Some(BlockedBy { trouble, is_answer, .. }) = facts.blocked_by {
@@ -342,31 +356,6 @@ fn failure<'a>(change: &'a Change, facts: Facts<'a>) -> Option<(&'a Change, &'a 
 fn failures(plan: &AccountPlan, facts: Facts<'_>) -> u32 {
     let attempts = |change| failure(change, facts).map(|(_, failed)| failed.attempts);
     plan.changes.iter().filter_map(attempts).max().unwrap_or(0)
-}
-
-/// What was attempted, for words about how it ended.
-pub fn attempt(change: &Change) -> String {
-    format!("{} to {}", change.field, change.to)
-}
-
-fn describe<'a>(changes: impl Iterator<Item = &'a Change>) -> String {
-    let part = |change: &Change| {
-        let why = change.not_before.map_or_else(String::new, |until| format!(" ({})", unsettled(until)));
-        format!("{} {} -> {}{why}", change.field, change.from, change.to)
-    };
-    changes.map(part).collect::<Vec<_>>().join(", ")
-}
-
-/// Why what was acknowledged is in doubt all the same.
-pub fn unsettled(until: Timestamp) -> String {
-    format!("acknowledged, but an earlier PUT of the other value may still take effect; sent once more at {until}")
-}
-
-fn suspension(desired: DesiredAccount<'_>) -> String {
-    let suspend = desired.spec.suspend.as_deref().cloned().unwrap_or_default();
-    let until = suspend.until.map_or_else(String::new, |until| format!(" until {until}"));
-    let reason = suspend.reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    format!("suspended by {}{until}{reason}", desired.source)
 }
 
 /// Since when an account is ready that is: the moment that is written down if it took no PUT, else the last

@@ -137,7 +137,7 @@ impl Apply {
 
 /// What the pass came to, for people.
 fn text(summary: &Summary) -> String {
-    let Summary { planned, applied, held, failed, in_doubt, disruptions, budget, gave_up } = summary;
+    let Summary { planned, applied, held, failed, in_doubt, verdicts, budget, gave_up } = summary;
     let mut text = String::new();
     let doubt = "In doubt (sent, and its end is not known; the next apply sends what is wanted then)";
     for (title, changes) in [("Failed", failed), (doubt, in_doubt), (HELD, held)] {
@@ -147,12 +147,15 @@ fn text(summary: &Summary) -> String {
     if let Some(why) = gave_up.as_ref().filter(|_| planned > applied) {
         let _ = writeln!(text, "Gave up: {why}.");
     }
-    let by_budget = || held.iter().map(|unapplied| &unapplied.change).filter(|change| change.needs_budget());
-    if disruptions.exceeded() && by_budget().next().is_some() {
-        let accounts: BTreeSet<_> = by_budget().map(|change| change.account).collect();
-        let (changes, accounts) = (count(by_budget().count(), "change"), count(accounts.len(), "account"));
-        let advice = budget.advice();
-        let _ = writeln!(text, "Held by the disruption budget: {changes} of {accounts}: {disruptions}. {advice}");
+    for (by, verdict) in verdicts.exceeded() {
+        let held: Vec<_> =
+            held.iter().map(|held| &held.change).filter(|change| change.needs_budget() == Some(by)).collect();
+        let accounts: BTreeSet<_> = held.iter().map(|change| change.account).collect();
+        if !held.is_empty() {
+            let (changes, accounts) = (count(held.len(), "change"), count(accounts.len(), "account"));
+            let (by, advice) = (by.budget(), budget.advice(by));
+            let _ = writeln!(text, "Held by the {by}: {changes} of {accounts}: {verdict}. {advice}");
+        }
     }
     let (held, failed, in_doubt) = (held.len(), failed.len(), in_doubt.len());
     let _ =

@@ -26,13 +26,13 @@ pub(super) struct Diff {
 impl Diff {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let Comparison { ledger, reviewed, problems, .. } = compare(&self.folder, &self.target, &self.disruptions)?;
-        let held = reviewed.held.len();
+        let held: Vec<_> = reviewed.held_by().map(|(by, _, held)| (by, held.len())).collect();
         let mut changes = [reviewed.allowed, reviewed.held].concat();
         changes.sort_by_key(|change| (change.account, change.field));
         let accounts = changes.chunk_by(|a, b| a.account == b.account);
         print(&accounts.map(|changes| unified(changes, &ledger)).collect::<String>())?;
-        if held > 0 {
-            note(&format!("the disruption budget holds {} of these; see `plan`", count(held, "change")));
+        for (by, held) in held {
+            note(&format!("the {} holds {} of these; see `plan`", by.budget(), count(held, "change")));
         }
         load::complain_of(&problems);
         if !problems.is_empty() {

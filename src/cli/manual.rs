@@ -62,7 +62,7 @@ pub(super) const SECTIONS: [(&str, &str); 5] = [
         "  0   done
   1   failed, or some account or manifest did; diff: there are differences
   2   plan --detailed-exitcode: there are changes; diff: it failed
-  3   the disruption budget holds changes, or everything is suspended
+  3   a budget holds changes, or everything is suspended
   4   the ledger is in use by another process
   5   the ledger is damaged, newer than this program, or somebody else's
   64  the options are wrong",
@@ -118,8 +118,8 @@ It does not wait for a pause that is longer than --max-wait: what is left fails,
 and it says when to apply again.
 
 Broken manifests do not keep the others from being applied. Exit codes: 0 all
-done, 1 something failed or a manifest is broken, 3 the disruption budget
-holds the rest or everything is suspended, 4 the ledger is in use, 5 the ledger is
+done, 1 something failed or a manifest is broken, 3 a budget holds the rest
+or everything is suspended, 4 the ledger is in use, 5 the ledger is
 refused, 64 usage.";
 
 pub(super) const PLAN: &str = "\
@@ -130,8 +130,8 @@ Examples:
   zoho-mail-reconciler plan --base-ref origin/main -o markdown > comment.md
   zoho-mail-reconciler plan --base ../main/desired-state --ledger ledger.json --fail-on-unexplained
 
-Needs no credentials and no network. + grants, - takes away, ! is held by the
-disruption budget. (unknown) was never set by this program; (in doubt) was
+Needs no credentials and no network. + grants, - takes away, ! is held by a
+budget. (unknown) was never set by this program; (in doubt) was
 sent, and its end is not known.
 
 Accounts that lose something come first, and below what is held stands who decided

@@ -16,14 +16,14 @@ use super::{Exit, json, load, note, policies, print, yaml};
 use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
-use crate::compare::digest;
+use crate::compare::{Note, digest};
 use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
 use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
-use crate::plan::{plan, plan_account};
+use crate::plan::{self, Upcoming, plan, plan_account};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -76,6 +76,8 @@ pub(super) struct Comparison {
     budget: InForce,
     pub(super) problems: Vec<Problem>,
     desired: DesiredState,
+    /// What the dates of manifests bring later.
+    upcoming: Vec<Upcoming>,
     standing: Standing,
     /// What the plan is compared with, if that is not the ledger alone.
     branch: Option<base::Branch>,
@@ -145,12 +147,22 @@ impl Comparison {
     ) -> Self {
         desired.lapse(&ledger.lapsed_at(now));
         policies::recall(&mut desired, &ledger, folder);
-        let (guard, budget) = (disruptions.guard(&desired, &ledger), disruptions.budget(&desired));
+        let (guards, budget) = (disruptions.guards(&desired, &ledger), disruptions.budget(&desired));
         let changes = plan(&desired, &ledger, now).changes;
-        let reviewed = review(guard, changes, desired.managed(), now);
+        let reviewed = review(guards, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
         let standing = Standing::count(&desired, &ledger, now);
-        Self { ledger, reviewed, budget, problems, desired, standing, branch: None }
+        let upcoming = plan::upcoming(&desired, &ledger, now);
+        Self { ledger, reviewed, budget, problems, desired, upcoming, standing, branch: None }
+    }
+
+    /// What to know of a day on which more accounts end than the budget allows; of a branch, if it changes dates.
+    fn too_many_end(&self) -> Option<String> {
+        let changes_dates =
+            |branch: &base::Branch| branch.remarks.iter().any(|remark| matches!(remark.note, Note::Dated { .. }));
+        let managed = self.desired.managed();
+        let crowd = plan::too_many(&self.upcoming, self.budget.allowance, managed);
+        crowd.filter(|_| self.branch.as_ref().is_none_or(changes_dates))
     }
 
     /// What `apply` is about to do, of what it has read and of the ledger that it has.
@@ -175,7 +187,7 @@ impl Comparison {
     /// Every change, by account: first the accounts that lose something, of which those that are held come last. Within
     /// one, what may go comes in its order and before what is held.
     fn changes(&self) -> Vec<Marked<'_>> {
-        let Reviewed { allowed, held, verdict: _ } = &self.reviewed;
+        let Reviewed { allowed, held, .. } = &self.reviewed;
         let losing = |changes: &[Change]| -> BTreeSet<_> {
             changes.iter().filter(|change| change.is_disruption()).map(|change| change.account).collect()
         };
@@ -233,12 +245,13 @@ impl Plan {
         let policy_dir = self.disruptions.protect.policy_dir.iter();
         policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
         approval::expired(&comparison, now).iter().for_each(|text| note(text));
+        comparison.too_many_end().iter().for_each(|text| note(text));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {
             return Ok(Exit::Failed);
         }
-        let Reviewed { allowed, held, verdict: _ } = &comparison.reviewed;
+        let Reviewed { allowed, held, .. } = &comparison.reviewed;
         Ok(match (self.detailed_exitcode, held.is_empty(), allowed.is_empty()) {
             (true, false, _) => Exit::Held,
             (true, true, false) => Exit::Changes,

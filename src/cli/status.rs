@@ -252,9 +252,9 @@ fn accounts(
     blocked_by: Option<&BlockedBy>,
     now: Timestamp,
 ) -> MailAccountList {
-    let guard = disruptions.guard(desired, ledger);
-    let verdict = review(guard, plan(desired, ledger, now).changes, desired.managed(), now).verdict;
-    let held = Some(verdict).filter(|verdict| verdict.exceeded());
+    let guards = disruptions.guards(desired, ledger);
+    let verdicts = review(guards, plan(desired, ledger, now).changes, desired.managed(), now).verdicts();
+    let held = Some(verdicts).filter(|verdicts| verdicts.exceeded().next().is_some());
     let list = list(desired, ledger, Part::default(), |_| held, blocked_by, now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }
 }

@@ -41,7 +41,7 @@ pub fn parse_digest(text: &str) -> Result<String, String> {
 
 /// The digest of a plan.
 pub fn digest(reviewed: &Reviewed) -> String {
-    let Reviewed { allowed, held, verdict: _ } = reviewed;
+    let Reviewed { allowed, held, verdict: _, grant_verdict: _ } = reviewed;
     let lines = allowed.iter().map(|change| line(change, "allowed")).chain(held.iter().map(|c| line(c, "held")));
     let mut hash = Sha256::new();
     lines.collect::<BTreeSet<_>>().iter().for_each(|line| hash.update(line));
@@ -62,6 +62,9 @@ fn line(change: &Change, put: &str) -> String {
         revision: _,
         approval: _,
         not_before: _,
+        validity: _,
+        wanted_since: _,
+        gives_back: _,
         begun: _,
         refused: _,
     } = change;

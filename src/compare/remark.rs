@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::desired::{DesiredAccount, DesiredState, Standing};
 use crate::timestamp::Timestamp;
+use crate::validity::Period;
 
 /// Something that a branch changes about an account, although nothing is PUT for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -69,6 +70,18 @@ pub enum Note {
     },
     /// It is not suspended any more.
     Resumed,
+    /// Its manifest is valid at other times: outside of them, every managed field is wanted false.
+    Dated {
+        /// The branch's `validFrom`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid_from: Option<Timestamp>,
+        /// The branch's `validUntil`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid_until: Option<Timestamp>,
+        /// When it was valid at the base, in words; nothing of what was valid at any time, or not there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was: Option<String>,
+    },
     /// Its manifest protects it now: nothing can be taken away from it.
     Protected,
     /// Nothing protects it any more.
@@ -138,7 +151,7 @@ fn replacement(
 }
 
 fn managed(account: &DesiredAccount<'_>) -> Vec<Field> {
-    Field::ALL.into_iter().filter(|field| account.spec.wanted(*field).is_some()).collect()
+    Field::ALL.into_iter().filter(|field| account.spec.written(*field).is_some()).collect()
 }
 
 fn notes(before: Option<DesiredAccount<'_>>, after: &DesiredAccount<'_>, now: Timestamp) -> Vec<Note> {
@@ -159,13 +172,19 @@ fn notes(before: Option<DesiredAccount<'_>>, after: &DesiredAccount<'_>, now: Ti
         (true, false) => notes.push(Note::Resumed),
         _ => {}
     }
+    let period = |account: &DesiredAccount<'_>| account.spec.period.as_deref().copied().unwrap_or_default();
+    let (was, is) = (before.as_ref().map(period).unwrap_or_default(), period(after));
+    if was != is {
+        let was = (was != Period::default()).then(|| was.to_string());
+        notes.push(Note::Dated { valid_from: is.from, valid_until: is.until, was });
+    }
     match (before.is_some_and(|before| before.protected), after.protected) {
         (false, true) => notes.push(Note::Protected),
         (true, false) => notes.push(Note::Unprotected),
         _ => {}
     }
     let Some(before) = before else { return notes };
-    let dropped: Vec<_> = managed(&before).into_iter().filter(|field| after.spec.wanted(*field).is_none()).collect();
+    let dropped: Vec<_> = managed(&before).into_iter().filter(|field| after.spec.written(*field).is_none()).collect();
     if !dropped.is_empty() {
         notes.push(Note::FieldsNoLongerManaged { fields: dropped });
     }

@@ -41,6 +41,10 @@ pub enum Safety {
         expires: Timestamp,
         /// Whether that moment has come: then it approves nothing.
         expired: bool,
+        /// Whether it lets mailboxes come back, and takes nothing away.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[schemars(default)]
+        grants: bool,
         /// How many fields of accounts it names.
         disruptions: usize,
         /// How many of those the branch itself takes away: who approves of them approves of both at once.
@@ -77,7 +81,7 @@ pub fn safety(
     let approvals = names.into_iter().filter_map(|name| match (before.get(name), after.get(name)) {
         (Some((_, before)), Some((_, after))) if before == after => None,
         (before, Some((source, approval))) => {
-            let Approval { reason, expires, accounts } = approval.clone();
+            let Approval { reason, expires, grants, accounts } = approval.clone();
             let fields = accounts.iter().flat_map(|account| account.fields);
             Some(Safety::Approves {
                 name: Arc::clone(name),
@@ -85,6 +89,7 @@ pub fn safety(
                 reason,
                 expires,
                 expired: head.is_over(name, expires, now),
+                grants,
                 disruptions: fields.filter(|named| *named).count(),
                 arriving: changes.iter().filter(|change| change.approval.as_ref() == Some(name)).count(),
                 changed: before.is_some(),
@@ -97,10 +102,13 @@ pub fn safety(
 }
 
 /// What counts of a budget. Where it stands in its file does not.
-fn told(InForce { allowance: Allowance { max, window }, manifest, unclear }: &InForce) -> String {
+fn told(InForce { allowance: Allowance { max, max_grants, window }, manifest, unclear }: &InForce) -> String {
+    let grants = max_grants.0.map_or_else(String::new, |grants| format!(" ({grants} come back)"));
     match (unclear, manifest) {
         (Some(why), _) => format!("nothing, until it is clear which budget counts: {why}"),
-        (None, Some(SourceRef { path, .. })) => format!("{max} in {}, by {path}", humantime::format_duration(*window)),
-        (None, None) => format!("{max} in {}, by the options", humantime::format_duration(*window)),
+        (None, Some(SourceRef { path, .. })) => {
+            format!("{max}{grants} in {}, by {path}", humantime::format_duration(*window))
+        }
+        (None, None) => format!("{max}{grants} in {}, by the options", humantime::format_duration(*window)),
     }
 }

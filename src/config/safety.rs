@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::desired::DesiredState;
-use crate::guard::{self, Allowance, DisruptionBudget, Guard, InForce};
+use crate::guard::{self, Allowance, DisruptionBudget, GrantBudget, Guards, InForce};
 use crate::ledger::Ledger;
 use crate::manifest::{PolicyDir, Protected, Protection};
 
@@ -25,7 +25,14 @@ pub struct Disruptions {
     #[arg(long, value_name = "N|P%|N,P%", env = "ZOHO_MAIL_DISRUPTION_BUDGET", default_value = "10,10%")]
     pub disruption_budget: DisruptionBudget,
 
-    /// The window of the disruption budget
+    /// How many accounts whose mailbox was disabled may come back within the window: N, P%, or off
+    ///
+    /// Counted are accounts whose mailbox this program disabled, as the ledger knows, and enables again: what a revert of
+    /// many removals does. Held, and approved, as disruptions are. Off: any number may.
+    #[arg(long, value_name = "N|P%|off", env = "ZOHO_MAIL_GRANT_BUDGET", default_value = "off")]
+    pub grant_budget: GrantBudget,
+
+    /// The window of both budgets
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_DISRUPTION_WINDOW", default_value = "1h", value_parser = guard::window)]
     pub disruption_window: Duration,
 
@@ -42,13 +49,12 @@ impl Disruptions {
 
     /// What the options allow.
     pub const fn options(&self) -> Allowance {
-        Allowance { max: self.disruption_budget, window: self.disruption_window }
+        Allowance { max: self.disruption_budget, max_grants: self.grant_budget, window: self.disruption_window }
     }
 
-    /// A guard with the budget in force, that remembers what the ledger does.
-    pub fn guard(&self, desired: &DesiredState, ledger: &Ledger) -> Guard {
-        let Allowance { max, window } = self.budget(desired).allowance;
-        Guard::new(max, window, &ledger.disruptions)
+    /// Guards with the budgets in force, that remember what the ledger does.
+    pub fn guards(&self, desired: &DesiredState, ledger: &Ledger) -> Guards {
+        Guards::new(self.budget(desired).allowance, ledger)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{error, field, info, warn};
 
 use super::event::{Log, ManifestLog, RequestLog, StateLog};
-use crate::change::Failure;
+use crate::change::{Direction, Failure};
 use crate::condition::Reason;
 use crate::ledger::file::LedgerError;
 use crate::ledger::{ImposedPause, Outage, OutageKind};
@@ -73,8 +73,8 @@ impl Logger {
             }
             ManifestLog::BudgetInForce { allowance, source } => {
                 let (max, window) = (allowance.max, humantime::format_duration(allowance.window));
-                let source = source.as_ref().map(field::display);
-                info!(%max, %window, source, "disruption budget in force");
+                let (grants, source) = (allowance.max_grants, source.as_ref().map(field::display));
+                info!(%max, %grants, %window, source, "disruption budget in force");
             }
         }
     }
@@ -83,7 +83,8 @@ impl Logger {
         match log {
             RequestLog::Applied(change) => info!(account = %change.account, name = %change.name, field = %change.field,
                 value = change.to, source = %change.source, revision = %change.revision,
-                approval = change.approval.as_deref(), "applied"),
+                approval = change.approval.as_deref(),
+                because = change.validity.map(|validity| validity.to_string()), "applied"),
             RequestLog::Unsettled { account, field, until } => info!(%account, %field, %until,
                 "an earlier PUT of the other value may still take effect; sent once more then"),
             RequestLog::Retrying { change, failure, attempts } => {
@@ -150,12 +151,21 @@ impl Logger {
 
     fn state(&self, log: StateLog) {
         match log {
-            StateLog::Held(verdict) => {
+            StateLog::Held(direction, verdict) => {
                 let runbook = self.about(Reason::DisruptionBudgetExceeded);
-                warn!(%verdict, runbook,
-                    "disruptions are held: they exceed the disruption budget; everything else goes on");
+                match direction {
+                    Direction::TakesAway => warn!(%verdict, runbook,
+                        "disruptions are held: they exceed the disruption budget; everything else goes on"),
+                    Direction::GivesBack => warn!(%verdict, runbook,
+                        "mailboxes that come back are held: they exceed the grant budget; everything else goes on"),
+                }
             }
-            StateLog::FitsAgain(accounts) => info!(accounts, "held disruptions fit the budget again"),
+            StateLog::FitsAgain(Direction::TakesAway, accounts) => {
+                info!(accounts, "held disruptions fit the budget again");
+            }
+            StateLog::FitsAgain(Direction::GivesBack, accounts) => {
+                info!(accounts, "mailboxes that come back fit the grant budget again");
+            }
             StateLog::Remembered(Outage { kind, why, since, .. }) => {
                 let (key, what) = match kind {
                     OutageKind::CredentialsRefused => (Reason::Unauthorized.as_str(), "the credentials did not work"),

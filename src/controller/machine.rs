@@ -68,7 +68,7 @@ use super::event::{Effect, Event, Log, Metric, Then, Turn};
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Mode, Settings};
 use crate::account::AccountId;
 use crate::desired::DesiredState;
-use crate::guard::{Allowance, Guard, InForce};
+use crate::guard::{Guards, InForce};
 use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
@@ -82,7 +82,7 @@ pub struct Machine {
     desired: DesiredState,
     ledger: Ledger,
     queue: WorkQueue,
-    guard: Guard,
+    guards: Guards,
     throttle: Throttle,
     tokens: Tokens,
     backlog: Backlog,
@@ -99,8 +99,8 @@ pub struct Machine {
     waiting: Option<Waiting>,
     /// Whether this process found the ledger's outage so as well.
     outage_confirmed: bool,
-    /// That accounts are held was logged.
-    held_logged: bool,
+    /// That accounts are held by the budget of a direction was logged.
+    held_logged: [bool; 2],
     /// Whom the service asks to wait.
     throttling: Throttling,
     /// The account whose request ended last without success: others probe before it.
@@ -111,7 +111,7 @@ pub struct Machine {
     began: Timestamp,
     /// What failed before this moment is tried all the same.
     tries_from: Timestamp,
-    /// The disruption budget, and who says so.
+    /// The budgets, and who says so.
     budget: InForce,
     /// The first problems of manifests, a line each.
     first_problems: Vec<String>,
@@ -131,11 +131,11 @@ impl Machine {
     /// A machine that knows `ledger` and nothing of the folder yet. `now`, here and below: the wall clock, which
     /// [`Event::ClockStepped`] reports when it is set.
     pub fn new(settings: Settings, ledger: Ledger, now: Timestamp) -> Self {
-        let allowance = Allowance { max: settings.disruption_budget, window: settings.disruption_window };
+        let allowance = settings.allowance();
         let lateness = dispatch::INTENT_AGE_MAX + settings.request_timeout;
         let mut machine = Self {
             throttle: Throttle::restore(settings.rate_limit, lateness, settings.backoff, &ledger, now),
-            guard: Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions),
+            guards: Guards::new(allowance, &ledger),
             // The daemon remembers what failed; a single pass tries it again.
             tries_from: match settings.mode {
                 Mode::Run => Timestamp::default(),
@@ -157,7 +157,7 @@ impl Machine {
             stop_by: None,
             waiting: None,
             outage_confirmed: false,
-            held_logged: false,
+            held_logged: [false; 2],
             throttling: Throttling::default(),
             met_trouble: None,
             throttled: 0,
@@ -221,7 +221,7 @@ impl Machine {
 
     /// When something may happen by itself: an [`Event::Tick`] is due then, and a turn. `None`: not before another event.
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        let held = self.guard.next_expiry().filter(|_| self.backlog.held() > 0);
+        let held = self.guards.next_expiry().filter(|_| self.backlog.held() > 0);
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
         let (due, trial) = (self.queue.next_due(), self.tokens.next_trial());

@@ -8,13 +8,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::DesiredState;
+use super::{DesiredAccount, DesiredState};
 use crate::account::{AccountId, SourceRef};
 use crate::manifest::{Approved, Foreign};
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// How many documents of other programs are named; as many as fit on a line or two.
 const FOREIGN_NAMED: usize = 5;
+
+/// How many accounts that are no longer valid are named; likewise.
+const ENDED_NAMED: usize = 5;
 
 /// How many accounts of one user a note names.
 const USER_SOURCES: usize = 4;
@@ -39,7 +43,12 @@ impl DesiredState {
                 )
             })
         });
-        protected.chain(approved).chain(self.one_user()).chain(self.foreign_documents()).collect()
+        protected
+            .chain(approved)
+            .chain(self.one_user())
+            .chain(self.no_longer_valid(now))
+            .chain(self.foreign_documents())
+            .collect()
     }
 
     /// Accounts that say they are of one user, as may be, or as happens to a copy.
@@ -59,6 +68,22 @@ impl DesiredState {
             )
         };
         several.map(note).collect()
+    }
+
+    /// Accounts of which nothing is wanted any more, as may be, or as a slip in the year does. Of those that are to end by
+    /// themselves each comes to that, so all of them are one line.
+    fn no_longer_valid(&self, now: Timestamp) -> Option<String> {
+        let over = |account: &DesiredAccount<'_>| account.validity(None, now).and_then(Validity::ended).is_some();
+        let over: Vec<_> = self.iter().filter(|(_, account)| over(account)).collect();
+        let named: Vec<_> = over.iter().take(ENDED_NAMED).map(|(_, account)| account.source.to_string()).collect();
+        let more = over.len().checked_sub(ENDED_NAMED).filter(|more| *more > 0);
+        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        let accounts = if over.len() == 1 { "1 account is".to_owned() } else { format!("{} accounts are", over.len()) };
+        let text = format!(
+            "{accounts} no longer valid, so that every managed field is wanted false: {}{more}",
+            named.join(", ")
+        );
+        (!over.is_empty()).then_some(text)
     }
 
     /// How many documents are another program's, and which: the first few by place.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::account::{AccountId, Field, SourceRef};
+use crate::change::Direction;
 use crate::guard::{Allowance, InForce};
 use crate::ledger::{DeclaredBudget, Ends, Lapsed};
 use crate::manifest::{Approval, Approved, Budget, Claim, Place, Policy, PolicySpec, Problem, ProblemCode, Protection};
@@ -23,15 +24,18 @@ pub struct Clause {
     pub approval: Arc<str>,
     /// From this moment on it approves nothing.
     pub expires: Timestamp,
+    /// It lets mailboxes come back, and takes nothing away.
+    grants: bool,
     /// It was over before the clock was set, and stays over.
     lapsed: bool,
     approved: Approved,
 }
 
 impl Clause {
-    /// Whether `account`, whose manifest bears the name, may lose `field` at `now`.
-    pub fn covers(&self, account: AccountId, field: Field, now: Timestamp) -> bool {
-        !self.lapsed && now < self.expires && self.approved.covers(account, field)
+    /// Whether `field` of `account`, whose manifest bears the name, may go in this direction at `now`.
+    pub fn covers(&self, account: AccountId, field: Field, direction: Direction, now: Timestamp) -> bool {
+        let is_it = self.grants == (direction == Direction::GivesBack);
+        is_it && !self.lapsed && now < self.expires && self.approved.covers(account, field)
     }
 }
 
@@ -162,7 +166,8 @@ impl Policies {
     fn grant(&mut self, name: &Arc<str>) -> Vec<(Arc<str>, Clause)> {
         let Some(documents) = self.approvals.get(name) else { return Vec::new() };
         let mut all = documents.values();
-        let (Some(Declared { spec: Approval { reason: _, expires, accounts }, .. }), None) = (all.next(), all.next())
+        let (Some(Declared { spec: Approval { reason: _, expires, grants, accounts }, .. }), None) =
+            (all.next(), all.next())
         else {
             if documents.is_empty() {
                 self.approvals.remove(name);
@@ -173,6 +178,7 @@ impl Policies {
         let clause = |approved: &Approved| Clause {
             approval: Arc::clone(name),
             expires: *expires,
+            grants: *grants,
             lapsed,
             approved: approved.clone(),
         };
@@ -240,7 +246,12 @@ impl Policies {
                     1 => format!("the only DisruptionBudget is in {}", places.join(" and ")),
                     _ => format!("there are {number}, in {}", places.join(" and ")),
                 };
-                (Allowance::nothing(options.window), None, Some(why))
+                // Where no grant budget was asked for, a slip in another file makes none.
+                let budgets = self.budgets.values().filter_map(|declared| declared.spec.max_grants);
+                let counts_grants = budgets.chain([options.max_grants]).any(|grants| grants.0.is_some());
+                let nothing = Allowance::nothing(options.window);
+                let max_grants = if counts_grants { nothing.max_grants } else { options.max_grants };
+                (Allowance { max_grants, ..nothing }, None, Some(why))
             }
         };
         InForce { allowance, manifest, unclear }

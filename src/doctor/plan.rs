@@ -51,13 +51,14 @@ pub(super) fn disruptions(subject: &Subject) -> Finding {
     let (Some((changes, ledger)), Some(desired)) = (changes(subject), subject.desired()) else {
         return Finding::skip(UNKNOWN);
     };
-    let reviewed = review(subject.disruptions.guard(desired, &ledger), changes, desired.managed(), now());
-    let (held, verdict) = (reviewed.held.len(), reviewed.verdict);
-    if held == 0 {
-        return Finding::ok(format!("none is held: {verdict}"));
+    let reviewed = review(subject.disruptions.guards(desired, &ledger), changes, desired.managed(), now());
+    if reviewed.held.is_empty() {
+        return Finding::ok(format!("none is held: {}", reviewed.verdict));
     }
+    let held =
+        reviewed.held_by().map(|(_, verdict, held)| format!("{} would be held: {verdict}", count(held.len(), "PUT")));
     Finding::warn(
-        format!("{} would be held: {verdict}", count(held, "PUT")),
+        held.collect::<Vec<_>>().join("; "),
         "zoho-mail-reconciler explain DisruptionBudgetExceeded: approve them, or correct the manifests",
     )
 }

@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::account::SourceRef;
+use crate::change::Direction;
 use crate::ledger::DISRUPTION_MEMORY;
 
 /// How many accounts may lose something within the window: a number, a share of the managed ones,
@@ -93,6 +94,48 @@ impl<'de> Deserialize<'de> for DisruptionBudget {
     }
 }
 
+/// How many accounts may come back within the window, in the same forms; `off`: any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrantBudget(pub Option<DisruptionBudget>);
+
+/// Why a text is not a grant budget.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected off, N or P% (0% to 100%), such as 10 or 5%")]
+pub struct InvalidGrantBudget;
+
+impl FromStr for GrantBudget {
+    type Err = InvalidGrantBudget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGrantBudget> {
+        if text.trim() == "off" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|budget| Self(Some(budget))).map_err(|_| InvalidGrantBudget)
+    }
+}
+
+impl fmt::Display for GrantBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(budget) => budget.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+/// As options and manifests write it.
+impl Serialize for GrantBudget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantBudget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// Why a text is not a window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as 15m, 1h or 7days, at most 30days")]
@@ -106,23 +149,31 @@ pub fn window(text: &str) -> Result<Duration, InvalidWindow> {
     humantime::parse_duration(text).ok().filter(|window| *window <= DISRUPTION_MEMORY).ok_or(InvalidWindow)
 }
 
-/// How many accounts may lose something within a window.
+/// How many accounts may lose something within a window, and how many may come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Allowance {
     /// The budget.
     #[serde(rename = "maxDisruptions")]
     pub max: DisruptionBudget,
-    /// For how long a disruption counts.
+    /// The grant budget.
+    #[serde(rename = "maxGrants", skip_serializing_if = "is_off")]
+    pub max_grants: GrantBudget,
+    /// For how long a disruption counts, and a return.
     #[serde(serialize_with = "humane")]
     pub window: Duration,
 }
 
 impl Allowance {
-    /// Nobody may lose anything: what counts where nobody can tell which budget does.
+    /// Nothing may be taken away, and nothing given back: what counts where it is unclear which budget does.
     pub const fn nothing(window: Duration) -> Self {
-        Self { max: DisruptionBudget { count: Some(0), percent: None }, window }
+        let none = DisruptionBudget { count: Some(0), percent: None };
+        Self { max: none, max_grants: GrantBudget(Some(none)), window }
     }
+}
+
+const fn is_off(budget: &GrantBudget) -> bool {
+    budget.0.is_none()
 }
 
 fn humane<S: Serializer>(window: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -147,23 +198,35 @@ pub struct InForce {
 /// The options' defaults.
 impl Default for InForce {
     fn default() -> Self {
-        let allowance = Allowance { max: DisruptionBudget::default(), window: Duration::from_secs(60 * 60) };
+        let allowance = Allowance {
+            max: DisruptionBudget::default(),
+            max_grants: GrantBudget::default(),
+            window: Duration::from_secs(60 * 60),
+        };
         Self { allowance, manifest: None, unclear: None }
     }
 }
 
 impl InForce {
-    /// What to do about disruptions that are held.
-    pub fn advice(&self) -> String {
+    /// What to do about changes that are held by the budget of this direction.
+    pub fn advice(&self, direction: Direction) -> String {
         const APPROVE: &str = "If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it \
                                reviewed";
         const ELSE: &str = "else look for the mistake.";
+        let option = match direction {
+            Direction::TakesAway => "--disruption-budget",
+            Direction::GivesBack => "--grant-budget",
+        };
         match (&self.unclear, &self.manifest) {
-            (Some(why), _) => format!("Nothing may be taken away before it is clear which budget counts: {why}."),
-            (None, Some(source)) => {
-                format!("{APPROVE} (--disruption-budget has no say: the manifest {source} has); {ELSE}")
+            (Some(why), _) => {
+                let done = match direction {
+                    Direction::TakesAway => "taken away",
+                    Direction::GivesBack => "given back",
+                };
+                format!("Nothing may be {done} before it is clear which budget counts: {why}.")
             }
-            (None, None) => format!("{APPROVE}, or raise --disruption-budget for one apply; {ELSE}"),
+            (None, Some(source)) => format!("{APPROVE} ({option} has no say: the manifest {source} has); {ELSE}"),
+            (None, None) => format!("{APPROVE}, or raise {option} for one apply; {ELSE}"),
         }
     }
 }
@@ -185,6 +248,16 @@ mod tests {
             assert_eq!(bad.parse::<DisruptionBudget>(), Err(InvalidBudget::Form), "{bad:?}");
         }
         assert_eq!("10,101%".parse::<DisruptionBudget>(), Err(InvalidBudget::Share(101)));
+    }
+
+    #[test]
+    fn a_grant_budget_takes_the_same_forms_or_is_off() {
+        for text in ["off", "0", "10", "5%", "10,10%"] {
+            assert_eq!(text.parse::<GrantBudget>().unwrap().to_string(), text);
+        }
+        for bad in ["", "no", "OFF", "-1", "101%", "off,1"] {
+            assert_eq!(bad.parse::<GrantBudget>(), Err(InvalidGrantBudget), "{bad:?}");
+        }
     }
 
     #[test]

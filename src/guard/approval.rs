@@ -21,9 +21,13 @@ const SOURCE_MAX: usize = 120;
 /// committed to count, in words.
 pub fn manifest(held: &[Change], place: &str, reason: &str, now: Timestamp, expires: Timestamp) -> String {
     let mut held: Vec<_> = held.iter().collect();
-    held.sort_by_key(|change| (&change.name, change.account, change.field));
-    let accounts: Vec<_> = held.chunk_by(|a, b| a.account == b.account).collect();
-    let documents: Vec<_> = accounts.chunks(ACCOUNTS_MAX).collect();
+    held.sort_by_key(|change| (change.to, &change.name, change.account, change.field));
+    // What is taken away and what is given back are approved apart.
+    let directions = held.chunk_by(|a, b| a.to == b.to).map(|held| {
+        let accounts: Vec<_> = held.chunk_by(|a, b| a.account == b.account).collect();
+        accounts.chunks(ACCOUNTS_MAX).map(<[_]>::to_vec).collect::<Vec<_>>()
+    });
+    let documents: Vec<_> = directions.flatten().collect();
     let mut text = String::new();
     for (index, accounts) in documents.iter().enumerate() {
         let part = if documents.len() == 1 { String::new() } else { format!("-{}", index + 1) };
@@ -51,11 +55,14 @@ fn write_document(
     let changes: usize = accounts.iter().map(|changes| changes.len()).sum();
     let plural = |number: usize| if number == 1 { "" } else { "s" };
     let (number, s, of) = (accounts.len(), plural(changes), plural(accounts.len()));
-    writeln!(text, "# Lets {changes} held disruption{s} of {number} account{of} through, and no others.")?;
+    let gives_back = accounts.iter().flat_map(|changes| changes.iter()).any(|change| change.to);
+    let what = if gives_back { "grant" } else { "disruption" };
+    writeln!(text, "# Lets {changes} held {what}{s} of {number} account{of} through, and no others.")?;
     writeln!(text, "# Commit it to {place} and have it reviewed; it counts from then on until it expires.")?;
     writeln!(text, "apiVersion: {}\nkind: DisruptionApproval", crate::manifest::API_VERSION)?;
     writeln!(text, "metadata:\n  name: {name}\nspec:\n  reason: {}", quoted(reason))?;
-    writeln!(text, "  expires: \"{expires}\"\n  accounts:")?;
+    let grants = if gives_back { "\n  grants: true" } else { "" };
+    writeln!(text, "  expires: \"{expires}\"{grants}\n  accounts:")?;
     for changes in accounts {
         for change in *changes {
             let source = printable::cut(&change.source.to_string(), SOURCE_MAX);
@@ -102,6 +109,9 @@ mod tests {
             not_before: None,
             begun: false,
             refused: false,
+            validity: None,
+            wanted_since: None,
+            gives_back: false,
         }
     }
 
@@ -143,6 +153,32 @@ mod tests {
             text
         );
         assert_eq!(manifest(&[], "the desired state", "x", NOW, NOW), "");
+    }
+
+    #[test]
+    fn what_comes_back_is_approved_apart_and_read_back_so() {
+        let back = Change {
+            to: true,
+            gives_back: true,
+            from: Known::Applied(false),
+            ..change(8, "bob", Field::Enabled, "b.yaml")
+        };
+        let text = manifest(
+            &[back, change(7, "alice", Field::Enabled, "a.yaml")],
+            "there",
+            "x",
+            NOW,
+            NOW + Duration::from_secs(60),
+        );
+        assert!(text.contains("# Lets 1 held grant of 1 account through"), "{text}");
+        let parsed = parse(&"x.yaml".into(), text.as_bytes(), Rules::default());
+        assert_eq!(parsed.problems, []);
+        let grants = |policy: &crate::manifest::Policy| match &policy.spec {
+            crate::manifest::PolicySpec::Approval(approval) => (approval.grants, approval.accounts[0].name.to_string()),
+            crate::manifest::PolicySpec::Budget(_) => panic!("{text}"),
+        };
+        let found: Vec<_> = parsed.policies.iter().map(grants).collect();
+        assert_eq!(found, [(false, "alice".to_owned()), (true, "bob".to_owned())]);
     }
 
     #[test]

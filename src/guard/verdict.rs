@@ -1,4 +1,4 @@
-//! The verdict on pending disruptions, with the sum that decides.
+//! The verdict on what waits for a budget, with the sum that decides.
 //!
 //! In: counts, from the guard. Out: [`Verdict`], whether it holds a change, and its words.
 //! Invariant: whatever is counted says what it counts: accounts decide, and changes stand beside them.
@@ -10,20 +10,20 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::change::Change;
+use crate::change::{Change, Direction};
 use crate::timestamp::Timestamp;
 
 /// Whether the pending disruptions may go, with the sum that decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Accounts that lost something within the window, or may have.
+    /// Accounts that lost something within the window, or may have; of the grant budget: that came back.
     pub applied: usize,
-    /// Accounts that would lose something now, and did not within the window.
+    /// Accounts that would lose something now, or come back, and did not within the window.
     pub pending: usize,
     /// How many the budget allows.
     pub limit: usize,
-    /// Changes that would take something away now and that no approval covers, of all accounts.
+    /// Changes that wait for this budget now and that no approval covers, of all accounts.
     pub pending_changes: usize,
     /// For how long an account counts that lost something.
     #[serde(serialize_with = "humane")]
@@ -41,10 +41,36 @@ impl Verdict {
     pub const fn exceeded(self) -> bool {
         self.applied + self.pending > self.limit
     }
+}
 
-    /// Whether `change` is held.
-    pub const fn holds(self, change: &Change) -> bool {
-        self.exceeded() && change.needs_budget()
+/// A verdict for each direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// On what takes something away.
+    pub disruptions: Verdict,
+    /// On mailboxes that come back; `None`: any number may.
+    pub grants: Option<Verdict>,
+}
+
+impl Verdicts {
+    /// The verdict on this direction; `None`: nothing of it is ever held.
+    pub const fn of(self, direction: Direction) -> Option<Verdict> {
+        match direction {
+            Direction::TakesAway => Some(self.disruptions),
+            Direction::GivesBack => self.grants,
+        }
+    }
+
+    /// The directions of which everything is held that no approval lets through, and why.
+    pub fn exceeded(self) -> impl Iterator<Item = (Direction, Verdict)> {
+        let exceeded = move |direction| Some((direction, self.of(direction).filter(|verdict| verdict.exceeded())?));
+        Direction::ALL.into_iter().filter_map(exceeded)
+    }
+
+    /// The verdict by which `change` is held, if it is.
+    pub fn holding(self, change: &Change) -> Option<(Direction, Verdict)> {
+        let direction = change.needs_budget()?;
+        self.exceeded().find(|(exceeded, _)| *exceeded == direction)
     }
 }
 

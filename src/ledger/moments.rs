@@ -35,6 +35,7 @@ impl Ledger {
         self.token_requests.retain(|at| *at >= oldest_request);
         let oldest_disruption = now.before(DISRUPTION_MEMORY);
         self.disruptions.retain(|_, at| *at >= oldest_disruption);
+        self.returns.retain(|_, at| *at >= oldest_disruption);
         // Longer than any request is under way: its acknowledgement asks what was out when it was begun.
         self.strays.forget_before(oldest_disruption);
         // Should the clock go back behind their ends, the request that was begun after these tells.
@@ -45,7 +46,8 @@ impl Ledger {
     /// or is behind now.
     pub fn ahead_of(&self, now: Timestamp) -> Option<Timestamp> {
         let requests = self.requests.iter().chain(&self.token_requests).copied();
-        let disruptions = self.disruptions.values().map(|at| at.before(DISRUPTION_LATENESS));
+        let disruptions =
+            self.disruptions.values().chain(self.returns.values()).map(|at| at.before(DISRUPTION_LATENESS));
         let strays = self.strays.last().map(|at| at.before(DISRUPTION_LATENESS));
         let unready = self.unready.values().map(Unready::latest);
         requests.chain(disruptions).chain(strays).chain(unready).max().filter(|at| at.since(now) >= ClockStep::MIN)
@@ -91,6 +93,7 @@ impl Ledger {
     fn retime(&mut self, began: impl Fn(Timestamp) -> Timestamp, lands_by: impl Fn(Timestamp) -> Timestamp) {
         self.requests.iter_mut().chain(&mut self.token_requests).for_each(|at| *at = began(*at));
         self.disruptions.values_mut().for_each(|at| *at = lands_by(*at));
+        self.returns.values_mut().for_each(|at| *at = lands_by(*at));
         self.strays.retime(&lands_by);
         self.outage.iter_mut().for_each(|outage| outage.since = began(outage.since));
         self.unready.values_mut().for_each(|unready| unready.retime(&began));

@@ -19,6 +19,7 @@ use crate::change::Known;
 use crate::condition::Reason;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// A pause that the service imposed on everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Cause {
     /// The `DisruptionApproval` that lets it through: it uses up nothing of the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Arc<str>>,
+    /// The manifest's `validUntil`, if that is past and wants it.
+    #[serde(default, rename = "validUntil", skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
 }
 
 /// What an auditor asks of a PUT that was acknowledged: who decided it, why it was let through, what the service said.
@@ -63,6 +67,9 @@ pub struct Evidence {
     /// The `DisruptionApproval` that let it through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Arc<str>>,
+    /// What the manifest's dates say, if it is they that wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Validity>,
     /// The service's answer: `HTTP 200 success`.
     pub answer: Box<str>,
 }
@@ -123,6 +130,9 @@ pub enum Record {
         /// When the account had last lost something before the intent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         disruption: Option<Timestamp>,
+        /// When it had last come back before the intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        returned: Option<Timestamp>,
     },
     /// An attempt at a field failed, or (`None`) what was said against it is over.
     Failed {

@@ -228,6 +228,9 @@ pub struct Row {
     /// Since when the account is ready, if it became so without a PUT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_since: Option<Timestamp>,
+    /// The `validUntil` by which something of the account was last to be taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
 }
 
 impl Row {
@@ -250,6 +253,7 @@ impl Row {
             enabled_failed: None,
             active_sync_failed: None,
             ready_since: None,
+            valid_until: None,
         }
     }
 
@@ -276,7 +280,8 @@ impl Row {
         let about_both =
             |failed: &&FailedAttempt| failed.reason.is_about_the_account() && failed.spec_hash == spec_hash;
         let other = self.failed(change.field.other()).filter(about_both);
-        own.into_iter().chain(other).max_by_key(|failed| failed.next_attempt)
+        let counts = |failed: &&FailedAttempt| change.wanted_since.is_none_or(|since| failed.at >= since);
+        own.into_iter().chain(other).filter(counts).max_by_key(|failed| failed.next_attempt)
     }
 
     pub(super) const fn failed_mut(&mut self, field: Field) -> &mut Option<Box<FailedAttempt>> {
@@ -284,6 +289,21 @@ impl Row {
             Field::Enabled => &mut self.enabled_failed,
             Field::ActiveSyncEnabled => &mut self.active_sync_failed,
         }
+    }
+
+    /// The end of the manifest's period that was acted upon: access that ended so stays ended when the clock goes back,
+    /// until the manifest gives another end. Nothing where no field is off, or may be.
+    pub fn ended(&self) -> Option<Timestamp> {
+        let may_be_off = |field| !matches!(self.known(field), Known::Absent | Known::Applied(true));
+        self.valid_until.filter(|_| Field::ALL.into_iter().any(may_be_off))
+    }
+
+    /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged.
+    pub const fn is_disabled(&self) -> bool {
+        matches!(
+            self.enabled,
+            Some(FieldState::Applied { value: false, .. } | FieldState::Unsettled { value: false, .. })
+        )
     }
 
     /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.

@@ -15,6 +15,7 @@ use crate::guard::DisruptionBudget;
 use crate::manifest::Budget;
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 pub(super) fn owner() -> Owner {
     Owner::Organization(Zoid::new(12_345_678).unwrap())
@@ -86,8 +87,16 @@ fn any_evidence() -> impl Strategy<Value = Box<Evidence>> {
     (from, texts).prop_map(|(from, (name, id, author, approval, answer))| {
         let subject = author.as_ref().map(|author| author.chars().rev().collect::<String>().into());
         let revision = Revision { id: id.into(), author: author.map(Into::into), subject };
-        let (name, answer) = (name.into(), answer.into());
-        Box::new(Evidence { name, from, revision: revision.into(), approval: approval.map(Into::into), answer })
+        let (name, answer): (Arc<str>, Box<str>) = (name.into(), answer.into());
+        let validity = Some(Validity::Valid { since: Some(at(1)) }).filter(|_| answer.len() % 2 == 1);
+        Box::new(Evidence {
+            name,
+            from,
+            revision: revision.into(),
+            approval: approval.map(Into::into),
+            validity,
+            answer,
+        })
     })
 }
 
@@ -140,7 +149,7 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
                 Record::Applied { at, account, field, value, source, evidence }
             }),
         2 => (any_account(), any_field(), proptest::option::of(any_state()), proptest::option::of(any_time())).prop_map(
-            |(account, field, restore, disruption)| Record::NotApplied { account, field, restore, disruption }
+            |(account, field, restore, disruption)| Record::NotApplied { account, field, restore, disruption, returned: disruption }
         ),
         1 => (any_account(), any_field(), proptest::option::of(any_failure()))
             .prop_map(|(account, field, failed)| Record::Failed { account, field, failed }),
@@ -162,6 +171,7 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
             let spec = |days: Option<u64>| Budget {
                 max: days.is_none_or(|days| days > 9).then(DisruptionBudget::default),
                 window: days.map(|days| std::time::Duration::from_secs(days * 86_400)),
+                max_grants: days.map(|_| crate::guard::GrantBudget(None)),
             };
             let budget = |(source, days)| DeclaredBudget { source, spec: spec(days) };
             Record::Budgets { budgets: budgets.into_iter().map(budget).collect() }

@@ -62,6 +62,8 @@ struct Document<'a> {
     #[serde(default)]
     disruptions: BTreeMap<AccountId, Timestamp>,
     #[serde(default)]
+    returns: BTreeMap<AccountId, Timestamp>,
+    #[serde(default)]
     strays: Strays,
     #[serde(default)]
     unready: BTreeMap<AccountId, Unready>,
@@ -109,6 +111,7 @@ impl Document<'_> {
             requests: newest(self.requests),
             token_requests: newest(self.token_requests),
             disruptions: self.disruptions,
+            returns: self.returns,
             strays: self.strays,
             unready: self.unready,
             pause: self.pause,
@@ -282,7 +285,7 @@ impl<'a, W: Write> Out<'a, W> {
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
         let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
-        let Ledger { unready, pause, outage, lapsed, budgets, audit, .. } = ledger;
+        let Ledger { returns, unready, pause, outage, lapsed, budgets, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -294,6 +297,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if !disruptions.is_empty() {
             self.key("disruptions", disruptions)?;
+            self.line.push(b',');
+        }
+        if !returns.is_empty() {
+            self.key("returns", returns)?;
             self.line.push(b',');
         }
         if !strays.is_empty() {

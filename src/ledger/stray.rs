@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn not_applied(restore: Option<FieldState>) -> Record {
-        Record::NotApplied { account: account(1), field: FIELD, restore, disruption: None }
+        Record::NotApplied { account: account(1), field: FIELD, restore, disruption: None, returned: None }
     }
 
     /// What is known in the end, and until when the acknowledged value may be undone.

@@ -8,10 +8,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::account::{MailAccountSpec, Suspend};
+use crate::validity::Period;
 
 /// The fingerprint of `spec`.
 pub(super) fn of(spec: &MailAccountSpec) -> u64 {
-    let MailAccountSpec { account_id, zuid, email, enabled, active_sync_enabled, suspend } = spec;
+    let MailAccountSpec { account_id, zuid, email, enabled, active_sync_enabled, suspend, period } = spec;
     let mut bytes = Vec::with_capacity(96);
     bytes.extend(account_id.get().to_le_bytes());
     optional(&mut bytes, zuid.as_ref(), |bytes, zuid| bytes.extend(zuid.get().to_le_bytes()));
@@ -22,6 +23,11 @@ pub(super) fn of(spec: &MailAccountSpec) -> u64 {
         optional(bytes, reason.as_deref(), text);
         optional(bytes, until.as_ref(), |bytes, until| bytes.extend(until.as_millis().to_le_bytes()));
     });
+    if let Some(Period { from, until }) = period.as_deref() {
+        for boundary in [from, until] {
+            optional(&mut bytes, boundary.as_ref(), |bytes, at| bytes.extend(at.as_millis().to_le_bytes()));
+        }
+    }
     xxh3_64(&bytes)
 }
 
@@ -51,6 +57,7 @@ mod tests {
             enabled: Some(true),
             active_sync_enabled: None,
             suspend: None,
+            period: None,
         }
     }
 
@@ -74,6 +81,8 @@ mod tests {
             MailAccountSpec { suspend: Some(Box::default()), ..spec() },
             MailAccountSpec { suspend: Some(Box::new(Suspend { reason, until: None })), ..spec() },
             MailAccountSpec { suspend: Some(Box::new(Suspend { reason: None, until })), ..spec() },
+            MailAccountSpec { period: Some(Box::new(Period { from: until, until: None })), ..spec() },
+            MailAccountSpec { period: Some(Box::new(Period { from: None, until })), ..spec() },
         ];
         let distinct: std::collections::BTreeSet<u64> = variants.iter().map(of).collect();
         assert_eq!(distinct.len(), variants.len());

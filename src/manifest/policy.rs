@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use crate::account::{AccountId, Field, SourceRef};
-use crate::guard::{Allowance, DisruptionBudget};
+use crate::guard::{Allowance, DisruptionBudget, GrantBudget};
 use crate::timestamp::Timestamp;
 
 /// What a manifest declares.
@@ -60,13 +60,16 @@ pub enum PolicySpec {
     Approval(Approval),
 }
 
-/// The `spec` of a `DisruptionBudget`: at least one of the two. The one that is left out is what the options say.
+/// The `spec` of a `DisruptionBudget`: at least one of them. What is left out is what the options say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// `maxDisruptions`.
     #[serde(rename = "maxDisruptions", default, skip_serializing_if = "Option::is_none")]
     pub max: Option<DisruptionBudget>,
+    /// `maxGrants`.
+    #[serde(rename = "maxGrants", default, skip_serializing_if = "Option::is_none")]
+    pub max_grants: Option<GrantBudget>,
     /// `window`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "window")]
     pub window: Option<Duration>,
@@ -93,7 +96,11 @@ mod window {
 impl Budget {
     /// What may be taken away where the options say `options`.
     pub fn over(self, options: Allowance) -> Allowance {
-        Allowance { max: self.max.unwrap_or(options.max), window: self.window.unwrap_or(options.window) }
+        Allowance {
+            max: self.max.unwrap_or(options.max),
+            max_grants: self.max_grants.unwrap_or(options.max_grants),
+            window: self.window.unwrap_or(options.window),
+        }
     }
 }
 
@@ -104,6 +111,8 @@ pub struct Approval {
     pub reason: Box<str>,
     /// From this moment on it lets nothing through any more.
     pub expires: Timestamp,
+    /// `grants`: it lets mailboxes come back, and takes nothing away.
+    pub grants: bool,
     /// Whom it speaks of.
     pub accounts: Box<[Approved]>,
 }

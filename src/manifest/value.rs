@@ -144,7 +144,7 @@ impl Judge<'_> {
         Some(reason)
     }
 
-    /// `spec.suspendUntil` and `spec.expires`: a moment in UTC.
+    /// `spec.suspendUntil`, `spec.validFrom`, `spec.validUntil` and `spec.expires`: a moment in UTC.
     pub(super) fn moment(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<Timestamp> {
         let expected = "a moment like 2027-01-31T08:00:00Z (RFC 3339, UTC)";
         let text = self.text(spot, field, expected)?;

@@ -21,7 +21,7 @@ type Count = (&'static str, &'static str, fn(&Report) -> usize);
 type Seconds = (&'static str, &'static str, fn(&Report, Timestamp) -> Duration);
 
 /// Name, help and value of what is counted, or is so or not.
-const COUNTS: [Count; 18] = [
+const COUNTS: [Count; 21] = [
     ("workqueue_depth", "Accounts that are queued or back off", |report| report.queued),
     ("workqueue_backing_off", "Accounts that wait after a failure", |report| report.backing_off),
     ("requests_in_flight", "Requests under way", |report| report.in_flight),
@@ -33,7 +33,16 @@ const COUNTS: [Count; 18] = [
         usize::from(report.degraded.is_some())
     }),
     ("accounts_rejected", "Accounts of which the service rejected a change", |report| report.stalled),
-    ("disruptions_held", "Accounts whose disruptions the budget holds", |report| report.held),
+    ("disruptions_held", "Accounts whose disruptions the budget holds", |report| report.held - report.held_grants),
+    ("grants_held", "Accounts whose mailbox would come back, and that the grant budget holds", |report| {
+        report.held_grants
+    }),
+    ("grants_recent", "Accounts whose mailbox came back within the window of the budget", |report| {
+        report.grants.map_or(0, |grants| grants.applied)
+    }),
+    ("grant_limit", "Accounts whose mailbox may come back within the window; 0 without a grant budget", |report| {
+        report.grants.map_or(0, |grants| grants.limit)
+    }),
     ("disruptions_recent", "Accounts that lost something within the window of the budget", |report| {
         report.disruptions.applied
     }),

@@ -232,7 +232,7 @@ const fn words(cause: Option<Cause>) -> (&'static str, &'static str) {
         }
         Some(Cause::DisruptionsHeld) => (
             "Disruptions held",
-            "More accounts would lose something than the budget allows. Nothing is taken away until somebody approves.",
+            "More accounts would lose something, or come back, than a budget allows. None of it is sent until somebody approves.",
         ),
     }
 }

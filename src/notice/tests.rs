@@ -313,6 +313,8 @@ fn sample(name: &str, why: &str) -> message::Notification {
                 email: None,
                 enabled: None,
                 active_sync_enabled: None,
+                valid_from: None,
+                valid_until: None,
                 suspend: false,
             },
             status: crate::status::Status {

@@ -99,7 +99,7 @@ pub struct Entry {
     pub state: State,
     /// Why.
     pub reason: Reason,
-    /// The same in words; nothing of an account that is in sync.
+    /// The same in words; nothing of an account that is as its manifest writes it.
     pub message: Option<Box<str>>,
     /// Since when: what waits, or else the last transition.
     pub since: Timestamp,
@@ -116,9 +116,8 @@ impl From<&Item> for Entry {
         let (state, reason) = State::of(item);
         let told = item.status.conditions.first();
         let (spec, work) = (&item.spec, &item.status.work);
-        let wanted = [spec.enabled, spec.active_sync_enabled];
         let fields = Field::ALL.map(|field| FieldView {
-            wanted: wanted[field as usize],
+            wanted: work.wanted[field as usize],
             known: item.status.last_applied.of(field).map_or(Known::Absent, known),
         });
         let words = [&*item.metadata.name, &spec.account_id.to_string(), spec.email.as_deref().unwrap_or_default()];
@@ -128,7 +127,7 @@ impl From<&Item> for Entry {
             email: spec.email.clone(),
             state,
             reason,
-            message: told.filter(|_| state != State::InSync).map(|told| told.message.clone()),
+            message: told.filter(|_| reason != Reason::ReconciliationSucceeded).map(|told| told.message.clone()),
             since: work.pending_since.or(told.map(|told| told.last_transition_time)).unwrap_or_default(),
             next_attempt: work.next_attempt,
             fields,

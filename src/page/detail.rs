@@ -71,13 +71,15 @@ fn facts(item: &Item, now: Timestamp) -> Markup {
             @if let Some(since) = work.pending_since { (fact("Pending", lasting(since, now))) }
             @if work.failures > 0 { (fact("Failed in a row", html! { (work.failures) })) }
             @if let Some(next) = work.next_attempt { (fact("Next attempt", moment(next, now))) }
+            @if let Some(from) = spec.valid_from { (fact("Valid from", moment(from, now))) }
+            @if let Some(until) = spec.valid_until { (fact("Valid until", moment(until, now))) }
             @if spec.suspend { (fact("Suspended", html! { "by its manifest" })) }
         }
     }
 }
 
 fn fields(item: &Item, now: Timestamp) -> Markup {
-    let wanted = [item.spec.enabled, item.spec.active_sync_enabled];
+    let wanted = item.status.work.wanted;
     html! {
         table.stack.settings {
             thead { tr {

@@ -6,7 +6,9 @@
 
 use super::catalogue::{Catalogue, State};
 use super::words::{count, several, span, text};
+use crate::change::Direction;
 use crate::condition::Reason;
+use crate::guard::Verdict;
 use crate::report::{HEARTBEAT, Report};
 use crate::status::PROBES;
 use crate::throttle::Wait;
@@ -185,26 +187,35 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
     paused.into_iter().chain(waiting).chain(degraded)
 }
 
+/// So many accounts are held by a budget.
+fn held_back(by: Direction, held: usize, verdict: Verdict) -> Notice {
+    let may = match by {
+        Direction::TakesAway => "lose something",
+        Direction::GivesBack => "come back",
+    };
+    let text = format!(
+        "{} may {may} within {}; {} did, {} would. If that is meant, approve it in Git.",
+        several(verdict.limit, "account"),
+        span(verdict.window),
+        count(verdict.applied),
+        count(verdict.pending)
+    );
+    let (accounts, changes) = (several(held, "account"), several(verdict.pending_changes, "change"));
+    let title = format!("{accounts} ({changes}) held back by the {}", by.budget());
+    let notice = Notice::new(Level::Attention, "DisruptionBudgetExceeded", title, text);
+    Notice {
+        state: Some(State::Held),
+        until: verdict.next_freed.filter(|_| verdict.pending <= verdict.limit),
+        ..notice
+    }
+}
+
 /// What concerns some accounts.
 fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Notice> {
-    let held = Some(catalogue.count(State::Held)).filter(|held| *held > 0).map(|held| {
-        let verdict = report.disruptions;
-        let text = format!(
-            "{} may lose something within {}; {} did, {} would. If that is meant, approve it in Git.",
-            several(verdict.limit, "account"),
-            span(report.budget.allowance.window),
-            count(verdict.applied),
-            count(verdict.pending)
-        );
-        let (accounts, changes) = (several(held, "account"), several(verdict.pending_changes, "change"));
-        let title = format!("{accounts} ({changes}) held back by the disruption budget");
-        let notice = Notice::new(Level::Attention, "DisruptionBudgetExceeded", title, text);
-        Notice {
-            state: Some(State::Held),
-            until: verdict.next_freed.filter(|_| verdict.pending <= verdict.limit),
-            ..notice
-        }
-    });
+    let (all, grants) = (catalogue.count(State::Held), report.held_grants);
+    let held = [(Direction::TakesAway, all.saturating_sub(grants)), (Direction::GivesBack, grants.min(all))];
+    let held = held.into_iter().filter(|(_, held)| *held > 0);
+    let held = held.filter_map(|(by, held)| Some(held_back(by, held, report.verdicts().of(by)?)));
     let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
         let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });
         let text = "Nothing more happens there until somebody acts, or the next resync. The list says why.";

@@ -133,10 +133,16 @@ fn cards(report: &Report, now: Timestamp) -> Markup {
                 p.quiet {
                     @if disruptions.pending > 0 { (several(disruptions.pending, "account")) " would lose something" }
                     @else { "accounts that lost something" }
-                    @if report.held > 0 {
-                        " · " (several(disruptions.pending_changes, "change")) " of " (several(report.held, "account")) " held"
+                    @if report.held > report.held_grants {
+                        " · " (several(disruptions.pending_changes, "change")) " of " (several(report.held - report.held_grants, "account")) " held"
                     }
                     @if let Some(at) = disruptions.next_freed { " · frees the next " (moment(at, now)) }
+                }
+                @if let Some(grants) = report.grants {
+                    p.quiet {
+                        "Grant budget: " (count(grants.applied)) " of " (count(grants.limit)) " came back"
+                        @if report.held_grants > 0 { " · " (several(report.held_grants, "account")) " held" }
+                    }
                 }
             }
             div.card {

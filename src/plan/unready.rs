@@ -49,6 +49,9 @@ mod tests {
             not_before: None,
             begun: false,
             refused: false,
+            validity: None,
+            wanted_since: None,
+            gives_back: false,
         };
         AccountPlan { changes: wanted.iter().map(change).collect(), blocked: None }
     }

@@ -28,7 +28,10 @@ pub struct ApprovalStatus {
     pub expires: Timestamp,
     /// Whether that moment has come.
     pub expired: bool,
-    /// How many disruptions it names.
+    /// Whether it lets mailboxes come back, and takes nothing away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub grants: bool,
+    /// How many changes it names.
     pub disruptions: usize,
     /// How many of them are wanted and not acknowledged, and covered by it now.
     pub open: usize,
@@ -46,6 +49,7 @@ pub fn approvals(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec
             reason: approval.reason.clone(),
             expires: approval.expires,
             expired: desired.is_over(name, approval.expires, now),
+            grants: approval.grants,
             disruptions: approval.accounts.iter().map(|approved| fields(approved.fields)).sum(),
             open: planned.filter(|change| change.approval.as_ref() == Some(name)).count(),
         }

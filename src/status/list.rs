@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{BlockedBy, Facts, Item, MailAccountList, item};
 use crate::account::AccountId;
 use crate::desired::DesiredState;
-use crate::guard::Verdict;
+use crate::guard::Verdicts;
 use crate::ledger::{Ledger, Row};
 use crate::timestamp::Timestamp;
 
@@ -52,7 +52,7 @@ pub fn list(
     desired: &DesiredState,
     ledger: &Ledger,
     part: Part,
-    held: impl Fn(AccountId) -> Option<Verdict>,
+    held: impl Fn(AccountId) -> Option<Verdicts>,
     blocked_by: Option<&BlockedBy>,
     now: Timestamp,
 ) -> MailAccountList {

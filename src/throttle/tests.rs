@@ -66,7 +66,13 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
         let mut ledger = empty();
         let account = AccountId::new(1).unwrap();
         ledger.apply(record(0, ms(0)));
-        ledger.apply(Record::NotApplied { account, field: Field::Enabled, restore: None, disruption: None });
+        ledger.apply(Record::NotApplied {
+            account,
+            field: Field::Enabled,
+            restore: None,
+            disruption: None,
+            returned: None,
+        });
         let failed = Some(Box::new(failed(reason)));
         ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed });
         let mut throttle = Throttle::restore(None, Duration::from_millis(300), Backoff::default(), &ledger, ms(1000));

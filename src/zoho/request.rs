@@ -222,6 +222,9 @@ mod tests {
             not_before: None,
             begun: false,
             refused: false,
+            validity: None,
+            wanted_since: None,
+            gives_back: false,
         }
     }
 

@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     for change in plan(&state, &Ledger::new(Owner::User), Timestamp::default()).changes {
         let desired = state.get(change.account).unwrap();
         assert!(!matches!(desired.standing, Standing::Duplicate { .. }));
-        assert!(Field::ALL.iter().any(|field| desired.spec.wanted(*field) == Some(change.to)));
+        assert!(Field::ALL.iter().any(|field| desired.wanted(*field, None, Timestamp::default()) == Some(change.to)));
     }
 });
 
@@ -62,6 +62,6 @@ fn check(bytes: &[u8], parsed: &Parsed) {
     }
     for document in &parsed.documents {
         assert!(is_there(document.account_id_at) && is_there(document.name_at));
-        assert!(Field::ALL.iter().any(|field| document.spec.wanted(*field).is_some()));
+        assert!(Field::ALL.iter().any(|field| document.spec.written(*field).is_some()));
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use libfuzzer_sys::fuzz_target;
 use zoho_mail_reconciler::account::AccountId;
-use zoho_mail_reconciler::guard::DisruptionBudget;
+use zoho_mail_reconciler::guard::{DisruptionBudget, GrantBudget};
 use zoho_mail_reconciler::ledger::Owner;
 use zoho_mail_reconciler::sandbox::Script;
 use zoho_mail_reconciler::throttle::RateLimit;
@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     same::<AccountId>(text);
     same::<DisruptionBudget>(text);
+    same::<GrantBudget>(text);
     same::<Owner>(text);
     same::<RateLimit>(text);
     same::<Timestamp>(text);

@@ -46,6 +46,7 @@ pub fn settings() -> Settings {
         throttle_pause: Duration::from_secs(1),
         max_wait: MAX_WAIT,
         disruption_budget: "100%".parse().unwrap(),
+        grant_budget: Default::default(),
         disruption_window: Duration::from_secs(3600),
         shutdown_grace: Duration::from_secs(1),
         external_url: None,

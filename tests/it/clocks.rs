@@ -14,7 +14,7 @@ use zoho_mail_reconciler::ledger::file::history;
 use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::builders::Manifest;
-use super::process::{Process, Rig, wait_for};
+use super::process::{Process, Rig, account, wait_for};
 
 const STEPPED: &str = "the clock was set";
 const BEHIND: &str = "the ledger remembers what is still to come";
@@ -241,5 +241,50 @@ fn no_restart_revives_an_approval_that_was_over_before_the_clock_went_back_in_a_
         clock.write("approval.yaml", &approval(Duration::from_secs(5400)));
         let process = clock.run(&settings);
         until(&process, "the removal", |report| report["totals"]["applied"] == 1);
+    }
+}
+
+/// An account that is valid until so much later than now.
+fn contractor(later: Duration) -> Manifest {
+    let until = Timestamp::from(SystemTime::now()) + later;
+    Manifest::numbered(0).enabled(true).active_sync(true).set("validUntil", until)
+}
+
+#[test]
+fn an_account_ends_at_its_date_by_itself() {
+    let rig = Rig::new(1);
+    let ends = |rig: &Rig| rig.applied().values().all(|value| !value);
+    fs::write(rig.folder.path().join("desired-state/a0.yaml"), contractor(Duration::from_secs(5)).to_string()).unwrap();
+    let process = rig.run();
+    until(&process, "the grants", |report| report["loaded"] == true && report["pending"] == 0);
+    assert!(!ends(&rig));
+    until(&process, "the end", |report| report["totals"]["applied"] == 4 && report["pending"] == 0);
+    assert_eq!(rig.world().account(account(0)).map(|account| account.mailbox_enabled), Some(false));
+}
+
+#[test]
+fn access_that_ended_does_not_come_back_with_a_clock_that_goes_back_in_a_run_or_between_two() {
+    for steps_in_a_run in [false, true] {
+        let Some(clock) = WrongClock::new("clocks", 1) else { return };
+        clock.write("a0.yaml", &contractor(Duration::from_secs(3600)));
+        clock.set("+0");
+        let process = clock.run(&[]);
+        until(&process, "the grants", |report| report["loaded"] == true && report["pending"] == 0);
+        clock.step(&process, "+2h");
+        until(&process, "the end", |report| report["totals"]["applied"] == 4 && report["pending"] == 0);
+        let sent = clock.rig.world().requests_total();
+        if steps_in_a_run {
+            clock.step(&process, "+0");
+            resync(&process);
+        }
+        process.kill();
+        clock.set("+0");
+        let process = clock.run(&[]);
+        until(&process, "the restart", |report| report["loaded"] == true && report["pending"] == 0);
+        resync(&process);
+        assert_eq!(clock.rig.world().requests_total(), sent);
+        // Another end begins it anew.
+        clock.write("a0.yaml", &contractor(Duration::from_secs(5400)));
+        until(&process, "the edit", |report| report["totals"]["applied"] == 2 && report["pending"] == 0);
     }
 }

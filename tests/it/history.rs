@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::process::Output;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::builders::Manifest;
 use super::process::{Rig, account, wait_for};
@@ -88,6 +90,27 @@ fn of_one_file_with_two_accounts_each_change_is_its_own_authors() {
     by.sort();
     let expected = [("a0", first, "Disable a0"), ("a1", second, "Disable a1")];
     assert_eq!(by, expected.map(|(name, commit, why)| format!("\"{name}\" \"main@sha1:{commit}\" \"{why}\"")));
+}
+
+#[test]
+fn what_a_date_takes_away_is_the_work_of_who_wrote_the_date_and_the_date_is_named() {
+    let (rig, repository) = versioned(1);
+    let until = Timestamp::from(SystemTime::now()) + Duration::from_secs(4);
+    let dated = Manifest::numbered(0).enabled(true).active_sync(true).set("validUntil", until).to_string();
+    repository.write("a0.yaml", &dated);
+    repository.commit("alice", "A contract");
+    repository.write("a0.yaml", &format!("{dated}# for her\n"));
+    repository.commit("bob", "A comment");
+    let process = rig.run();
+    let by_date =
+        || Some(items(&rig, &[])).filter(|items| items.iter().filter(|item| item["to"] == false).count() == 2);
+    let items = wait_for("the end of the contract", by_date);
+    for item in items.iter().filter(|item| item["to"] == false) {
+        assert_eq!((&item["author"], &item["subject"]), (&"alice <alice@example.com>".into(), &"A contract".into()));
+        let ended = serde_json::json!({"reason": "NoLongerValid", "since": until.to_string()});
+        assert_eq!(item["validity"], ended);
+    }
+    drop(process);
 }
 
 #[test]

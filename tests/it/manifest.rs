@@ -124,7 +124,7 @@ fn an_excerpt_marks_what_is_wrong() {
       |
     3 | metadata: {name: alice, labels: {日本: x}}
       |                                  ^^^^
-    error[unknown-key]: spec.enabeld: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "enabeld"
+    error[unknown-key]: spec.enabeld: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, validFrom, validUntil, found the unknown key "enabeld"
      --> sales/alice.yaml:6:3
       |
     6 |   enabeld: "yes"

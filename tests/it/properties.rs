@@ -43,6 +43,8 @@ struct Doc {
     active_sync: Option<bool>,
     /// `Some(None)` is without an end.
     suspended: Option<Option<Timestamp>>,
+    /// `validFrom` and `validUntil`.
+    dates: [Option<Timestamp>; 2],
     /// It still says who it is about, but not what is wanted.
     broken: bool,
 }
@@ -56,6 +58,9 @@ impl Doc {
         }
         if let Some(until) = self.suspended {
             text = until.into_iter().fold(text.set("suspend", true), |text, until| text.set("suspendUntil", until));
+        }
+        for (key, date) in ["validFrom", "validUntil"].into_iter().zip(self.dates) {
+            text = date.into_iter().fold(text, |text, date| text.set(key, date));
         }
         let text = if self.broken { text.set("enabeld", "maybe") } else { text };
         format!("---\n{text}")

@@ -12,6 +12,7 @@
 mod agenda;
 mod beside;
 mod broken;
+mod dates;
 mod disk;
 mod economy;
 mod folder;
@@ -23,6 +24,7 @@ mod outside;
 mod program;
 mod proofs;
 mod removals;
+mod returns;
 mod service;
 mod sweep;
 mod wall;
@@ -37,7 +39,7 @@ use serde_json::Value;
 use zoho_mail_reconciler::account::AccountId;
 use zoho_mail_reconciler::controller::{Mode, Settings};
 use zoho_mail_reconciler::freeze::Freeze;
-use zoho_mail_reconciler::guard::Allowance;
+use zoho_mail_reconciler::guard::{Allowance, GrantBudget};
 use zoho_mail_reconciler::ledger::Owner;
 use zoho_mail_reconciler::order::Order;
 use zoho_mail_reconciler::queue::Backoff;
@@ -103,7 +105,7 @@ struct Universe {
 
 /// What the options allow to be taken away.
 fn options(settings: &Settings) -> Allowance {
-    Allowance { max: settings.disruption_budget, window: settings.disruption_window }
+    settings.allowance()
 }
 
 /// One seed's worth of history.
@@ -120,6 +122,8 @@ impl Simulation {
         let per = Duration::from_secs(chance.u64(5..60));
         let limit = RateLimit { count: chance.u32(2..9), per };
         let disruptions = chance.u32(1..4);
+        // What is held has not ended.
+        let disruptions = if broken == Some(Broken::ForgetsEnds) { 99 } else { disruptions };
         let settings = Settings {
             mode: Mode::Run,
             rate_limit: chance.bool().then_some(limit),
@@ -129,6 +133,7 @@ impl Simulation {
             throttle_pause: THROTTLE_PAUSE,
             disruption_budget: disruptions.to_string().parse().unwrap(),
             disruption_window: DISRUPTION_WINDOW,
+            grant_budget: GrantBudget(seed.is_multiple_of(3).then(|| "1".parse().unwrap())),
             shutdown_grace: Duration::from_secs(25),
             ..builders::settings()
         };
@@ -158,7 +163,8 @@ impl Simulation {
         folder.lies = broken == Some(Broken::ShowsAnotherFolder);
         folder.forges = broken == Some(Broken::ForgesApprovals);
         folder.unprotected = broken == Some(Broken::ForgetsProtection);
-        universe.wall.moves = chance.u8(0..4) == 0 || broken == Some(Broken::HidesClockSteps);
+        universe.wall.moves =
+            chance.u8(0..4) == 0 || matches!(broken, Some(Broken::HidesClockSteps | Broken::ForgetsEnds));
         universe.proofs.clock_moves = universe.wall.moves;
         if chance.u8(0..4) == 0 {
             let accounts = chance.u64(1..=ACCOUNTS / 2);
@@ -348,6 +354,11 @@ fn after_a_successful_pass_the_plan_is_empty_and_a_restart_issues_no_request() {
 #[test]
 fn no_step_of_the_clock_shortens_a_pause_or_empties_a_window_or_revives_an_approval() {
     holds(Rule::Time);
+}
+
+#[test]
+fn what_ended_by_its_date_stays_ended_whatever_the_clock_says_until_its_manifest_has_another_end() {
+    holds(Rule::Ended);
 }
 
 #[test]

@@ -44,6 +44,9 @@ fn change(account: u64) -> Change {
         not_before: None,
         begun: false,
         refused: false,
+        validity: None,
+        wanted_since: None,
+        gives_back: false,
     }
 }
 

@@ -47,6 +47,9 @@ async fn is_child() -> bool {
         not_before: None,
         begun: false,
         refused: false,
+        validity: None,
+        wanted_since: None,
+        gives_back: false,
     };
     let answer = client.put(&change, &AccessToken::new("the-token").unwrap()).await;
     let failure = answer.outcome.failure().map(ToString::to_string).unwrap_or_default();

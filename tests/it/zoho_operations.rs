@@ -29,6 +29,9 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         not_before: None,
         begun: false,
         refused: false,
+        validity: None,
+        wanted_since: None,
+        gives_back: false,
     }
 }
 

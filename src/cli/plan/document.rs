@@ -16,6 +16,7 @@ use crate::change::Change;
 use crate::compare::{Note, Remark, Safety, digest};
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
+use crate::plan::Upcoming;
 use crate::status::API_VERSION;
 
 /// What `apply` would do, or what a branch changes.
@@ -53,6 +54,9 @@ pub(super) struct Document<'a> {
     /// With a base and the ledger: changes of the branch that need no PUT, for the ledger has them already.
     #[serde(skip_serializing_if = "Option::is_none")]
     settled: Option<&'a [Change]>,
+    /// What the dates of manifests bring later, of all accounts, in its order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upcoming: Option<&'a [Upcoming]>,
     /// Problems of the manifests.
     problems: &'a [Problem],
     /// With a base: problems of its manifests.
@@ -128,6 +132,7 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         safety: branch.map(|branch| &*branch.safety),
         unexplained: with_ledger.map(|_| unexplained()),
         settled: with_ledger.map(|branch| &*branch.split.settled),
+        upcoming: Some(&*comparison.upcoming).filter(|upcoming| !upcoming.is_empty()),
         problems: &comparison.problems,
         base_problems: branch.map(|branch| &*branch.base_problems),
     }

@@ -38,20 +38,20 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     let origin = branch.map(|branch| &branch.origin);
     let mut sections = vec![Section::text(head(&summary, origin, folder, comparison))];
     sections.push(problems("in the manifests; nothing is sent for what is wrong", &comparison.problems));
-    let remarks = |weight: Weight| {
-        let remarks = branch.iter().flat_map(move |branch| &branch.remarks);
-        remarks.filter(move |remark| Weight::of(remark) == weight).map(remark).collect::<Vec<_>>()
-    };
+    let remarks = |weight: Weight| remarks_of(comparison, weight).map(remark).collect::<Vec<_>>();
     let safety =
         branch.iter().flat_map(|branch| &branch.safety).map(|safety| format!("- {}\n", code(&what_is_safe(safety))));
     sections
         .push(Section::list("**What may be taken away changes:**", safety.chain(remarks(Weight::Safety)).collect()));
     sections.push(Section::list("**Left alone until it is mended:**", remarks(Weight::Held)));
-    if !comparison.reviewed.held.is_empty() {
+    for (by, what) in what_is_held(comparison) {
         // The advice names the manifest that has the say.
-        let (verdict, advice) = (comparison.reviewed.verdict, code(&comparison.budget.advice()));
-        let what = what_is_held(&comparison.reviewed);
-        sections.push(Section::text(format!("**Held by the disruption budget:** {what}: {verdict}. {advice}\n")));
+        let advice = code(&comparison.budget.advice(by));
+        sections.push(Section::text(format!("**Held by the {}:** {what} {advice}\n", by.budget())));
+    }
+    sections.push(Section::list("**Dates change:**", remarks(Weight::Dated)));
+    if let Some(crowd) = comparison.too_many_end() {
+        sections.push(Section::text(format!("**Later held by the disruption budget:** {crowd}.\n")));
     }
     sections.push(table(comparison, &own));
     let pending = format!("Also pending, not from this branch: {}", count(others.len(), "change"));
@@ -63,6 +63,12 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
         sections.extend(rest(branch));
     }
     fill(MARKER, sections, COMMENT_MAX)
+}
+
+/// The branch's remarks of this weight.
+fn remarks_of(comparison: &Comparison, weight: Weight) -> impl Iterator<Item = &Remark> {
+    let remarks = comparison.branch.iter().flat_map(|branch| &branch.remarks);
+    remarks.filter(move |remark| Weight::of(remark) == weight)
 }
 
 /// The sum, and what is compared.
@@ -79,12 +85,15 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
     if no_longer_managed > 0 {
         sum.push_str(&format!("; {} no longer managed", count(no_longer_managed, "account")));
     }
+    let dated = remarks_of(comparison, Weight::Dated).count();
+    if dated > 0 {
+        sum.push_str(&format!("; dates of {} change", count(dated, "account")));
+    }
     if unexplained > 0 {
         sum.push_str(&format!("; {unexplained} pending that are not from this branch"));
     }
-    let branch = comparison.branch.iter();
-    let safety = branch.map(|b| b.safety.len() + b.remarks.iter().filter(|r| Weight::of(r) == Weight::Safety).count());
-    let safety = safety.sum::<usize>();
+    let safety = comparison.branch.iter().map(|branch| branch.safety.len()).sum::<usize>();
+    let safety = safety + remarks_of(comparison, Weight::Safety).count();
     if safety > 0 {
         sum.push_str("; what may be taken away changes");
     }
@@ -97,7 +106,7 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
             format!("From {folder} where this branch left {} ({short}).", code(revision))
         }
     };
-    if puts + held + no_longer_managed + unexplained + safety == 0 {
+    if puts + held + no_longer_managed + dated + unexplained + safety == 0 {
         return format!("**{sum}.** {compared}\n");
     }
     format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(&digest(&comparison.reviewed)))
@@ -116,6 +125,7 @@ fn table(comparison: &Comparison, changes: &[Marked<'_>]) -> Section {
         let decided = revision.decided().filter(|_| *held);
         let decided = decided.map_or_else(String::new, |decided| format!(", {}", cell(&decided)));
         let when = change.not_before.map_or_else(String::new, |until| format!(" not before {until}"));
+        let when = change.validity.map_or(when.clone(), |validity| format!(", {validity}{when}"));
         let (name, email) = (cell(name), comparison.email(change).map_or_else(String::new, cell));
         let place = cell(&code::place(&source.path, source.line));
         format!("| {sign} | {name} | {email} | {field} | {from} | {to}{when} | {place}{decided} |\n")
@@ -147,6 +157,8 @@ enum Weight {
     Safety,
     /// Nothing is PUT for an account until a mistake is mended.
     Held,
+    /// It is valid at other times.
+    Dated,
     /// Anything else.
     Light,
 }
@@ -156,6 +168,7 @@ impl Weight {
         match remark.note {
             Note::Protected | Note::Unprotected => Self::Safety,
             Note::Broken | Note::Duplicate { .. } => Self::Held,
+            Note::Dated { .. } => Self::Dated,
             _ => Self::Light,
         }
     }

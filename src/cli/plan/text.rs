@@ -3,6 +3,7 @@
 //! In: a comparison. Out: text for a terminal: first each account's changes, then what is left alone, then the sum.
 //! Invariant: nothing that strangers wrote steers the terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -10,14 +11,19 @@ use anstyle::{AnsiColor, Style};
 use super::base::Branch;
 use super::{Comparison, Marked, Standing};
 use crate::account::{Field, printable};
-use crate::change::Change;
+use crate::change::{Change, Direction};
 use crate::cli::count;
 use crate::compare::{Note, Remark, Safety, digest};
-use crate::guard::Reviewed;
+use crate::plan::Upcoming;
+use crate::validity::Period;
 
 const GRANT: Style = AnsiColor::Green.on_default();
 const REVOKE: Style = AnsiColor::Red.on_default();
 const HELD: Style = AnsiColor::Yellow.on_default();
+
+/// How many of the next dates are listed, and how many accounts of each.
+const MOMENTS_MAX: usize = 10;
+const NAMES_MAX: usize = 5;
 
 /// The whole text.
 pub(super) fn text(comparison: &Comparison) -> String {
@@ -37,6 +43,7 @@ fn write(text: &mut String, comparison: &Comparison) -> fmt::Result {
     if let Some(branch) = &comparison.branch {
         write_branch(text, branch)?;
     }
+    write_upcoming(text, comparison)?;
     write_left_alone(text, comparison)?;
     write_sum(text, comparison, &own, others.len())?;
     writeln!(text, "Digest: {}", digest(&comparison.reviewed))
@@ -61,17 +68,18 @@ fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], oth
             writeln!(text, "Plan: {puts}, of which {grant} grant and {revoke} take away; {held} held.{also}")?;
         }
     }
-    if !comparison.reviewed.held.is_empty() {
-        let (what, verdict, advice) =
-            (what_is_held(&comparison.reviewed), comparison.reviewed.verdict, comparison.budget.advice());
-        writeln!(text, "{HELD}Held by the disruption budget{HELD:#}: {what}: {verdict}. {advice}")?;
+    for (by, what) in what_is_held(comparison) {
+        writeln!(text, "{HELD}Held by the {}{HELD:#}: {what} {}", by.budget(), comparison.budget.advice(by))?;
     }
     Ok(())
 }
 
-/// How much is held: `3 changes of 2 accounts`.
-pub(super) fn what_is_held(reviewed: &Reviewed) -> String {
-    format!("{} of {}", count(reviewed.held.len(), "change"), count(reviewed.held_accounts(), "account"))
+/// How much each budget holds, and why: `3 changes of 2 accounts: …`.
+pub(super) fn what_is_held(comparison: &Comparison) -> impl Iterator<Item = (Direction, String)> {
+    comparison.reviewed.held_by().map(|(by, verdict, held)| {
+        let accounts: BTreeSet<_> = held.iter().map(|change| change.account).collect();
+        (by, format!("{} of {}: {verdict}.", count(held.len(), "change"), count(accounts.len(), "account")))
+    })
 }
 
 fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
@@ -86,10 +94,11 @@ fn write_accounts(text: &mut String, changes: &[Marked<'_>]) -> fmt::Result {
                 (false, false) => ('-', REVOKE, ""),
             };
             let approved = change.approval.as_ref().map_or_else(String::new, |name| format!(" (approved by {name})"));
+            let dated = change.validity.map_or_else(String::new, |validity| format!(" ({validity})"));
             let when = change.not_before.map_or_else(String::new, |until| format!(" (not before {until})"));
             writeln!(
                 text,
-                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{approved}{when}",
+                "  {style}{sign}{style:#} {:<17} {} -> {}{note}{dated}{approved}{when}",
                 change.field, change.from, change.to
             )?;
         }
@@ -144,6 +153,16 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
             let parts: Vec<String> = reason.as_deref().map(str::to_owned).into_iter().chain(until).collect();
             ("Suspended", (!parts.is_empty()).then(|| parts.join(", ")))
         }
+        Note::Dated { valid_from: from, valid_until: until, was } => {
+            let period = Period { from: *from, until: *until };
+            let was = was.as_ref().map_or_else(String::new, |was| format!("; was {was}"));
+            let now = if period == Period::default() {
+                "valid at any time".to_owned()
+            } else {
+                format!("{period}; outside of that every managed field is false")
+            };
+            ("Dates", Some(format!("{now}{was}")))
+        }
         Note::Resumed => ("Not suspended any more", None),
         Note::Protected => ("Protected: nothing can be taken away", None),
         Note::Unprotected => ("NOT PROTECTED any more", None),
@@ -160,12 +179,12 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
 pub(super) fn what_is_safe(safety: &Safety) -> String {
     match safety {
         Safety::Budget { from, to } => format!("the disruption budget is {to}; it was {from}"),
-        Safety::Approves { name, source, reason, expires, expired, disruptions, arriving, changed } => {
+        Safety::Approves { name, source, reason, expires, expired, grants, disruptions, arriving, changed } => {
             if *expired {
                 return format!("{name} ({source}) expired at {expires} and approves of nothing: {reason}");
             }
             let also = if *changed { ", other than before" } else { "" };
-            let what = count(*disruptions, "disruption");
+            let what = count(*disruptions, if *grants { "grant" } else { "disruption" });
             let arriving = match arriving {
                 0 => String::new(),
                 arriving => format!(" ({arriving} of them in this same change)"),
@@ -174,6 +193,33 @@ pub(super) fn what_is_safe(safety: &Safety) -> String {
         }
         Safety::Withdraws { name, source } => format!("{name} ({source}) approves of nothing any more"),
     }
+}
+
+/// What dates bring later. Of a branch the remarks say so.
+fn write_upcoming(text: &mut String, comparison: &Comparison) -> fmt::Result {
+    if comparison.upcoming.is_empty() || comparison.branch.is_some() {
+        return Ok(());
+    }
+    let alike = |a: &Upcoming, b: &Upcoming| (a.at, a.takes_away) == (b.at, b.takes_away);
+    let moments: Vec<_> = comparison.upcoming.chunk_by(alike).collect();
+    writeln!(text, "Later, by the dates of manifests:")?;
+    for all in moments.iter().take(MOMENTS_MAX) {
+        let names: Vec<_> = all.iter().take(NAMES_MAX).map(|one| &*one.name).collect();
+        let more = all.len().checked_sub(NAMES_MAX).filter(|more| *more > 0);
+        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        let Some(Upcoming { at, takes_away, .. }) = all.first() else { continue };
+        let verb = match (takes_away, all.len()) {
+            (true, 1) => "ends",
+            (true, _) => "end",
+            (false, 1) => "begins",
+            (false, _) => "begin",
+        };
+        writeln!(text, "  {at}  {} {verb}: {}{more}", count(all.len(), "account"), names.join(", "))?;
+    }
+    if let Some(more) = moments.len().checked_sub(MOMENTS_MAX).filter(|more| *more > 0) {
+        writeln!(text, "  and at {}", count(more, "later moment"))?;
+    }
+    writeln!(text)
 }
 
 fn write_left_alone(text: &mut String, comparison: &Comparison) -> fmt::Result {

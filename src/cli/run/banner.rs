@@ -39,7 +39,9 @@ impl Banner {
         let next_resync = report.last_sync.map(|at| at + self.resync).map(field::display);
         let allowance = &report.budget.allowance;
         let disruption_budget = format!("{} in {}", allowance.max, humantime::format_duration(allowance.window));
+        let grant_budget = allowance.max_grants.0.map(|budget| budget.to_string());
         info!(accounts = report.managed, problems = report.problems, pending = report.pending, held = report.held,
-            stalled = report.stalled, request_budget = %self.limit, disruption_budget, next_resync, "ready");
+            stalled = report.stalled, request_budget = %self.limit, disruption_budget, grant_budget,
+            next_resync, "ready");
     }
 }

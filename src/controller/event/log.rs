@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{AccountId, Field, SourceRef};
-use crate::change::{Change, Failure};
+use crate::change::{Change, Direction, Failure};
 use crate::freeze::Freeze;
 use crate::guard::{Allowance, Verdict};
 use crate::ledger::{ImposedPause, Outage, OutageKind};
@@ -128,10 +128,10 @@ pub enum RequestLog {
 /// About the controller as a whole.
 #[derive(Debug)]
 pub enum StateLog {
-    /// The disruption budget holds accounts, and did not hold any before.
-    Held(Verdict),
-    /// So many accounts are held no longer.
-    FitsAgain(usize),
+    /// The budget of this direction holds accounts, and did not hold any before.
+    Held(Direction, Verdict),
+    /// So many accounts are held by it no longer.
+    FitsAgain(Direction, usize),
     /// The last process ended with this; whether it is still so is found out now.
     Remembered(Outage),
     /// So many accounts are refused for good since before this process, one of them so.

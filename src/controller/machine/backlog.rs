@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::{AccountId, Field};
+use crate::change::Direction;
 use crate::condition::Reason;
 use crate::plan::AccountPlan;
 use crate::report::{ByCondition, PendingCounts};
@@ -29,7 +30,9 @@ pub(super) struct Backlog {
     /// Those whose manifest is broken, or of which there are two.
     unsound: BTreeSet<AccountId>,
     rejected: BTreeSet<AccountId>,
-    held: BTreeSet<AccountId>,
+    /// By which budgets each is held, in the order of [`Direction::ALL`].
+    held: BTreeMap<AccountId, [bool; 2]>,
+    held_by: [usize; 2],
     /// Those that go no further by themselves.
     stalled: BTreeSet<AccountId>,
     /// Those that are pending, and do.
@@ -78,7 +81,8 @@ impl Backlog {
     fn classify(&mut self, account: AccountId) {
         self.stalled.remove(&account);
         self.reconciling.remove(&account);
-        if [&self.unsound, &self.rejected, &self.held].iter().any(|set| set.contains(&account)) {
+        let is_held = self.held.contains_key(&account);
+        if is_held || [&self.unsound, &self.rejected].iter().any(|set| set.contains(&account)) {
             self.stalled.insert(account);
         } else if self.pending.contains_key(&account) {
             self.reconciling.insert(account);
@@ -93,33 +97,49 @@ impl Backlog {
         }
     }
 
-    /// Notes that the disruption budget holds the account.
-    pub(super) fn hold(&mut self, account: AccountId) {
-        self.held.insert(account);
+    /// Notes that the budget of this direction holds the account.
+    pub(super) fn hold(&mut self, account: AccountId, direction: Direction) {
+        let flag = &mut self.held.entry(account).or_default()[direction as usize];
+        if !std::mem::replace(flag, true) {
+            self.held_by[direction as usize] += 1;
+        }
         self.classify(account);
     }
 
-    /// Notes that the disruption budget does not hold the account.
-    pub(super) fn let_go(&mut self, account: AccountId) {
-        self.held.remove(&account);
+    /// Notes that the budget of this direction does not hold the account.
+    pub(super) fn let_go(&mut self, account: AccountId, direction: Direction) {
+        if let Some(flags) = self.held.get_mut(&account) {
+            if std::mem::take(&mut flags[direction as usize]) {
+                self.held_by[direction as usize] -= 1;
+            }
+            if *flags == [false; 2] {
+                self.held.remove(&account);
+            }
+        }
         self.classify(account);
     }
 
-    /// Lets go of everything that was held.
-    pub(super) fn release(&mut self) -> BTreeSet<AccountId> {
-        let released = std::mem::take(&mut self.held);
-        released.iter().for_each(|account| self.classify(*account));
+    /// Lets go of everything that the budget of this direction held.
+    pub(super) fn release(&mut self, direction: Direction) -> Vec<AccountId> {
+        let is_held = |(account, flags): (&AccountId, &[bool; 2])| flags[direction as usize].then_some(*account);
+        let released: Vec<_> = self.held.iter().filter_map(is_held).collect();
+        released.iter().for_each(|account| self.let_go(*account, direction));
         released
     }
 
-    /// Whether the budget holds the account.
+    /// Whether a budget holds the account.
     pub(super) fn is_held(&self, account: AccountId) -> bool {
-        self.held.contains(&account)
+        self.held.contains_key(&account)
     }
 
-    /// How many accounts the budget holds.
+    /// How many accounts are held, by either budget.
     pub(super) fn held(&self) -> usize {
         self.held.len()
+    }
+
+    /// How many the budget of this direction holds.
+    pub(super) const fn held_by(&self, direction: Direction) -> usize {
+        self.held_by[direction as usize]
     }
 
     /// So many accounts are `declared`, by condition.
@@ -171,7 +191,7 @@ impl Backlog {
         self.by_age = self.pending.iter().map(|(account, pending)| (pending.since, *account)).collect();
     }
 
-    /// Looks at the account again at `until`: its suspension ends then, or an approval.
+    /// Looks at the account again at `until`: its suspension ends then, or an approval, or what its manifest wants changes.
     pub(super) fn wake_at(&mut self, until: Timestamp, account: AccountId) {
         self.wake.insert((until, account));
     }
@@ -195,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::account::SourceRef;
-    use crate::change::{Change, Known};
+    use crate::change::{Change, Direction::TakesAway, Known};
 
     #[test]
     fn an_account_is_held_no_longer_once_it_loses_nothing() {
@@ -216,26 +236,29 @@ mod tests {
                 not_before: None,
                 begun: false,
                 refused: false,
+                validity: None,
+                wanted_since: None,
+                gives_back: false,
             };
             AccountPlan { changes: vec![change], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Some(Timestamp::from_millis(0)));
         let stalled = |backlog: &Backlog| backlog.by_condition(1).stalled;
         backlog.set(account, &plan(false), now, false);
-        backlog.hold(account);
+        backlog.hold(account, TakesAway);
         backlog.set(account, &plan(false), now, false);
         assert!(backlog.is_held(account));
         let mut refused = plan(false);
         refused.changes[0].refused = true;
         backlog.set(account, &refused, now, false);
         assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), (1, 1, 1), "both, and one account");
-        backlog.release();
+        backlog.release(TakesAway);
         assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), (0, 1, 1));
         backlog.set(account, &plan(false), now, false);
         assert_eq!(stalled(&backlog), 0);
-        backlog.hold(account);
+        backlog.hold(account, TakesAway);
         backlog.set(account, &plan(true), now, false);
-        backlog.let_go(account);
+        backlog.let_go(account, TakesAway);
         assert!(!backlog.is_held(account));
         assert_eq!(backlog.pending(), 1);
     }

@@ -17,6 +17,7 @@ use crate::ledger::{Cause, LANDING, Record};
 use crate::report::Waiting;
 use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// How long an intent may wait for the disk. What waited longer (a disk that was full) is begun anew, for a
 /// restart counts a request from its intent and would give its place in the window away too early.
@@ -122,7 +123,7 @@ impl Machine {
         self.throttle.begin_put(now);
         let row = self.ledger.accounts.get(&account);
         let prior = row.and_then(|row| row.field(change.field).cloned());
-        let disruption = self.ledger.disruptions.get(&account).copied();
+        let charged = [&self.ledger.disruptions, &self.ledger.returns].map(|charged| charged.get(&account).copied());
         let intent = Record::Intent {
             at: now,
             account,
@@ -136,11 +137,12 @@ impl Machine {
                 source: change.source.clone(),
                 revision: change.revision.id.clone(),
                 approval: change.approval.clone(),
+                valid_until: change.validity.and_then(Validity::ended),
             })),
         };
         self.record(intent, now);
         self.unwritten.put(account);
-        self.inflight.begin(Request::new(change, prior, disruption, now));
+        self.inflight.begin(Request::new(change, prior, charged, now));
     }
 
     /// The record of a token request is durable: the request leaves, if it may still.

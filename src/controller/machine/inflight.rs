@@ -38,21 +38,21 @@ pub(super) struct Request {
     change: Change,
     /// What the ledger knew of the field before, to restore if the service provably did not act.
     prior: Option<FieldState>,
-    /// When the account had last lost something, likewise.
-    disruption: Option<Timestamp>,
+    /// When the account had last lost something, and when it had last come back, likewise.
+    charged: [Option<Timestamp>; 2],
     began: Timestamp,
     stage: Stage,
 }
 
 impl Request {
-    /// An intent of `now`. `prior` and `disruption` are what the ledger knew before it.
+    /// An intent of `now`. `prior` and `charged` are what the ledger knew before it.
     pub(super) const fn new(
         change: Change,
         prior: Option<FieldState>,
-        disruption: Option<Timestamp>,
+        charged: [Option<Timestamp>; 2],
         now: Timestamp,
     ) -> Self {
-        Self { change, prior, disruption, began: now, stage: Stage::Intent }
+        Self { change, prior, charged, began: now, stage: Stage::Intent }
     }
 
     pub(super) const fn change(&self) -> &Change {
@@ -67,8 +67,8 @@ impl Request {
         self.prior.as_ref()
     }
 
-    pub(super) const fn disruption(&self) -> Option<Timestamp> {
-        self.disruption
+    pub(super) const fn charged(&self) -> [Option<Timestamp>; 2] {
+        self.charged
     }
 
     /// When its intent was made.
@@ -80,7 +80,7 @@ impl Request {
     fn carry(&mut self, step: ClockStep) {
         let carry = |at| step.carry(at);
         self.began = step.carry(self.began);
-        self.disruption = self.disruption.map(carry);
+        self.charged = self.charged.map(|charged| charged.map(&carry));
         if let Some(prior) = &mut self.prior {
             prior.retime(carry, carry);
         }
@@ -235,8 +235,11 @@ mod tests {
             not_before,
             begun,
             refused: false,
+            validity: None,
+            wanted_since: None,
+            gives_back: false,
         };
-        Request::new(change, None, None, Timestamp::from_millis(n))
+        Request::new(change, None, [None; 2], Timestamp::from_millis(n))
     }
 
     #[test]
@@ -279,10 +282,10 @@ mod tests {
         let prior = |since, lands_by| FieldState::InDoubt { since: at(since), to: None, lands_by: at(lands_by) };
         let mut inflight = Inflight::new(1, false);
         let change = intent(1).into_change();
-        inflight.begin(Request::new(change, Some(prior(7_000, 9_000)), Some(at(9_000)), at(8_000)));
+        inflight.begin(Request::new(change, Some(prior(7_000, 9_000)), [Some(at(9_000)), None], at(8_000)));
         inflight.carry(ClockStep { from: at(8_500), to: at(1_008_500) });
         let request = inflight.get(account(1)).unwrap();
-        assert_eq!((request.began(), request.disruption()), (at(1_008_000), Some(at(1_009_000))));
+        assert_eq!((request.began(), request.charged()[0]), (at(1_008_000), Some(at(1_009_000))));
         assert_eq!(request.prior(), Some(&prior(1_007_000, 1_009_000)));
     }
 }

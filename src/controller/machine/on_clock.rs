@@ -5,7 +5,8 @@
 //! Invariants: a span keeps its length, whatever the clock does: pauses, windows, backoffs, what is in flight, what waits
 //! for the disk; so does what is written down ([`Record::ClockStepped`], [`Record::ClockBehind`]). A deadline that people
 //! wrote is compared with the clock of now: suspensions, of everything or of an account, are in force again if it went
-//! back. But an approval that was once over stays over as long as its document says the same ([`Record::Lapsed`]): what a
+//! back, and a manifest's period is one that is still to begin. But access that has ended by its `validUntil` stays ended
+//! until the manifest gives another one ([`crate::ledger::Row::ended`]), and an approval that was once over stays over as long as its document says the same ([`Record::Lapsed`]): what a
 //! clock that is wrong lets through cannot be taken back, and what it holds can be approved anew.
 //! Absent by design: how a step is noticed (see [`crate::clock`]).
 
@@ -25,7 +26,7 @@ impl Machine {
             self.log(StateLog::ClockBehind { now, remembered });
             let lands_by = now + INTENT_AGE_MAX + self.settings.request_timeout + LANDING;
             self.record(Record::ClockBehind { at: now, lands_by, remembered: Some(remembered) }, now);
-            self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+            self.guards.allow(self.budget.allowance, &self.ledger);
             // What counts as of now failed before: a single pass tries it again.
             if self.pass.is_single() {
                 self.tries_from = now + Duration::from_millis(1);
@@ -50,11 +51,11 @@ impl Machine {
         self.turned_at = step.carry(self.turned_at);
         self.record(Record::ClockStepped { from, to }, to);
         // The guard remembers what the ledger does.
-        self.guard.allow(self.budget.allowance, &self.ledger.disruptions);
+        self.guards.allow(self.budget.allowance, &self.ledger);
         if self.folder.is_loaded() {
             self.lapse_approvals(to);
         }
-        self.suspend_again(step);
+        self.await_again(step);
         self.wake(to);
     }
 
@@ -67,12 +68,17 @@ impl Machine {
         }
     }
 
-    /// Accounts whose suspension was over by the old clock, and is not by the new one. They were woken, and will not be
-    /// by themselves.
-    fn suspend_again(&mut self, ClockStep { from, to }: ClockStep) {
-        let accounts = self.desired.iter();
-        let again = accounts.filter(|(_, desired)| desired.spec.is_suspended(to) && !desired.spec.is_suspended(from));
-        let again: Vec<_> = again.map(|(account, _)| account).collect();
-        again.into_iter().for_each(|account| self.touch(account, 1, to));
+    /// Accounts whose suspension, or a boundary of whose period, was past by the old clock and is not by the new one. They
+    /// were woken, and will not be by themselves.
+    fn await_again(&mut self, ClockStep { from, to }: ClockStep) {
+        let is_ahead = |at: Timestamp| to < at && at <= from;
+        let accounts = self.desired.iter().filter(|(_, desired)| {
+            let suspended = desired.spec.suspend.as_ref().and_then(|suspend| suspend.until);
+            let boundaries = desired.spec.period.iter().flat_map(|period| period.boundaries());
+            suspended.into_iter().chain(boundaries).any(is_ahead)
+        });
+        let again: Vec<_> = accounts.map(|(account, _)| account).collect();
+        let number = again.len();
+        again.into_iter().for_each(|account| self.touch(account, number, to));
     }
 }

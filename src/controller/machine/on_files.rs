@@ -9,10 +9,8 @@ use std::collections::BTreeSet;
 
 use super::Machine;
 use crate::attribution::{look, revisions};
-use crate::controller::Settings;
 use crate::controller::event::ManifestLog;
 use crate::desired;
-use crate::guard::Allowance;
 use crate::ledger::Record;
 use crate::manifest::{Parsed, Problem};
 use crate::report::PROBLEMS_TOLD;
@@ -96,12 +94,11 @@ impl Machine {
     /// The budget that the manifests declare now is in force. What is held by it is looked at in this turn, and what was
     /// held by the one before.
     fn adopt_budget(&mut self) {
-        let Settings { disruption_budget: max, disruption_window: window, .. } = self.settings;
-        let budget = self.desired.budget(Allowance { max, window });
+        let budget = self.desired.budget(self.settings.allowance());
         if budget == self.budget {
             return;
         }
-        self.guard.allow(budget.allowance, &self.ledger.disruptions);
+        self.guards.allow(budget.allowance, &self.ledger);
         self.log(match &budget.unclear {
             Some(why) => ManifestLog::BudgetUnclear(why.clone()),
             None => ManifestLog::BudgetInForce { allowance: budget.allowance, source: budget.manifest.clone() },

@@ -85,7 +85,7 @@ impl Machine {
         let change = request.into_change();
         self.log(RequestLog::Applied(change.clone()));
         self.try_again_what_was_refused_alike(&change, now);
-        let Change { account, name, field, from, to, source, revision, approval, .. } = change;
+        let Change { account, name, field, from, to, source, revision, approval, validity, .. } = change;
         if approval.is_some() {
             self.count(Metric::DisruptionApproved);
         }
@@ -99,7 +99,7 @@ impl Machine {
             revision: revision.clone(),
             approval: approval.clone(),
         });
-        let evidence = Some(Box::new(Evidence { name, from, revision, approval, answer }));
+        let evidence = Some(Box::new(Evidence { name, from, revision, approval, validity, answer }));
         self.record(Record::Applied { at: now, account, field, value: to, source, evidence }, now);
         let state = self.ledger.accounts.get(&account).and_then(|row| row.field(field));
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {
@@ -111,8 +111,8 @@ impl Machine {
     /// The service provably did not act: all is as it was before the intent.
     pub(super) fn not_applied(&mut self, request: &Request, now: Timestamp) {
         let Change { account, field, .. } = *request.change();
-        let (restore, disruption) = (request.prior().cloned(), request.disruption());
-        self.record(Record::NotApplied { account, field, restore, disruption }, now);
+        let (restore, [disruption, returned]) = (request.prior().cloned(), request.charged());
+        self.record(Record::NotApplied { account, field, restore, disruption, returned }, now);
     }
 
     /// The service fails, and asks for a wait: everybody waits, unless it asks this account alone. Returns until when the

@@ -4,12 +4,13 @@
 //! queue, in the backlog and in the guard's sum.
 //! Invariant: the plan is made anew each time, so stale work cannot exist.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Machine;
 use super::attempts::{Open, due, next};
 use crate::account::AccountId;
-use crate::change::Change;
+use crate::change::{Change, Direction};
 use crate::controller::event::{Metric, StateLog};
 use crate::desired::{DesiredAccount, Standing};
 use crate::ledger::{Record, Row};
@@ -24,7 +25,7 @@ pub(super) enum Action {
     Put(Change),
     /// Nothing before this moment: an earlier PUT may still take effect.
     RequeueAt(Timestamp),
-    /// The disruption budget holds it; of its other field, if that waits, something may go then.
+    /// A budget holds it; of its other field, if that waits, something may go then.
     Hold(Option<Timestamp>),
     /// Nothing is left to do.
     Done,
@@ -38,8 +39,8 @@ impl Machine {
         let wait = |open: &Open| open.change.not_before.max(open.until);
         let (due, later): (Vec<_>, Vec<_>) = self.open(&plan, now).into_iter().partition(|open| wait(open).is_none());
         // One field may be approved and the other not.
-        let verdict = self.guard.verdict_on(account, self.desired.managed(), now);
-        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|open| verdict.holds(&open.change));
+        let verdicts = self.guards.verdicts_on(account, self.desired.managed(), now);
+        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|open| verdicts.holding(&open.change).is_some());
         // What did not fail goes first: the account may have its turn for that alone, as a fresh edit.
         if let Some(open) = may.into_iter().min_by_key(|open| open.failed) {
             return Action::Put(open.change);
@@ -48,7 +49,7 @@ impl Machine {
         // What was refused before is not pending, so nothing says when it fits: it is looked at again with the window.
         if !self.pass.is_single() && !held.is_empty() && held.iter().all(|open| open.change.refused) {
             let freed =
-                self.guard.next_expiry().filter(|freed| *freed > now).unwrap_or(now + self.settings.rejected.min);
+                self.guards.next_expiry().filter(|freed| *freed > now).unwrap_or(now + self.settings.rejected.min);
             return Action::RequeueAt(later.map_or(freed, |later| later.min(freed)));
         }
         match (held.is_empty(), later) {
@@ -66,30 +67,40 @@ impl Machine {
         }
     }
 
-    /// The disruption budget holds the account, and with it all others whose disruptions are pending.
-    fn hold(&mut self, account: AccountId) {
-        if self.backlog.held() == 0 {
-            self.guard.pending().for_each(|pending| self.backlog.hold(pending));
+    /// The budget of this direction holds the account, and with it all others that wait for it.
+    fn hold(&mut self, account: AccountId, direction: Direction) {
+        if self.backlog.held_by(direction) == 0 {
+            self.guards.pending(direction).for_each(|pending| self.backlog.hold(pending, direction));
         }
-        self.backlog.hold(account);
+        self.backlog.hold(account, direction);
     }
 
-    /// Lets held disruptions go when they fit the budget again; logs when some are held that were not before.
+    /// Lets go what is held and fits its budget again; logs when some is held that was not before.
     pub(super) fn look_at_held(&mut self, now: Timestamp) {
-        let held = self.backlog.held();
-        let verdict = self.guard.verdict(self.desired.managed(), now);
-        if held == 0 || verdict.exceeded() {
-            if held > 0 && !std::mem::replace(&mut self.held_logged, true) {
-                self.log(StateLog::Held(verdict));
+        let verdicts = self.guards.verdicts(self.desired.managed(), now);
+        for direction in Direction::ALL {
+            let held = self.backlog.held_by(direction);
+            let exceeded = verdicts.of(direction).filter(|verdict| verdict.exceeded());
+            let logged = &mut self.held_logged[direction as usize];
+            if held == 0 {
+                continue;
             }
-            return;
-        }
-        if std::mem::take(&mut self.held_logged) {
-            self.log(StateLog::FitsAgain(held));
-        }
-        let released = self.backlog.release();
-        for account in &released {
-            self.touch(*account, released.len(), now);
+            match exceeded {
+                Some(verdict) => {
+                    if !std::mem::replace(logged, true) {
+                        self.log(StateLog::Held(direction, verdict));
+                    }
+                }
+                None => {
+                    if std::mem::take(logged) {
+                        self.log(StateLog::FitsAgain(direction, held));
+                    }
+                    let released = self.backlog.release(direction);
+                    for account in &released {
+                        self.touch(*account, released.len(), now);
+                    }
+                }
+            }
         }
     }
 
@@ -98,9 +109,9 @@ impl Machine {
         let desired = self.desired.get(account);
         let row = self.ledger.accounts.get(&account);
         let plan = plan_account(account, desired, row, now);
-        if let Some(until) = desired.and_then(|d| d.spec.suspend.as_ref()?.until).filter(|until| *until > now) {
-            self.backlog.wake_at(until, account);
-        }
+        let suspended = desired.and_then(|desired| desired.spec.suspend.as_ref()?.until).filter(|until| *until > now);
+        let boundary = desired.and_then(|desired| desired.spec.period.as_ref()?.next_boundary(now));
+        [suspended, boundary].into_iter().flatten().for_each(|until| self.backlog.wake_at(until, account));
         // What is planned by an approval now is planned otherwise once that has expired.
         let clauses = desired.map_or(&[][..], |desired| desired.clauses);
         for clause in clauses.iter().filter(|clause| clause.expires > now && !plan.changes.is_empty()) {
@@ -135,13 +146,16 @@ impl Machine {
         let is_broken = self.desired.get(account).is_some_and(|desired| desired.standing == Standing::LastGood);
         self.backlog.set(account, plan, since, is_broken);
         let open = self.open(plan, now);
-        let needs_budget = open.iter().filter(|open| open.change.needs_budget() && !open.change.refused).count();
-        self.guard.set_pending(account, needs_budget);
+        let waiting: Vec<_> = open.iter().map(|open| &open.change).filter(|change| !change.refused).collect();
+        self.guards.set_pending(account, &waiting);
+        let verdicts = self.guards.verdicts(self.desired.managed(), now);
         // Whether it may be tried now or not, who looks at it sees that it is held.
-        if needs_budget == 0 {
-            self.backlog.let_go(account);
-        } else if self.guard.verdict(self.desired.managed(), now).exceeded() {
-            self.hold(account);
+        for direction in Direction::ALL {
+            if waiting.iter().all(|change| change.needs_budget() != Some(direction)) {
+                self.backlog.let_go(account, direction);
+            } else if verdicts.exceeded().any(|(exceeded, _)| exceeded == direction) {
+                self.hold(account, direction);
+            }
         }
         open
     }
@@ -166,11 +180,11 @@ impl Machine {
         }
     }
 
-    /// Looks again at the accounts that are due: their suspensions end, or an approval.
+    /// Looks again at the accounts that are due: their suspensions end, or an approval, or their manifests' periods begin or
+    /// end.
     pub(super) fn wake(&mut self, now: Timestamp) {
-        while let Some(account) = self.backlog.woken(now) {
-            self.touch(account, 1, now);
-        }
+        let woken: BTreeSet<_> = std::iter::from_fn(|| self.backlog.woken(now)).collect();
+        woken.iter().for_each(|account| self.touch(*account, woken.len(), now));
     }
 }
 

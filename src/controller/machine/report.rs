@@ -5,6 +5,7 @@
 //! back from one.
 
 use super::{Blocked, Machine};
+use crate::change::Direction;
 use crate::controller::event::{Metric, StateLog};
 use crate::ledger::OutageKind;
 use crate::report::{Recent, Report};
@@ -40,7 +41,9 @@ impl Machine {
     /// Brings the last `report` up to date: constant work, however long the list of what was acknowledged is.
     pub fn describe(&mut self, report: &mut Report, now: Timestamp) {
         self.describe_blocked(report, now);
-        report.disruptions = self.guard.verdict(self.desired.managed(), now);
+        let verdicts = self.guards.verdicts(self.desired.managed(), now);
+        (report.disruptions, report.grants) = (verdicts.disruptions, verdicts.grants);
+        report.held_grants = self.backlog.held_by(Direction::GivesBack);
         report.request_budget = self.throttle.usage(now);
         report.loaded = self.folder.is_loaded();
         report.last_sync = self.folder.last_sync();
@@ -102,8 +105,8 @@ impl Machine {
     /// The status of `part` of the accounts, as `status -o json` shows it; approvals with the first part. Costs what the
     /// part holds.
     pub(super) fn accounts(&mut self, part: Part, now: Timestamp) -> MailAccountList {
-        let verdict = self.guard.verdict(self.desired.managed(), now);
-        let held = |account| self.backlog.is_held(account).then_some(verdict);
+        let verdicts = self.guards.verdicts(self.desired.managed(), now);
+        let held = |account| self.backlog.is_held(account).then_some(verdicts);
         let blocked_by = self.blocked(now).find_map(|blocked| blocked.blocked_by());
         let mut list = status::list(&self.desired, &self.ledger, part, held, blocked_by.as_ref(), now);
         for Item { spec: Spec { account_id, .. }, status: Status { work, .. }, .. } in &mut list.items {

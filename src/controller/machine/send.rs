@@ -8,6 +8,7 @@ use super::dispatch::INTENT_AGE_MAX;
 use super::{Blocked, Machine};
 use crate::account::AccountId;
 use crate::controller::event::{Effect, Put};
+use crate::guard::Verdict;
 use crate::ledger::Record;
 use crate::plan::plan_account;
 use crate::timestamp::Timestamp;
@@ -52,12 +53,12 @@ impl Machine {
         let (change, desired) = (request.change(), self.desired.get(account));
         // What was approved at the intent was decided in time, though the approval may have expired since. If it is gone,
         // it was taken back.
-        let approved = desired.is_some_and(|desired| desired.approval(change.field, request.began()).is_some());
-        if change.is_disruption()
-            && !change.begun
-            && !approved
-            && self.guard.verdict_on(account, self.desired.managed(), now).exceeded()
-        {
+        let approved = |direction| {
+            desired.is_some_and(|desired| desired.approval(change.field, direction, request.began()).is_some())
+        };
+        let counted = change.direction().filter(|direction| !change.begun && !approved(*direction));
+        let verdicts = self.guards.verdicts_on(account, self.desired.managed(), now);
+        if counted.and_then(|direction| verdicts.of(direction)).is_some_and(Verdict::exceeded) {
             return false;
         }
         let plan = plan_account(account, desired, self.ledger.accounts.get(&account), now);
@@ -89,11 +90,7 @@ impl Machine {
     pub(super) fn record(&mut self, record: Record, now: Timestamp) {
         self.ledger.apply(record.clone());
         if let Some(account) = record.account() {
-            // The guard remembers what the ledger does: a restart must not make it forget, or count anew.
-            match self.ledger.disruptions.get(&account) {
-                Some(at) => self.guard.applied(account, *at),
-                None => self.guard.undo(account, None),
-            }
+            self.guards.remember(account, &self.ledger);
         }
         self.unwritten.push(record, now);
     }

@@ -6,7 +6,6 @@
 use super::{Blocked, Machine};
 use crate::change::{Change, Known};
 use crate::controller::Mode;
-use crate::desired::DesiredAccount;
 use crate::plan::plan;
 use crate::report::{Summary, Unapplied};
 use crate::status;
@@ -60,7 +59,7 @@ impl Machine {
     pub fn summary(&mut self, now: Timestamp) -> Summary {
         let mut summary = Summary {
             planned: self.pass.planned.len(),
-            disruptions: self.guard.verdict(self.desired.managed(), now),
+            verdicts: self.guards.verdicts(self.desired.managed(), now),
             gave_up: self.pass.gave_up.clone(),
             budget: self.budget.clone(),
             ..Summary::default()
@@ -87,13 +86,17 @@ impl Machine {
 
     /// Whether the change, planned when the pass began, can be held now: approvals expire.
     fn needs_budget(&self, change: &Change, now: Timestamp) -> bool {
-        let approval = |desired: DesiredAccount<'_>| desired.approval(change.field, now).is_some();
-        change.is_disruption() && !self.desired.get(change.account).is_some_and(approval)
+        let desired = self.desired.get(change.account);
+        let approved =
+            |direction| desired.is_some_and(|desired| desired.approval(change.field, direction, now).is_some());
+        let counted = change.direction().filter(|direction| !approved(*direction));
+        counted.is_some_and(|direction| self.backlog.held_by(direction) > 0)
     }
 
     fn why(&self, change: &Change, held: bool, summary: &Summary) -> String {
         if held {
-            return format!("held by the disruption budget ({})", summary.disruptions);
+            let by = change.direction().and_then(|direction| Some((direction, summary.verdicts.of(direction)?)));
+            return by.map_or_else(String::new, |(by, verdict)| format!("held by the {} ({verdict})", by.budget()));
         }
         let row = self.ledger.accounts.get(&change.account);
         if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {

@@ -2,8 +2,10 @@
 
 mod beside;
 mod clock;
+mod dates;
 mod in_trouble;
 mod pausing;
+mod returning;
 mod without_token;
 
 use std::time::Duration;
@@ -75,6 +77,7 @@ fn settings(mode: Mode) -> Settings {
         throttle_pause: Duration::from_secs(90),
         max_wait: MAX_WAIT,
         disruption_budget: DisruptionBudget::default(),
+        grant_budget: Default::default(),
         disruption_window: Duration::from_secs(600),
         shutdown_grace: Duration::from_secs(25),
         external_url: None,

@@ -14,7 +14,7 @@ const NEVER: &str = "2027-01-31T08:00:00Z";
 
 /// The budget that counts after these looks, in a line.
 fn in_force(files: &[(&str, &str)]) -> String {
-    let InForce { allowance: Allowance { max, window }, manifest, unclear } =
+    let InForce { allowance: Allowance { max, window, .. }, manifest, unclear } =
         state(files).0.budget(InForce::default().allowance);
     let window = humantime::format_duration(window);
     match (unclear, manifest) {
@@ -179,7 +179,7 @@ fn of_two_budgets_none_counts_and_both_are_told_until_one_goes() {
 /// The approval by which account 4 may lose its mailbox at `now`.
 fn approved(state: &DesiredState, now: Timestamp) -> Option<String> {
     let account = state.get(super::AccountId::new(4)?)?;
-    account.approval(Field::Enabled, now).map(|clause| clause.approval.to_string())
+    account.approval(Field::Enabled, crate::change::Direction::TakesAway, now).map(|clause| clause.approval.to_string())
 }
 
 #[test]

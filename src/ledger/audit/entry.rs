@@ -14,6 +14,7 @@ use crate::change::Known;
 use crate::ledger::{Evidence, ImposedPause, Record};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub struct AppliedPut {
     /// The `DisruptionApproval` that let it through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Arc<str>>,
+    /// What the manifest's dates say, if it is they that wanted it, and no edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Validity>,
     /// The service's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<str>>,
@@ -109,6 +113,7 @@ impl Entry {
                     source,
                     revision: None,
                     approval: None,
+                    validity: None,
                     answer: None,
                 };
                 let put = match evidence {
@@ -137,9 +142,9 @@ impl Entry {
 }
 
 impl AppliedPut {
-    fn with(self, Evidence { name, from, revision, approval, answer }: Evidence) -> Self {
+    fn with(self, Evidence { name, from, revision, approval, validity, answer }: Evidence) -> Self {
         let (name, from, revision, answer) = (Some(name), Some(from), Some(revision), Some(answer));
-        Self { name, from, revision, approval, answer, ..self }
+        Self { name, from, revision, approval, validity, answer, ..self }
     }
 }
 
@@ -162,6 +167,7 @@ mod tests {
             from: Known::Absent,
             revision: Arc::new(Revision::commit(Some("main"), "sha1:01").written_by("A", "a@b", "why")),
             approval: Some("a.yaml:1".into()),
+            validity: Some(Validity::NoLongerValid { since: at(1) }),
             answer: "HTTP 200 success".into(),
         };
         let Record::Applied { at: time, account, field, value, source, .. } = applied(1, Field::Enabled, true) else {

@@ -8,9 +8,20 @@ use super::super::problem::ProblemCode;
 use super::super::{Lock, Rules};
 use super::METADATA_KEYS;
 use crate::account::{AccountId, AuthMode, MailAccountSpec, Suspend, Zuid};
+use crate::validity::Period;
 
-pub(super) const KEYS: [&str; 8] =
-    ["accountId", "zuid", "email", "enabled", "activeSyncEnabled", "suspend", "suspendReason", "suspendUntil"];
+pub(super) const KEYS: [&str; 10] = [
+    "accountId",
+    "zuid",
+    "email",
+    "enabled",
+    "activeSyncEnabled",
+    "suspend",
+    "suspendReason",
+    "suspendUntil",
+    "validFrom",
+    "validUntil",
+];
 
 impl Judge<'_> {
     /// The account and its spec, as far as they can be told.
@@ -23,7 +34,8 @@ impl Judge<'_> {
     ) -> (Option<AccountId>, Option<MailAccountSpec>) {
         let elsewhere = |key: &str| METADATA_KEYS.contains(&key).then_some("metadata");
         let Some(found) = self.object(spot, field, &KEYS, elsewhere) else { return (None, None) };
-        let [account_id, zuid_at, email, enabled_at, active_sync_at, suspend, reason, until] = found;
+        let [account_id, zuid_at, email, enabled_at, active_sync_at, suspend, reason, until, valid_from, valid_until] =
+            found;
         if account_id.is_none() {
             let hint = Some("the number Zoho Mail gives the account");
             self.missing(spot, &field.key("accountId"), "the account's id", hint);
@@ -52,6 +64,7 @@ impl Judge<'_> {
         let active_sync_enabled =
             active_sync_at.and_then(|flag| self.wanted(flag, &field.key("activeSyncEnabled"), lock));
         let suspend = self.suspend(field, suspend, reason, until);
+        let period = self.period(field, (valid_from, valid_until), lock);
         let spec = account_id.map(|account_id| MailAccountSpec {
             account_id,
             zuid,
@@ -59,8 +72,36 @@ impl Judge<'_> {
             enabled,
             active_sync_enabled,
             suspend,
+            period: period.map(Box::new),
         });
         (account_id, spec)
+    }
+
+    /// When the manifest is valid. Of a protected account it is so at any time.
+    fn period(
+        &mut self,
+        field: &Field<'_>,
+        (from, until): (Option<Spot<'_>>, Option<Spot<'_>>),
+        lock: Option<Lock>,
+    ) -> Option<Period> {
+        let [begin, end] = [("validFrom", from), ("validUntil", until)].map(|(key, spot)| {
+            let (spot, field) = (spot?, field.key(key));
+            if let Some(lock) = lock {
+                let hint =
+                    Some(format!("the account is protected by {lock}, and outside of its dates it loses everything"));
+                self.report((spot.place, &field), ProblemCode::Protected, "no such key", spot.describe(), hint);
+            }
+            self.moment(spot, &field)
+        });
+        if let (Some(from), Some(until), Some(spot)) = (begin, end, until)
+            && from >= until
+        {
+            let expected = format!("a moment after validFrom, which is {from}");
+            let hint = Some("from validFrom until before validUntil the manifest is valid".to_owned());
+            let at = (spot.place, &field.key("validUntil"));
+            self.report(at, ProblemCode::InvalidValue, &expected, spot.describe(), hint);
+        }
+        (begin.is_some() || end.is_some()).then_some(Period { from: begin, until: end })
     }
 
     /// What is wanted of a field; of a protected account that is never false.

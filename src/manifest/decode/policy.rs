@@ -4,6 +4,7 @@
 //! Invariant: what an option says of a budget, a manifest says with the same text.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use super::super::judge::{Field, Judge, Spot, near_miss};
 use super::super::node::Node;
@@ -11,42 +12,46 @@ use super::super::problem::{Place, ProblemCode};
 use super::super::{Approval, Approved, Budget};
 use super::METADATA_KEYS;
 use crate::account::{self, AccountId};
-use crate::guard::{DisruptionBudget, window};
+use crate::guard::{DisruptionBudget, GrantBudget, window};
 
-pub(super) const BUDGET_KEYS: [&str; 2] = ["maxDisruptions", "window"];
-pub(super) const APPROVAL_KEYS: [&str; 3] = ["reason", "expires", "accounts"];
+pub(super) const BUDGET_KEYS: [&str; 3] = ["maxDisruptions", "maxGrants", "window"];
+pub(super) const APPROVAL_KEYS: [&str; 4] = ["reason", "expires", "accounts", "grants"];
 const APPROVED_KEYS: [&str; 3] = ["name", "accountId", "fields"];
 const FIELDS: [&str; 2] = [account::Field::ALL[0].as_str(), account::Field::ALL[1].as_str()];
 
 impl Judge<'_> {
     pub(super) fn budget(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<Budget> {
         let elsewhere = |key: &str| METADATA_KEYS.contains(&key).then_some("metadata");
-        let [max_at, window_at] = self.object(spot, field, &BUDGET_KEYS, elsewhere)?;
-        if max_at.is_none() && window_at.is_none() {
-            let (expected, hint) = ("maxDisruptions, window, or both", "without both it says nothing");
-            self.report((spot.place, field), ProblemCode::MissingKey, expected, "neither".into(), Some(hint.into()));
+        let [max_at, grants_at, window_at] = self.object(spot, field, &BUDGET_KEYS, elsewhere)?;
+        if max_at.is_none() && grants_at.is_none() && window_at.is_none() {
+            let (expected, hint) = ("maxDisruptions, maxGrants, window", "without any of them it says nothing");
+            let found = "none of them".to_owned();
+            self.report((spot.place, field), ProblemCode::MissingKey, expected, found, Some(hint.into()));
             return None;
         }
-        let max = max_at.map(|spot| self.max_disruptions(spot, &field.key("maxDisruptions")));
+        let expected = "a number of accounts, or a text like 5% or 10,10% (0% to 100%)";
+        let max = max_at.map(|spot| self.most::<DisruptionBudget>(spot, &field.key("maxDisruptions"), expected));
+        let expected = "off, a number of accounts, or a text like 5% or 10,10% (0% to 100%)";
+        let max_grants = grants_at.map(|spot| self.most::<GrantBudget>(spot, &field.key("maxGrants"), expected));
         let window = window_at.map(|spot| self.window(spot, &field.key("window")));
-        // What is there and wrong has been told.
-        (max != Some(None) && window != Some(None)).then(|| Budget { max: max.flatten(), window: window.flatten() })
+        // What is there and wrong has been reported.
+        let good = max != Some(None) && max_grants != Some(None) && window != Some(None);
+        good.then(|| Budget { max: max.flatten(), max_grants: max_grants.flatten(), window: window.flatten() })
     }
 
-    fn max_disruptions(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<DisruptionBudget> {
-        let expected = "a number of accounts, or a text like 5% or 10,10% (0% to 100%)";
+    fn most<B: FromStr>(&mut self, spot: Spot<'_>, field: &Field<'_>, expected: &str) -> Option<B> {
         let parsed = match spot.node {
-            Node::Int(number) => number.to_string().parse(),
-            Node::Text(text) => text.parse(),
+            Node::Int(number) => number.to_string().parse().ok(),
+            Node::Text(text) => text.parse().ok(),
             _ => {
                 self.wrong_type(spot, field, expected, None);
                 return None;
             }
         };
-        if parsed.is_err() {
+        if parsed.is_none() {
             self.invalid(spot, field, expected, None);
         }
-        parsed.ok()
+        parsed
     }
 
     fn window(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<std::time::Duration> {
@@ -61,7 +66,7 @@ impl Judge<'_> {
 
     pub(super) fn approval(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<Approval> {
         let elsewhere = |key: &str| METADATA_KEYS.contains(&key).then_some("metadata");
-        let [reason, expires, accounts] = self.object(spot, field, &APPROVAL_KEYS, elsewhere)?;
+        let [reason, expires, accounts, grants] = self.object(spot, field, &APPROVAL_KEYS, elsewhere)?;
         let required = [
             (reason, "reason", "why it is right, in one line"),
             (expires, "expires", "the moment from which it lets nothing through any more"),
@@ -73,7 +78,9 @@ impl Judge<'_> {
         let reason = reason.and_then(|spot| self.reason(spot, &field.key("reason")));
         let expires = expires.and_then(|spot| self.moment(spot, &field.key("expires")));
         let accounts = accounts.and_then(|spot| self.accounts(spot, &field.key("accounts")));
-        Some(Approval { reason: reason?.into(), expires: expires?, accounts: accounts? })
+        // What is there and wrong is a problem, and approves nothing.
+        let grants = grants.map_or(Some(false), |spot| self.flag(spot, &field.key("grants")));
+        Some(Approval { reason: reason?.into(), expires: expires?, grants: grants?, accounts: accounts? })
     }
 
     /// The items of a list that holds something.

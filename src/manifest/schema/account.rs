@@ -59,6 +59,15 @@ struct Spec {
     #[schemars(transform = moment)]
     #[serde(default)]
     suspend_until: String,
+    /// From when on the above is wanted; before, every managed field is wanted false: RFC 3339, UTC, like
+    /// 2027-01-31T08:00:00Z.
+    #[schemars(transform = moment)]
+    #[serde(default)]
+    valid_from: String,
+    /// From when on every managed field is wanted false: RFC 3339, UTC, like 2027-06-30T18:00:00Z; after validFrom.
+    #[schemars(transform = moment)]
+    #[serde(default)]
+    valid_until: String,
 }
 
 /// Digits, 1 to 9223372036854775807.
@@ -97,7 +106,9 @@ fn is_protected() -> Value {
     json!({"required": ["metadata"], "properties": {"metadata": metadata}})
 }
 
-/// Nothing is taken away.
+/// Nothing is taken away, now or later.
 fn loses_nothing() -> Value {
-    json!({"properties": {"spec": {"properties": {"enabled": {"const": true}, "activeSyncEnabled": {"const": true}}}}})
+    let on = json!({"const": true});
+    let keys = json!({"enabled": on, "activeSyncEnabled": on, "validFrom": false, "validUntil": false});
+    json!({"properties": {"spec": {"properties": keys}}})
 }

@@ -34,14 +34,17 @@ pub(super) struct DisruptionBudget {
 #[schemars(
     inline,
     transform = without_defaults,
-    extend("anyOf" = [{"required": ["maxDisruptions"]}, {"required": ["window"]}])
+    extend("anyOf" = [{"required": ["maxDisruptions"]}, {"required": ["maxGrants"]}, {"required": ["window"]}])
 )]
 struct BudgetSpec {
     /// How many accounts may lose something within the window: a number like 10, a percentage of the managed
     /// accounts like 5%, or the larger of both like 10,5%.
     #[serde(default)]
     max_disruptions: MaxDisruptions,
-    /// How long a disruption counts: a duration such as 30m, 1h or 7days, at most 30 days.
+    /// How many accounts whose mailbox was disabled may come back within the window: the same, or off.
+    #[serde(default)]
+    max_grants: MaxGrants,
+    /// How long a disruption counts, and a return: a duration such as 30m, 1h or 7days, at most 30 days.
     #[schemars(regex(pattern = DURATION))]
     #[serde(default)]
     window: String,
@@ -50,6 +53,36 @@ struct BudgetSpec {
 /// `N`, `P%` or `N,P%`.
 #[derive(Default)]
 struct MaxDisruptions;
+
+/// `N`, `P%`, `N,P%` or `off`.
+#[derive(Default)]
+struct MaxGrants;
+
+impl JsonSchema for MaxGrants {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MaxGrants".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        most(r"\s*off\s*|")
+    }
+}
+
+/// A number of accounts, a share, both, or one of these words.
+fn most(words: &str) -> Schema {
+    let (number, percent) = ("[0-9]+", "0*(100|[0-9]{1,2})%");
+    let both = format!(r"{number}\s*,\s*{percent}|{percent}\s*,\s*{number}");
+    json_schema!({
+        "oneOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": format!(r"^({words}\s*({number}|{percent}|{both})\s*)$")},
+        ]
+    })
+}
 
 impl JsonSchema for MaxDisruptions {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -61,14 +94,7 @@ impl JsonSchema for MaxDisruptions {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let (number, percent) = ("[0-9]+", "0*(100|[0-9]{1,2})%");
-        let both = format!(r"{number}\s*,\s*{percent}|{percent}\s*,\s*{number}");
-        json_schema!({
-            "oneOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": format!(r"^\s*({number}|{percent}|{both})\s*$")},
-            ]
-        })
+        most("")
     }
 }
 
@@ -91,7 +117,7 @@ pub(super) struct DisruptionApproval {
 /// What is approved, why, and until when.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_defaults)]
 struct ApprovalSpec {
     /// Why it is approved: one line, for whoever asks later.
     #[schemars(transform = one_line)]
@@ -99,9 +125,13 @@ struct ApprovalSpec {
     /// From when on it approves nothing any more: RFC 3339, UTC, like 2027-01-31T08:00:00Z.
     #[schemars(transform = moment)]
     expires: String,
-    /// The accounts that may lose something.
+    /// The accounts that may lose something, or come back.
     #[schemars(length(min = 1))]
     accounts: Vec<Approved>,
+    /// Whether it lets mailboxes come back that were disabled, and takes nothing away. Left out: it lets accounts lose
+    /// something.
+    #[serde(default)]
+    grants: bool,
 }
 
 /// One account, and what it may lose.
@@ -115,7 +145,7 @@ struct Approved {
     /// The account's id, if the approval is to hold for this account only, whoever bears the name by then.
     #[serde(default)]
     account_id: Id,
-    /// What it may lose: enabled, activeSyncEnabled, or both.
+    /// What it may lose, or get back: enabled, activeSyncEnabled, or both.
     #[schemars(length(min = 1))]
     fields: BTreeSet<Loss>,
 }

@@ -83,7 +83,9 @@ fn the_short_help_fits_on_a_screen() {
     Safety:
           --disruption-budget <N|P%|N,P%>  How many accounts may lose something within the window: N, P%
                                            of the managed ones, or the larger of both [default: 10,10%]
-          --disruption-window <DURATION>   The window of the disruption budget [default: 1h]
+          --grant-budget <N|P%|off>        How many accounts whose mailbox was disabled may come back
+                                           within the window: N, P%, or off [default: off]
+          --disruption-window <DURATION>   The window of both budgets [default: 1h]
           --protect <NAME|ACCOUNT-ID>      Accounts from which nothing is ever taken away, whatever the
                                            manifests say: by id, or by the manifest's name
           --policy-dir <DIR>               The only folder, within that of the manifests, in which
@@ -195,9 +197,8 @@ fn bash_accepts_its_completions() {
 fn the_schema_is_json_and_knows_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&Place::new().ok("schema")).unwrap();
     let text = schema.to_string();
-    for key in
-        ["accountId", "zuid", "email", "enabled", "activeSyncEnabled", "suspend", "suspendReason", "suspendUntil"]
-    {
+    let keys = "accountId zuid email enabled activeSyncEnabled suspend suspendReason suspendUntil validFrom validUntil";
+    for key in keys.split(' ') {
         assert!(text.contains(&format!("\"{key}\"")), "{key}");
     }
 }

@@ -7,7 +7,7 @@ const SERVICE: &str = "run apply doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 53] = [
+const OPTIONS: [(&str, &str, &str, &str); 54] = [
     ("--desired-state", "desired-state", "run apply plan diff doctor status forget validate", ""),
     ("--git-dir", "", "run apply plan diff doctor status forget validate", "desired-state"),
     ("--git-in-progress", "wait", "run apply plan diff doctor status forget validate", "hold"),
@@ -27,6 +27,7 @@ const OPTIONS: [(&str, &str, &str, &str); 53] = [
     ("--max-wait", "20m", "apply", "2days"),
     ("--expect-digest", "", "apply", "sha256:abc"),
     ("--disruption-budget", "10,10%", "run apply plan diff doctor status", "ten"),
+    ("--grant-budget", "off", "run apply plan diff doctor status", "ten"),
     ("--disruption-window", "1h", "run apply plan diff doctor status", "1y"),
     ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
     ("--policy-dir", "", "run apply plan diff doctor status validate", "/etc"),
@@ -208,6 +209,8 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value 'sha256:abc' for '--expect-digest <DIGEST>': expected sha256: and 64 digits, as plan prints it
     --disruption-budget ten
     error: invalid value 'ten' for '--disruption-budget <N|P%|N,P%>': expected N, P% (0% to 100%) or N,P%, such as 10, 5% or 10,10%
+    --grant-budget ten
+    error: invalid value 'ten' for '--grant-budget <N|P%|off>': expected off, N or P% (0% to 100%), such as 10 or 5%
     --disruption-window 1y
     error: invalid value '1y' for '--disruption-window <DURATION>': expected a duration such as 15m, 1h or 7days, at most 30days
     --protect CEO
@@ -252,7 +255,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --condition Readi
     error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False
     --reason Nope
-    error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `TokenUnavailable`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `Orphaned`, `LedgerUnavailable`
+    error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `TokenUnavailable`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `NotYetValid`, `NoLongerValid`, `Orphaned`, `LedgerUnavailable`
     --sort-by size
     error: invalid value 'size' for '--sort-by <ORDER>'
       [possible values: name, age, status]

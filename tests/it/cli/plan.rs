@@ -209,7 +209,7 @@ fn problems_of_manifests_go_to_standard_error_with_paths_an_editor_finds() {
     Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     --- stderr
     error: desired-state/bob.yaml:8:12: spec.enabled: expected true or false, found the string "yes" (if it is meant to be true, write true)
-    error: desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
+    error: desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, validFrom, validUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
     error: desired-state/sales/alice.yaml:4:3: metadata.name: expected a name that no other document has, found "alice", also the name at twice.yaml:4:3 (nothing is sent for their accounts until one of them is renamed)
     error: desired-state/twice.yaml:4:3: metadata.name: expected a name that no other document has, found "alice", also the name at sales/alice.yaml:4:3 (nothing is sent for their accounts until one of them is renamed)
     --- exit 1

@@ -24,7 +24,7 @@ fn problems_are_shown_under_the_line_they_are_on() {
       |
       = help: if it is meant to be true, write true
 
-    error[unknown-key]: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "activeSync"
+    error[unknown-key]: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, validFrom, validUntil, found the unknown key "activeSync"
      --> desired-state/bob.yaml:9:3
       |
     9 |   activeSync: true
@@ -45,7 +45,7 @@ fn problems_as_compilers_write_them_and_as_a_document() {
     let place = broken();
     insta::assert_snapshot!(place.run("validate -o name").all(), @r#"
     desired-state/bob.yaml:8:12: spec.enabled: expected true or false, found the string "yes" (if it is meant to be true, write true)
-    desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
+    desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, validFrom, validUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
     --- stderr
     2 of 2 files read, 0 skipped; 1 account, 2 problems
     --- exit 1
@@ -80,7 +80,7 @@ fn problems_as_compilers_write_them_and_as_a_document() {
           "column": 3,
           "field": "spec.activeSync",
           "code": "unknown-key",
-          "expected": "one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil",
+          "expected": "one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, validFrom, validUntil",
           "found": "the unknown key \"activeSync\"",
           "hint": "did you mean activeSyncEnabled?",
           "endColumn": 13
@@ -123,7 +123,7 @@ fn what_is_no_manifest_is_told_and_never_waited_for_nor_shown() {
     let ran = place.run("validate -o name");
     insta::assert_snapshot!(ran.all(), @r#"
     desired-state/bob.yaml:8:12: spec.enabled: expected true or false, found the string "yes" (if it is meant to be true, write true)
-    desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
+    desired-state/bob.yaml:9:3: spec.activeSync: expected one of accountId, zuid, email, enabled, activeSyncEnabled, suspend, suspendReason, suspendUntil, validFrom, validUntil, found the unknown key "activeSync" (did you mean activeSyncEnabled?)
     desired-state/fifo.yaml:1:1: expected a regular file, found a FIFO (remove it from the folder)
     desired-state/link.yaml:1:1: expected something inside the folder, found a symbolic link that leads outside (put the file itself here, or a relative link that stays inside)
     --- stderr

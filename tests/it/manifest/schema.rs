@@ -49,6 +49,8 @@ fn a_disruption_budget_has_a_number_a_percentage_or_both_and_a_window() {
         "{window: 1h}",
         "{window: 1h 30min}",
         "{maxDisruptions: 1, window: 7days}",
+        "{maxGrants: off}",
+        "{maxGrants: 5%, maxDisruptions: 1}",
     ];
     let bad = [
         "{}",
@@ -58,6 +60,9 @@ fn a_disruption_budget_has_a_number_a_percentage_or_both_and_a_window() {
         "{maxDisruptions: '1,2'}",
         "{maxDisruptions: ''}",
         "{maxDisruptions: null, window: 1h}",
+        "{maxDisruptions: off}",
+        "{maxGrants: on}",
+        "{maxGrants: 'off, 1'}",
         "{window: 1}",
         "{window: 1 fortnight}",
         "{window: ''}",

@@ -71,7 +71,7 @@ struct Rig {
 impl Rig {
     fn edit(&mut self, account: u64, enabled: Option<bool>, active_sync: Option<bool>) {
         let name = if account == 1 { "ann" } else { "bob" };
-        let doc = Doc { account, name, enabled, active_sync, suspended: None, broken: false };
+        let doc = Doc { account, name, enabled, active_sync, suspended: None, dates: [None; 2], broken: false };
         let look = match (enabled, active_sync) {
             (None, None) => Look::Gone,
             _ => Look::Parsed(parsed(name, &[doc])),
@@ -98,6 +98,9 @@ impl Rig {
             revision: _,
             approval: _,
             not_before,
+            validity: _,
+            wanted_since: _,
+            gives_back: _,
             begun: _,
             refused: _,
         } = change;
@@ -121,7 +124,9 @@ impl Rig {
             End::Acknowledged => {
                 self.ledger.apply(Record::Applied { at: self.now, account, field, value: to, source, evidence: None });
             }
-            End::Refused => self.ledger.apply(Record::NotApplied { account, field, restore: prior, disruption }),
+            End::Refused => {
+                self.ledger.apply(Record::NotApplied { account, field, restore: prior, disruption, returned: None })
+            }
             End::Lost(_) => {}
             End::Killed(_) => {
                 self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
@@ -136,7 +141,7 @@ impl Rig {
     /// The managed fields of which nobody knows what the service made of them.
     fn in_doubt(&self) -> impl Iterator<Item = (AccountId, Field, bool)> {
         let fields = self.state.iter().flat_map(|(account, desired)| {
-            Field::ALL.map(|field| Some((account, field, desired.spec.wanted(field)?))).into_iter().flatten()
+            Field::ALL.map(|field| Some((account, field, desired.spec.written(field)?))).into_iter().flatten()
         });
         fields.filter(|(account, field, _)| self.ledger.known(*account, *field) == Known::InDoubt)
     }
@@ -179,7 +184,7 @@ proptest! {
         prop_assert_eq!(rig.in_doubt().count(), 0);
         for (account, desired) in rig.state.iter() {
             for field in Field::ALL {
-                prop_assert!(desired.spec.wanted(field).is_none_or(|wanted| rig.world[&(account, field)] == wanted));
+                prop_assert!(desired.spec.written(field).is_none_or(|wanted| rig.world[&(account, field)] == wanted));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use zoho_mail_reconciler::account::{AccountId, Field, SourceRef};
-use zoho_mail_reconciler::guard::{Allowance, Guard, Verdict};
+use zoho_mail_reconciler::guard::{DisruptionBudget, Guard, Verdict};
 use zoho_mail_reconciler::ledger::{Cause, FieldState, Ledger, Owner, Record};
 use zoho_mail_reconciler::timestamp::Timestamp;
 
@@ -54,6 +54,10 @@ impl Budget {
         let Self(count, percent) = self;
         let parts = [count.map(|count| count.to_string()), percent.map(|percent| format!("{percent}%"))];
         parts.into_iter().flatten().collect::<Vec<_>>().join(",")
+    }
+
+    fn parsed(self) -> DisruptionBudget {
+        self.text().parse().unwrap()
     }
 
     /// "The larger of the two."
@@ -153,7 +157,12 @@ impl Rig {
         let (at, name, zuid, spec_hash) = (self.now, "x".into(), None, 0);
         let lands_by = Some(at + LATENESS);
         let approval = approved.then(|| "they leave".into());
-        let cause = Cause { source: SourceRef { path: "x.yaml".into(), line: 1 }, revision: "r".into(), approval };
+        let cause = Cause {
+            source: SourceRef { path: "x.yaml".into(), line: 1 },
+            revision: "r".into(),
+            approval,
+            valid_until: None,
+        };
         let cause = Some(Box::new(cause));
         self.record(
             account,
@@ -186,7 +195,10 @@ impl Rig {
                 last.into_iter().for_each(|last| self.model.taken[last].0 = moment.min(self.model.taken[last].0));
             }
             Some(false) => {
-                self.record(account, Record::NotApplied { account, field: FIELD, restore: prior, disruption });
+                self.record(
+                    account,
+                    Record::NotApplied { account, field: FIELD, restore: prior, disruption, returned: None },
+                );
                 if let Some(last) = last.filter(|_| counts) {
                     self.model.taken.remove(last);
                 }
@@ -201,7 +213,7 @@ impl Rig {
         self.ledger.forget_before(self.ledger.last_request());
         self.now = self.now.before(Duration::from_millis(back));
         self.ledger = Ledger::from_bytes(Some(&self.ledger.to_bytes()), b"").unwrap().unwrap();
-        self.guard = Guard::new(budget.text().parse().unwrap(), self.model.window, &self.ledger.disruptions);
+        self.guard = Guard::new(budget.parsed(), self.model.window, &self.ledger.disruptions);
         self.model.wanted.iter().for_each(|account| self.guard.set_pending(*account, 1));
     }
 }
@@ -212,7 +224,7 @@ proptest! {
     fn no_window_ever_exceeds_the_disruption_budget_and_nothing_that_fits_is_held(
         steps in any_steps(), mut budget in any_budget(),
     ) {
-        let guard = Guard::new(budget.text().parse().unwrap(), WINDOW, &BTreeMap::new());
+        let guard = Guard::new(budget.parsed(), WINDOW, &BTreeMap::new());
         let model = Model { managed: 6, window: WINDOW, ..Model::default() };
         let mut rig = Rig { guard, ledger: Ledger::new(Owner::User), flights: BTreeMap::new(), model, now: ms(1_763_753_731_042) };
         for step in steps {
@@ -241,8 +253,7 @@ proptest! {
                 }
                 Step::Budget(other, window) => {
                     (budget, rig.model.window) = (other, Duration::from_millis(window));
-                    let allowance = Allowance { max: budget.text().parse().unwrap(), window: rig.model.window };
-                    rig.guard.allow(allowance, &rig.ledger.disruptions);
+                    rig.guard.allow(budget.parsed(), rig.model.window, &rig.ledger.disruptions);
                 }
                 Step::Answer(account, acted) => rig.answer(id(account), acted),
                 Step::Managed(managed) => rig.model.managed = managed,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use zoho_mail_reconciler::account::Field;
-use zoho_mail_reconciler::guard::Guard;
+use zoho_mail_reconciler::guard::{DisruptionBudget, Guard};
 use zoho_mail_reconciler::ledger::{Ledger, Owner, Record};
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::throttle::{RateLimit, Throttle};
@@ -93,7 +93,7 @@ proptest! {
             });
             prop_assert_eq!(admissions[0], admissions[1]);
             let verdicts = [&lived, &folded].map(|ledger| {
-                Guard::new("3".parse().unwrap(), window, &ledger.disruptions).verdict(9, now)
+                Guard::new("3".parse::<DisruptionBudget>().unwrap(), window, &ledger.disruptions).verdict(9, now)
             });
             prop_assert_eq!(verdicts[0], verdicts[1]);
         }

@@ -37,13 +37,19 @@ fn any_doc() -> impl Strategy<Value = Doc> {
     let name = prop::sample::select(vec!["ann", "bob", "cat", "dan", "eve"]);
     let until = prop_oneof![Just(None), (0..4_u64).prop_map(|n| Some(ms(n * 1000)))];
     let suspended = prop_oneof![4 => Just(None), 1 => until.prop_map(Some)];
-    (ACCOUNTS, name, managed(), suspended, prop::bool::weighted(0.2)).prop_map(
-        |(account, name, (enabled, active_sync), suspended, broken)| Doc {
+    let dates = (0..3_u64, 1..3_u64, any::<bool>(), any::<bool>());
+    let dates = dates.prop_map(|(from, length, begins, ends)| {
+        [begins.then_some(ms(from * 1000)), ends.then_some(ms((from + length) * 1000))]
+    });
+    let dates = prop_oneof![2 => Just([None; 2]), 1 => dates];
+    (ACCOUNTS, name, managed(), suspended, dates, prop::bool::weighted(0.2)).prop_map(
+        |(account, name, (enabled, active_sync), suspended, dates, broken)| Doc {
             account,
             name,
             enabled,
             active_sync,
             suspended,
+            dates,
             broken,
         },
     )
@@ -149,9 +155,14 @@ impl Model {
             if doc.suspended.is_some_and(|until| until.is_none_or(|until| now < until)) {
                 continue;
             }
-            let mut wanted = vec![(Field::Enabled, doc.enabled), (Field::ActiveSyncEnabled, doc.active_sync)];
+            // "Before validFrom, and from validUntil on, every managed field is false."
+            let [from, until] = doc.dates;
+            let is_valid = from.is_none_or(|from| from <= now) && until.is_none_or(|until| now < until);
+            let [enabled, active_sync] =
+                [doc.enabled, doc.active_sync].map(|written| written.map(|written| written && is_valid));
+            let mut wanted = vec![(Field::Enabled, enabled), (Field::ActiveSyncEnabled, active_sync)];
             // "ActiveSync is changed while the mailbox is enabled (enable first, disable last)."
-            if doc.enabled == Some(false) {
+            if enabled == Some(false) {
                 wanted.reverse();
             }
             for (field, to) in wanted {

@@ -32,6 +32,9 @@ async fn put(client: &Client<HttpTransport>, account: &str) -> Answer {
         not_before: None,
         begun: false,
         refused: false,
+        validity: None,
+        wanted_since: None,
+        gives_back: false,
     };
     let token = AccessToken::new("the-token").unwrap();
     tokio::time::timeout(LONG, client.put(&change, &token)).await.expect("the client has no bound on its time")

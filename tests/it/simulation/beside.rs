@@ -74,7 +74,8 @@ impl Life<'_> {
     pub fn check_beside(&mut self) {
         let Universe { proofs, world, ill, enough, .. } = &mut *self.universe;
         let healthy = self.folder.desired().iter().filter(|(id, desired)| !ill.contains_key(id) && !desired.protected);
-        let open = healthy.flat_map(|(id, desired)| Field::ALL.map(|field| (id, field, desired.spec.wanted(field))));
+        let open = healthy
+            .flat_map(|(id, desired)| Field::ALL.map(|field| (id, field, desired.wanted(field, None, self.now))));
         let open = open.filter(|(id, field, wanted)| wanted.is_some() && *wanted != actual(world, *id, *field));
         let open: Vec<_> = open.map(|(id, field, _)| format!("{id} {field}")).collect();
         let late = proofs.departed > *enough || self.now.since(self.began) > PATIENCE;

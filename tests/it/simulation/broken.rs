@@ -34,6 +34,8 @@ pub enum Broken {
     ForgetsThePause,
     /// A restart does not know who lost something lately.
     ForgetsDisruptions,
+    /// A restart does not know what ended by its date.
+    ForgetsEnds,
     /// A restart does not know what was acknowledged of some accounts.
     ForgetsAccounts,
     /// No PUT of one account ever arrives.
@@ -63,6 +65,7 @@ const CAUGHT: &[(Broken, Rule)] = &[
     (Broken::ForgetsDisruptions, Rule::Disruptions),
     (Broken::ForgesApprovals, Rule::Disruptions),
     (Broken::ForgetsProtection, Rule::Protected),
+    (Broken::ForgetsEnds, Rule::Ended),
     (Broken::ForgetsAccounts, Rule::Sum),
     (Broken::ForgetsAccounts, Rule::Economy),
     (Broken::ForgetsAccounts, Rule::IdleRestart),
@@ -88,6 +91,7 @@ impl Broken {
             }
             Self::ForgetsThePause => ledger.pause = None,
             Self::ForgetsDisruptions => ledger.disruptions.clear(),
+            Self::ForgetsEnds => ledger.accounts.values_mut().for_each(|row| row.valid_until = None),
             Self::ForgetsAccounts => ledger.accounts.retain(|account, _| !is_odd(*account)),
             _ => {}
         }

@@ -105,9 +105,22 @@ fn document(chance: &mut fastrand::Rng, file: usize, now: Timestamp) -> String {
             let until = now + Duration::from_secs(chance.u64(1..1200));
             manifest.set("suspend", true).set("suspendUntil", format_args!("\"{until}\""))
         }
+        2..9 => dated(chance, manifest, now),
         _ => manifest,
     };
     manifest.to_string()
+}
+
+/// How far ahead an end is that only a wrong clock reaches.
+pub const FAR: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+
+/// The same, valid from some moment on, or until one, or both.
+fn dated(chance: &mut fastrand::Rng, manifest: Manifest, now: Timestamp) -> Manifest {
+    let from = now + Duration::from_secs(chance.u64(1..600));
+    let until = from + if chance.u8(0..4) == 0 { FAR } else { Duration::from_secs(chance.u64(1..900)) };
+    let dates = [("validFrom", from), ("validUntil", until)];
+    let dates = &dates[[0..1, 1..2, 1..2, 0..2][chance.usize(0..4)].clone()];
+    dates.iter().fold(manifest, |manifest, (key, at)| manifest.set(key, format_args!("\"{at}\"")))
 }
 
 /// The same look, with the opposite of what is wanted.

@@ -8,7 +8,7 @@ use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::change::Change;
 use zoho_mail_reconciler::controller::Mode;
 use zoho_mail_reconciler::desired::Standing;
-use zoho_mail_reconciler::guard::{Allowance, Guard, approval, review};
+use zoho_mail_reconciler::guard::{GrantBudget, Guards, approval, review};
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::Summary;
 
@@ -47,7 +47,9 @@ impl Simulation {
             self.folder.approve(format!("{}---\n{approval}", self.folder.policies_text()));
         } else {
             self.settings.disruption_budget = "100%".parse().unwrap();
+            self.settings.grant_budget = GrantBudget::default();
             self.universe.proofs.removals.options = options(&self.settings);
+            self.universe.proofs.removals.returns.limit = None;
         }
         self.lead(Mode::Run, Story::ToTheEnd);
         let held = self.compare();
@@ -64,10 +66,9 @@ impl Simulation {
         // An approval that a clock once said was over stays over.
         self.folder.lapse(&disk.durable.lapsed_at(self.now));
         let desired = self.folder.desired();
-        let Allowance { max, window } = desired.budget(options(&self.settings)).allowance;
-        let guard = Guard::new(max, window, &disk.durable.disruptions);
+        let guards = Guards::new(desired.budget(options(&self.settings)).allowance, &disk.durable);
         let left = plan(desired, &disk.durable, self.now).changes;
-        let left = review(guard, left, desired.managed(), self.now);
+        let left = review(guards, left, desired.managed(), self.now);
         if !left.allowed.is_empty() {
             proofs.violate(Rule::Converges, self.now, format!("still to do: {:?}", left.allowed));
         }
@@ -76,7 +77,9 @@ impl Simulation {
                 continue;
             }
             for field in Field::ALL {
-                let wanted = account.spec.wanted(field).filter(|wanted| *wanted || !account.protected);
+                let wanted = account
+                    .wanted(field, disk.durable.accounts.get(&id), self.now)
+                    .filter(|wanted| *wanted || !account.protected);
                 let held = left.held.iter().any(|change| (change.account, change.field) == (id, field));
                 if !held && wanted.is_some() && wanted != actual(world, id, field) {
                     proofs.violate(Rule::Converges, self.now, format!("{id} {field} is not {wanted:?}"));

@@ -16,7 +16,7 @@ use zoho_mail_reconciler::status::{MailAccountList, Part};
 
 use super::agenda::{Act, Due};
 use super::broken::Broken;
-use super::folder::Folder;
+use super::folder::{FAR, Folder};
 use super::life::{Life, Over};
 use super::proofs::{Rule, actual};
 use super::wall::NOTICED;
@@ -164,7 +164,7 @@ impl Life<'_> {
         let Universe { proofs, world, .. } = &mut *self.universe;
         for item in list.items.iter().filter(|item| item.status.conditions[0].status == ConditionStatus::True) {
             let spec = &item.spec;
-            for (field, wanted) in Field::ALL.into_iter().zip([spec.enabled, spec.active_sync_enabled]) {
+            for (field, wanted) in Field::ALL.into_iter().zip(item.status.work.wanted) {
                 if wanted.is_some() && wanted != actual(world, spec.account_id, field) {
                     proofs.violate(Rule::Truth, self.now, format!("{} {field} is said to be ready", spec.account_id));
                 }
@@ -183,10 +183,15 @@ impl Life<'_> {
         let all_tried = refused > 0 || all_held;
         let done = pending <= held + refused && all_tried && queued <= refused && in_flight + stalled - refused == 0;
         // While something that was taken away is within the window, what is held may still be let go, and what was refused.
-        let mut lost = self.universe.disk.durable.disruptions.values();
+        let durable = &self.universe.disk.durable;
+        let mut lost = durable.disruptions.values().chain(durable.returns.values());
         let rolls = lost.any(|at| *at + DISRUPTION_WINDOW + UNNOTICED >= now);
-        let suspended = self.folder.desired().iter().filter_map(|(_, account)| account.spec.suspend.as_ref()?.until);
-        let sleeps = suspended.max().is_some_and(|until| until >= now);
+        let dates = self.folder.desired().iter().flat_map(|(_, account)| {
+            let suspended = account.spec.suspend.iter().filter_map(|suspend| suspend.until);
+            suspended.chain(account.spec.period.iter().flat_map(|period| period.boundaries()))
+        });
+        // The clock of the process may be a little behind.
+        let sleeps = dates.filter(|at| *at < now + FAR / 2).max().is_some_and(|at| now <= at + NOTICED);
         if done && !sleeps && !(held + refused > 0 && rolls) {
             return self.stop();
         }

@@ -15,6 +15,7 @@ use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
 use zoho_mail_reconciler::timestamp::{ClockStep, Timestamp};
 
 use super::THROTTLE_PAUSE;
+use super::dates::Dates;
 use super::economy::Economy;
 use super::folder::{Policies, Wanted};
 use super::removals::Removals;
@@ -52,11 +53,12 @@ pub enum Rule {
     IdleRestart,
     Isolation,
     Time,
+    Ended,
     Alive,
 }
 
 impl Rule {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::OneInFlight,
         Self::IntentFirst,
         Self::Memory,
@@ -73,6 +75,7 @@ impl Rule {
         Self::IdleRestart,
         Self::Isolation,
         Self::Time,
+        Self::Ended,
         Self::Alive,
     ];
 }
@@ -99,6 +102,8 @@ pub struct Proofs {
     limit: Option<RateLimit>,
     /// What was taken away, and what may be.
     pub removals: Removals,
+    /// What manifests want by their own dates.
+    dates: Dates,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
     /// The account whose PUT was throttled last, and whether another one was accepted since.
@@ -132,6 +137,7 @@ impl Proofs {
             economy: Economy::default(),
             limit,
             removals: Removals::new(options),
+            dates: Dates::default(),
             arrivals: Vec::new(),
             tokens: Vec::new(),
             throttled: None,
@@ -202,11 +208,9 @@ impl Proofs {
     /// The conductor hands a record to the journal.
     pub fn appended(&mut self, record: &Record, now: Timestamp) {
         self.economy.appended(record);
-        if let Record::Intent { at, account, field, to, cause, .. } = record {
+        if let Record::Intent { account, field, to, cause, .. } = record {
             // What people wrote about time is meant by the clock of the process.
-            let wants = |wanted: &Wanted| {
-                wanted.get(account).is_some_and(|spec| spec.wanted(*field) == Some(*to) && !spec.is_suspended(*at))
-            };
+            let wants = |wanted: &Wanted| wanted.get(account).is_some_and(|spec| self.dates.want(spec, record));
             if !self.wanted.iter().any(wants) {
                 self.violate(
                     Rule::Wanted,
@@ -221,7 +225,13 @@ impl Proofs {
                 }
             }
         }
-        self.removals.appended(record);
+        if let Some(what) = self.removals.appended(record, now) {
+            self.violate(Rule::Disruptions, now, what);
+        }
+        let specs = self.wanted.iter().map(|wanted| wanted.get(&record.account()?));
+        if let Some(what) = self.dates.appended(record, specs) {
+            self.violate(Rule::Ended, now, what);
+        }
         match record {
             Record::PauseLifted { pause, .. } if self.lifted == Some(pause.until) => self.told = None,
             Record::PauseLifted { pause, .. } => {

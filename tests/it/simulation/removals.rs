@@ -15,6 +15,7 @@ use zoho_mail_reconciler::timestamp::Timestamp;
 
 use super::folder::{self, Policies};
 use super::proofs::Rule;
+use super::returns::Returns;
 use super::wall::shifted;
 
 /// A removal that uses up the budget: when it was begun, and what it removes.
@@ -24,6 +25,8 @@ type Charge = (Timestamp, AccountId, Field);
 pub struct Removals {
     /// How many accounts may lose something within the window, as the options have it.
     pub options: Allowance,
+    /// What comes back, and how much may.
+    pub returns: Returns,
     /// What manifests said before the newest batch, and after it.
     policies: [Policies; 2],
     /// Approvals that were over by a clock that was set back since.
@@ -40,8 +43,10 @@ pub struct Removals {
 
 impl Removals {
     pub fn new(options: Allowance) -> Self {
+        let grants = options.max_grants.0.map(|grants| grants.limit(usize::from(u8::MAX)));
         Self {
             options,
+            returns: Returns::within(grants),
             policies: Default::default(),
             lapsed: Vec::new(),
             begun: BTreeMap::new(),
@@ -53,6 +58,7 @@ impl Removals {
 
     /// A process begins: what the one before it did not write down it does not know.
     pub fn begins(&mut self) {
+        self.returns.begins();
         self.lapsed.clear();
         self.begun.clear();
         self.charges.append(&mut self.released);
@@ -112,7 +118,9 @@ impl Removals {
     }
 
     /// The process knows how one ended. What came to nothing uses up nothing: whatever follows is durable after that.
-    pub fn appended(&mut self, record: &Record) {
+    /// Returns what speaks against the record, if it gives something back.
+    pub fn appended(&mut self, record: &Record, now: Timestamp) -> Option<String> {
+        let window = self.policies.iter().map(|policies| policies.allowance(self.options).1).min();
         match record {
             Record::Applied { account, .. } => drop(self.begun.remove(account)),
             Record::NotApplied { account, field, restore, .. } => {
@@ -126,10 +134,12 @@ impl Removals {
             }
             _ => {}
         }
+        self.returns.appended(record, window.unwrap_or_default(), now)
     }
 
     /// A record reached the disk, of a process whose clock is ahead by so many milliseconds.
     pub fn durable(&mut self, record: &Record, ahead: i64) {
+        self.returns.durable(record, ahead);
         match record {
             Record::Intent { account, field, to: true, .. } => drop(self.doubtful.remove(&(*account, *field))),
             Record::Intent { at, account, field, cause, .. } => {

@@ -14,13 +14,14 @@ use zoho_mail_reconciler::timestamp::Timestamp;
 use super::proofs::Rule;
 
 /// Whatever the clock shows, these hold, by time that runs evenly.
-pub const RULES: [Rule; 11] = [
+pub const RULES: [Rule; 12] = [
     Rule::OneInFlight,
     Rule::IntentFirst,
     Rule::Memory,
     Rule::Truth,
     Rule::Wanted,
     Rule::Time,
+    Rule::Ended,
     Rule::Protected,
     Rule::Converges,
     Rule::IdleRestart,

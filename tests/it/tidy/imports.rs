@@ -10,6 +10,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("condition", WORDS),
     ("revision", WORDS),
     ("timestamp", WORDS),
+    ("validity", WORDS),
     ("ledger/file", IO),
     ("ledger", PURE),
     ("manifest", PURE),

@@ -45,8 +45,8 @@ pub const BUGS: &[Variant] = &[
         &[2],
         &[edit(
             "src/controller/machine/dispatch.rs",
-            "self.unwritten.put(account); self.inflight.begin(Request::new(change, prior, disruption, now));",
-            "self.inflight.begin(Request::new(change, prior, disruption, now));
+            "self.unwritten.put(account); self.inflight.begin(Request::new(change, prior, charged, now));",
+            "self.inflight.begin(Request::new(change, prior, charged, now));
              self.inflight.committed(vec![account]);
              self.send_durable(now);",
         )],
@@ -142,7 +142,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_suspension_that_ends_wakes_nobody",
         &[3],
-        &[edit("src/controller/machine/reconcile.rs", "self.backlog.wake_at(until, account);", "")],
+        &[edit(
+            "src/controller/machine/reconcile.rs",
+            "[«suspended», boundary].into_iter().flatten()",
+            "suspended.filter(|_| false)",
+        )],
         &[CONVERGES],
     ),
     variant(

@@ -108,7 +108,7 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/on_response.rs",
-            "let (restore, disruption) = («request.prior().cloned()», request.disruption());",
+            "let (restore, [disruption, returned]) = («request.prior().cloned()», request.charged());",
             "None",
         )],
         &["remembering::what_was_rejected_leaves_the_ledger_as_it_was_and_a_revert_asks_for_nothing"],

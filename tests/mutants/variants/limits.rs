@@ -322,8 +322,8 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "if «held > 0 && !std::mem::replace(&mut self.held_logged, true)» { self.log(StateLog::Held",
-            "held > 0",
+            "if «!std::mem::replace(logged, true)» { self.log(StateLog::Held",
+            "true",
         )],
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],
     ),
@@ -348,7 +348,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "what_is_refused_for_good_holds_other_removals",
         &[15],
-        &[edit("src/controller/machine/reconcile.rs", "open.change.needs_budget() && «!open.change.refused»", "true")],
+        &[edit(
+            "src/controller/machine/reconcile.rs",
+            "map(|open| &open.change).filter(|change| «!change.refused»)",
+            "!change.refused || true",
+        )],
         &["isolation::mailboxes_that_are_gone_hold_no_leaver_neither_at_first_nor_when_they_are_asked_for_again"],
     ),
     variant(
@@ -360,7 +364,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "each_attempt_at_a_removal_uses_up_the_budget_anew",
         &[15],
-        &[edit("src/ledger.rs", "let counts = !to && !is_approved && «!row.has_begun_removal(field)»;", "true")],
+        &[edit("src/ledger/charges.rs", "let removes = !to && «!self.has_begun_removal(field)»;", "true")],
         &["properties::guard::no_window_ever_exceeds_the_disruption_budget_and_nothing_that_fits_is_held"],
     ),
     variant(

@@ -58,7 +58,7 @@ pub const BUGS: &[Variant] = &[
             "let Some(row) = row else { return AccountPlan::default() };
              let source = crate::account::SourceRef { path: \"\".into(), line: 1 };
              let (field, from) = (Field::Enabled, row.known(Field::Enabled));
-             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false };
+             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false, validity: None, wanted_since: None, gives_back: false };
              let changes = if from == Known::Applied(false) { Vec::new() } else { vec![change] };
              return AccountPlan { changes, blocked: None };",
         )],
@@ -83,7 +83,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_mailbox_that_goes_is_disabled_first",
         &[3],
-        &[edit("src/plan.rs", "desired.spec.enabled == Some(false)", "false")],
+        &[edit("src/plan.rs", "desired.wanted(Field::Enabled, row, now) == Some(false)", "false")],
         &["lib::plan::tests::a_mailbox_is_enabled_first_and_disabled_last"],
     ),
     variant(
@@ -101,8 +101,8 @@ pub const BUGS: &[Variant] = &[
         &[4],
         &[edit(
             "src/controller/machine.rs",
-            "Guard::new(settings.disruption_budget, settings.disruption_window, &ledger.disruptions)",
-            "Guard::new(settings.disruption_budget, settings.disruption_window, &std::collections::BTreeMap::new())",
+            "guards: «Guards::new(allowance, &ledger)»",
+            "Guards::new(allowance, &Ledger::new(ledger.owner))",
         )],
         &[DISRUPTIONS],
     ),
@@ -117,25 +117,41 @@ pub const BUGS: &[Variant] = &[
         &[4],
         &[edit(
             "src/ledger.rs",
-            "if «counts» { let last",
-            "false & counts",
+            "«charged».into_iter().for_each(|direction| self.charge(",
+            "charged.filter(|direction| *direction != crate::change::Direction::TakesAway)",
         )],
         &["remembering::what_may_have_been_taken_away_counts_though_it_was_reverted_before_the_answer"],
+    ),
+    variant(
+        "what_comes_back_is_never_counted",
+        &[13],
+        &[edit("src/ledger/charges.rs", "let returns = «to && field == Field::Enabled && self.is_disabled()»;", "false")],
+        &["lib::controller::machine::tests::returning::what_came_back_counts_for_the_window_also_after_a_restart_and_what_was_refused_does_not"],
+    ),
+    variant(
+        "an_approval_of_removals_lets_back_whom_it_names",
+        &[13],
+        &[edit("src/desired/policies.rs", "«is_it» && !self.lapsed", "(is_it || true)")],
+        &["lib::controller::machine::tests::returning::an_approval_lets_exactly_these_back_and_one_of_removals_lets_none"],
     ),
     variant(
         "what_is_held_is_never_let_go",
         &[3],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "if «held == 0 || verdict.exceeded()» {",
-            "true",
+            "if «held == 0» { continue; }",
+            "held == 0 || verdicts.of(direction).is_some()",
         )],
         &[CONVERGES],
     ),
     variant(
         "a_field_left_out_is_taken_for_true",
         &[4],
-        &[edit("src/plan.rs", "let to = «desired.spec.wanted(field)?»;", "desired.spec.wanted(field).unwrap_or(true)")],
+        &[edit(
+            "src/plan.rs",
+            "let to = «desired.wanted(field, row, now)?»;",
+            "desired.wanted(field, row, now).unwrap_or(true)",
+        )],
         &[WANTED],
     ),
     variant(

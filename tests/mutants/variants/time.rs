@@ -70,10 +70,47 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_suspension_that_was_over_by_a_wrong_clock_stays_over",
         &[16],
-        &[edit(MACHINE, "self.suspend_again(step);", "")],
+        &[edit(MACHINE, "self.await_again(step);", "")],
         &[
             "lib::controller::machine::tests::clock::suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_so",
         ],
+    ),
+    variant(
+        "a_date_wakes_nobody",
+        &[4],
+        &[edit(
+            "src/controller/machine/reconcile.rs",
+            "[suspended, «boundary»].into_iter().flatten()",
+            "boundary.filter(|_| false)",
+        )],
+        &[
+            "lib::controller::machine::tests::dates::an_account_begins_and_ends_by_itself_at_its_dates",
+            "clocks::an_account_ends_at_its_date_by_itself",
+        ],
+    ),
+    variant(
+        "a_clock_that_goes_back_revives_what_ended",
+        &[16],
+        &[edit("src/validity.rs", "if since <= now || «ended == Some(since)» => {", "false")],
+        &[
+            "lib::controller::machine::tests::dates::what_ended_stays_ended_by_a_clock_that_goes_back_until_the_manifest_has_another_end",
+            "lib::validity::tests::what_ended_stays_ended_by_a_clock_that_went_back_until_there_is_another_end",
+        ],
+    ),
+    variant(
+        "the_ledger_does_not_remember_by_which_date_access_ended",
+        &[16],
+        &[edit("src/ledger.rs", "row.valid_until = «if to { None } else { ended.or(row.valid_until) }»;", "None")],
+        &[
+            "lib::controller::machine::tests::dates::what_ended_stays_ended_by_a_clock_that_goes_back_until_the_manifest_has_another_end",
+            "clocks::access_that_ended_does_not_come_back_with_a_clock_that_goes_back_in_a_run_or_between_two",
+        ],
+    ),
+    variant(
+        "a_date_is_a_retry_of_what_was_refused_before_it",
+        &[15],
+        &[edit("src/ledger/row.rs", "change.wanted_since.is_none_or(|since| failed.at >= since)", "true")],
+        &["lib::controller::machine::tests::dates::what_was_refused_before_a_date_is_tried_at_it_and_behind_nothing"],
     ),
     variant(
         "the_wall_clock_is_read_at_the_start_and_never_again",

@@ -5,9 +5,9 @@ use crate::controller::event::StateLog;
 use crate::throttle::RateLimit;
 use crate::timestamp::ClockStep;
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const YEARS: Duration = Duration::from_secs(3 * 365 * 86_400);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const YEARS: Duration = Duration::from_secs(3 * 365 * 86_400);
 
 /// What the clock does, one after the other: forward and back.
 const STEPS: [&[(Duration, Duration)]; 4] = [
@@ -20,7 +20,7 @@ const STEPS: [&[(Duration, Duration)]; 4] = [
 impl Stage {
     /// The clock is set; nothing follows of it but one line in the log and a record.
     #[track_caller]
-    fn set_clock(&mut self, (forward, back): (Duration, Duration)) {
+    pub(super) fn set_clock(&mut self, (forward, back): (Duration, Duration)) {
         let from = self.now;
         self.now = (from + forward).before(back);
         self.machine.handle(Event::ClockStepped(ClockStep { from, to: self.now }), self.now, 0.5);
@@ -33,13 +33,13 @@ impl Stage {
 
     /// Time passes, and what it brings.
     #[track_caller]
-    fn pass(&mut self, time: Duration, expected: &[&str]) {
+    pub(super) fn pass(&mut self, time: Duration, expected: &[&str]) {
         self.now = self.now + time;
         self.check(Event::Tick, expected);
     }
 
     /// The next process, with what the ledger remembers.
-    fn restart(&self, now: Timestamp) -> Self {
+    pub(super) fn restart(&self, now: Timestamp) -> Self {
         self.restart_with(self.machine.settings.clone(), now)
     }
 
@@ -49,7 +49,7 @@ impl Stage {
     }
 }
 
-fn suspended(until: Option<Timestamp>) -> Event {
+pub(super) fn suspended(until: Option<Timestamp>) -> Event {
     Event::Suspension(Some(Freeze { until, ..Freeze::default() }))
 }
 

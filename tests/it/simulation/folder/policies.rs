@@ -30,7 +30,8 @@ pub struct Policies {
 impl Policies {
     /// Those that stand now.
     pub fn of(desired: &DesiredState) -> Self {
-        let options = Allowance { max: OPTION.parse().unwrap(), window: DISRUPTION_WINDOW };
+        let (max, max_grants) = (OPTION.parse().unwrap(), Default::default());
+        let options = Allowance { max, max_grants, window: DISRUPTION_WINDOW };
         let budget = desired.budget(options);
         let from_options = budget.manifest.is_none() && budget.unclear.is_none();
         Self {

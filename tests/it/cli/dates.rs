@@ -1,0 +1,107 @@
+//! Manifests with dates, as the commands tell of them.
+
+use super::{Place, Service};
+
+/// A place with a service, and an account that is to end in 2099.
+fn place() -> (Place, Service) {
+    let (mut place, service) = (Place::new(), Service::start());
+    service.serve(&mut place);
+    place.account("alice", 1, "enabled: true, activeSyncEnabled: false, validUntil: 2099-06-30T18:00:00Z");
+    (place, service)
+}
+
+#[test]
+fn what_is_to_come_is_in_the_plan_and_what_came_in_the_status_and_the_history() {
+    let (place, _service) = place();
+    place.account("joiner", 2, "enabled: true, validFrom: 2099-01-01T08:00:00Z");
+    insta::assert_snapshot!(place.ok("plan"), @"
+    # alice (2560636000000008001), alice.yaml:1
+      + enabled           (unknown) -> true
+      - activeSyncEnabled (unknown) -> false
+
+    # joiner (2560636000000008002), joiner.yaml:1
+      - enabled           (unknown) -> false (not valid before TIME)
+
+    Later, by the dates of manifests:
+      TIME  1 account begins: joiner
+      TIME  1 account ends: alice
+
+    Plan: 3 PUTs, of which 1 grant and 2 take away; 0 changes held.
+    Digest: sha256:dcc43b1a7f1a0893750837a6482620462d804dabb3442e83d0a97b568cd002bb
+    ");
+    place.ok("apply");
+    assert_eq!(place.ok("status --reason NotYetValid -o name"), "joiner\n");
+    place.account("alice", 1, "enabled: true, activeSyncEnabled: false, validUntil: 2020-06-30T18:00:00Z");
+    insta::assert_snapshot!(place.run("plan").all(), @"
+    # alice (2560636000000008001), alice.yaml:1
+      - enabled           true -> false (no longer valid since TIME)
+
+    Later, by the dates of manifests:
+      TIME  1 account begins: joiner
+
+    Plan: 1 PUT, of which 0 grant and 1 take away; 0 changes held.
+    Digest: sha256:15197865975988a979b6efa0a72498f63e96e9f1014e0ca822f38d3b29b6063e
+    --- stderr
+    note: 1 account is no longer valid, so that every managed field is wanted false: alice.yaml:1
+    --- exit 0
+    ");
+    place.ok("apply");
+    let status: serde_json::Value = serde_json::from_str(&place.ok("status alice -o json")).unwrap();
+    let item = &status["items"][0];
+    let said = [&item["status"]["conditions"][0]["status"], &item["status"]["conditions"][0]["reason"]];
+    assert_eq!(said, ["True", "NoLongerValid"]);
+    assert_eq!((&item["spec"]["enabled"], &item["spec"]["validUntil"]), (&true.into(), &"TIME".into()));
+    let history = place.ok("history alice");
+    assert!(history.contains("because   no longer valid since TIME, as that manifest says"), "{history}");
+    assert_eq!(place.ok("plan -o name"), "", "it has ended, and stays so");
+}
+
+#[test]
+fn a_day_on_which_more_end_than_the_budget_allows_is_told_ahead_and_in_the_pull_request() {
+    let (mut place, _service) = place();
+    place.set("ZOHO_MAIL_DISRUPTION_BUDGET", "1");
+    place.account("bob", 2, "enabled: true");
+    std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
+    place.account("alice", 1, "enabled: true, activeSyncEnabled: false, validUntil: 2099-06-30T18:00:00Z");
+    place.account("bob", 2, "enabled: true, validUntil: 2099-06-30T18:30:00Z");
+    insta::assert_snapshot!(place.run("plan --base base").all(), @"
+    Dates: bob (2560636000000008002), bob.yaml:1: valid until TIME; outside of that every managed field is false
+    No changes: nothing is PUT for what this branch changes.
+    Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    --- stderr
+    note: 2 accounts end by their dates within 1h from TIME on, and the disruption budget lets 1 go: they are held then, unless an approval covers them at that moment
+    --- exit 0
+    ");
+    insta::assert_snapshot!(place.ok("plan --base base -o markdown"), @"
+    <!-- zoho-mail-reconciler plan -->
+    **No changes; dates of 1 account change**
+
+    From `base` to `desired-state`. Nothing else changes. Digest `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`
+
+    **Dates change:**
+
+    - Dates: `bob`, `bob.yaml:1`, `valid until TIME; outside of that every managed field is false`
+
+    **Later held by the disruption budget:** 2 accounts end by their dates within 1h from TIME on, and the disruption budget lets 1 go: they are held then, unless an approval covers them at that moment.
+    ");
+    // Without a change of dates it is none of the branch's doing.
+    assert!(!place.run("plan --base desired-state").err.contains("by their dates"));
+    let plan: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
+    let upcoming = plan["upcoming"].as_array().unwrap();
+    assert_eq!((upcoming.len(), &upcoming[1]["name"], &upcoming[1]["takesAway"]), (2, &"bob".into(), &true.into()));
+}
+
+#[test]
+fn validate_names_who_is_no_longer_valid_and_refuses_dates_that_leave_no_time() {
+    let place = Place::new();
+    place.account("alice", 1, "enabled: true, validUntil: 2020-06-30T18:00:00Z");
+    insta::assert_snapshot!(place.run("validate").all(), @"
+    1 of 1 file read, 0 skipped; 1 account, no problems
+    --- stderr
+    note: 1 account is no longer valid, so that every managed field is wanted false: desired-state/alice.yaml:1
+    --- exit 0
+    ");
+    place.account("alice", 1, "enabled: true, validFrom: 2020-06-30T18:00:00Z, validUntil: 2020-06-30T18:00:00Z");
+    let refused = place.run("validate").err + &place.run("validate").out;
+    assert!(refused.contains("spec.validUntil: expected a moment after validFrom, which is TIME"), "{refused}");
+}
