@@ -119,6 +119,17 @@ pub struct WorkQueue {
     since_retry: u32,
 }
 
+/// With which account a service in trouble is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// In the order of [`WorkQueue::peek`].
+    Next,
+    /// One to which something is granted, for removals may be what fails.
+    Grant,
+    /// The last of the fresh ones, for those that were declared together may fail together.
+    Last,
+}
+
 impl WorkQueue {
     /// Queues `account` after an edit of `edited` accounts at once: whatever backoff it was in, it is ready. In flight, it
     /// comes again after.
@@ -230,17 +241,22 @@ impl WorkQueue {
     }
 
     /// The account to probe a service in trouble with: any that is ready before the one that `met` this trouble last,
-    /// whatever their classes. With `grant`, for removals may be what fails, a fresh grant; else in the order of [`Self::peek`].
-    pub fn peek_probe(&mut self, grant: bool, met: Option<AccountId>, now: Timestamp) -> Option<AccountId> {
+    /// whatever their classes.
+    pub fn peek_probe(&mut self, probe: Probe, met: Option<AccountId>, now: Timestamp) -> Option<AccountId> {
         self.wake(now);
         let first_grant = (Class::Fresh(Urgency::Grant, Timestamp::from_millis(0)), 0, AccountId::new(1)?);
         let is_other = |account: &AccountId| Some(*account) != met;
         // All but one account are others, so the first or the second of each is found.
-        let grant = grant.then(|| self.fresh.range(first_grant..).map(|(.., account)| *account).find(is_other));
-        let fresh = self.fresh.iter().map(|(.., account)| *account).find(is_other);
+        let grants = || self.fresh.range(first_grant..).map(|(.., account)| *account);
+        let mut fresh = self.fresh.iter().map(|(.., account)| *account);
+        let (wanted, fresh) = match probe {
+            Probe::Next => (None, fresh.find(is_other)),
+            Probe::Grant => (grants().find(is_other), fresh.find(is_other)),
+            Probe::Last => (None, fresh.rfind(is_other)),
+        };
         let retry = self.retries.iter().map(|(_, account)| *account).find(is_other);
         let due = retry.filter(|_| fresh.is_none() || self.is_retry_due());
-        grant.flatten().or(due).or(fresh).or_else(|| self.peek(now))
+        wanted.or(due).or(fresh).or_else(|| self.peek(now))
     }
 
     /// Whether the next one is a retry though fresh edits wait.

@@ -340,6 +340,11 @@ impl Throttle {
         self.breaker.probe_next(now);
     }
 
+    /// Somebody may have mended what keeps requests from succeeding: the next probe does not wait for its time.
+    pub fn ask_now(&mut self, now: Timestamp) {
+        self.breaker.ask_now(now);
+    }
+
     /// Whether the next PUT goes alone, as a probe.
     pub const fn probes_next(&self) -> bool {
         self.breaker.probes_next()

@@ -63,16 +63,18 @@ fn while_fresh_edits_wait_one_in_twenty_is_a_retry() {
 }
 
 #[test]
-fn a_probe_is_a_fresh_grant_if_there_is_one() {
+fn a_probe_is_a_fresh_grant_if_there_is_one_or_the_last_of_all_if_that_is_wanted() {
     let mut queue = WorkQueue::default();
     queue.add_retry(id(1), at(0));
     queue.add(id(2), Revocation, 1, at(0));
-    assert_eq!(queue.peek_probe(true, None, at(0)), Some(id(2)), "as any other request");
+    assert_eq!(queue.peek_probe(Probe::Grant, None, at(0)), Some(id(2)), "as any other request");
     queue.add(id(3), Grant, 1, at(1));
     queue.add(id(4), Grant, 1, at(0));
-    assert_eq!((queue.peek_probe(true, None, at(1)), queue.peek(at(1))), (Some(id(4)), Some(id(2))));
+    assert_eq!((queue.peek_probe(Probe::Grant, None, at(1)), queue.peek(at(1))), (Some(id(4)), Some(id(2))));
+    assert_eq!(queue.peek_probe(Probe::Last, None, at(1)), Some(id(3)));
+    assert_eq!(queue.peek_probe(Probe::Last, Some(id(3)), at(1)), Some(id(4)));
     queue.take(id(4), at(1)).unwrap();
-    assert_eq!(queue.peek_probe(true, None, at(1)), Some(id(3)));
+    assert_eq!(queue.peek_probe(Probe::Grant, None, at(1)), Some(id(3)));
 }
 
 #[test]
@@ -80,15 +82,15 @@ fn an_account_that_met_the_trouble_probes_after_every_other_that_is_ready_whatev
     for urgency in [Some(Revocation), Some(Grant), None] {
         let mut queue = WorkQueue::default();
         queue.add(id(1), Revocation, 1, at(0));
-        for grant in [true, false] {
-            assert_eq!(queue.peek_probe(grant, Some(id(1)), at(0)), Some(id(1)), "no other is ready");
+        for probe in [Probe::Next, Probe::Grant, Probe::Last] {
+            assert_eq!(queue.peek_probe(probe, Some(id(1)), at(0)), Some(id(1)), "no other is ready");
         }
         match urgency {
             Some(urgency) => queue.add(id(2), urgency, 100, at(1)),
             None => queue.add_retry(id(2), at(1)),
         }
-        for grant in [true, false] {
-            assert_eq!(queue.peek_probe(grant, Some(id(1)), at(1)), Some(id(2)), "{urgency:?}");
+        for probe in [Probe::Next, Probe::Grant, Probe::Last] {
+            assert_eq!(queue.peek_probe(probe, Some(id(1)), at(1)), Some(id(2)), "{urgency:?}");
         }
         assert_eq!(queue.peek(at(1)), Some(id(1)), "any other request goes in the usual order");
     }

@@ -37,11 +37,22 @@ pub enum Ended {
     Well,
     /// It was refused for good, for this reason and with this code.
     Refused(Reason, Code),
+    /// The same, of what was refused for good before.
+    RefusedAgain(Reason, Code),
     /// It failed, or nothing is known of its end.
     Failed,
 }
 
 impl Ended {
+    /// The same, of what was refused for good before.
+    #[must_use]
+    pub const fn again(self) -> Self {
+        match self {
+            Self::Refused(reason, code) => Self::RefusedAgain(reason, code),
+            other => other,
+        }
+    }
+
     /// What `answer` tells.
     pub fn by(answer: &Answer) -> Self {
         match &answer.outcome {
@@ -166,6 +177,12 @@ impl Breaker {
 
     /// A PUT to `account` that was `begun` `ended` at `now`. Returns whether the breaker opened by it.
     pub(super) fn end(&mut self, account: AccountId, begun: Timestamp, ended: Ended, now: Timestamp) -> bool {
+        let ended = match (&self.state, ended) {
+            // Ten people who left long ago are no news, however close together they are tried again.
+            (State::Closed { .. }, Ended::RefusedAgain(..)) => return false,
+            (_, Ended::RefusedAgain(reason, code)) => Ended::Refused(reason, code),
+            (_, ended) => ended,
+        };
         let trouble = match (&mut self.state, ended) {
             // Requests that were under way when it opened, or when the probe began, tell nothing new.
             (State::Open { .. }, _) => return false,
@@ -199,6 +216,13 @@ impl Breaker {
         let until = now + self.probes.delay(trouble.probes, 1.0);
         self.state = State::Open { until, trouble };
         true
+    }
+
+    /// Somebody who may have mended what several accounts tell of: the next probe does not wait.
+    pub(super) fn ask_now(&mut self, now: Timestamp) {
+        if let State::Open { until, .. } = &mut self.state {
+            *until = now.min(*until);
+        }
     }
 
     /// Lets the next PUT go alone, and the others only after the service accepted it.

@@ -157,6 +157,7 @@ impl Machine {
     /// Tries again now what failed before: an operator asks for it.
     pub(super) fn try_all_again(&mut self, now: Timestamp) {
         self.tries_from = now + Duration::from_millis(1);
+        self.throttle.ask_now(now);
         for account in self.backlog.rejected() {
             if !self.replan(account, now).is_empty() {
                 self.queue.add_retry(account, now);

@@ -14,6 +14,7 @@ use crate::account::AccountId;
 use crate::change::Change;
 use crate::controller::event::{Effect, Metric, Then};
 use crate::ledger::{Cause, LANDING, Record};
+use crate::queue::Probe;
 use crate::report::Waiting;
 use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
@@ -68,8 +69,16 @@ impl Machine {
     fn next_account(&mut self, now: Timestamp) -> Option<AccountId> {
         // Backoffs that are over end here even if nothing may start: else the loop would wait for them again and again.
         let wants_grant = self.throttle.probes_with_grant() || self.tokens.wants_grant();
+        // Two from each end in turn: which ones fail is not known.
+        let in_vain = self.throttle.failed_probes().max(self.throttled);
+        let wants_last = self.tokens.wants_another_end() || self.throttle.probes_next() && in_vain / 2 % 2 == 1;
+        let probe = match (wants_last, wants_grant) {
+            (true, _) => Probe::Last,
+            (false, true) => Probe::Grant,
+            (false, false) => Probe::Next,
+        };
         let met = self.met_trouble.filter(|_| self.throttle.probes_next());
-        let next = self.queue.peek_probe(wants_grant, met, now);
+        let next = self.queue.peek_probe(probe, met, now);
         let halted = self.blocked(now).any(|blocked| blocked.stops_planning());
         next.filter(|_| !halted && self.inflight.has_room())
     }

@@ -24,7 +24,10 @@ impl Machine {
     pub(super) fn on_response(&mut self, account: AccountId, answer: Answer, now: Timestamp, chance: f64) {
         let Some(request) = self.inflight.answered(account) else { return };
         let before = self.throttle.trouble();
-        let opened = self.throttle.end_put(account, request.began(), Ended::by(&answer), now);
+        let ended = Ended::by(&answer);
+        // What was refused before and is refused again says nothing new of the service, unless it probes.
+        let ended = if request.change().refused { ended.again() } else { ended };
+        let opened = self.throttle.end_put(account, request.began(), ended, now);
         self.note_service(&answer.outcome, before, opened, now);
         if answer.outcome != Outcome::Applied {
             self.met_trouble = Some(account);
@@ -65,7 +68,7 @@ impl Machine {
                 self.not_applied(&request, now);
                 let failure = (failure, answer.code);
                 match cause {
-                    PauseCause::Throttled => self.throttled(request.change(), failure, answer.retry_after, now),
+                    PauseCause::Throttled => self.throttled(request.change(), failure, answer.retry_after, now, chance),
                     PauseCause::TokenRefused => self.token_refused(&request, failure, now, chance),
                     PauseCause::ScopeMissing => {
                         self.throttle.probe_next(now);
@@ -166,14 +169,22 @@ impl Machine {
     }
 
     /// The service throttles: everybody waits, unless only this account is ever told so.
-    fn throttled(&mut self, change: &Change, failure: (Failure, Code), asked: Option<RetryAfter>, now: Timestamp) {
-        self.log(RequestLog::Throttled(failure.0.clone()));
+    fn throttled(
+        &mut self,
+        change: &Change,
+        failure: (Failure, Code),
+        asked: Option<RetryAfter>,
+        now: Timestamp,
+        chance: f64,
+    ) {
         if self.throttling.is_alone(change.account) {
             self.throttle.probe_next(now);
             let usual = self.settings.throttle_pause;
-            let next = now + asked.map_or(usual, |asked| asked.capped(usual));
-            return self.hold_back(change, failure, next, now);
+            let least = now + asked.map_or(usual, |asked| asked.capped(usual));
+            // A failure like any other: it waits ever longer, and a single pass gives it up.
+            return self.back_off(change, failure, least, now, chance);
         }
+        self.log(RequestLog::Throttled(failure.0.clone()));
         self.slow_down(asked, &failure.0, now);
         // Ready, for the pause holds it back; and behind others, of which one may probe first.
         self.hold_back(change, failure, now, now);

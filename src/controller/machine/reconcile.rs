@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::change::{Change, Direction};
 use crate::controller::event::{Metric, StateLog};
 use crate::desired::{DesiredAccount, Standing};
-use crate::ledger::{Record, Row};
+use crate::ledger::{OutageKind, Record, Row};
 use crate::plan::{self, AccountPlan, plan_account};
 use crate::queue::Urgency;
 use crate::timestamp::Timestamp;
@@ -42,7 +42,10 @@ impl Machine {
         let verdicts = self.guards.verdicts_on(account, self.desired.managed(), now);
         let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|open| verdicts.holding(&open.change).is_some());
         // What did not fail goes first: the account may have its turn for that alone, as a fresh edit.
-        if let Some(open) = may.into_iter().min_by_key(|open| open.failed) {
+        // Of two that failed, or whose account did, each has its turn.
+        let row = self.ledger.accounts.get(&account);
+        let tried = |field| row?.failed(field).map(|failed| failed.at);
+        if let Some(open) = may.into_iter().min_by_key(|open| (open.failed, tried(open.change.field))) {
             return Action::Put(open.change);
         }
         let later = later.iter().filter_map(wait).min();
@@ -129,7 +132,13 @@ impl Machine {
             _ if open.is_empty() => return self.queue.remove(account),
             Some(until) if due(&open).next().is_none() => self.queue.delay(account, until),
             _ if due(&open).all(|open| open.failed) => self.queue.add_retry(account, now),
-            _ => self.queue.add(account, urgency(due(&open)), edited, now),
+            _ => {
+                // An edit may be what mends the cause, or be about another: it asks at once.
+                if self.throttle.trouble() == Some(OutageKind::RefusesAlike) {
+                    self.throttle.ask_now(now);
+                }
+                self.queue.add(account, urgency(due(&open)), edited, now);
+            }
         }
         self.count(Metric::QueueAdded(1));
     }

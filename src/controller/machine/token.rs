@@ -223,15 +223,17 @@ impl Tokens {
         }
     }
 
-    /// A PUT of `account` with the token of `generation` was accepted: the credentials work.
+    /// A PUT of `account` with the token of `generation` was accepted: the credentials work, also where that token was
+    /// replaced meanwhile, for it was refused to others and not to this one.
     pub(super) fn accepted(&mut self, generation: u64, account: AccountId) {
         self.alone.remove(&account);
         (self.trials, self.hastened) = (0, false);
-        if generation == self.generation {
-            self.doubted = false;
-            self.works = true;
-            let others = std::mem::take(&mut self.suspects).into_iter().filter(|suspect| *suspect != account);
-            self.alone.extend(others);
+        self.works |= generation == self.generation;
+        self.doubted = false;
+        let others = std::mem::take(&mut self.suspects).into_iter().filter(|suspect| *suspect != account);
+        self.alone.extend(others);
+        if matches!(self.state, State::Refused { .. }) {
+            self.state = State::Absent;
         }
     }
 
@@ -267,6 +269,12 @@ impl Tokens {
         self.doubted = true;
         self.state = State::Absent;
         Refusal::Replaced
+    }
+
+    /// Whether so many were refused that the next one to be asked should be one from the other end of the queue: those at
+    /// its beginning may be refused together.
+    pub(super) const fn wants_another_end(&self) -> bool {
+        self.suspects.len() >= SUSPECTS / 2
     }
 
     /// Whether the next PUT should be one that grants something, to tell whose fault a refusal is: removals go first, and
@@ -307,6 +315,8 @@ impl Tokens {
         if matches!(self.state, State::Refused { .. }) {
             self.state = State::Absent;
             self.doubted = true;
+            // Each trial has its own: what the last one asked says nothing of those that it did not.
+            self.suspects.clear();
         }
     }
 

@@ -154,7 +154,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/dispatch.rs",
-            "let next = «self.queue.peek_probe(wants_grant, met, now)»;",
+            "let next = «self.queue.peek_probe(probe, met, now)»;",
             "if self.stop_by.is_some() || self.unwritable.is_some() { None } else { self.queue.peek(now) }",
         )],
         &[ALIVE],
