@@ -10,7 +10,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use zoho_mail_reconciler::account::AuthMode;
 use zoho_mail_reconciler::desired::{DesiredState, Look};
-use zoho_mail_reconciler::guard::Guard;
+use zoho_mail_reconciler::guard::{DisruptionBudget, Guard};
 use zoho_mail_reconciler::queue::Backoff;
 use zoho_mail_reconciler::ledger::Ledger;
 use zoho_mail_reconciler::manifest::{Rules, parse};
@@ -51,7 +51,8 @@ fn use_it(mut ledger: Ledger) {
     let mut throttle = Throttle::restore(limit, Duration::from_secs(30), Backoff::default(), &ledger, now);
     throttle.admit_put(now);
     throttle.admit_token(now);
-    Guard::new("1,10%".parse().unwrap(), Duration::from_secs(3600), &ledger.disruptions).verdict(7, now);
+    let budget: DisruptionBudget = "1,10%".parse().unwrap();
+    Guard::new(budget, Duration::from_secs(3600), &ledger.disruptions).verdict(7, now);
     let desired = desired(&ledger);
     let planned = plan(&desired, &ledger, now).changes;
     assert!(planned.iter().all(|change| ledger.known(change.account, change.field) == change.from));
