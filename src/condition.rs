@@ -123,7 +123,7 @@ impl Reason {
 
     /// Whether what was answered to a change of one field holds for the account's other field as well.
     pub const fn is_about_the_account(self) -> bool {
-        matches!(self, Self::AccountNotFound | Self::Unauthorized)
+        matches!(self, Self::AccountNotFound | Self::Unauthorized | Self::Throttled)
     }
 }
 

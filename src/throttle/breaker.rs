@@ -276,6 +276,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_refused_again_tells_of_the_service_only_where_it_probes() {
+        let (refused, at) = (Ended::Refused(Reason::AccountNotFound, Code::Http(404)), Timestamp::from_millis(1));
+        let mut breaker =
+            Breaker::new(false, Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) }, at);
+        let mut end = |n: u64, ended| {
+            breaker.begin(at);
+            breaker.end(AccountId::new(n).unwrap(), at, ended, at)
+        };
+        assert!((1..=30).all(|n| !end(n, refused.again())), "gone long ago");
+        assert!((1..=9).all(|n| !end(n, refused)) && end(10, refused), "ten that nothing was known of");
+        breaker.ask_now(at);
+        breaker.begin(at);
+        assert!(breaker.end(AccountId::new(11).unwrap(), at, refused.again(), at), "a probe");
+        assert_eq!(breaker.trouble(), Some(OutageKind::RefusesAlike));
+    }
+
+    #[test]
     fn accounts_that_were_refused_alike_are_one_cause_until_three_probes_fail_or_one_is_refused_otherwise() {
         let refused = |code| Ended::Refused(Reason::Forbidden, Code::Http(code));
         let at = |n: u64| Timestamp::from_millis(n * 1_000_000);

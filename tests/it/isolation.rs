@@ -65,6 +65,38 @@ fn one_account_whose_requests_always_fail_keeps_no_other_from_being_applied() {
 }
 
 #[test]
+fn up_to_half_of_the_accounts_whose_requests_always_fail_keep_no_other_from_being_applied() {
+    for (failing, way) in [(4, WAYS[3]), (8, WAYS[3]), (8, WAYS[0]), (2, WAYS[7]), (8, WAYS[7])] {
+        let rig = rig(16, failing, way);
+        let mut command = rig.writing("run");
+        command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms", "--throttle-pause", "1s"]);
+        let process = rig.begin(command);
+        let healthy = (16 - failing) as usize;
+        let case = format!("{failing} of 16, {way}");
+        wait_for(&format!("the others, {case}"), || (applied(&rig, failing..16) == healthy).then_some(()));
+        rig.declare(15, false, true);
+        let edited = || rig.world().account(account(15)).unwrap().mailbox_enabled;
+        wait_for(&format!("a later edit, {case}"), || (!edited()).then_some(()));
+        let said = process.said();
+        assert!(!said.contains("the credentials do not work"), "{case}: {said}");
+    }
+}
+
+#[test]
+fn a_pass_ends_beside_accounts_that_are_always_throttled() {
+    for failing in [1, 3] {
+        let rig = rig(8, failing, WAYS[7]);
+        let mut command = rig.writing("apply");
+        command.args(["--throttle-pause", "1s"]);
+        let mut process = rig.begin(command);
+        assert_eq!(process.end().code(), Some(1), "{}", process.said());
+        assert_eq!(applied(&rig, failing..8), 8 - failing as usize, "{}", process.said());
+        let asked = rig.puts(0).into_iter().filter(|(asked, _)| *asked == account(0)).count();
+        assert!((2..=12).contains(&asked), "{asked}");
+    }
+}
+
+#[test]
 fn a_pass_applies_all_that_the_service_accepts_beside_ten_accounts_that_it_fails() {
     for way in &WAYS[..7] {
         let rig = rig(20, 10, way);

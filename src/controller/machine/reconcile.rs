@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::change::{Change, Direction};
 use crate::controller::event::{Metric, StateLog};
 use crate::desired::{DesiredAccount, Standing};
-use crate::ledger::{OutageKind, Record, Row};
+use crate::ledger::{Record, Row};
 use crate::plan::{self, AccountPlan, plan_account};
 use crate::queue::Urgency;
 use crate::timestamp::Timestamp;
@@ -133,10 +133,9 @@ impl Machine {
             Some(until) if due(&open).next().is_none() => self.queue.delay(account, until),
             _ if due(&open).all(|open| open.failed) => self.queue.add_retry(account, now),
             _ => {
-                // An edit may be what mends the cause, or be about another: it asks at once.
-                if self.throttle.trouble() == Some(OutageKind::RefusesAlike) {
-                    self.throttle.ask_now(now);
-                }
+                // An edit may be what mends the cause, or be of an account that has none: it does not wait for the next
+                // probe, but is it.
+                self.throttle.ask_now(now);
                 self.queue.add(account, urgency(due(&open)), edited, now);
             }
         }

@@ -29,6 +29,9 @@ const READS: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::fro
 /// about them: two that lose something and two that are granted something.
 const SUSPECTS: usize = 4;
 
+/// The same where the credentials were accepted for some account before: the others may be idle, and tell nothing.
+const SUSPECTS_PROVEN: usize = 16;
+
 /// What a refusal of a token means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -93,6 +96,8 @@ pub(super) struct Tokens {
     doubted: bool,
     /// A PUT with this token was accepted.
     works: bool,
+    /// A PUT with a token of these credentials was accepted since they were last said not to work.
+    proven: bool,
     /// The accounts whose PUTs were refused since the last that was accepted, with this token or the one before.
     suspects: Vec<AccountId>,
     /// Those that were refused with a token that was accepted for others: what they are answered says nothing of it.
@@ -115,6 +120,7 @@ impl Tokens {
             generation: 0,
             doubted: false,
             works: false,
+            proven: false,
             suspects: Vec::new(),
             alone: BTreeSet::new(),
             trials: 0,
@@ -229,7 +235,7 @@ impl Tokens {
         self.alone.remove(&account);
         (self.trials, self.hastened) = (0, false);
         self.works |= generation == self.generation;
-        self.doubted = false;
+        (self.doubted, self.proven) = (false, true);
         let others = std::mem::take(&mut self.suspects).into_iter().filter(|suspect| *suspect != account);
         self.alone.extend(others);
         if matches!(self.state, State::Refused { .. }) {
@@ -257,7 +263,10 @@ impl Tokens {
         if !again {
             self.suspects.push(account);
         }
-        let by_several = self.suspects.len() >= SUSPECTS || again && self.suspects.len() > 1;
+        let by_several = match self.suspects.len() {
+            suspects if self.proven => suspects >= SUSPECTS_PROVEN,
+            suspects => suspects >= SUSPECTS || again && suspects > 1,
+        };
         if self.doubted && (by_several || others == Others::None) {
             self.give_up(failure, now);
             return Refusal::OfCredentials;
@@ -290,6 +299,7 @@ impl Tokens {
 
     fn refuse(&mut self, failure: Failure, trials: Backoff, now: Timestamp) {
         self.answered();
+        self.proven = false;
         self.trials = self.trials.saturating_add(1);
         self.state = State::Refused { failure, until: now + trials.delay(self.trials, 1.0) };
     }
@@ -320,11 +330,11 @@ impl Tokens {
         }
     }
 
-    /// Another account has something to send: if only one account's PUTs were refused, it tells whose fault it is. Once
-    /// between two trials: each costs a token request, and edits may come by the hundred.
+    /// Another account has something to send: if its PUTs were not refused, it tells whose fault it is. Once between two
+    /// trials: each costs a token request, and edits may come by the hundred.
     pub(super) fn may_tell(&mut self, account: AccountId) {
         let is_refused = matches!(self.state, State::Refused { .. });
-        if is_refused && !self.hastened && matches!(&self.suspects[..], [only] if *only != account) {
+        if is_refused && !self.hastened && !self.suspects.is_empty() && !self.suspects.contains(&account) {
             self.hastened = true;
             self.try_again();
         }

@@ -91,7 +91,7 @@ fn retry(cell: &Cell) -> Course {
     }
 }
 
-/// What failed goes behind the other account, and behind the other field unless it is said of both.
+/// What failed goes behind the other account, and behind the other field, which waits with it if it is said of both.
 fn one_of_two(cell: &Cell) -> Course {
     use Is::{Done, Doubt, Old};
     // A change that is refused keeps the other field from nothing, unless there is no such account.
@@ -104,10 +104,10 @@ fn one_of_two(cell: &Cell) -> Course {
         (Ends::Retry(_) | Ends::Doubt(_), true) => ("kTBOT", 1, [Done; 3], ""),
         (Ends::Retry(_) | Ends::Doubt(_), false) => ("kOBTT", 1, [Done; 3], ""),
         (Ends::Stalled(_), true) if goes_on => ("kTBO", 1, [Old, Done, Done], "kT"),
-        (Ends::Stalled(_), true) => ("kTB", 1, [Old, Old, Done], "kTO"),
-        (Ends::Throttled | Ends::Credentials, true) => ("kT", 1, [Old; 3], "kBTO"),
+        (Ends::Stalled(_), true) => ("kTB", 1, [Old, Old, Done], "kOT"),
+        (Ends::Throttled | Ends::Credentials, true) => ("kT", 1, [Old; 3], "kBOT"),
         (Ends::Stalled(_) | Ends::Throttled | Ends::Credentials, false) => ("kOBT", 1, [Old, Done, Done], "kT"),
-        (Ends::Token, true) => ("kTkBTO", 1, [Done; 3], ""),
+        (Ends::Token, true) => ("kTkBOT", 1, [Done; 3], ""),
         (Ends::Token, false) => ("kOBTkT", 1, [Done; 3], ""),
     }
 }

@@ -106,9 +106,10 @@ pub struct Proofs {
     dates: Dates,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
-    /// The account whose PUT was throttled last, and whether another one was accepted since.
-    throttled: Option<AccountId>,
-    others_accepted: bool,
+    /// The accounts whose PUTs were throttled and not accepted since, and whether others were.
+    throttled: BTreeMap<AccountId, bool>,
+    /// The last answer of all accepted something.
+    accepts: bool,
     in_flight: BTreeSet<AccountId>,
     /// Durable intents whose PUT has not left yet.
     intents: BTreeMap<(AccountId, Field), bool>,
@@ -140,8 +141,8 @@ impl Proofs {
             dates: Dates::default(),
             arrivals: Vec::new(),
             tokens: Vec::new(),
-            throttled: None,
-            others_accepted: false,
+            throttled: BTreeMap::new(),
+            accepts: false,
             in_flight: BTreeSet::new(),
             intents: BTreeMap::new(),
             token_intents: 0,
@@ -181,7 +182,7 @@ impl Proofs {
     /// A process begins: what the one before it did not write down it does not know.
     pub fn begins(&mut self, durable: &Ledger, now: Timestamp) {
         self.in_flight.clear();
-        self.throttled = None;
+        (self.throttled, self.accepts) = (BTreeMap::new(), false);
         self.removals.begins();
         self.intents.clear();
         self.token_intents = 0;
@@ -343,20 +344,23 @@ impl Proofs {
         }
     }
 
-    /// Whether the reply asks an account to wait that was asked last as well, while another one was accepted in between:
-    /// that one alone has to wait, until another is asked or it is accepted itself.
+    /// Whether the reply asks an account alone to wait: it was asked before, and another one was accepted since; or others
+    /// are known to be asked alone, and the answer before this one accepted something.
     fn is_of_one_account(&mut self, put: Option<Put>, reply: &Reply, body: &str) -> bool {
         let Some(Put { account, .. }) = put else { return false };
         if wait(reply, body).is_some() {
-            if self.throttled != Some(account) {
-                (self.throttled, self.others_accepted) = (Some(account), false);
-            }
-            return self.others_accepted;
+            let accepts = std::mem::take(&mut self.accepts);
+            let is_alone = |(other, alone): (&AccountId, &bool)| *other != account && *alone;
+            let others_are = self.throttled.iter().any(is_alone);
+            let alone = self.throttled.entry(account).or_insert(false);
+            *alone |= accepts && others_are;
+            return *alone;
         }
         let is_refused = matches!(reply.status, 400..500) && !matches!(reply.status, 401 | 408);
         if is_refused || reply.status == 200 && body.contains(r#""code":200"#) {
-            self.throttled = self.throttled.filter(|throttled| *throttled != account);
-            self.others_accepted = true;
+            self.throttled.remove(&account);
+            self.throttled.values_mut().for_each(|others_accepted| *others_accepted = true);
+            self.accepts = true;
         }
         false
     }
