@@ -336,14 +336,30 @@ pub const BUGS: &[Variant] = &[
     variant(
         "one_account_that_is_throttled_stops_all_others",
         &[15],
-        &[edit(
-            "src/controller/machine/throttling.rs",
-            "(self.last, self.others_accepted) = (Some(account), false); } «self.others_accepted»",
-            "false",
-        )],
+        &[edit("src/controller/machine/throttling.rs", "*alone |= accepts && others_are; «*alone»", "false")],
         &[
             "lib::controller::machine::throttling::tests::only_an_account_that_is_throttled_again_while_others_are_accepted_is_throttled_alone",
         ],
+    ),
+    variant(
+        "what_was_refused_long_ago_tells_of_the_service",
+        &[15],
+        &[edit(
+            "src/throttle/breaker.rs",
+            "(State::Closed { .. }, Ended::RefusedAgain(..)) => «return false»,",
+            "Ended::Refused(Reason::AccountNotFound, Code::Http(404))",
+        )],
+        &["lib::throttle::breaker::tests::what_is_refused_again_tells_of_the_service_only_where_it_probes"],
+    ),
+    variant(
+        "a_few_tell_of_credentials_that_worked",
+        &[15],
+        &[edit(
+            "src/controller/machine/token.rs",
+            "suspects if «self.proven» => suspects >= SUSPECTS_PROVEN,",
+            "false",
+        )],
+        &["isolation::up_to_half_of_the_accounts_whose_requests_always_fail_keep_no_other_from_being_applied"],
     ),
     variant(
         "what_is_refused_for_good_holds_other_removals",
