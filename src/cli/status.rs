@@ -122,7 +122,7 @@ impl Status {
         load::note_oddities(&manifests.desired);
         sources.note_problems(&manifests.desired);
         if matches!(shape.output, Output::Table | Output::Wide) {
-            sources.note_absence()?;
+            sources.note_standing(now)?;
         }
         if watch && missing.is_empty() {
             drop(manifests);
@@ -187,9 +187,13 @@ impl Sources {
         folder::parse(&self.folder, self.target.auth.into(), self.protection(), with_labels)
     }
 
-    /// Notes what of the table is older than it looks.
-    fn note_absence(&self) -> anyhow::Result<()> {
+    /// Notes what of the table is older than it looks, and what keeps all of it from changing.
+    fn note_standing(&self, now: Timestamp) -> anyhow::Result<()> {
         let file = self.target.place.file();
+        if let Some(freeze) = switch::read(&file)?.filter(|freeze| !freeze.is_over(now)) {
+            let options = self.target.place.options();
+            note(&format!("all reconciling is {freeze}; zoho-mail-reconciler resume{options} ends that"));
+        }
         let shown = printable::path(&file);
         if !file.try_exists()? {
             note(&format!("there is no ledger {shown}: as far as this program knows, nothing was ever applied"));

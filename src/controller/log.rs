@@ -131,6 +131,11 @@ impl Logger {
                 let runbook = self.about(Reason::Throttled);
                 warn!(why = %failure.message, runbook, "too many token requests; everybody pauses");
             }
+            RequestLog::TokenLimit(until) => {
+                let runbook = self.about(Reason::TokenUnavailable);
+                warn!(%until, runbook,
+                    "no access token before then: ten were requested within ten minutes; all PUTs wait for the next one");
+            }
             RequestLog::TokenUnavailable { failure, failures } => {
                 let runbook = self.about(failure.reason);
                 // Once it lasts, once more and graver; what comes after that says nothing new.

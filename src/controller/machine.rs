@@ -103,6 +103,8 @@ pub struct Machine {
     held_logged: [bool; 2],
     /// Whom the service asks to wait.
     throttling: Throttling,
+    /// Until when the limit of token requests held everything back, as was logged last.
+    token_limit: Option<Timestamp>,
     /// The account whose request ended last without success: others probe before it.
     met_trouble: Option<AccountId>,
     /// How many pauses the service asked for in a row.
@@ -159,6 +161,7 @@ impl Machine {
             outage_confirmed: false,
             held_logged: [false; 2],
             throttling: Throttling::default(),
+            token_limit: None,
             met_trouble: None,
             throttled: 0,
             first_problems: Vec::new(),

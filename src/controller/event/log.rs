@@ -112,6 +112,8 @@ pub enum RequestLog {
         /// How long it is good for.
         expires_in: Duration,
     },
+    /// The limit of token requests is reached, and the next one may leave at this moment.
+    TokenLimit(Timestamp),
     /// The accounts server asks for fewer requests.
     TokenThrottled(Failure),
     /// There is no access token for now.

@@ -12,7 +12,7 @@ use super::reconcile::Action;
 use super::token::Need;
 use crate::account::AccountId;
 use crate::change::Change;
-use crate::controller::event::{Effect, Metric, Then};
+use crate::controller::event::{Effect, Metric, RequestLog, Then};
 use crate::ledger::{Cause, LANDING, Record};
 use crate::queue::Probe;
 use crate::report::Waiting;
@@ -99,13 +99,21 @@ impl Machine {
                 return Start::No;
             }
         };
-        if self.is_admitted(admission) { Start::Yes } else { Start::No }
+        if self.is_admitted(admission, now) { Start::Yes } else { Start::No }
     }
 
-    fn is_admitted(&mut self, admission: Admission) -> bool {
+    fn is_admitted(&mut self, admission: Admission, now: Timestamp) -> bool {
         match admission {
             Admission::Now => return true,
-            Admission::At(until, why) => self.waiting = Some(Waiting { until, why }),
+            Admission::At(until, why) => {
+                self.waiting = Some(Waiting { until, why });
+                // Once a time: with a limit that is reached, each request for a token waits a little.
+                let is_over = self.token_limit.is_none_or(|said| said <= now);
+                if why == Wait::TokenLimit && is_over {
+                    self.token_limit = Some(until);
+                    self.log(RequestLog::TokenLimit(until));
+                }
+            }
             Admission::AfterAnother(_) => {}
         }
         false
@@ -114,7 +122,7 @@ impl Machine {
     /// Asks for a token; the request leaves when its record is durable.
     fn request_token(&mut self, now: Timestamp) {
         let admission = self.throttle.admit_token(now);
-        if self.is_admitted(admission) {
+        if self.is_admitted(admission, now) {
             self.throttle.begin_token();
             self.tokens.begin();
             self.record(Record::TokenRequest { at: now }, now);

@@ -52,6 +52,8 @@ fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
         "{}",
         plan.err
     );
+    let noted = place.run("status").err;
+    assert!(noted.contains("note: all reconciling is suspended since TIME by eve on HOST: mail migration;"), "{noted}");
     let wide = place.ok("status -o wide");
     assert!(wide.contains("alice   False   Suspended"), "{wide}");
     assert!(wide.contains("all reconciling is suspended since TIME by eve on HOST: mail migration"), "{wide}");

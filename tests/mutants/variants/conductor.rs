@@ -211,7 +211,7 @@ pub const BUGS: &[Variant] = &[
         "each_edit_tries_refused_credentials_again",
         &[12],
         &[edit("src/controller/machine/token.rs", "is_refused && «!self.hastened» && !self.suspects", "true")],
-        &["lib::controller::machine::token::tests::a_storm_of_edits_tries_credentials_that_are_refused_once_between_two_trials"],
+        &["lib::controller::machine::token::tests::an_edit_that_finds_credentials_refused_again_has_to_wait_for_the_next_trial"],
     ),
     variant(
         "one_probe_that_fails_speaks_for_the_service",

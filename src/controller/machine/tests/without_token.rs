@@ -97,3 +97,23 @@ fn connections_that_are_refused_use_up_no_token_request_neither_here_nor_in_the_
     stage.feed(Event::Credentials(Ok(Credentials::Refresh(refresh))));
     assert_eq!(stage.machine.waiting.unwrap().why, crate::throttle::Wait::TokenLimit);
 }
+
+#[test]
+fn a_limit_of_token_requests_that_is_reached_is_said_once_with_its_end() {
+    let mut ledger = Stage::new(Mode::Run).machine.ledger.clone();
+    ledger.token_requests = (0..TOKEN_REQUESTS as u64).map(|n| NOW.before(Duration::from_secs(60 - n))).collect();
+    let mut stage = Stage::with(settings(Mode::Run), ledger);
+    assert_eq!(stage.feed(folder(&[(1, true)])), Then::ReadCredentials);
+    let refresh = || Credentials::Refresh(RefreshCredentials::new("id", "secret", "refresh").unwrap());
+    let mut said = Vec::new();
+    for event in [Event::Credentials(Ok(refresh())), Event::Tick, Event::Credentials(Ok(refresh()))] {
+        stage.machine.handle(event, stage.now, 0.5);
+        let effects = stage.machine.turn(stage.now).effects;
+        said.extend(
+            effects.iter().map(|effect| format!("{effect:?}")).filter(|log| log.contains("Request(TokenLimit")),
+        );
+    }
+    let until = stage.machine.waiting.unwrap().until;
+    assert!(until > NOW, "{until}");
+    assert!(said.len() == 1 && said[0].contains(&until.as_millis().to_string()), "{said:?}");
+}

@@ -125,6 +125,25 @@ fn a_storm_of_edits_tries_credentials_that_are_refused_once_between_two_trials()
 }
 
 #[test]
+fn an_edit_that_finds_credentials_refused_again_has_to_wait_for_the_next_trial() {
+    let (mut tokens, now) = granted();
+    let refuse = |tokens: &mut Tokens, n| {
+        let (generation, state) =
+            (tokens.generation, tokens.refused(tokens.generation, account(n), Others::None, refusal(), now));
+        assert_eq!((tokens.generation, state), (generation, Refusal::OfCredentials));
+    };
+    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    tokens.granted(token(), Duration::from_secs(3600), now);
+    refuse(&mut tokens, 1);
+    tokens.may_tell(account(2));
+    assert_eq!(tokens.need(now), Need::Credentials, "it is tried for another account");
+    tokens.granted(token(), Duration::from_secs(3600), now);
+    refuse(&mut tokens, 2);
+    tokens.may_tell(account(3));
+    assert_eq!(tokens.need(now), Need::Others(refusal()), "once between two trials");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_read_again_soon() {
     let (mut tokens, now) = (Tokens::new(), Timestamp::from_millis(0));
     for seconds in [1, 2, 4, 5, 5] {
