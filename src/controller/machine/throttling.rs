@@ -3,38 +3,56 @@
 //! In: which account was asked to wait, by a throttle answer or by a `Retry-After`, and which was accepted. Out: whether
 //! such an answer is about one account.
 //! Invariants: everybody waits for the first such answer; one that an account gets again after others were accepted is
-//! about that account alone, however many accounts that is true of, until it is accepted. Where some are known to be asked
-//! alone, the first such answer after an accepted request is taken for another one's, and the next for everybody's: the
-//! request in between is a probe. Absent by design: the pauses.
+//! about that account alone, however many accounts that is true of, until it is accepted. The first time that is only
+//! believed if the answer before accepted something, of whomever: the service may have begun to throttle meanwhile.
+//! Absent by design: the pauses.
 
 use std::collections::BTreeMap;
 
 use crate::account::AccountId;
 
+/// What is known of an account that was asked to wait, and was not accepted since.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Others were accepted since it was asked last.
+    others_accepted: bool,
+    /// How often it was asked again after others were accepted.
+    again: u32,
+    /// It was alone when it was asked last.
+    alone: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Throttling {
-    /// The accounts that were asked to wait and were not accepted since; of each, whether others were.
-    asked: BTreeMap<AccountId, bool>,
-    /// The last answer of all accepted something.
-    accepts: bool,
+    asked: BTreeMap<AccountId, Asked>,
+    /// Who was asked last of all, with nothing accepted since.
+    last: Option<AccountId>,
 }
 
 impl Throttling {
     /// A PUT of `account` was accepted, or refused for what it asks.
     pub(super) fn accepted(&mut self, account: AccountId) {
         self.asked.remove(&account);
-        self.asked.values_mut().for_each(|others_accepted| *others_accepted = true);
-        self.accepts = true;
+        self.asked.values_mut().for_each(|asked| asked.others_accepted = true);
+        self.last = None;
     }
 
     /// A PUT of `account` was answered with a wait. Returns whether that is about this account alone.
     pub(super) fn is_alone(&mut self, account: AccountId) -> bool {
-        let accepts = std::mem::take(&mut self.accepts);
-        let others_are = self.asked.iter().any(|(other, others_accepted)| *other != account && *others_accepted);
-        let alone = self.asked.entry(account).or_insert(false);
-        *alone |= accepts && others_are;
-        *alone
+        let before = self.last.replace(account);
+        let others_are = self.asked.iter().any(|(other, asked)| *other != account && asked.alone);
+        let asked = self.asked.entry(account).or_default();
+        asked.again += u32::from(std::mem::take(&mut asked.others_accepted));
+        asked.alone = match (asked.again, before) {
+            (2.., _) => true,
+            // With nothing answered in between it says nothing else.
+            (_, Some(before)) => before == account && asked.alone,
+            (1, None) => true,
+            // Where others are known to be asked alone, it may be one more of them.
+            (_, None) => others_are,
+        };
+        asked.alone
     }
 }
 
@@ -65,11 +83,12 @@ mod tests {
         assert!(!throttling.is_alone(account(1)));
         assert!(!throttling.is_alone(account(2)), "two in a row, and none accepted");
         throttling.accepted(account(9));
-        assert!(throttling.is_alone(account(1)) && throttling.is_alone(account(2)));
+        assert!(throttling.is_alone(account(1)));
+        assert!(!throttling.is_alone(account(2)), "the service may have begun to throttle all");
+        throttling.accepted(account(9));
+        assert!(throttling.is_alone(account(2)) && throttling.is_alone(account(1)), "again and again");
         throttling.accepted(account(9));
         assert!(throttling.is_alone(account(3)), "one more, for others are known to be");
         assert!(!throttling.is_alone(account(4)), "the next request, which probes, is throttled as well");
-        throttling.accepted(account(8));
-        assert!(throttling.is_alone(account(4)));
     }
 }

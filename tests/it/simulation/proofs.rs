@@ -106,10 +106,11 @@ pub struct Proofs {
     dates: Dates,
     arrivals: Vec<Timestamp>,
     tokens: Vec<Timestamp>,
-    /// The accounts whose PUTs were throttled and not accepted since, and whether others were.
-    throttled: BTreeMap<AccountId, bool>,
-    /// The last answer of all accepted something.
-    accepts: bool,
+    /// The accounts whose PUTs were throttled and not accepted since: whether others were since the last time, how often that
+    /// was so, and whether it was alone the last time.
+    throttled: BTreeMap<AccountId, (bool, u32, bool)>,
+    /// Which was throttled last, with none accepted since.
+    throttled_last: Option<AccountId>,
     in_flight: BTreeSet<AccountId>,
     /// Durable intents whose PUT has not left yet.
     intents: BTreeMap<(AccountId, Field), bool>,
@@ -142,7 +143,7 @@ impl Proofs {
             arrivals: Vec::new(),
             tokens: Vec::new(),
             throttled: BTreeMap::new(),
-            accepts: false,
+            throttled_last: None,
             in_flight: BTreeSet::new(),
             intents: BTreeMap::new(),
             token_intents: 0,
@@ -182,7 +183,7 @@ impl Proofs {
     /// A process begins: what the one before it did not write down it does not know.
     pub fn begins(&mut self, durable: &Ledger, now: Timestamp) {
         self.in_flight.clear();
-        (self.throttled, self.accepts) = (BTreeMap::new(), false);
+        (self.throttled, self.throttled_last) = (BTreeMap::new(), None);
         self.removals.begins();
         self.intents.clear();
         self.token_intents = 0;
@@ -344,23 +345,27 @@ impl Proofs {
         }
     }
 
-    /// Whether the reply asks an account alone to wait: it was asked before, and another one was accepted since; or others
-    /// are known to be asked alone, and the answer before this one accepted something.
+    /// Whether the reply asks an account alone to wait: it was asked before, and another one was accepted since, twice, or
+    /// with the answer before this one; or others are known to be asked alone, and that answer accepted something.
     fn is_of_one_account(&mut self, put: Option<Put>, reply: &Reply, body: &str) -> bool {
         let Some(Put { account, .. }) = put else { return false };
         if wait(reply, body).is_some() {
-            let accepts = std::mem::take(&mut self.accepts);
-            let is_alone = |(other, alone): (&AccountId, &bool)| *other != account && *alone;
-            let others_are = self.throttled.iter().any(is_alone);
-            let alone = self.throttled.entry(account).or_insert(false);
-            *alone |= accepts && others_are;
+            let before = self.throttled_last.replace(account);
+            let others_are = self.throttled.iter().any(|(other, (.., alone))| *other != account && *alone);
+            let (others_accepted, again, alone) = self.throttled.entry(account).or_default();
+            *again += u32::from(std::mem::take(others_accepted));
+            *alone = match before {
+                _ if *again > 1 => true,
+                Some(before) => before == account && *alone,
+                None => *again == 1 || others_are,
+            };
             return *alone;
         }
         let is_refused = matches!(reply.status, 400..500) && !matches!(reply.status, 401 | 408);
         if is_refused || reply.status == 200 && body.contains(r#""code":200"#) {
             self.throttled.remove(&account);
-            self.throttled.values_mut().for_each(|others_accepted| *others_accepted = true);
-            self.accepts = true;
+            self.throttled.values_mut().for_each(|(others_accepted, ..)| *others_accepted = true);
+            self.throttled_last = None;
         }
         false
     }
