@@ -49,7 +49,7 @@ fn a_revert_is_held_by_the_grant_budget_and_goes_by_the_approval_that_the_plan_p
         printed.contains("# Lets 3 held grants of 3 accounts through") && printed.contains("\n  grants: true\n"),
         "{printed}"
     );
-    // One that lets people leave lets nobody back.
+    // One that lets people leave lets none of them back.
     place.write("desired-state/approval.yaml", &printed.replace("  grants: true\n", ""));
     assert_eq!(place.run("apply").code, 3);
     place.write("desired-state/approval.yaml", &printed);
