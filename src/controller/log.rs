@@ -110,19 +110,7 @@ impl Logger {
             RequestLog::PauseLifted { pause: ImposedPause { until, reason }, by } => {
                 info!(%until, %reason, by = by.as_deref(), "the pause was lifted; one request probes before all others");
             }
-            RequestLog::InTrouble(OutageKind::ServiceFails, why) => {
-                let runbook = self.about(Reason::ServiceUnavailable);
-                warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
-            }
-            RequestLog::InTrouble(_, why) => {
-                let runbook = self.runbook("RefusedAlike");
-                error!(
-                    why,
-                    runbook,
-                    "the service refuses one account after the other alike, and accepts none: that is one cause; one \
-                     request probes it from time to time"
-                );
-            }
+            RequestLog::InTrouble(kind, why) => self.in_trouble(kind, &why),
             RequestLog::AnswersAgain => info!("the service answers again"),
             RequestLog::TokenGranted { expires_in } => {
                 info!(expires_in = %humantime::format_duration(expires_in), "access token granted");
@@ -152,6 +140,20 @@ impl Logger {
                     "the credentials do not work; all PUTs wait for others");
             }
         }
+    }
+
+    fn in_trouble(&self, kind: OutageKind, why: &str) {
+        if kind == OutageKind::ServiceFails {
+            let runbook = self.about(Reason::ServiceUnavailable);
+            return warn!(why, runbook, "the service fails again and again; one request probes it from time to time");
+        }
+        let runbook = self.runbook("RefusedAlike");
+        error!(
+            why,
+            runbook,
+            "the service refuses one account after the other alike, and accepts none: that is one cause; one request \
+             probes it from time to time"
+        );
     }
 
     fn state(&self, log: StateLog) {
