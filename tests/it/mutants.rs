@@ -1,12 +1,59 @@
-//! Which broken variants a short run tries. The trials themselves are `cargo test --test mutants`.
+//! The table of broken variants fits the source, and which of them a short run tries.
+//!
+//! The trials themselves are `cargo test --test mutants`.
 
 #[path = "../mutants/selection.rs"]
 mod selection;
+#[path = "../mutants/switches.rs"]
+mod switches;
+#[path = "../mutants/variants/mod.rs"]
+mod variants;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
 use selection::{PER_SHARE, SHARES, choose};
+
+/// Every Rust file below `folder`, as one text.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    entries.map(|path| if path.is_dir() { sources(&path) } else { text(&path) }).collect()
+}
+
+#[test]
+fn every_variant_changes_a_text_that_is_in_its_file_once() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut stale = Vec::new();
+    for (file, edits) in variants::edits_by_file(&variants::all()) {
+        let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+        stale.extend(switches::switched(&text, &edits).err().map(|error| format!("{file}: {error}")));
+    }
+    assert!(stale.is_empty(), "{}", stale.join("\n"));
+}
+
+#[test]
+fn every_variant_has_a_name_of_its_own_and_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = sources(&root.join("src")) + &sources(&root.join("tests/it"));
+    let (mut names, mut missing) = (BTreeSet::new(), Vec::new());
+    for variant in variants::all() {
+        assert!(names.insert(variant.name), "two variants are called {}", variant.name);
+        assert!(!variant.caught_by.is_empty() && variant.seeds > 0, "{variant:?}");
+        let functions = variant.caught_by.iter().filter(|test| !test.starts_with("soak "));
+        let functions = functions.map(|test| test.rsplit("::").next().unwrap());
+        missing
+            .extend(functions.filter(|test| !tests.contains(&format!("fn {test}("))).map(|test| (variant.name, test)));
+    }
+    assert_eq!(missing, []);
+}
+
+#[test]
+fn every_invariant_and_every_rule_of_the_simulation_has_two_variants() {
+    assert_eq!(variants::too_few(&variants::all()), Vec::<String>::new());
+}
 
 const FILES: [&str; 4] = ["a.rs", "b.rs", "c.rs", "d.rs"];
 

@@ -1,17 +1,16 @@
 //! A copy of the project that holds every bug of the table, each behind a switch.
 //!
 //! In: the variants. Out: a folder below the target directory, ready to be built.
-//! Invariants: a text that is not in its file exactly once is an error, for then the variant no longer applies; a file
-//! that is the same as in the last copy is not touched, so that a second build is short.
+//! Invariant: a file that is the same as in the last copy is not touched, so that a second build is short.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use super::variants::{Edit, Variant};
+use super::switches::switched;
+use super::variants::{Variant, edits_by_file};
 
 /// Everything a build and the tests need.
 const COPIED: [&str; 8] =
@@ -55,10 +54,7 @@ pub fn make(variants: &[Variant]) -> anyhow::Result<PathBuf> {
     for top in COPIED {
         read(&project().join(top), Path::new(top), &mut texts)?;
     }
-    let edits = variants.iter().flat_map(|variant| variant.edits.iter().map(move |edit| (variant.name, edit)));
-    let mut by_file: BTreeMap<&str, Vec<(&str, &Edit)>> = BTreeMap::new();
-    edits.for_each(|(name, edit)| by_file.entry(edit.file).or_default().push((name, edit)));
-    for (file, edits) in by_file {
+    for (file, edits) in edits_by_file(variants) {
         let text = texts.get_mut(Path::new(file)).with_context(|| format!("there is no {file}"))?;
         *text = switched(std::str::from_utf8(text)?, &edits).with_context(|| file.to_owned())?.into_bytes();
     }
@@ -97,57 +93,4 @@ fn for_trials(bytes: Vec<u8>) -> Vec<u8> {
         Ok(text) => TESTS.iter().fold(text, change).into_bytes(),
         Err(other) => other.into_bytes(),
     }
-}
-
-/// `text` with every edit in it, each behind its switch. Edits of one and the same place share it.
-fn switched(text: &str, edits: &[(&str, &Edit)]) -> anyhow::Result<String> {
-    let mut places: BTreeMap<(usize, usize), Vec<(&str, &str)>> = BTreeMap::new();
-    let mut stale = Vec::new();
-    for (name, edit) in edits {
-        match locate(text, edit.find).as_slice() {
-            [place] => places.entry((place.start, place.end)).or_default().push((name, edit.replace)),
-            found => stale.push(format!("{name}: its text is there {} times: {}", found.len(), edit.find)),
-        }
-    }
-    ensure!(stale.is_empty(), "these no longer apply:\n{}", stale.join("\n"));
-    let (mut out, mut end) = (String::new(), 0);
-    for ((start, stop), bugs) in places {
-        ensure!(start >= end, "{} overlaps another one", bugs[0].0);
-        let sound = &text[start..stop];
-        let chain: String = (bugs.iter())
-            .map(|(name, bug)| format!("if crate::mutant::is(\"{name}\") {{ {bug} }} else "))
-            .chain([format!("{{ {sound} }}")])
-            .collect();
-        let statement = sound.ends_with([';', '}']);
-        out += &text[end..start];
-        out += &if statement { chain } else { format!("({chain})") };
-        end = stop;
-    }
-    Ok(out + &text[end..])
-}
-
-/// Where `find` is in `text`, of whatever kind its white space is; of that, what lies between the marks « and ».
-fn locate(text: &str, find: &str) -> Vec<Range<usize>> {
-    text.char_indices().filter_map(|(start, _)| matched(text, start, find)).collect()
-}
-
-fn matched(text: &str, start: usize, find: &str) -> Option<Range<usize>> {
-    let (mut at, mut begin, mut end) = (start, start, None);
-    let mut spaced = false;
-    for char in find.chars() {
-        match char {
-            '«' => begin = at,
-            '»' => end = Some(at),
-            char if char.is_whitespace() => {
-                let gap = text[at..].len() - text[at..].trim_start().len();
-                if gap == 0 && !spaced {
-                    return None;
-                }
-                at += gap;
-            }
-            char => at = text[at..].starts_with(char).then_some(at + char.len_utf8())?,
-        }
-        spaced = char.is_whitespace();
-    }
-    Some(begin..end.unwrap_or(at))
 }

@@ -12,6 +12,14 @@ mod plan;
 mod reading;
 mod time;
 
+use std::collections::BTreeMap;
+
+/// How many variants each promise needs: one might be caught by accident.
+const LEAST: usize = 2;
+
+/// How many invariants the crate documentation has.
+const INVARIANTS: u8 = 18;
+
 /// One bug, and who must catch it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
@@ -61,6 +69,14 @@ const fn edit(file: &'static str, find: &'static str, replace: &'static str) -> 
     Edit { file, find, replace }
 }
 
+/// What the variants change, by file, each with the name of its variant.
+pub fn edits_by_file(variants: &[Variant]) -> BTreeMap<&'static str, Vec<(&'static str, &'static Edit)>> {
+    let edits = variants.iter().flat_map(|variant| variant.edits.iter().map(move |edit| (variant.name, edit)));
+    let mut by_file = BTreeMap::<_, Vec<_>>::new();
+    edits.for_each(|(name, edit)| by_file.entry(edit.file).or_default().push((name, edit)));
+    by_file
+}
+
 /// Every bug.
 pub fn all() -> Vec<Variant> {
     [
@@ -77,8 +93,22 @@ pub fn all() -> Vec<Variant> {
     .concat()
 }
 
+/// The invariants and rules that have fewer than two variants, each with how many it has.
+pub fn too_few(variants: &[Variant]) -> Vec<String> {
+    let invariants = (1..=INVARIANTS).map(|invariant| {
+        let count = variants.iter().filter(|variant| variant.breaks.contains(&invariant)).count();
+        (format!("invariant {invariant}"), count)
+    });
+    let rules = RULES.iter().map(|rule| {
+        let count = variants.iter().filter(|variant| variant.caught_by.contains(rule)).count();
+        ((*rule).to_owned(), count)
+    });
+    let few = invariants.chain(rules).filter(|(_, count)| *count < LEAST);
+    few.map(|(promise, count)| format!("{promise}: {count}")).collect()
+}
+
 /// The rules of the simulation, each of which must catch bugs of its own.
-pub const RULES: &[&str] = &[
+const RULES: &[&str] = &[
     ONE_IN_FLIGHT,
     INTENT_FIRST,
     TRUTH,
