@@ -173,6 +173,13 @@ pub struct Writer {
     took: Duration,
 }
 
+impl Writer {
+    /// Whether records are on their way to the disk.
+    pub const fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+}
+
 /// Why a group is not durable.
 enum Trouble {
     /// There is no room.

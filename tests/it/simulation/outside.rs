@@ -180,8 +180,9 @@ impl Life<'_> {
         let all_held = held == 0 || self.report.pending_changes.total() <= self.report.held_changes();
         // What was refused before, and does not fit the budget now, is asked for again when the window has room.
         let refused = if now.since(self.began) > 3 * RESYNC { stalled } else { 0 };
-        // As long as requests leave, more of what was refused may become ready.
-        let quiet = refused == 0 || now.since(self.universe.proofs.departed_last) >= RESYNC;
+        // As long as requests leave, or intents are on their way to the disk, more of what was refused may become ready.
+        let is_quiet = now.since(self.universe.proofs.departed_last) >= RESYNC && !self.writer.is_busy();
+        let quiet = refused == 0 || is_quiet;
         let all_tried = quiet && (refused > 0 || all_held);
         let done = pending <= held + refused && all_tried && queued <= refused && in_flight + stalled - refused == 0;
         // While something that was taken away is within the window, what is held may still be let go, and what was refused.
