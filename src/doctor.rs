@@ -6,6 +6,7 @@
 //! no other; all of it ends within [`PATIENCE`]. Deliberately absent: mending. A doctor that writes is a second daemon.
 
 mod ledger;
+mod listing;
 mod manifests;
 mod place;
 mod plan;

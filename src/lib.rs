@@ -107,6 +107,7 @@
 pub mod account;
 pub mod change;
 pub mod condition;
+pub mod observed;
 pub mod revision;
 pub mod timestamp;
 pub mod validity;

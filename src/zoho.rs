@@ -25,6 +25,8 @@ mod client;
 mod credentials;
 mod data_center;
 mod envelope;
+mod listing;
+mod paging;
 mod reader;
 mod request;
 mod response;
@@ -38,8 +40,12 @@ pub use base_url::{BaseUrl, InvalidBaseUrl, is_loopback};
 pub use client::Client;
 pub use credentials::{AccessToken, Credentials, RefreshCredentials, UnusableSecret};
 pub use data_center::DataCenter;
-pub use reader::{Grant, Listed, Listing, PAGE, Reader, Unreachable};
-pub use request::{HeaderText, HttpRequest, Method, MissingZuid, Operation, Principal, encode, encode_token_request};
+pub use listing::{PAGE_MAX, Page, PageAnswer, Window, decode_listing, encode_listing};
+pub use paging::{Extent, Paging};
+pub use reader::{Grant, Reader, Unreachable};
+pub use request::{
+    ANSWER_MAX, HeaderText, HttpRequest, Method, MissingZuid, Operation, Principal, encode, encode_token_request,
+};
 pub use response::{Answer, Code, HttpResponse, TransportError, classify};
 pub use text::Secrets;
 pub use token::{TokenAnswer, TokenOutcome, classify_token};

@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::runbook::{self, ExternalUrl};
 use crate::status::{MailAccountList, Part};
 use crate::version::VERSION;
-use crate::zoho::{HeaderText, HttpRequest, HttpTransport, Method, Transport as _};
+use crate::zoho::{ANSWER_MAX, HeaderText, HttpRequest, HttpTransport, Method, Transport as _};
 
 /// How long one request may take: a webhook takes a second, and nobody waits for it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,6 +77,7 @@ fn post(notify: Notifications) -> Post {
                 url: webhook.as_ref().map(|webhook| webhook.expose().to_owned()).unwrap_or_default(),
                 headers: HEADERS.map(|(name, value)| (name, HeaderText::Plain(value))).into(),
                 body: body.into(),
+                answer_max: ANSWER_MAX,
             };
             match transport.send(request).await {
                 Ok(answer) if (200..300).contains(&answer.status) => Ok(()),

@@ -4,17 +4,14 @@
 //! one failed, since they would only say the same again.
 //! Invariants: as of the parent; what is not certain is a warning, for the pages that describe the service are not.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::surroundings::{proxy, skew};
-use super::{Finding, Line, Subject, apart, count, now, plan};
-use crate::account::{AccountId, AuthMode};
+use super::{Finding, Line, Subject, apart, count, listing, now, plan};
+use crate::account::AuthMode;
 use crate::throttle::{TOKEN_REQUESTS, TOKEN_WINDOW};
 use crate::timestamp::Timestamp;
-use crate::zoho::{
-    AccessToken, BaseUrl, Credentials, Listed, Listing, PAGE, Principal, Reader, TokenOutcome, Unreachable,
-};
+use crate::zoho::{AccessToken, BaseUrl, Credentials, Reader, TokenOutcome, Unreachable};
 
 /// What depends on the calendar (a `Retry-After` with a date, an approval's end) is off by this much: worth a word.
 pub(super) const SKEW_WARN: Duration = Duration::from_secs(5);
@@ -110,9 +107,7 @@ async fn walk(subject: &Subject, lines: &mut Lines) {
     lines.add(SERVICE, "token", finding);
     lines.add(SERVICE, "scopes", self::scopes(subject, scopes.as_deref(), token.is_some()));
     let (organization, accounts) = match (&token, subject.principal, api) {
-        (Some(token), Some(principal), Ok(_)) => {
-            listed(subject, principal, reader.listing(&subject.api, principal, token).await)
-        }
+        (Some(token), Some(principal), Ok(_)) => listing::read(subject, &reader, principal, token).await,
         _ => (Finding::skip("needs a token, a target and the mail host"), Finding::skip("needs the same")),
     };
     lines.add(SERVICE, "organization", organization);
@@ -201,74 +196,4 @@ fn scopes(subject: &Subject, scopes: Option<&[String]>, granted: bool) -> Findin
             "make a new one, with the scopes of step 2 in deploy/setup.md",
         ),
     }
-}
-
-/// What a page of the accounts says about the organization, and about the manifests.
-fn listed(subject: &Subject, principal: Principal, listing: Listing) -> (Finding, Finding) {
-    let skipped = || Finding::skip("nothing to compare the manifests with");
-    let (page, whole) = match listing {
-        Listing::Page { accounts, whole } => (accounts, whole),
-        Listing::Refused { scope_missing: true, .. } => {
-            let what = "the token may not read accounts, which the daemon need not either";
-            return (Finding::skip(what), skipped());
-        }
-        Listing::Refused { status: 401, message, .. } => {
-            return (Finding::fail(message, "zoho-mail-reconciler explain Unauthorized"), skipped());
-        }
-        Listing::Refused { status: 403 | 404, message, .. } => {
-            let remedy =
-                "check --zoid and --data-center; whoever made the refresh token must be an administrator there";
-            return (Finding::fail(message, remedy), skipped());
-        }
-        Listing::Refused { message, .. } | Listing::Unreachable(message) => {
-            return (
-                Finding::warn(message, "try again later; if it lasts, look at the service's status page"),
-                skipped(),
-            );
-        }
-    };
-    let other = page.iter().filter_map(|listed| listed.zoid).find(|zoid| Principal::Admin(*zoid) != principal);
-    let organization = match (principal, other) {
-        (Principal::Admin(zoid), Some(other)) => Finding::warn(
-            format!("asked for {zoid}, the service listed accounts of {other}"),
-            "check --zoid: policyId.zoid of GET /api/accounts is the one to use",
-        ),
-        (Principal::Admin(zoid), None) => Finding::ok(format!("{zoid} lets us read its accounts")),
-        (Principal::User, _) => Finding::ok("the person's own account can be read"),
-    };
-    (organization, compared(subject, &page, whole))
-}
-
-fn compared(subject: &Subject, page: &[Listed], whole: bool) -> Finding {
-    let Some(desired) = subject.desired() else { return Finding::skip("there are no manifests to compare with") };
-    if subject.sandbox || page.is_empty() {
-        return Finding::skip("the service lists no accounts to compare with");
-    }
-    let there: BTreeMap<AccountId, _> = page.iter().map(|listed| (listed.account, listed.zuid)).collect();
-    let (mut wrong, mut missing, mut found) = (Vec::new(), Vec::new(), 0);
-    for (id, account) in desired.iter() {
-        match there.get(&id) {
-            Some(Some(zuid)) if account.spec.zuid.is_some_and(|ours| ours != *zuid) => wrong.push(account.name),
-            Some(_) => found += 1,
-            None if whole => missing.push(account.name),
-            None => {}
-        }
-    }
-    let first = |names: &[&std::sync::Arc<str>]| {
-        let shown: Vec<_> = names.iter().take(3).map(|name| &***name).collect();
-        format!("{}{}", shown.join(", "), if names.len() > shown.len() { ", …" } else { "" })
-    };
-    if !wrong.is_empty() {
-        let what = format!("the service knows another zuid for {}", first(&wrong));
-        return Finding::warn(
-            what,
-            "compare spec.zuid with the zuid of the listing; accountId and zuid are easily mixed up",
-        );
-    }
-    if !missing.is_empty() {
-        let what = format!("the service does not list {}", first(&missing));
-        return Finding::warn(what, "check spec.accountId: zoho-mail-reconciler explain AccountNotFound");
-    }
-    let rest = if whole { "" } else { ", and there are more than were asked for" };
-    Finding::ok(format!("{found} of {} found among the first {PAGE}{rest}", desired.managed()))
 }

@@ -13,16 +13,13 @@ use url::Url;
 
 use super::base_url::BaseUrl;
 use super::credentials::{AccessToken, RefreshCredentials};
-use super::request::{HttpRequest, Method, Principal, encode_token_request, reading_headers};
-use super::response::{HttpResponse, TEXT_MAX, TransportError, message};
+use super::listing::{PageAnswer, Window, decode_listing, encode_listing};
+use super::request::{ANSWER_MAX, HttpRequest, Method, Principal, encode_token_request, reading_headers};
+use super::response::{HttpResponse, TransportError};
 use super::text::Secrets;
 use super::token::{TokenOutcome, classify_token};
 use super::transport::{HttpTransport, SetupError, Transport as _};
-use crate::account::{AccountId, Zoid, Zuid};
 use crate::timestamp::Timestamp;
-
-/// Accounts of the one page that is asked for: 50 took ten seconds where somebody measured it.
-pub const PAGE: usize = 50;
 
 /// How long resolving a name, or opening a connection, may take: two lost packets and some.
 const STEP: Duration = Duration::from_secs(5);
@@ -56,40 +53,6 @@ pub struct Grant {
     pub scopes: Option<Vec<String>>,
 }
 
-/// An account as the service lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its id.
-    pub account: AccountId,
-    /// Its user.
-    pub zuid: Option<Zuid>,
-    /// Its organization.
-    pub zoid: Option<Zoid>,
-}
-
-/// What the service says about the organization's accounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listing {
-    /// The first page of them; `whole` if there is no other.
-    Page {
-        /// Those that could be understood.
-        accounts: Vec<Listed>,
-        /// Whether these are all.
-        whole: bool,
-    },
-    /// It answered something else.
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// Whether the token may not look: it was made for other scopes.
-        scope_missing: bool,
-        /// In words.
-        message: String,
-    },
-    /// It did not answer.
-    Unreachable(String),
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Reader(HttpTransport);
@@ -120,7 +83,14 @@ impl Reader {
         }
         let url = format!("{base}/");
         let headers = reading_headers(None);
-        let request = HttpRequest { operation: "reach", method: Method::Head, url, headers, body: Vec::new().into() };
+        let request = HttpRequest {
+            operation: "reach",
+            method: Method::Head,
+            url,
+            headers,
+            body: Vec::new().into(),
+            answer_max: ANSWER_MAX,
+        };
         match self.0.send(request).await {
             Ok(response) => Ok(response.date.as_deref().and_then(date)),
             Err(TransportError::Connect(why)) if base.is_https() => Err(Unreachable::Tls(why)),
@@ -136,19 +106,10 @@ impl Reader {
         Grant { outcome, scopes: answer.ok().and_then(|answer| scopes(&answer)) }
     }
 
-    /// The first page of the accounts that `principal` may see.
-    pub async fn listing(&self, api: &BaseUrl, principal: Principal, token: &AccessToken) -> Listing {
-        let path = match principal {
-            Principal::Admin(zoid) => format!("/api/organization/{zoid}/accounts?start=0&limit={PAGE}"),
-            Principal::User => "/api/accounts".to_owned(),
-        };
-        let (url, headers) = (format!("{api}{path}"), reading_headers(Some(token)));
-        let request = HttpRequest { operation: "list", method: Method::Get, url, headers, body: Vec::new().into() };
-        let secrets = Secrets::new([token.expose()]);
-        match self.0.send(request).await {
-            Ok(answer) => page(&answer, &secrets),
-            Err(error) => Listing::Unreachable(secrets.clean(&error.to_string(), TEXT_MAX)),
-        }
+    /// One page of the accounts that `principal` may see.
+    pub async fn page(&self, api: &BaseUrl, principal: Principal, token: &AccessToken, window: Window) -> PageAnswer {
+        let answer = self.0.send(encode_listing(principal, window, api, token)).await;
+        decode_listing(&answer, &Secrets::new([token.expose()]), SystemTime::now().into())
     }
 }
 
@@ -177,37 +138,4 @@ fn scopes(answer: &HttpResponse) -> Option<Vec<String>> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let text = body.get("scope")?.as_str()?;
     Some(text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
-}
-
-fn page(answer: &HttpResponse, secrets: &Secrets<'_>) -> Listing {
-    let envelope = answer.envelope();
-    let is_fine =
-        (200..300).contains(&answer.status) && envelope.as_ref().is_some_and(super::envelope::Envelope::is_success);
-    if !is_fine {
-        let scope_missing = envelope.as_ref().is_some_and(|envelope| envelope.is_error("INVALID_OAUTHSCOPE"));
-        let message = message(answer, envelope.as_ref(), None, secrets).into();
-        return Listing::Refused { status: answer.status, scope_missing, message };
-    }
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    // One sample shows an object where there is one account.
-    let data = match body.get("data") {
-        Some(Value::Array(accounts)) => accounts.iter().collect(),
-        Some(account @ Value::Object(_)) => vec![account],
-        _ => Vec::new(),
-    };
-    let whole = data.len() < PAGE;
-    Listing::Page { accounts: data.into_iter().filter_map(listed).collect(), whole }
-}
-
-fn listed(account: &Value) -> Option<Listed> {
-    let zoid = account.get("policyId").and_then(|policy| id(policy.get("zoid")?));
-    Some(Listed { account: id(account.get("accountId")?)?, zuid: account.get("zuid").and_then(id), zoid })
-}
-
-/// Ids are numbers in some answers, and digits in others.
-fn id<T: std::str::FromStr>(value: &Value) -> Option<T> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        number => number.to_string().parse().ok(),
-    }
 }

@@ -20,6 +20,9 @@ const USER_AGENT: &str = concat!("zoho-mail-reconciler/", env!("CARGO_PKG_VERSIO
 
 const JSON: &str = "application/json";
 
+/// How much of an answer is read that is no listing, in bytes. Documented ones have a hundred.
+pub const ANSWER_MAX: usize = 64 * 1024;
+
 /// Who signs the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
@@ -107,11 +110,13 @@ pub struct HttpRequest {
     pub headers: Vec<(&'static str, HeaderText)>,
     /// The whole body. A secret because the token request's is one.
     pub body: SecretSlice<u8>,
+    /// How much of the answer's body is read, in bytes.
+    pub answer_max: usize,
 }
 
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, method, url: _, headers, body: _ } = self;
+        let Self { operation, method, url: _, headers, body: _, answer_max: _ } = self;
         write!(f, "HttpRequest({operation}, {method:?}, {headers:?})")
     }
 }
@@ -156,6 +161,7 @@ pub fn encode(
             ("authorization", HeaderText::Secret(format!("Zoho-oauthtoken {}", token.expose()).into())),
         ],
         body: body(operation, zuid, change.to).into_bytes().into(),
+        answer_max: ANSWER_MAX,
     })
 }
 
@@ -198,6 +204,7 @@ pub fn encode_token_request(credentials: &RefreshCredentials, accounts_url: &Bas
             ("user-agent", HeaderText::Plain(USER_AGENT)),
         ],
         body: form.into_bytes().into(),
+        answer_max: ANSWER_MAX,
     }
 }
 

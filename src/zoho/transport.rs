@@ -27,9 +27,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// balancers close it: a PUT into a closing connection is in doubt.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a body is read, in bytes. Documented answers have a hundred.
-const BODY_MAX: usize = 64 * 1024;
-
 /// How much of a `Retry-After` or `Date` is kept, in bytes. HTTP's longest date has 33.
 const DATE_MAX: usize = 64;
 
@@ -134,7 +131,7 @@ impl Transport for HttpTransport {
             Method::Post => reqwest::Method::POST,
         };
         let body = request.body.expose_secret().to_vec();
-        let headers = headers(&request)?;
+        let (headers, answer_max) = (headers(&request)?, request.answer_max);
         let mut request = client.request(method, url).headers(headers);
         if !body.is_empty() {
             request = request.body(body);
@@ -151,7 +148,7 @@ impl Transport for HttpTransport {
             ..HttpResponse::default()
         };
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            let room = BODY_MAX - answer.body.len();
+            let room = answer_max - answer.body.len();
             answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
                 answer.truncated = true;

@@ -124,6 +124,25 @@ fn accounts_that_the_service_does_not_list_or_knows_for_another_user_are_named()
 }
 
 #[test]
+fn the_whole_listing_is_compared_as_far_as_the_request_budget_goes() {
+    let rig = Rig::new(410);
+    rig.declare(409, true, true);
+    let rate_limited = |limit| {
+        let mut command = command(&rig);
+        command.env("ZOHO_MAIL_RATE_LIMIT", limit);
+        ask(command)
+    };
+    let before = rig.world().totals().reads;
+    rate_limited("25/1m").expect("Service/accounts", "ok", "lists all 410 accounts", "");
+    assert_eq!(rig.world().totals().reads - before, 3);
+    // Half of the budget is left to the daemon.
+    rate_limited("4/1m").expect("Service/accounts", "ok", "400 of 410 found among 400 accounts", "");
+    assert_eq!(rig.world().totals().reads - before, 5);
+    rig.declare(500, true, true);
+    rate_limited("25/1m").expect("Service/accounts", "warn", "does not list a500", "AccountNotFound");
+}
+
+#[test]
 fn a_clock_that_is_off_is_told_by_the_services_own() {
     let rig = Rig::new(1);
     for (seconds, level) in [(20, "warn"), (4000, "fail")] {

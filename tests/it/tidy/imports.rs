@@ -8,6 +8,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("account", WORDS),
     ("change", WORDS),
     ("condition", WORDS),
+    ("observed", WORDS),
     ("revision", WORDS),
     ("timestamp", WORDS),
     ("validity", WORDS),
