@@ -199,7 +199,8 @@ pub enum PauseCause {
     Throttled,
     /// The access token was refused: a fresh one may help, once.
     TokenRefused,
-    /// The token lacks a scope: no fresh token helps, only other credentials.
+    /// The token lacks a scope, so only other credentials help. Answered as [`Self::TokenRefused`] is, for it may be said of
+    /// one account alone.
     ScopeMissing,
 }
 

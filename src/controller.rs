@@ -15,7 +15,7 @@ mod log;
 pub mod machine;
 mod requests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::event::{Effect, Event, Metric, Then, Turn};
 use self::log::Logger;
 use self::machine::Machine;
+use crate::account::{AccountId, Field};
 use crate::change::Failure;
 use crate::clock::Clock;
 use crate::condition::Reason;
@@ -225,6 +226,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     #[must_use]
     pub fn protecting(mut self, protection: Arc<Protection>) -> Self {
         self.machine.protect(protection);
+        self
+    }
+
+    /// The single pass makes none but these changes: the account, the field and the value of each.
+    #[must_use]
+    pub fn restricted_to(mut self, reviewed: BTreeSet<(AccountId, Field, bool)>) -> Self {
+        self.machine.restrict(reviewed);
         self
     }
 

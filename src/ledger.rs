@@ -173,11 +173,13 @@ impl Ledger {
                     (true, Field::ActiveSyncEnabled) => {}
                 }
             }
-            Record::NotApplied { account, field, restore, disruption, returned } => {
+            Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent } => {
                 self.discharge(account, [disruption, returned]);
                 if let Some(row) = self.accounts.get_mut(&account) {
                     *row.field_mut(field) = restore;
+                    row.valid_until = valid_until;
                 }
+                unsent.into_iter().for_each(|begun| forget(&mut self.requests, begun));
             }
             Record::Failed { account, field, failed } => {
                 if let Some(row) = self.accounts.get_mut(&account) {
@@ -198,8 +200,7 @@ impl Ledger {
             }
             Record::TokenNotSent => {
                 let begun = self.token_requests.pop_back();
-                let place = begun.and_then(|begun| self.requests.iter().rposition(|at| *at == begun));
-                place.map(|place| self.requests.remove(place));
+                begun.into_iter().for_each(|begun| forget(&mut self.requests, begun));
             }
             Record::Pause { pause } => self.pause = pause,
             Record::Outage { outage } => self.outage = outage.map(|outage| *outage),
@@ -283,6 +284,13 @@ fn remember(stamps: &mut VecDeque<Timestamp>, at: Timestamp) {
     stamps.push_back(at);
 }
 
+/// The request that was begun then was not sent; of several of one moment, one.
+fn forget(stamps: &mut VecDeque<Timestamp>, begun: Timestamp) {
+    if let Some(place) = stamps.iter().rposition(|at| *at == begun) {
+        stamps.remove(place);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::samples::{account, after, applied, at, intent, owner, source};
@@ -302,18 +310,17 @@ mod tests {
         assert_eq!(ledger.serial, 2);
     }
 
+    fn not_applied(restore: Option<FieldState>) -> Record {
+        let (account, field, disruption, returned, valid_until, unsent) =
+            (account(1), Field::Enabled, None, None, None, None);
+        Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent }
+    }
+
     #[test]
     fn what_provably_did_not_happen_leaves_the_field_as_it_was() {
         let before = after(Ledger::new(owner()), &[intent(1, Field::Enabled, true), applied(1, Field::Enabled, true)]);
         let restore = before.accounts[&account(1)].enabled.clone();
-        let not_applied = Record::NotApplied {
-            account: account(1),
-            field: Field::Enabled,
-            restore,
-            disruption: None,
-            returned: None,
-        };
-        let ledger = after(before.clone(), &[intent(1, Field::Enabled, false), not_applied]);
+        let ledger = after(before.clone(), &[intent(1, Field::Enabled, false), not_applied(restore)]);
         assert_eq!(ledger.accounts, before.accounts);
         assert!(ledger.disruptions.is_empty());
     }
@@ -343,13 +350,7 @@ mod tests {
         let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
         ledger.apply(intent(1, field, false));
         assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
-        ledger.apply(Record::NotApplied {
-            account: account(1),
-            field,
-            restore: None,
-            disruption: None,
-            returned: None,
-        });
+        ledger.apply(not_applied(None));
         assert!(ledger.disruptions.is_empty());
     }
 

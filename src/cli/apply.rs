@@ -79,7 +79,7 @@ impl Apply {
             load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))
         });
         let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
-        let Engine { controller, reports, clock, inputs, outside, acknowledged, known, cancel, .. } = engine;
+        let Engine { mut controller, reports, clock, inputs, outside, acknowledged, known, cancel, .. } = engine;
         // There is nothing to read again in a single pass.
         shutdown::listen(outside.stops, || {}, telemetry::flush)?;
         let mut batch = reading.await??;
@@ -101,6 +101,7 @@ impl Apply {
                 ));
                 return Ok(Exit::Failed);
             }
+            controller = controller.restricted_to(plan.keys());
         }
         // The conductor reads it as its first event; the channel has room for one.
         let _ = outside.looks.send(batch).await;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::{Exit, json, load, note, policies, print, yaml};
+use crate::account::{AccountId, Field};
 use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
@@ -177,6 +178,12 @@ impl Comparison {
 
     pub(super) fn digest(&self) -> String {
         digest(&self.reviewed)
+    }
+
+    /// The account, the field and the value of each change, held or not.
+    pub(super) fn keys(&self) -> BTreeSet<(AccountId, Field, bool)> {
+        let Reviewed { allowed, held, .. } = &self.reviewed;
+        allowed.iter().chain(held).map(|change| (change.account, change.field, change.to)).collect()
     }
 
     /// As people read it.

@@ -53,6 +53,7 @@ mod tests;
 mod token;
 mod unwritten;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::backlog::Backlog;
@@ -66,7 +67,7 @@ use self::token::Tokens;
 use self::unwritten::{Due, Unwritten};
 use super::event::{Effect, Event, Log, Metric, Then, Turn};
 use super::{APPLY_ATTEMPTS, APPLY_PROBES, Mode, Settings};
-use crate::account::AccountId;
+use crate::account::{AccountId, Field};
 use crate::desired::DesiredState;
 use crate::guard::{Guards, InForce};
 use crate::ledger::Ledger;
@@ -183,6 +184,11 @@ impl Machine {
         self.desired = DesiredState::protecting(protection);
     }
 
+    /// A single pass makes none but these changes: the account, the field and the value of each.
+    pub fn restrict(&mut self, reviewed: BTreeSet<(AccountId, Field, bool)>) {
+        self.pass.restrict(reviewed);
+    }
+
     /// Takes in what happened at `now`. `chance`, from 0 to 1, spreads a backoff if one follows.
     pub fn handle(&mut self, event: Event, now: Timestamp, chance: f64) {
         match event {
@@ -201,7 +207,8 @@ impl Machine {
                 self.effects.push(Effect::Answer(Box::new(list)));
             }
             Event::ClockStepped(step) => self.on_clock_step(step),
-            Event::Tick => self.wake(now),
+            // What is due by now follows in the turn.
+            Event::Tick => {}
         }
     }
 

@@ -133,6 +133,12 @@ pub enum Record {
         /// When it had last come back before the intent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         returned: Option<Timestamp>,
+        /// The end of the manifest's period that was acted upon before the intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        valid_until: Option<Timestamp>,
+        /// When the intent was made, if its PUT never left: it takes no place in the request budget.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsent: Option<Timestamp>,
     },
     /// An attempt at a field failed, or (`None`) what was said against it is over.
     Failed {

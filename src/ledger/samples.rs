@@ -149,7 +149,10 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
                 Record::Applied { at, account, field, value, source, evidence }
             }),
         2 => (any_account(), any_field(), proptest::option::of(any_state()), proptest::option::of(any_time())).prop_map(
-            |(account, field, restore, disruption)| Record::NotApplied { account, field, restore, disruption, returned: disruption }
+            |(account, field, restore, disruption)| {
+                let (returned, valid_until, unsent) = (disruption, disruption, disruption);
+                Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent }
+            }
         ),
         1 => (any_account(), any_field(), proptest::option::of(any_failure()))
             .prop_map(|(account, field, failed)| Record::Failed { account, field, failed }),

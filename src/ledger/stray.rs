@@ -131,7 +131,8 @@ mod tests {
     }
 
     fn not_applied(restore: Option<FieldState>) -> Record {
-        Record::NotApplied { account: account(1), field: FIELD, restore, disruption: None, returned: None }
+        let (disruption, returned, valid_until, unsent) = (None, None, None, None);
+        Record::NotApplied { account: account(1), field: FIELD, restore, disruption, returned, valid_until, unsent }
     }
 
     /// What is known in the end, and until when the acknowledged value may be undone.

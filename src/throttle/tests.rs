@@ -72,6 +72,8 @@ fn a_restart_asks_a_service_in_trouble_with_one_probe() {
             restore: None,
             disruption: None,
             returned: None,
+            valid_until: None,
+            unsent: None,
         });
         let failed = Some(Box::new(failed(reason)));
         ledger.apply(Record::Failed { account, field: Field::ActiveSyncEnabled, failed });

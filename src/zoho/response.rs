@@ -21,8 +21,7 @@
 //! | 3xx | `in_doubt` | `ServiceUnavailable` | the account, for a backoff |
 //! | 5xx, or a code of 5xx in a 2xx or 4xx | `in_doubt` | `ServiceUnavailable` | the account, for a backoff; everybody, with `Retry-After` |
 //! | `THROTTLES_LIMIT_EXCEEDED`, "too many requests", or 429 | `paused` | `Throttled` | everybody, for as long as is said |
-//! | `INVALID_OAUTHTOKEN`, or any other 401 | `paused` | `Unauthorized` | everybody, for a fresh token; then for other credentials |
-//! | `INVALID_OAUTHSCOPE` | `paused` | `Unauthorized` | everybody, for other credentials |
+//! | `INVALID_OAUTHTOKEN`, `INVALID_OAUTHSCOPE`, or any other 401 | `paused` | `Unauthorized` | everybody, for a fresh token; then for other credentials |
 //! | 403 | `rejected` | `Forbidden` | the field, for another manifest or its next try |
 //! | `URL_RULE_NOT_CONFIGURED`, or 404 | `rejected` | `AccountNotFound` | the account, for another manifest or its next try |
 //! | 400, or any other 4xx | `rejected` | `Rejected` | the field, for another manifest or its next try |

@@ -25,6 +25,7 @@ mod manifest;
 mod mutants;
 mod notifying;
 mod page;
+mod passing;
 mod pausing;
 mod pipelining;
 mod process;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::Machine;
 use crate::account::{AccountId, Field};
-use crate::change::{Change, Failure};
+use crate::change::{Change, Failure, Known};
+use crate::condition::Reason;
 use crate::controller::{APPLY_ATTEMPTS, ATTEMPT_WAIT_MAX};
 use crate::ledger::{FailedAttempt, Record};
 use crate::plan::AccountPlan;
@@ -71,6 +72,9 @@ impl Machine {
     /// What of `plan` is tried, now or later. A single pass gives up what is refused, or fails too often.
     pub(super) fn open(&self, plan: &AccountPlan, now: Timestamp) -> Vec<Open> {
         let open = |change: &Change| {
+            if !self.pass.may_try(change) {
+                return None;
+            }
             let Some(failed) = self.failed(change) else {
                 // A pass tries again what failed before it, behind what did not.
                 let failed = change.refused || self.told(change).is_some();
@@ -98,6 +102,16 @@ impl Machine {
         // What was not the change's fault at first was not reported as its failure; a process reports what it meets once.
         let is_first = |before: &FailedAttempt| before.at < self.began || before.attempts == 0 && attempts > 0;
         let news = same.is_none_or(|before| before.code != code || is_first(before));
+        // What the service refuses is refused until it is accepted, or may have been: trouble at the next try says nothing
+        // else of the change, and must not make others wait for it.
+        let may_have_acted = row.known(change.field) == Known::InDoubt;
+        let refused = before.filter(|before| before.reason.is_rejection() && !reason.is_rejection() && !may_have_acted);
+        if let Some(refused) = refused.filter(|_| !self.pass.is_single()) {
+            let failed = FailedAttempt { at: now, next_attempt: next, ..refused.clone() };
+            let (account, field) = (change.account, change.field);
+            self.record(Record::Failed { account, field, failed: Some(Box::new(failed)) }, now);
+            return false;
+        }
         let failed = FailedAttempt {
             to: change.to,
             spec_hash: row.spec_hash,
@@ -139,16 +153,21 @@ impl Machine {
         self.queue.delay(account, until);
     }
 
-    /// A `change` that the service had refused is accepted, so the cause is over: what it refused in the same way is tried
-    /// again now.
-    pub(super) fn try_again_what_was_refused_alike(&mut self, change: &Change, now: Timestamp) {
-        let alike = |failed: &FailedAttempt| (failed.reason, failed.code.clone());
-        let Some(over) = self.failed(change).filter(|failed| failed.reason.is_rejection()).map(alike) else { return };
+    /// How the service refused `change` before, if it did.
+    pub(super) fn refused_as(&self, change: &Change) -> Option<(Reason, Box<str>)> {
+        let refused = self.failed(change).filter(|failed| failed.reason.is_rejection())?;
+        Some((refused.reason, refused.code.clone()))
+    }
+
+    /// A change that the service had refused so is accepted, so the cause is over: what it refused in the same way is tried
+    /// again now. Not what is tried anyway: each acceptance would write a record for each of those that are left.
+    pub(super) fn try_again_what_was_refused_alike(&mut self, reason: Reason, code: &str, now: Timestamp) {
+        let waits =
+            |failed: &FailedAttempt| failed.reason == reason && *failed.code == *code && failed.next_attempt > now;
         for account in self.backlog.rejected() {
             let Some(row) = self.ledger.accounts.get(&account) else { continue };
-            let is_alike =
-                Field::ALL.into_iter().filter_map(|field| row.failed(field)).any(|failed| alike(failed) == over);
-            if is_alike && self.inflight.get(account).is_none() {
+            let waits = Field::ALL.into_iter().filter_map(|field| row.failed(field)).any(waits);
+            if waits && self.inflight.get(account).is_none() {
                 self.try_again_at(account, now, now);
             }
         }

@@ -39,7 +39,9 @@ pub(super) struct Backlog {
     reconciling: BTreeSet<AccountId>,
     /// Those that no manifest declares.
     orphans: BTreeSet<AccountId>,
-    wake: BTreeSet<(Timestamp, AccountId)>,
+    /// When each account is to be looked at again, if it is.
+    wake: BTreeMap<AccountId, Timestamp>,
+    wake_by_time: BTreeSet<(Timestamp, AccountId)>,
 }
 
 impl Backlog {
@@ -132,6 +134,11 @@ impl Backlog {
         self.held.contains_key(&account)
     }
 
+    /// Whether the budget of this direction holds the account.
+    pub(super) fn is_held_by(&self, account: AccountId, direction: Direction) -> bool {
+        self.held.get(&account).is_some_and(|flags| flags[direction as usize])
+    }
+
     /// How many accounts are held, by either budget.
     pub(super) fn held(&self) -> usize {
         self.held.len()
@@ -191,21 +198,30 @@ impl Backlog {
         self.by_age = self.pending.iter().map(|(account, pending)| (pending.since, *account)).collect();
     }
 
-    /// Looks at the account again at `until`: its suspension ends then, or an approval, or what its manifest wants changes.
-    pub(super) fn wake_at(&mut self, until: Timestamp, account: AccountId) {
-        self.wake.insert((until, account));
+    /// Looks at the account again at `until`, and not at what was noted before: its suspension ends then, or an approval, or
+    /// what its manifest wants changes.
+    pub(super) fn wake_at(&mut self, account: AccountId, until: Option<Timestamp>) {
+        let before = match until {
+            Some(until) => self.wake.insert(account, until),
+            None => self.wake.remove(&account),
+        };
+        before.map(|before| self.wake_by_time.remove(&(before, account)));
+        self.wake_by_time.extend(until.map(|until| (until, account)));
     }
 
     /// An account that is to be looked at again by `now`.
     pub(super) fn woken(&mut self, now: Timestamp) -> Option<AccountId> {
-        let due = self.wake.first().filter(|(until, _)| *until <= now).copied()?;
-        self.wake.pop_first();
-        Some(due.1)
+        let (until, account) = self.wake_by_time.first().copied()?;
+        if until > now {
+            return None;
+        }
+        self.wake_at(account, None);
+        Some(account)
     }
 
     /// When the next account is to be looked at again.
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
-        self.wake.first().map(|(until, _)| *until)
+        self.wake_by_time.first().map(|(until, _)| *until)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Machine;
-use super::inflight::Request;
+use super::inflight::{Before, Request};
 use super::reconcile::Action;
 use super::token::Need;
 use crate::account::AccountId;
@@ -37,6 +37,8 @@ impl Machine {
     /// Starts as much as may start now. Says whether that has come to its end, or goes on with the credentials.
     pub(super) fn dispatch(&mut self, now: Timestamp) -> Then {
         self.waiting = None;
+        // Not with a tick alone: what comes in without a gap would put the moments off that people wrote down.
+        self.wake(now);
         self.tell_suspension(now);
         self.tokens.try_if_due(now);
         self.look_at_held(now);
@@ -44,6 +46,8 @@ impl Machine {
             let change = match self.reconcile(account, now) {
                 Action::Put(change) => change,
                 Action::Hold(until) => {
+                    // It was queued before the budget was exceeded: from here on it is among those that are held.
+                    self.replan(account, now);
                     self.rest(account, until);
                     continue;
                 }
@@ -139,8 +143,11 @@ impl Machine {
         }
         self.throttle.begin_put(now);
         let row = self.ledger.accounts.get(&account);
-        let prior = row.and_then(|row| row.field(change.field).cloned());
-        let charged = [&self.ledger.disruptions, &self.ledger.returns].map(|charged| charged.get(&account).copied());
+        let before = Before {
+            field: row.and_then(|row| row.field(change.field).cloned()),
+            charged: [&self.ledger.disruptions, &self.ledger.returns].map(|charged| charged.get(&account).copied()),
+            valid_until: row.and_then(|row| row.valid_until),
+        };
         let intent = Record::Intent {
             at: now,
             account,
@@ -159,7 +166,7 @@ impl Machine {
         };
         self.record(intent, now);
         self.unwritten.put(account);
-        self.inflight.begin(Request::new(change, prior, charged, now));
+        self.inflight.begin(Request::new(change, before, now));
     }
 
     /// The record of a token request is durable: the request leaves, if it may still.

@@ -32,27 +32,30 @@ pub(super) enum Stage {
     },
 }
 
+/// What the ledger knew before an intent, to restore if the service provably did not act.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Before {
+    /// Of the field.
+    pub(super) field: Option<FieldState>,
+    /// When the account had last lost something, and when it had last come back.
+    pub(super) charged: [Option<Timestamp>; 2],
+    /// The end of the manifest's period that was acted upon.
+    pub(super) valid_until: Option<Timestamp>,
+}
+
 /// One request.
 #[derive(Debug)]
 pub(super) struct Request {
     change: Change,
-    /// What the ledger knew of the field before, to restore if the service provably did not act.
-    prior: Option<FieldState>,
-    /// When the account had last lost something, and when it had last come back, likewise.
-    charged: [Option<Timestamp>; 2],
+    before: Before,
     began: Timestamp,
     stage: Stage,
 }
 
 impl Request {
-    /// An intent of `now`. `prior` and `charged` are what the ledger knew before it.
-    pub(super) const fn new(
-        change: Change,
-        prior: Option<FieldState>,
-        charged: [Option<Timestamp>; 2],
-        now: Timestamp,
-    ) -> Self {
-        Self { change, prior, charged, began: now, stage: Stage::Intent }
+    /// An intent of `now`.
+    pub(super) const fn new(change: Change, before: Before, now: Timestamp) -> Self {
+        Self { change, before, began: now, stage: Stage::Intent }
     }
 
     pub(super) const fn change(&self) -> &Change {
@@ -63,12 +66,8 @@ impl Request {
         self.change
     }
 
-    pub(super) const fn prior(&self) -> Option<&FieldState> {
-        self.prior.as_ref()
-    }
-
-    pub(super) const fn charged(&self) -> [Option<Timestamp>; 2] {
-        self.charged
+    pub(super) const fn before(&self) -> &Before {
+        &self.before
     }
 
     /// When its intent was made.
@@ -76,13 +75,13 @@ impl Request {
         self.began
     }
 
-    /// The wall clock was set. What the ledger knew before goes with what it knows.
+    /// The wall clock was set. What the ledger knew before goes with what it knows; what people wrote down stays.
     fn carry(&mut self, step: ClockStep) {
         let carry = |at| step.carry(at);
         self.began = step.carry(self.began);
-        self.charged = self.charged.map(|charged| charged.map(&carry));
-        if let Some(prior) = &mut self.prior {
-            prior.retime(carry, carry);
+        self.before.charged = self.before.charged.map(|charged| charged.map(&carry));
+        if let Some(field) = &mut self.before.field {
+            field.retime(carry, carry);
         }
     }
 
@@ -239,7 +238,7 @@ mod tests {
             wanted_since: None,
             gives_back: false,
         };
-        Request::new(change, None, [None; 2], Timestamp::from_millis(n))
+        Request::new(change, Before::default(), Timestamp::from_millis(n))
     }
 
     #[test]
@@ -282,10 +281,12 @@ mod tests {
         let prior = |since, lands_by| FieldState::InDoubt { since: at(since), to: None, lands_by: at(lands_by) };
         let mut inflight = Inflight::new(1, false);
         let change = intent(1).into_change();
-        inflight.begin(Request::new(change, Some(prior(7_000, 9_000)), [Some(at(9_000)), None], at(8_000)));
+        let (field, charged) = (Some(prior(7_000, 9_000)), [Some(at(9_000)), None]);
+        inflight.begin(Request::new(change, Before { field, charged, valid_until: Some(at(1)) }, at(8_000)));
         inflight.carry(ClockStep { from: at(8_500), to: at(1_008_500) });
         let request = inflight.get(account(1)).unwrap();
-        assert_eq!((request.began(), request.charged()[0]), (at(1_008_000), Some(at(1_009_000))));
-        assert_eq!(request.prior(), Some(&prior(1_007_000, 1_009_000)));
+        let Before { field, charged, valid_until } = request.before();
+        assert_eq!((request.began(), charged[0], *valid_until), (at(1_008_000), Some(at(1_009_000)), Some(at(1))));
+        assert_eq!(*field, Some(prior(1_007_000, 1_009_000)));
     }
 }

@@ -46,6 +46,7 @@ impl Machine {
         self.folder.carry(step);
         self.stop_by = self.stop_by.map(|at| step.carry(at));
         self.tries_from = step.carry(self.tries_from);
+        self.token_limit = self.token_limit.map(|at| step.carry(at));
         self.began = step.carry(self.began);
         self.waiting = None;
         self.turned_at = step.carry(self.turned_at);
@@ -56,7 +57,6 @@ impl Machine {
             self.lapse_approvals(to);
         }
         self.await_again(step);
-        self.wake(to);
     }
 
     /// The folder is read: approvals that were over by a clock that went back since stay over, also for the next process.

@@ -33,7 +33,8 @@ impl Machine {
             touched.extend(self.desired.update_from(&path, found, &|document| revisions(document, decided)));
         }
         let is_read = batch.root == Root::Ready && (batch.full || self.folder.is_loaded());
-        if batch.full && !self.folder.is_loaded() {
+        // A folder that is not there yet says nothing of the approvals that are over, nor of the budgets.
+        if is_read && !self.folder.is_loaded() {
             self.lapse_approvals(now);
             self.desired.recall(&self.ledger.budgets);
         }
@@ -45,6 +46,7 @@ impl Machine {
         }
         self.adopt_budget();
         self.first_problems = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
+        self.note_plan(now);
         // Those that failed before in the order in which they did, so that no pass begins with the same one again.
         let mut touched: Vec<_> = touched.into_iter().collect();
         touched.sort_by_cached_key(|account| self.failed_last(*account));
@@ -62,7 +64,6 @@ impl Machine {
         if batch.asked {
             self.try_all_again(now);
         }
-        self.note_plan(now);
         let was_loaded = self.folder.is_loaded();
         let news = [self.folder.looked(batch.root, batch.full, now), self.folder.watched(batch.degraded)];
         news.into_iter().flatten().for_each(|news| self.log(news));

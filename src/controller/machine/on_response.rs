@@ -7,7 +7,7 @@
 
 use super::Machine;
 use super::attempts::Attempt;
-use super::inflight::Request;
+use super::inflight::{Before, Request};
 use super::token::{Others, Refusal};
 use crate::account::AccountId;
 use crate::change::{Change, Failure, Outcome, PauseCause};
@@ -69,12 +69,9 @@ impl Machine {
                 let failure = (failure, answer.code);
                 match cause {
                     PauseCause::Throttled => self.throttled(request.change(), failure, answer.retry_after, now, chance),
-                    PauseCause::TokenRefused => self.token_refused(&request, failure, now, chance),
-                    PauseCause::ScopeMissing => {
-                        self.throttle.probe_next(now);
-                        self.tokens.give_up(failure.0.clone(), now);
-                        self.credentials_refused(failure.0.clone(), now);
-                        self.hold_back(request.change(), failure, now, now);
+                    // A scope that is missing is not missing for one account alone: the others tell.
+                    PauseCause::TokenRefused | PauseCause::ScopeMissing => {
+                        self.token_refused(&request, failure, now, chance)
                     }
                 }
             }
@@ -87,7 +84,7 @@ impl Machine {
     fn applied(&mut self, request: Request, answer: Box<str>, now: Timestamp) {
         let change = request.into_change();
         self.log(RequestLog::Applied(change.clone()));
-        self.try_again_what_was_refused_alike(&change, now);
+        let over = self.refused_as(&change);
         let Change { account, name, field, from, to, source, revision, approval, validity, .. } = change;
         if approval.is_some() {
             self.count(Metric::DisruptionApproved);
@@ -108,14 +105,20 @@ impl Machine {
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {
             self.log(RequestLog::Unsettled { account, field, until });
         }
+        if let Some((reason, code)) = over {
+            self.try_again_what_was_refused_alike(reason, &code, now);
+        }
         self.step(account, now);
     }
 
     /// The service provably did not act: all is as it was before the intent.
     pub(super) fn not_applied(&mut self, request: &Request, now: Timestamp) {
         let Change { account, field, .. } = *request.change();
-        let (restore, [disruption, returned]) = (request.prior().cloned(), request.charged());
-        self.record(Record::NotApplied { account, field, restore, disruption, returned }, now);
+        let Before { field: restore, charged: [disruption, returned], valid_until } = request.before().clone();
+        // A PUT that never left takes no place in the request budget either.
+        let unsent = request.token().is_none().then(|| request.began());
+        let record = Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent };
+        self.record(record, now);
     }
 
     /// The service fails, and asks for a wait: everybody waits, unless it asks this account alone. Returns until when the

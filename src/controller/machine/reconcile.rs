@@ -40,7 +40,12 @@ impl Machine {
         let (due, later): (Vec<_>, Vec<_>) = self.open(&plan, now).into_iter().partition(|open| wait(open).is_none());
         // One field may be approved and the other not.
         let verdicts = self.guards.verdicts_on(account, self.desired.managed(), now);
-        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(|open| verdicts.holding(&open.change).is_some());
+        // What was held when a pass began stays so to its end.
+        let stays = |change: &Change| {
+            self.pass.is_single() && change.needs_budget().is_some_and(|by| self.backlog.is_held_by(account, by))
+        };
+        let is_held = |open: &Open| verdicts.holding(&open.change).is_some() || stays(&open.change);
+        let (held, may): (Vec<_>, Vec<_>) = due.into_iter().partition(is_held);
         // What did not fail goes first: the account may have its turn for that alone, as a fresh edit.
         // Of two that failed, or whose account did, each has its turn.
         let row = self.ledger.accounts.get(&account);
@@ -86,6 +91,7 @@ impl Machine {
             let exceeded = verdicts.of(direction).filter(|verdict| verdict.exceeded());
             let logged = &mut self.held_logged[direction as usize];
             if held == 0 {
+                *logged = false;
                 continue;
             }
             match exceeded {
@@ -94,6 +100,8 @@ impl Machine {
                         self.log(StateLog::Held(direction, verdict));
                     }
                 }
+                // A pass is what was planned at its beginning.
+                None if self.pass.is_single() => {}
                 None => {
                     if std::mem::take(logged) {
                         self.log(StateLog::FitsAgain(direction, held));
@@ -114,12 +122,11 @@ impl Machine {
         let plan = plan_account(account, desired, row, now);
         let suspended = desired.and_then(|desired| desired.spec.suspend.as_ref()?.until).filter(|until| *until > now);
         let boundary = desired.and_then(|desired| desired.spec.period.as_ref()?.next_boundary(now));
-        [suspended, boundary].into_iter().flatten().for_each(|until| self.backlog.wake_at(until, account));
         // What is planned by an approval now is planned otherwise once that has expired.
         let clauses = desired.map_or(&[][..], |desired| desired.clauses);
-        for clause in clauses.iter().filter(|clause| clause.expires > now && !plan.changes.is_empty()) {
-            self.backlog.wake_at(clause.expires, account);
-        }
+        let clauses = clauses.iter().filter(|clause| clause.expires > now && !plan.changes.is_empty());
+        let moments = [suspended, boundary].into_iter().flatten().chain(clauses.map(|clause| clause.expires));
+        self.backlog.wake_at(account, moments.min());
         let is_done = plan.changes.is_empty() && plan.blocked.is_none();
         if let Some(record) = desired.zip(row).and_then(|(desired, row)| observed(account, desired, row, &plan)) {
             self.record(record, now);
@@ -149,6 +156,9 @@ impl Machine {
         if unready.as_ref() != before {
             let ready_since = unready.is_none().then_some(now);
             self.record(Record::Unready { account, unready, ready_since }, now);
+        }
+        if plan.changes.is_empty() {
+            self.throttling.forget(account);
         }
         let since = unready.and_then(|unready| unready.pending_since());
         let is_broken = self.desired.get(account).is_some_and(|desired| desired.standing == Standing::LastGood);

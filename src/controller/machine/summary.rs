@@ -1,12 +1,16 @@
 //! The single pass: what it sets out to do, and what it came to.
 //!
 //! In: the plan when the folder was read; the machine's state at the end. Out: a [`Summary`].
-//! Invariant: planned = applied + held + failed + in doubt.
+//! Invariants: planned = applied + held + failed + in doubt; a pass makes no change that it did not set out to make, and
+//! lets none go that a budget held at its beginning.
+
+use std::collections::BTreeSet;
 
 use super::{Blocked, Machine};
+use crate::account::{AccountId, Field};
 use crate::change::{Change, Known};
 use crate::controller::Mode;
-use crate::plan::plan;
+use crate::plan::{plan, plan_account};
 use crate::report::{Summary, Unapplied};
 use crate::status;
 use crate::timestamp::Timestamp;
@@ -16,12 +20,35 @@ use crate::timestamp::Timestamp;
 pub(super) struct Pass {
     is_single: bool,
     planned: Vec<Change>,
+    /// The account, the field and the value of each change that is planned.
+    may: BTreeSet<(AccountId, Field, bool)>,
+    /// The changes that were reviewed, if it may make no others.
+    reviewed: Option<BTreeSet<(AccountId, Field, bool)>>,
     gave_up: Option<String>,
 }
 
 impl Pass {
     pub(super) fn new(mode: Mode) -> Self {
-        Self { is_single: mode == Mode::Apply, planned: Vec::new(), gave_up: None }
+        let (planned, may) = (Vec::new(), BTreeSet::new());
+        Self { is_single: mode == Mode::Apply, planned, may, reviewed: None, gave_up: None }
+    }
+
+    /// It makes none but these changes.
+    pub(super) fn restrict(&mut self, reviewed: BTreeSet<(AccountId, Field, bool)>) {
+        self.reviewed = Some(reviewed);
+    }
+
+    /// Sets out to make these changes.
+    fn set_out(&mut self, planned: Vec<Change>) {
+        let key = |change: &Change| (change.account, change.field, change.to);
+        let may = |change: &Change| self.reviewed.as_ref().is_none_or(|reviewed| reviewed.contains(&key(change)));
+        self.planned = planned.into_iter().filter(may).collect();
+        self.may = self.planned.iter().map(key).collect();
+    }
+
+    /// Whether it may make the change: what a date brings while it runs is for the next one. A daemon may make any.
+    pub(super) fn may_try(&self, change: &Change) -> bool {
+        !self.is_single || self.may.contains(&(change.account, change.field, change.to))
     }
 
     /// Whether the controller ends with it.
@@ -51,7 +78,7 @@ impl Machine {
     /// Remembers what the single pass sets out to do.
     pub(super) fn note_plan(&mut self, now: Timestamp) {
         if self.pass.is_single {
-            self.pass.planned = plan(&self.desired, &self.ledger, now).changes;
+            self.pass.set_out(plan(&self.desired, &self.ledger, now).changes);
         }
     }
 
@@ -72,7 +99,7 @@ impl Machine {
                 continue;
             }
             let held = self.backlog.is_held(change.account) && self.needs_budget(&change, now);
-            let why = self.why(&change, held, &summary);
+            let why = self.why(&change, held, &summary, now);
             let unapplied = Unapplied { change, why };
             match known {
                 _ if held => summary.held.push(unapplied),
@@ -93,7 +120,7 @@ impl Machine {
         counted.is_some_and(|direction| self.backlog.held_by(direction) > 0)
     }
 
-    fn why(&self, change: &Change, held: bool, summary: &Summary) -> String {
+    fn why(&self, change: &Change, held: bool, summary: &Summary, now: Timestamp) -> String {
         if held {
             let by = change.direction().and_then(|direction| Some((direction, summary.verdicts.of(direction)?)));
             return by.map_or_else(String::new, |(by, verdict)| format!("held by the {} ({verdict})", by.budget()));
@@ -101,6 +128,11 @@ impl Machine {
         let row = self.ledger.accounts.get(&change.account);
         if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {
             return status::unsettled(until);
+        }
+        let plan = plan_account(change.account, self.desired.get(change.account), row, now);
+        if !plan.changes.iter().any(|planned| (planned.field, planned.to) == (change.field, change.to)) {
+            return "not attempted: a date of its manifest passed, and it is wanted no more; the next apply sends what is"
+                .to_owned();
         }
         match (self.failed(change), &summary.gave_up) {
             (Some(failed), _) => format!("{}: {}: {}", failed.reason, status::attempt(change), failed.message),

@@ -3,6 +3,7 @@
 mod beside;
 mod clock;
 mod dates;
+mod holding;
 mod in_trouble;
 mod pausing;
 mod returning;

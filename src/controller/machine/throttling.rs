@@ -38,6 +38,11 @@ impl Throttling {
         self.last = None;
     }
 
+    /// Nothing is asked for `account` any more.
+    pub(super) fn forget(&mut self, account: AccountId) {
+        self.asked.remove(&account);
+    }
+
     /// A PUT of `account` was answered with a wait. Returns whether that is about this account alone.
     pub(super) fn is_alone(&mut self, account: AccountId) -> bool {
         let before = self.last.replace(account);

@@ -49,7 +49,7 @@ fn side_by_side<const N: usize, T: Send>(cases: [T; N], check: impl Fn(T) + Sync
 fn the_exit_code_of_a_pass_and_the_status_after_it_tell_of_the_answer() {
     for (does, puts, code, expected) in [
         (FORBIDDEN, 2, 1, ["Stalled", "Forbidden", "HTTP 403 FORBIDDEN"]),
-        (SCOPE, 1, 1, ["Stalled", "Unauthorized", "HTTP 401 INVALID_OAUTHSCOPE"]),
+        (SCOPE, 2, 1, ["Stalled", "Unauthorized", "HTTP 401 INVALID_OAUTHSCOPE"]),
         (TROUBLE, 8, 1, ["Reconciling", "ServiceUnavailable", "HTTP 500"]),
         (r#""resetAfterActing""#, 8, 1, ["Reconciling", "InDoubt", "the connection was lost"]),
     ] {

@@ -251,7 +251,7 @@ pub const PUTS: &[Line] = &[
         ],
     },
     Line {
-        answer: "`INVALID_OAUTHTOKEN`, or any other 401",
+        answer: "`INVALID_OAUTHTOKEN`, `INVALID_OAUTHSCOPE`, or any other 401",
         ends: Ends::Token,
         forms: &[
             say("401", 401, TOKEN, "HTTP 401 INVALID_OAUTHTOKEN"),
@@ -259,14 +259,8 @@ pub const PUTS: &[Line] = &[
             say("404 with its errorCode", 404, TOKEN, "HTTP 404 with code 401 INVALID_OAUTHTOKEN"),
             say("200 with its errorCode", 200, TOKEN, "HTTP 200 with code 401 INVALID_OAUTHTOKEN"),
             say("200, code 401", 200, r#"{"status":{"code":401}}"#, "HTTP 200 with code 401"),
-        ],
-    },
-    Line {
-        answer: "`INVALID_OAUTHSCOPE`",
-        ends: Ends::Credentials,
-        forms: &[
-            say("401", 401, SCOPE, "HTTP 401 INVALID_OAUTHSCOPE"),
-            say("403 with its errorCode", 403, SCOPE, "HTTP 403 with code 401 INVALID_OAUTHSCOPE"),
+            say("401, a scope", 401, SCOPE, "HTTP 401 INVALID_OAUTHSCOPE"),
+            say("403 with the errorCode of a scope", 403, SCOPE, "HTTP 403 with code 401 INVALID_OAUTHSCOPE"),
         ],
     },
     Line {

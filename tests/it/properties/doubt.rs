@@ -125,7 +125,16 @@ impl Rig {
                 self.ledger.apply(Record::Applied { at: self.now, account, field, value: to, source, evidence: None });
             }
             End::Refused => {
-                self.ledger.apply(Record::NotApplied { account, field, restore: prior, disruption, returned: None })
+                let (restore, returned, valid_until, unsent) = (prior, None, None, None);
+                self.ledger.apply(Record::NotApplied {
+                    account,
+                    field,
+                    restore,
+                    disruption,
+                    returned,
+                    valid_until,
+                    unsent,
+                })
             }
             End::Lost(_) => {}
             End::Killed(_) => {

@@ -195,10 +195,9 @@ impl Rig {
                 last.into_iter().for_each(|last| self.model.taken[last].0 = moment.min(self.model.taken[last].0));
             }
             Some(false) => {
-                self.record(
-                    account,
-                    Record::NotApplied { account, field: FIELD, restore: prior, disruption, returned: None },
-                );
+                let (field, restore, returned, valid_until, unsent) = (FIELD, prior, None, None, None);
+                let record = Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent };
+                self.record(account, record);
                 if let Some(last) = last.filter(|_| counts) {
                     self.model.taken.remove(last);
                 }

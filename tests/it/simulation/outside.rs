@@ -5,11 +5,14 @@
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::Field;
+use zoho_mail_reconciler::change::Change;
 use zoho_mail_reconciler::condition::ConditionStatus;
 use zoho_mail_reconciler::controller::Mode;
 use zoho_mail_reconciler::controller::event::Event;
 use zoho_mail_reconciler::freeze::Freeze;
+use zoho_mail_reconciler::ledger::FailedAttempt;
 use zoho_mail_reconciler::manifest::Parsed;
+use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::{HEARTBEAT, Report};
 use zoho_mail_reconciler::source::Batch;
 use zoho_mail_reconciler::status::{MailAccountList, Part};
@@ -172,6 +175,16 @@ impl Life<'_> {
         }
     }
 
+    /// Whether nothing is left but what was refused: as long as requests leave, intents are on their way to the disk, or
+    /// something waits for its backoff, more of it may become ready.
+    fn is_quiet(&self) -> bool {
+        let Universe { proofs, disk, .. } = &*self.universe;
+        let is_silent = self.now.since(proofs.departed_last) >= RESYNC && !self.writer.is_busy();
+        let failed = |change: &Change| disk.durable.accounts.get(&change.account)?.failed(change.field);
+        let waits = |failed: &FailedAttempt| !failed.reason.is_rejection() && failed.next_attempt > self.now;
+        is_silent && !plan(self.folder.desired(), &disk.durable, self.now).changes.iter().filter_map(failed).any(waits)
+    }
+
     /// Stops the process if there is nothing left to do.
     fn check(&mut self) {
         let now = self.now;
@@ -180,10 +193,7 @@ impl Life<'_> {
         let all_held = held == 0 || self.report.pending_changes.total() <= self.report.held_changes();
         // What was refused before, and does not fit the budget now, is asked for again when the window has room.
         let refused = if now.since(self.began) > 3 * RESYNC { stalled } else { 0 };
-        // As long as requests leave, or intents are on their way to the disk, more of what was refused may become ready.
-        let is_quiet = now.since(self.universe.proofs.departed_last) >= RESYNC && !self.writer.is_busy();
-        let quiet = refused == 0 || is_quiet;
-        let all_tried = quiet && (refused > 0 || all_held);
+        let all_tried = if refused > 0 { self.is_quiet() } else { all_held };
         let done = pending <= held + refused && all_tried && queued <= refused && in_flight + stalled - refused == 0;
         // While something that was taken away is within the window, what is held may still be let go, and what was refused.
         let durable = &self.universe.disk.durable;

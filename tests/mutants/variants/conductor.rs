@@ -45,8 +45,8 @@ pub const BUGS: &[Variant] = &[
         &[2],
         &[edit(
             "src/controller/machine/dispatch.rs",
-            "self.unwritten.put(account); self.inflight.begin(Request::new(change, prior, charged, now));",
-            "self.inflight.begin(Request::new(change, prior, charged, now));
+            "self.unwritten.put(account); self.inflight.begin(Request::new(change, before, now));",
+            "self.inflight.begin(Request::new(change, before, now));
              self.inflight.committed(vec![account]);
              self.send_durable(now);",
         )],

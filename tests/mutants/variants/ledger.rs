@@ -106,11 +106,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "what_did_not_happen_is_taken_for_never_set",
         &[3],
-        &[edit(
-            "src/controller/machine/on_response.rs",
-            "let (restore, [disruption, returned]) = («request.prior().cloned()», request.charged());",
-            "None",
-        )],
+        &[edit("src/controller/machine/on_response.rs", "«request.before().clone()»", "Before::default()")],
         &["remembering::what_was_rejected_leaves_the_ledger_as_it_was_and_a_revert_asks_for_nothing"],
     ),
     variant(

@@ -139,10 +139,29 @@ pub const BUGS: &[Variant] = &[
         &[3],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "if «held == 0» { continue; }",
+            "if «held == 0» { *logged = false; continue; }",
             "held == 0 || verdicts.of(direction).is_some()",
         )],
         &[CONVERGES],
+    ),
+    variant(
+        "what_a_budget_holds_when_its_turn_comes_is_never_let_go",
+        &[10],
+        &[edit(
+            "src/controller/machine/dispatch.rs",
+            "«self.replan(account, now);» self.rest(account, until);",
+            "",
+        )],
+        &[
+            "lib::controller::machine::tests::holding::a_budget_that_is_lowered_while_removals_wait_holds_them_and_lets_them_go_when_it_is_raised",
+            "lib::controller::machine::tests::holding::one_edit_that_takes_removals_back_and_adds_others_loses_none_of_them",
+        ],
+    ),
+    variant(
+        "a_pass_sends_what_became_due_while_it_ran",
+        &[10],
+        &[edit("src/controller/machine/attempts.rs", "if «!self.pass.may_try(change)» {", "false")],
+        &["passing::a_pass_sends_what_its_plan_said_and_nothing_that_a_date_or_the_window_brings_meanwhile"],
     ),
     variant(
         "a_field_left_out_is_taken_for_true",

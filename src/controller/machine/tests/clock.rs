@@ -308,3 +308,35 @@ fn what_is_in_flight_or_backs_off_or_is_being_stopped_has_as_long_as_before_what
         assert_eq!(stage.machine.stop_by, Some(stage.now + 25 * SECOND));
     }
 }
+
+#[test]
+fn an_approval_stays_over_where_the_first_look_of_the_next_process_finds_no_folder() {
+    for finds_none in [false, true] {
+        let strict = Settings { disruption_budget: "0".parse().unwrap(), ..settings(Mode::Run) };
+        let mut stage = Stage::with(strict, Ledger::new(Owner::User));
+        stage.check(folder(&[(2, true)]), &["append 1: intent 2 true"]);
+        let expired = stage.now.before(SECOND);
+        let mut next = stage.restart(stage.now.before(2 * HOUR));
+        if finds_none {
+            let (files, root) = (Vec::new(), Root::Unknown("it is missing".to_owned()));
+            let (origin, decided) = Default::default();
+            next.step(Event::Looked(Batch { files, root, full: true, asked: false, degraded: None, origin, decided }));
+        }
+        next.said.clear();
+        next.step(leaver(expired));
+        let report = next.report();
+        assert_eq!((report.held, report.queued), (1, 0), "{finds_none}");
+    }
+}
+
+#[test]
+fn an_intent_that_is_taken_back_takes_no_place_in_the_request_budget_of_the_next_process() {
+    let limit = Some(RateLimit { count: 2, per: Duration::from_secs(60) });
+    let mut stage = Stage::with(Settings { rate_limit: limit, ..settings(Mode::Run) }, Ledger::new(Owner::User));
+    stage.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true, intent 2 true"]);
+    stage.check(suspended(None), &[]);
+    stage.check(Event::Durable { ticket: 1 }, &["append 2: not applied 1, not applied 2"]);
+    assert_eq!(stage.machine.ledger.requests, []);
+    let mut next = stage.restart(stage.now);
+    next.check(folder(&[(1, true), (2, true)]), &["append 1: intent 1 true, intent 2 true"]);
+}

@@ -176,3 +176,43 @@ fn a_suspended_account_sleeps_over_its_dates_and_a_small_step_back_ends_no_acces
     stage.check(Event::ClockStepped(ClockStep { from, to: stage.now }), &["append 4: clock stepped"]);
     stage.pass(10 * SECOND, &[]);
 }
+
+#[test]
+fn an_end_that_no_put_acted_upon_is_none_when_the_clock_is_right_again() {
+    for sync in ["", ", activeSyncEnabled: false"] {
+        let mut stage = Stage::new(Mode::Run);
+        let until = stage.now + HOUR;
+        let spec = format!("accountId: '1', enabled: true{sync}, validUntil: \"{until}\"");
+        stage.step(files(std::iter::once(document("MailAccount", 1, &spec))));
+        let fields = if sync.is_empty() { 1 } else { 2 };
+        stage.answer(fields, |n| answered(n, Outcome::Applied));
+        let set = |stage: &mut Stage, to| {
+            let from = std::mem::replace(&mut stage.now, to);
+            stage.step(Event::ClockStepped(ClockStep { from, to }));
+        };
+        let ahead = stage.now + 2 * HOUR;
+        set(&mut stage, ahead);
+        let failure = || Failure { reason: Reason::ServiceUnavailable, message: "cannot connect".into() };
+        assert_eq!(stage.answer(1, |n| answered(n, Outcome::Retry(failure()))), [1], "it ends by the clock of then");
+        let right = stage.now.before(2 * HOUR);
+        set(&mut stage, right);
+        stage.step(Event::Tick);
+        let mut next = stage.restart(stage.now);
+        next.step(files(std::iter::once(document("MailAccount", 1, &spec))));
+        for stage in [&mut stage, &mut next] {
+            assert_eq!((stage.report().pending, stage.report().queued), (0, 0), "{sync}");
+        }
+    }
+}
+
+#[test]
+fn an_account_is_looked_at_again_at_one_moment_however_often_its_dates_change() {
+    let mut stage = Stage::new(Mode::Run);
+    for n in 1..=50_u32 {
+        let until = stage.now + HOUR * 1000 + Duration::from_secs(1) * n;
+        let spec = format!("accountId: '1', enabled: true, validUntil: \"{until}\"");
+        stage.step(files(std::iter::once(document("MailAccount", 1, &spec))));
+    }
+    let later = stage.now + 2000 * HOUR;
+    assert_eq!(std::iter::from_fn(|| stage.machine.backlog.woken(later)).count(), 1);
+}

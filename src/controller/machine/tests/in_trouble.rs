@@ -208,3 +208,65 @@ fn answer_logged(stage: &mut Stage, outcome: fn() -> Outcome, says: bool) {
         |effect: &Effect| matches!(effect, Effect::Log(log) if matches!(**log, Log::Request(RequestLog::AnswersAgain)));
     assert_eq!(stage.machine.effects.iter().any(is_said), says);
 }
+
+#[test]
+fn what_was_refused_alike_is_written_down_once_when_it_is_accepted_again() {
+    let count = 40;
+    let mut stage = Stage::new(Mode::Run);
+    stage.step(folder(&(1..=count).map(|n| (n, true)).collect::<Vec<_>>()));
+    let refused = || Outcome::Rejected(Failure { reason: Reason::Forbidden, message: "HTTP 403".into() });
+    while stage.machine.backlog.refused() < 40 {
+        stage.answer(1, |n| answered(n, refused()));
+        stage.machine.throttle.ask_now(stage.now);
+    }
+    let before = stage.machine.ledger.serial;
+    assert_eq!(stage.answer(40, |n| answered(n, Outcome::Applied)).len(), 40);
+    let records = stage.machine.ledger.serial - before;
+    // An intent, an acknowledgement, what is over, and one that says when it is tried.
+    assert!(records <= 6 * count, "{records} records");
+}
+
+#[test]
+fn one_account_whose_token_has_no_scope_keeps_no_other_waiting() {
+    let scope =
+        || Outcome::Paused(PauseCause::ScopeMissing, Failure { reason: Reason::Unauthorized, message: "scope".into() });
+    let event = |n: u64| answered(n, if n == 1 { scope() } else { Outcome::Applied });
+    let mut stage = Stage::new(Mode::Run);
+    stage.step(folder(&(1..=10).map(|n| (n, true)).collect::<Vec<_>>()));
+    stage.answer(30, event);
+    let edited = stage.now;
+    stage.said.clear();
+    stage.step(folder(&(1..=11).map(|n| (n, n < 11)).collect::<Vec<_>>()));
+    assert_eq!(stage.answer(1, event), [11]);
+    assert!(stage.now.since(edited) < Duration::from_secs(5), "{:?}", stage.now.since(edited));
+    assert_eq!(stage.report().credentials_refused, None);
+}
+
+#[test]
+fn an_account_that_is_gone_tells_nothing_of_whom_the_service_throttles() {
+    let throttled =
+        || Outcome::Paused(PauseCause::Throttled, Failure { reason: Reason::Throttled, message: "busy".into() });
+    let event = |n: u64| answered(n, if n == 1 { throttled() } else { Outcome::Applied });
+    let mut stage = Stage::new(Mode::Run);
+    stage.step(folder(&(1..=5).map(|n| (n, true)).collect::<Vec<_>>()));
+    stage.answer(12, event);
+    let (files, (origin, decided)) = (vec![(Arc::from("a0.yaml"), Look::Gone)], Default::default());
+    let root = Root::Ready;
+    stage.step(Event::Looked(Batch { files, root, full: true, asked: false, degraded: None, origin, decided }));
+    stage.now = stage.now + Duration::from_secs(48 * 3600);
+    stage.said.clear();
+    stage.step(folder_of(2..=8));
+    assert_eq!(stage.answer(1, |n| answered(n, throttled())).len(), 1);
+    assert!(stage.report().pause.is_some(), "the first such answer is for everybody");
+}
+
+/// All of a folder in which the mailboxes of these accounts are declared, each in the file of its number.
+fn folder_of(accounts: std::ops::RangeInclusive<u64>) -> Event {
+    let Event::Looked(mut batch) = folder(&accounts.clone().map(|n| (n, true)).collect::<Vec<_>>()) else {
+        unreachable!()
+    };
+    for ((path, _), n) in batch.files.iter_mut().zip(accounts) {
+        *path = format!("a{}.yaml", n - 1).into();
+    }
+    Event::Looked(batch)
+}
