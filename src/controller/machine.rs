@@ -117,8 +117,6 @@ pub struct Machine {
     budget: InForce,
     /// The first problems of manifests, a line each.
     first_problems: Vec<String>,
-    /// How many remembered accounts no manifest declares that can be read.
-    unread: usize,
     /// What was acknowledged since the last report.
     acknowledged: Vec<Acknowledged>,
     totals: Totals,
@@ -165,7 +163,6 @@ impl Machine {
             met_trouble: None,
             throttled: 0,
             first_problems: Vec::new(),
-            unread: 0,
             totals: Totals::default(),
             turned_at: now,
             was_pending: 0,
@@ -224,7 +221,7 @@ impl Machine {
 
     /// When something may happen by itself: an [`Event::Tick`] is due then, and a turn. `None`: not before another event.
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        let held = self.guards.next_expiry().filter(|_| self.backlog.held() > 0);
+        let held = self.guards.next_expiry().filter(|_| self.backlog.holds_any());
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
         let (due, trial) = (self.queue.next_due(), self.tokens.next_trial());

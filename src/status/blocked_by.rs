@@ -53,6 +53,11 @@ impl BlockedBy {
         Self { trouble, unread: true, is_answer: false }
     }
 
+    /// The condition of each account that waits for it.
+    pub const fn kind(&self) -> Option<ConditionType> {
+        self.trouble.kind
+    }
+
     /// The service told everybody to wait.
     pub fn paused(pause: ImposedPause) -> Self {
         let message = format!("no request starts before {}, when the pause the service imposed is over", pause.until);
