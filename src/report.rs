@@ -94,15 +94,50 @@ impl PendingCounts {
 /// What all requests wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// No request starts before this moment.
-    pub until: Timestamp,
+    /// No request starts before this moment; left out where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Why.
-    #[serde(serialize_with = "wait_label")]
-    pub why: Wait,
+    #[serde(serialize_with = "label")]
+    pub why: WaitsFor,
 }
 
-fn wait_label<S: serde::Serializer>(wait: &Wait, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(wait.label())
+/// Why no request starts, the gravest reason first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The process ends.
+    End,
+    /// The folder was not read yet.
+    DesiredState,
+    /// The ledger cannot be written.
+    Ledger,
+    /// An operator suspended everything.
+    Suspension,
+    /// The single pass gave up.
+    NextPass,
+    /// The credentials do not work.
+    Credentials,
+    /// A limit, a pause or the trouble of the service.
+    Limit(Wait),
+}
+
+impl WaitsFor {
+    /// The reason's name in `/status`; of the last ones that in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::End => "stopping",
+            Self::DesiredState => "desired_state",
+            Self::Ledger => "ledger",
+            Self::Suspension => "suspended",
+            Self::NextPass => "gave_up",
+            Self::Credentials => "credentials",
+            Self::Limit(wait) => wait.label(),
+        }
+    }
+}
+
+fn label<S: serde::Serializer>(why: &WaitsFor, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(why.label())
 }
 
 /// How PUTs ended since the start.

@@ -56,7 +56,7 @@ mod unwritten;
 use std::sync::Arc;
 
 use self::backlog::Backlog;
-use self::blocked::Blocked;
+use self::blocked::{Blocked, Delay};
 use self::folder::Folder;
 use self::inflight::Inflight;
 use self::summary::Pass;
@@ -72,7 +72,7 @@ use crate::guard::{Guards, InForce};
 use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
-use crate::report::{Acknowledged, Totals, Waiting};
+use crate::report::{Acknowledged, Totals};
 use crate::throttle::Throttle;
 use crate::timestamp::Timestamp;
 
@@ -96,7 +96,7 @@ pub struct Machine {
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
-    waiting: Option<Waiting>,
+    waiting: Option<Delay>,
     /// Whether this process found the ledger's outage so as well.
     outage_confirmed: bool,
     /// That accounts are held by the budget of a direction was logged.

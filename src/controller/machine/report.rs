@@ -8,7 +8,7 @@ use super::{Blocked, Machine};
 use crate::condition::ConditionType;
 use crate::controller::event::{Metric, StateLog};
 use crate::ledger::OutageKind;
-use crate::report::{ByCondition, Recent, Report};
+use crate::report::{ByCondition, Recent, Report, WaitsFor};
 use crate::status::{self, BlockedBy, Item, MailAccountList, Part, Spec, Status};
 use crate::timestamp::Timestamp;
 
@@ -85,21 +85,26 @@ impl Machine {
 
     /// What keeps requests from starting, as [`Machine::blocked`] says it.
     fn describe_blocked(&self, report: &mut Report, now: Timestamp) {
-        let (mut ledger, mut gave_up, mut suspended) = (None, None, None);
+        let (mut ledger, mut gave_up, mut suspended, mut outage) = (None, None, None, None);
         (report.pause, report.waiting) = (None, None);
         for blocked in self.blocked(now) {
+            report.waiting = report.waiting.or_else(|| blocked.waiting());
             match blocked {
                 Blocked::Ledger(why) => ledger = Some(why),
                 Blocked::GaveUp(why) => gave_up = Some(why),
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
+                Blocked::Outage(found) => outage = Some(found),
                 Blocked::Paused(pause) => report.pause = Some(pause),
-                Blocked::Waiting(waiting) => report.waiting = Some(waiting),
-                Blocked::Stopping | Blocked::Unread(_) | Blocked::Outage(_) | Blocked::InTrouble => {}
+                Blocked::Stopping | Blocked::Unread(_) | Blocked::InTrouble | Blocked::Waiting(_) => {}
             }
+        }
+        // Those that do not work are tried again, or read again.
+        if let Some(waiting) = report.waiting.as_mut().filter(|waiting| waiting.why == WaitsFor::Credentials) {
+            waiting.until = self.tokens.next_trial();
         }
         set(&mut report.ledger_error, ledger);
         set(&mut report.gave_up, gave_up);
-        let outage = |kind| self.ledger.outage.as_ref().filter(|outage| outage.kind == kind);
+        let outage = |kind| outage.filter(|outage| outage.kind == kind);
         let why = |kind| outage(kind).map(|outage| &*outage.why);
         set(&mut report.credentials_refused, why(OutageKind::CredentialsRefused));
         set(&mut report.token_unavailable, why(OutageKind::TokenUnavailable));
