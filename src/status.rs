@@ -208,6 +208,9 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     // What was missing when it was last looked at, and is not now, came to be so at a moment that is not known yet.
     let ready_at = || row.filter(|_| facts.unready.is_none()).and_then(ready_since);
     let transition = unready.or_else(ready_at).unwrap_or(now);
+    // What came to be wanted since the ledger cannot be written stands nowhere.
+    let unwritten = trouble.as_ref().filter(|trouble| trouble.reason == Reason::LedgerUnavailable);
+    let transition = unwritten.and_then(|trouble| trouble.since).map_or(transition, |since| since.min(transition));
     let condition = |kind, status, reason, message, last_transition_time| Condition {
         kind,
         status,

@@ -20,7 +20,7 @@ use crate::config::{Auth, Service, Target, UsageError};
 use crate::controller::{Controller, Ended, Inputs, Mode, Query, Settings};
 use crate::ledger::file::{LedgerError, LedgerFile};
 use crate::ledger::{Ledger, Owner, Record};
-use crate::manifest::{Parsed, Protection};
+use crate::manifest::{Budget, Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::report::{Report, Summary};
 use crate::sandbox::{self, Account, World};
@@ -89,6 +89,9 @@ pub(super) async fn build(
     // What is wrong with the options is said before a file is made.
     let real = if target.sandbox { None } else { Some(credentials(settings.mode)?) };
     let (file, ledger) = tokio::task::block_in_place(|| LedgerFile::open(&path, owner, committed_out))?;
+    if settings.mode == Mode::Run {
+        file.announce(serde_json::to_string(&Budget::from(settings.allowance()))?);
+    }
     let cancel = CancellationToken::new();
     let (api, accounts, credentials) = match real {
         None => {

@@ -91,8 +91,8 @@ pub struct Machine {
     folder: Folder,
     suspension: Suspension,
     pass: Pass,
-    /// Why the ledger cannot be written now.
-    unwritable: Option<String>,
+    /// Why the ledger cannot be written now, and since when.
+    unwritable: Option<(String, Timestamp)>,
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
@@ -185,7 +185,10 @@ impl Machine {
         match event {
             Event::Looked(batch) => self.on_files(batch, now),
             Event::Durable { ticket } => self.on_commit(ticket, now),
-            Event::Unwritable(why) => self.unwritable = Some(why),
+            Event::Unwritable(why) => {
+                let since = self.unwritable.take().map_or(now, |(_, since)| since);
+                self.unwritable = Some((why, since));
+            }
             Event::Writable => self.unwritable = None,
             Event::Answered { account, answer } => self.on_response(account, answer, now, chance),
             Event::Token(answer) => self.on_token(answer, now, chance),

@@ -100,9 +100,9 @@ impl BlockedBy {
         Trouble::new(None, Reason::Suspended, format!("all reconciling is {freeze}")).into()
     }
 
-    /// The ledger cannot be written.
-    pub fn unrecorded(why: &str) -> Self {
-        Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why).into()
+    /// The ledger cannot be written, since then if that is known.
+    pub fn unrecorded(why: &str, since: Option<Timestamp>) -> Self {
+        Trouble { since, ..Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why) }.into()
     }
 }
 
@@ -137,6 +137,6 @@ mod tests {
         };
         assert_eq!(reason(Some(&BlockedBy::unread(None))), [Reason::Progressing; 2], "Ready and Reconciling");
         assert_eq!(reason(None), [Reason::Orphaned]);
-        assert_eq!(reason(Some(&BlockedBy::unrecorded("full"))), [Reason::Orphaned]);
+        assert_eq!(reason(Some(&BlockedBy::unrecorded("full", None))), [Reason::Orphaned]);
     }
 }

@@ -5,6 +5,7 @@
 //! Deliberately absent: the words of each condition, which `cli::status` has.
 
 mod broken;
+mod budgets;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -290,8 +291,19 @@ fn a_ledger_that_cannot_be_written_is_shown_by_the_command_too_and_its_absence_a
     assert!(why.contains("the ledger cannot be written"), "{why}{}", process.said());
     let shown = wait_for("the command to show it", || Some(status()).filter(|text| text.contains("LedgerUnavailable")));
     assert!(!shown.contains("note:"), "{shown}");
+    // Since when nothing can be written, and not since when somebody looks.
+    let since = |shown: Shown| {
+        let blocked = shown.into_values().filter(|conditions| conditions[0][2] == "LedgerUnavailable");
+        blocked.flatten().map(|[.., since]| since.parse::<Timestamp>().unwrap().as_millis()).collect::<Vec<_>>()
+    };
+    let found = since(by_command(&rig));
+    let by_page = since(self::shown(&process.page("/status").unwrap().1).unwrap());
+    assert_eq!(found.len(), by_page.len());
+    let differs = std::iter::zip(&found, &by_page).any(|(command, page)| command.abs_diff(*page) > 1_000);
+    assert!(!differs, "{found:?} {by_page:?}");
     process.kill();
     assert!(status().contains("LedgerUnavailable"), "what the last daemon could not do: {}", status());
+    assert_eq!(since(by_command(&rig)), found, "as long as nobody writes");
 }
 
 #[test]

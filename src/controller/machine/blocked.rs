@@ -28,8 +28,8 @@ pub(super) enum Blocked<'a> {
     Stopping,
     /// The folder was not read yet: there is nothing to start. Why it cannot be, if so.
     Unread(Option<&'a str>),
-    /// The ledger cannot be written.
-    Ledger(&'a str),
+    /// The ledger cannot be written, since then.
+    Ledger(&'a str, Timestamp),
     /// An operator suspended everything.
     Suspended(&'a Freeze),
     /// The single pass ends early.
@@ -48,7 +48,7 @@ impl Blocked<'_> {
     /// Whether no account is even planned. Behind the other reasons accounts are planned, to learn what is held and
     /// what has become needless.
     pub(super) const fn stops_planning(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Ledger(_) | Self::Suspended(_) | Self::GaveUp(_))
+        matches!(self, Self::Stopping | Self::Ledger(..) | Self::Suspended(_) | Self::GaveUp(_))
     }
 
     /// Whether intents whose PUTs did not leave are taken back. A ledger that cannot be written only delays them.
@@ -67,7 +67,7 @@ impl Blocked<'_> {
         let (why, until) = match self {
             Self::Stopping => (WaitsFor::End, None),
             Self::Unread(_) => (WaitsFor::DesiredState, None),
-            Self::Ledger(_) => (WaitsFor::Ledger, None),
+            Self::Ledger(..) => (WaitsFor::Ledger, None),
             Self::Suspended(freeze) => (WaitsFor::Suspension, freeze.until),
             Self::GaveUp(_) => (WaitsFor::NextPass, None),
             Self::Outage(Outage { kind: OutageKind::CredentialsRefused, .. }) => (WaitsFor::Credentials, None),
@@ -82,7 +82,7 @@ impl Blocked<'_> {
     pub(super) fn blocked_by(&self) -> Option<BlockedBy> {
         match self {
             Self::Unread(why) => Some(BlockedBy::unread(*why)),
-            Self::Ledger(why) => Some(BlockedBy::unrecorded(why)),
+            Self::Ledger(why, since) => Some(BlockedBy::unrecorded(why, Some(*since))),
             Self::Suspended(freeze) => Some(BlockedBy::suspended(freeze)),
             Self::Outage(outage) => Some(BlockedBy::outage(outage)),
             Self::Paused(pause) => Some(BlockedBy::paused(*pause)),
@@ -103,7 +103,7 @@ impl Machine {
         [
             self.stop_by.map(|_| Blocked::Stopping),
             (!self.folder.is_loaded()).then_some(Blocked::Unread(self.folder.unknown())),
-            self.unwritable.as_deref().map(Blocked::Ledger),
+            self.unwritable.as_ref().map(|(why, since)| Blocked::Ledger(why, *since)),
             self.suspension.in_force(now).map(Blocked::Suspended),
             self.pass.gave_up().map(Blocked::GaveUp),
             refused.map(Blocked::Outage),
@@ -132,7 +132,7 @@ mod tests {
         for (blocked, [planning, intents, token, shown], label) in [
             (Blocked::Stopping, [true, true, true, false], "stopping"),
             (Blocked::Unread(None), [false, false, false, true], "desired_state"),
-            (Blocked::Ledger("full"), [true, false, false, true], "ledger"),
+            (Blocked::Ledger("full", until), [true, false, false, true], "ledger"),
             (Blocked::Suspended(&freeze), [true, true, true, true], "suspended"),
             (Blocked::GaveUp("it throttles"), [true, false, false, false], "gave_up"),
             (Blocked::Outage(&outage), [false, false, false, true], "credentials"),

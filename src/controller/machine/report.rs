@@ -90,7 +90,7 @@ impl Machine {
         for blocked in self.blocked(now) {
             report.waiting = report.waiting.or_else(|| blocked.waiting());
             match blocked {
-                Blocked::Ledger(why) => ledger = Some(why),
+                Blocked::Ledger(why, _) => ledger = Some(why),
                 Blocked::GaveUp(why) => gave_up = Some(why),
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
                 Blocked::Outage(found) => outage = Some(found),
