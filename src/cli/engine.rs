@@ -131,7 +131,7 @@ pub(super) async fn build(
 }
 
 /// The credentials in the environment, looked at once so that a missing one is said before anything is done. The daemon
-/// waits for a file as it does later: it may begin while its secret is replaced.
+/// waits for a file that is empty as it does later: it may begin while its secret is replaced.
 fn credentials(mode: Mode) -> anyhow::Result<CredentialSource> {
     let source = CredentialSource::new(|name| std::env::var_os(name));
     let Err(error) = source.load() else { return Ok(source) };

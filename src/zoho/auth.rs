@@ -119,9 +119,10 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
-    /// Whether it may be over in a moment by itself: a file is gone, or empty, while its secret is replaced.
+    /// Whether it may be over in a moment by itself, though nothing is known of a better time: a file is empty while its
+    /// secret is replaced. One that is not there may be a mistake, or the secret itself in the place of a path.
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::EmptyFile { .. })
+        matches!(self, Self::EmptyFile { .. })
     }
 }
 

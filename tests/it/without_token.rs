@@ -76,15 +76,15 @@ fn an_answer_that_is_no_token_answer_is_the_same_condition_and_ends_by_itself() 
 }
 
 #[test]
-fn a_secret_file_that_is_missing_or_empty_at_the_start_is_waited_for_and_that_is_shown() {
-    for (text, why) in [(None, "names no file that is there"), (Some(""), "is empty")] {
+fn a_secret_file_that_is_empty_at_the_start_is_waited_for_and_that_is_shown_also_when_it_vanishes_then() {
+    for (vanishes, why) in [(false, "is empty"), (true, "names no file that is there")] {
         let rig = Rig::new(2);
         let secret = rig.folder.path().join("secret");
         let write = |text: &str| {
             fs::write(&secret, text).unwrap();
             fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         };
-        text.into_iter().for_each(write);
+        write("");
         let with_file = |name| {
             let mut command = rig.writing(name);
             command.env_remove("ZOHO_MAIL_CLIENT_SECRET").env("ZOHO_MAIL_CLIENT_SECRET_FILE", &secret);
@@ -92,11 +92,15 @@ fn a_secret_file_that_is_missing_or_empty_at_the_start_is_waited_for_and_that_is
         };
         let pass = with_file("apply").output().unwrap();
         let said = String::from_utf8(pass.stderr).unwrap();
-        assert!(pass.status.code() == Some(64) && said.contains(why), "{said}");
+        assert!(pass.status.code() == Some(64) && said.contains("is empty"), "{said}");
         let mut command = with_file("run");
         command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
         let process = rig.begin(command);
         wait_for("what it waits for", || process.waits_for().filter(|waits| waits == "credentials"));
+        if vanishes {
+            fs::remove_file(&secret).unwrap();
+            wait_for("the file to be missed", || process.page("/readyz").filter(|(_, answer)| answer.contains(why)));
+        }
         let (_, status) = process.page("/status").unwrap();
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
         assert!(status["reconciler"]["waiting"]["until"].is_string(), "{status}");
