@@ -211,7 +211,7 @@ pub enum Outcome {
     Applied,
     /// Nothing happened on the service; try again after a backoff.
     Retry(Failure),
-    /// Nothing happened, and nothing will until the manifest changes or the next resync.
+    /// Nothing happened, and nothing will until the manifest or the service changes.
     Rejected(Failure),
     /// Nothing happened, and everybody waits.
     Paused(PauseCause, Failure),

@@ -40,6 +40,7 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             active_sync_failed: None,
             ready_since: None,
             valid_until: None,
+            file: None,
         });
         let slot = match change.field {
             Field::Enabled => &mut row.enabled,

@@ -17,7 +17,7 @@ pub enum ConditionType {
     Ready,
     /// Work is under way or scheduled.
     Reconciling,
-    /// Nothing more happens until somebody acts, or the next resync.
+    /// Somebody has to act; what the service refused is tried again at growing intervals.
     Stalled,
 }
 

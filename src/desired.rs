@@ -319,6 +319,11 @@ impl DesiredState {
         self.declarations.managed()
     }
 
+    /// Whether something of this file cannot be read now.
+    pub fn is_broken(&self, path: &str) -> bool {
+        self.problems.contains_key(path)
+    }
+
     /// Every problem, of files and between them, ordered by path and place.
     pub fn problems(&self) -> impl Iterator<Item = Cow<'_, Problem>> {
         report::problems(&self.problems, &self.declarations, self.policies.problems())

@@ -156,9 +156,12 @@ impl Ledger {
                 let state = FieldState::InDoubt { since: at, to: Some(to), lands_by };
                 let row = self.observe(account, name, zuid, spec_hash);
                 let charged = row.charged_by(field, to, cause.as_deref());
-                let ended = cause.and_then(|cause| cause.valid_until);
+                let ended = cause.as_ref().and_then(|cause| cause.valid_until);
                 row.valid_until = if to { None } else { ended.or(row.valid_until) };
-                if let Some(FieldState::InDoubt { to, lands_by, .. }) = row.field_mut(field).replace(state) {
+                let path = cause.map(|cause| cause.source.path).or_else(|| row.source().cloned());
+                let before = row.field_mut(field).replace(state);
+                row.declared_in(path);
+                if let Some(FieldState::InDoubt { to, lands_by, .. }) = before {
                     self.strays.add(account, field, to, lands_by);
                 }
                 charged.into_iter().for_each(|direction| self.charge(account, direction, lands_by));
@@ -176,8 +179,10 @@ impl Ledger {
             Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent } => {
                 self.discharge(account, [disruption, returned]);
                 if let Some(row) = self.accounts.get_mut(&account) {
+                    let path = row.source().cloned();
                     *row.field_mut(field) = restore;
                     row.valid_until = valid_until;
+                    row.declared_in(path);
                 }
                 unsent.into_iter().for_each(|begun| forget(&mut self.requests, begun));
             }
@@ -186,8 +191,11 @@ impl Ledger {
                     *row.failed_mut(field) = failed;
                 }
             }
-            Record::Observed { account, name, zuid, spec_hash } => {
-                self.observe(account, name, zuid, spec_hash);
+            Record::Observed { account, name, zuid, spec_hash, path } => {
+                let row = self.observe(account, name, zuid, spec_hash);
+                if path.is_some() {
+                    row.declared_in(path);
+                }
             }
             Record::Forgotten { account, .. } => {
                 self.accounts.remove(&account);
@@ -234,10 +242,12 @@ impl Ledger {
         row.ready_since = None;
         self.strays.land(account, field, began);
         let unsettled = self.strays.until(account, field, !value);
+        let path = Some(Arc::clone(&source.path));
         *row.field_mut(field) = Some(match unsettled {
             None => FieldState::Applied { value, applied_at: at, source, revision },
             Some(until) => FieldState::Unsettled { value, applied_at: at, source, revision, until },
         });
+        row.declared_in(path);
         if unsettled.is_none() {
             self.found(account, field, value);
         }
@@ -356,7 +366,8 @@ mod tests {
 
     #[test]
     fn a_generation_begins_with_a_spec_not_seen_before() {
-        let observed = |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash };
+        let observed =
+            |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash, path: None };
         let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));
         assert_eq!(ledger.accounts[&account(1)].observed_generation, 3);
     }

@@ -64,7 +64,7 @@ const RETRY_MAX: Duration = Duration::from_secs(600);
 pub enum Cause {
     /// The ledger cannot be written.
     LedgerUnavailable,
-    /// The service refuses the credentials.
+    /// The credentials do not work.
     CredentialsRefused,
     /// No access token can be had.
     TokenUnavailable,

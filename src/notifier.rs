@@ -94,7 +94,8 @@ impl Notifier {
                     keeper.write(rules.memory()).await;
                     (self.count)("sent");
                     (waiting, failed) = (None, None);
-                    info!(cause = ?notice.cause, phase = ?notice.phase, accounts = notice.accounts, "notified");
+                    let cause = notice.cause.map(tracing::field::debug);
+                    info!(cause, phase = ?notice.phase, accounts = notice.accounts, "notified");
                 }
                 Err(why) => {
                     rules.failed(self.clock.now());

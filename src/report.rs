@@ -40,18 +40,19 @@ pub struct Directions {
     pub enable: usize,
 }
 
-/// How many accounts are declared, by the condition that `status` gives them: each counts once.
+/// How many accounts there are that are declared, or whose manifest cannot be read, by the condition that `status` gives
+/// them: each counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ByCondition {
     /// The service acknowledged all that is wanted.
     pub ready: usize,
-    /// Something of them is pending, and goes on by itself.
+    /// Something of them is pending, and goes on by itself; or no manifest was read so far.
     pub reconciling: usize,
-    /// They go no further by themselves: the service rejected something, the disruption budget holds something, the
-    /// manifest is broken, or there are two.
+    /// They go no further by themselves: the service rejected something, or the credentials; a budget holds something;
+    /// the manifest is broken, or there are two.
     pub stalled: usize,
-    /// Their manifest suspends them.
+    /// Their manifest suspends them, or an operator all of them.
     pub suspended: usize,
 }
 
@@ -93,15 +94,50 @@ impl PendingCounts {
 /// What all requests wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// No request starts before this moment.
-    pub until: Timestamp,
+    /// No request starts before this moment; left out where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Why.
-    #[serde(serialize_with = "wait_label")]
-    pub why: Wait,
+    #[serde(serialize_with = "label")]
+    pub why: WaitsFor,
 }
 
-fn wait_label<S: serde::Serializer>(wait: &Wait, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(wait.label())
+/// Why no request starts, the gravest reason first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The process ends.
+    End,
+    /// The folder was not read yet.
+    DesiredState,
+    /// The ledger cannot be written.
+    Ledger,
+    /// An operator suspended everything.
+    Suspension,
+    /// The single pass gave up.
+    NextPass,
+    /// The credentials do not work.
+    Credentials,
+    /// A limit, a pause or the trouble of the service.
+    Limit(Wait),
+}
+
+impl WaitsFor {
+    /// The reason's name in `/status`; of the last ones that in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::End => "stopping",
+            Self::DesiredState => "desired_state",
+            Self::Ledger => "ledger",
+            Self::Suspension => "suspended",
+            Self::NextPass => "gave_up",
+            Self::Credentials => "credentials",
+            Self::Limit(wait) => wait.label(),
+        }
+    }
+}
+
+fn label<S: serde::Serializer>(why: &WaitsFor, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(why.label())
 }
 
 /// How PUTs ended since the start.
@@ -170,15 +206,13 @@ pub struct Report {
     pub pending: usize,
     /// Accounts the service rejected.
     pub stalled: usize,
-    /// Accounts of which a budget holds something.
+    /// Accounts that are stalled because a budget holds something.
     pub held: usize,
-    /// Those of them whose mailbox would come back.
+    /// Those of them of which the grant budget alone holds something.
     #[serde(skip_serializing_if = "is_zero")]
     pub held_grants: usize,
-    /// Declared accounts, by condition.
+    /// Accounts by condition.
     pub by_condition: ByCondition,
-    /// Accounts that the ledger remembers, and that no manifest declares that can be read.
-    pub unread: usize,
     /// Accounts ready or in backoff.
     pub queued: usize,
     /// Accounts in backoff.
@@ -225,13 +259,14 @@ impl Report {
 
     /// How many changes budgets hold.
     pub fn held_changes(&self) -> usize {
-        let held = self.verdicts().exceeded().map(|(_, verdict)| verdict.pending_changes);
-        if self.held > 0 { held.sum() } else { 0 }
+        self.verdicts().exceeded().map(|(_, verdict)| verdict.pending_changes).sum()
     }
 
     /// Whether all that waits is held: what else an account that is held needs waits by itself.
     pub fn is_all_held(&self) -> bool {
-        self.pending <= self.held && self.pending_changes.total() <= self.held_changes()
+        // Of an account that is held something else may be shown, as that its manifest is broken.
+        let held = self.held_changes();
+        (self.pending <= self.held || held > 0) && self.pending_changes.total() <= held
     }
 
     /// Why no access token can be had, once that lasts.
@@ -263,10 +298,10 @@ impl Report {
         }
     }
 
-    /// Accounts by condition: those that are declared, and those whose manifest cannot be read.
+    /// Accounts by condition, with the names that metrics give them.
     pub const fn conditions(&self) -> [(&'static str, usize); 4] {
         let ByCondition { ready, reconciling, stalled, suspended } = self.by_condition;
-        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled + self.unread), ("Suspended", suspended)]
+        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Suspended", suspended)]
     }
 }
 

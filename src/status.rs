@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::account::{AccountId, Field, SourceRef, Zuid, printable};
+use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::{Change, Known};
 use crate::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::desired::{DesiredAccount, Standing};
@@ -30,9 +30,9 @@ use crate::timestamp::Timestamp;
 pub use approvals::{ApprovalStatus, approvals};
 use blocked_by::Trouble;
 pub use blocked_by::{BlockedBy, PROBES};
-pub use list::{Part, list, unread};
+pub use list::{Part, broken_file, list};
 pub use words::{attempt, unsettled};
-use words::{describe, ready, suspension};
+use words::{broken, describe, ready, suspension};
 
 /// The API group and version of everything this program reads and writes.
 pub const API_VERSION: &str = "zoho-mail-reconciler/v1";
@@ -188,8 +188,8 @@ struct Facts<'a> {
     desired: Option<DesiredAccount<'a>>,
     /// Its ledger row, if it was ever touched.
     row: Option<&'a Row>,
-    /// Whether its manifest's file is broken, though it declares nothing readable.
-    broken: bool,
+    /// The file with its manifest, if that is broken.
+    broken: Option<&'a Arc<str>>,
     /// The budgets' sums, if one of them holds something of the account.
     held: Option<Verdicts>,
     /// Why no account's request can start now.
@@ -208,6 +208,9 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
     // What was missing when it was last looked at, and is not now, came to be so at a moment that is not known yet.
     let ready_at = || row.filter(|_| facts.unready.is_none()).and_then(ready_since);
     let transition = unready.or_else(ready_at).unwrap_or(now);
+    // What came to be wanted since the ledger cannot be written stands nowhere.
+    let unwritten = trouble.as_ref().filter(|trouble| trouble.reason == Reason::LedgerUnavailable);
+    let transition = unwritten.and_then(|trouble| trouble.since).map_or(transition, |since| since.min(transition));
     let condition = |kind, status, reason, message, last_transition_time| Condition {
         kind,
         status,
@@ -276,30 +279,19 @@ const HELD_HINT: &str = "if it is meant, commit what `plan --approval --reason T
 
 fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     use ConditionType::{Reconciling, Stalled};
+    if let (None, Some(BlockedBy { trouble, unread: true, .. })) = (facts.desired, facts.blocked_by) {
+        return Some(trouble.clone());
+    }
+    if let Some(file) = facts.broken {
+        return Some(Trouble::new(Stalled, Reason::InvalidManifest, broken(file)));
+    }
     let Some(desired) = facts.desired else {
-        return Some(if let Some(BlockedBy { trouble, unread: true, .. }) = facts.blocked_by {
-            trouble.clone()
-        } else if facts.broken {
-            let message = "its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired";
-            Trouble::new(Stalled, Reason::InvalidManifest, message)
-        } else {
-            Trouble::new(None, Reason::Orphaned, "its manifest is gone; nothing is PUT for it")
-        });
+        return Some(Trouble::new(None, Reason::Orphaned, "its manifest is gone; nothing is PUT for it"));
     };
-    match desired.standing {
-        Standing::Duplicate { other } => {
-            let message = format!(
-                "{} and {other} share an account, a name or an address; nothing is PUT for either",
-                desired.source
-            );
-            return Some(Trouble::new(Stalled, Reason::DuplicateAccount, message));
-        }
-        Standing::LastGood => {
-            let file = printable::escape(&desired.source.path);
-            let message = format!("{file} is broken; its last good state is kept");
-            return Some(Trouble::new(Stalled, Reason::InvalidManifest, message));
-        }
-        Standing::Current => {}
+    if let Standing::Duplicate { other } = desired.standing {
+        let message =
+            format!("{} and {other} share an account, a name or an address; nothing is PUT for either", desired.source);
+        return Some(Trouble::new(Stalled, Reason::DuplicateAccount, message));
     }
     if plan.blocked == Some(Reason::Suspended) {
         return Some(Trouble::new(None, Reason::Suspended, suspension(desired)));

@@ -8,6 +8,7 @@
 //! Absent by design: the clock, the network and the queue.
 
 mod breaker;
+mod remembered;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,9 +19,10 @@ use serde::Serialize;
 
 use self::breaker::Breaker;
 pub use self::breaker::Ended;
-use crate::account::{AccountId, Field};
+pub use self::remembered::remembered_pause;
+use crate::account::AccountId;
 use crate::condition::Reason;
-use crate::ledger::{FieldState, ImposedPause, Ledger, OutageKind, REQUEST_MEMORY, REQUEST_MEMORY_MAX, Row};
+use crate::ledger::{ImposedPause, Ledger, OutageKind, REQUEST_MEMORY, REQUEST_MEMORY_MAX};
 use crate::queue::Backoff;
 use crate::timestamp::{ClockStep, Timestamp};
 
@@ -186,24 +188,6 @@ impl Window {
     }
 }
 
-/// The pause in force at `now`, as the ledger remembers it. None ends later than [`PAUSE_MAX`] from now: a clock that ran
-/// years ahead once must not stop everything until then.
-pub fn remembered_pause(ledger: &Ledger, now: Timestamp) -> Option<ImposedPause> {
-    let remembered: Option<ImposedPause> = ledger.pause.filter(|pause| pause.until > now);
-    remembered.map(|pause| ImposedPause { until: pause.until.min(now + PAUSE_MAX), ..pause })
-}
-
-/// Whether the service failed, or asked for a pause, when it was last heard of: then one request probes it, for
-/// a process that crashes again and again must not ask a service in trouble more often than one that does not.
-/// What was last heard may not have been written down: after a kill that comes between an answer and its record, all that
-/// shows it is a PUT in doubt.
-fn was_in_trouble(ledger: &Ledger) -> bool {
-    let failed = |row: &Row, field| row.failed(field).is_some_and(|failed| !failed.reason.is_rejection());
-    let in_doubt = |field: Option<&FieldState>| matches!(field, Some(FieldState::InDoubt { .. }));
-    let is_open = |row: &Row| Field::ALL.into_iter().any(|field| failed(row, field) || in_doubt(row.field(field)));
-    ledger.pause.is_some() || ledger.accounts.values().any(is_open)
-}
-
 /// Everything that can hold a request back.
 #[derive(Clone, Debug)]
 pub struct Throttle {
@@ -232,7 +216,7 @@ impl Throttle {
             requests: if limit.is_some() { remembered(&ledger.requests) } else { Window::default() },
             tokens: remembered(&ledger.token_requests),
             pause: remembered_pause(ledger, now),
-            breaker: Breaker::new(was_in_trouble(ledger), backoff, now),
+            breaker: Breaker::new(remembered::trouble(ledger), backoff, now),
         }
     }
 

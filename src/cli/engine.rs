@@ -9,18 +9,18 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::policies::Remembered;
-use crate::account::Field;
+use crate::account::{Field, printable};
 use crate::attribution::Baseline;
 use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::{Auth, Service, Target, UsageError};
-use crate::controller::{Controller, Ended, Inputs, Query, Settings};
+use crate::controller::{Controller, Ended, Inputs, Mode, Query, Settings};
 use crate::ledger::file::{LedgerError, LedgerFile};
 use crate::ledger::{Ledger, Owner, Record};
-use crate::manifest::{Parsed, Protection};
+use crate::manifest::{Budget, Parsed, Protection};
 use crate::metrics::Metrics;
 use crate::report::{Report, Summary};
 use crate::sandbox::{self, Account, World};
@@ -87,8 +87,11 @@ pub(super) async fn build(
     let path = target.ledger_file();
     let (owner, principal) = (target.owner()?, target.principal()?);
     // What is wrong with the options is said before a file is made.
-    let real = if target.sandbox { None } else { Some(credentials()?) };
+    let real = if target.sandbox { None } else { Some(credentials(settings.mode)?) };
     let (file, ledger) = tokio::task::block_in_place(|| LedgerFile::open(&path, owner, committed_out))?;
+    if settings.mode == Mode::Run {
+        file.announce(serde_json::to_string(&Budget::from(settings.allowance()))?);
+    }
     let cancel = CancellationToken::new();
     let (api, accounts, credentials) = match real {
         None => {
@@ -127,10 +130,17 @@ pub(super) async fn build(
     })
 }
 
-/// The credentials in the environment, looked at once so that a missing one is told before anything is done.
-fn credentials() -> anyhow::Result<CredentialSource> {
+/// The credentials in the environment, looked at once so that a missing one is said before anything is done. The daemon
+/// waits for a file that is empty as it does later: it may begin while its secret is replaced.
+fn credentials(mode: Mode) -> anyhow::Result<CredentialSource> {
     let source = CredentialSource::new(|name| std::env::var_os(name));
-    source.load().map_err(|error| UsageError(format!("{:#}", anyhow::Error::new(error))))?;
+    let Err(error) = source.load() else { return Ok(source) };
+    let may_pass = mode == Mode::Run && error.may_pass();
+    let why = format!("{:#}", anyhow::Error::new(error));
+    if !may_pass {
+        return Err(UsageError(why).into());
+    }
+    warn!(why = %printable::escape(&why), "there are no credentials yet; they are read again when something is to be sent");
     Ok(source)
 }
 

@@ -64,6 +64,10 @@ fn lift_pause(place: &LedgerPlace) -> anyhow::Result<Exit> {
     let ledger = &*place.file();
     let found = file::read(ledger, None)?;
     let Some((owner, pause)) = found.and_then(|ledger| Some((ledger.owner, remembered(&ledger)?))) else {
+        if let Some(nothing) = no_ledger(ledger) {
+            complain(&format!("nothing is resumed: {nothing}"));
+            return Ok(Exit::Failed);
+        }
         print("not paused: the service has imposed no pause that is in force\n")?;
         return Ok(Exit::Done);
     };

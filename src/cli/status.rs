@@ -3,6 +3,7 @@
 //! In: the folder, the ledger, and which accounts are meant. Out: a table, a document or names; with `--watch` what
 //! changes of them, too. Invariant: what is shown is what the daemon would tell with the same options.
 
+mod beside;
 mod filter;
 mod folder;
 mod table;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Disruptions, Folder, LedgerPlace};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
-use crate::guard::review;
+use crate::guard::{Guards, review};
 use crate::ledger::file::Holder;
 use crate::ledger::{self, Ledger, OutageKind, Owner};
 use crate::manifest::Protection;
@@ -197,9 +198,13 @@ impl Sources {
         let shown = printable::path(&file);
         if !file.try_exists()? {
             note(&format!("there is no ledger {shown}: as far as this program knows, nothing was ever applied"));
-        } else if ledger::file::holder(&file)?.is_there == Some(false) {
+            return Ok(());
+        }
+        let holder = ledger::file::holder(&file)?;
+        if holder.is_there == Some(false) {
             note("no daemon runs with this ledger: an edit is applied once one does, or by apply");
         }
+        beside::differing(&holder, self.disruptions.options()).iter().for_each(|text| note(text));
         Ok(())
     }
 
@@ -225,7 +230,7 @@ impl Sources {
             BlockedBy::unread(Some(&format!("the folder is half of {operation}, which is waited for")))
         });
         let blocked_by = half_read.or_else(|| blocked_by(&ledger, &holder, freeze.as_ref(), now));
-        let mut all = accounts(&manifests.desired, &ledger, &self.disruptions, blocked_by.as_ref(), now);
+        let mut all = accounts(&manifests.desired, &ledger, (&self.disruptions, &holder), blocked_by.as_ref(), now);
         for item in &mut all.items {
             item.metadata.labels = manifests.labels(item.spec.account_id);
         }
@@ -235,7 +240,7 @@ impl Sources {
 
 /// Why no request can start now, or could not when the last process ended; in the order in which the daemon says it.
 fn blocked_by(ledger: &Ledger, holder: &Holder, freeze: Option<&Freeze>, now: Timestamp) -> Option<BlockedBy> {
-    let unwritable = holder.trouble.as_deref().map(BlockedBy::unrecorded);
+    let unwritable = holder.trouble.as_deref().map(|why| BlockedBy::unrecorded(why, holder.since));
     let outage = |is_refusal| {
         let outage = ledger.outage.as_ref();
         outage.filter(|outage| (outage.kind == OutageKind::CredentialsRefused) == is_refusal).map(BlockedBy::outage)
@@ -248,16 +253,21 @@ fn blocked_by(ledger: &Ledger, holder: &Holder, freeze: Option<&Freeze>, now: Ti
         .or_else(|| outage(false))
 }
 
-/// Every account's status, as the daemon would tell it with these options.
+/// Every account's status, as the daemon tells it, or would with these options.
 fn accounts(
     desired: &DesiredState,
     ledger: &Ledger,
-    disruptions: &Disruptions,
+    (disruptions, holder): (&Disruptions, &Holder),
     blocked_by: Option<&BlockedBy>,
     now: Timestamp,
 ) -> MailAccountList {
-    let guards = disruptions.guards(desired, ledger);
-    let verdicts = review(guards, plan(desired, ledger, now).changes, desired.managed(), now).verdicts();
+    let budget = desired.budget(beside::options(holder, disruptions.options()));
+    let guards = Guards::new(budget.allowance, ledger);
+    let mut changes = plan(desired, ledger, now).changes;
+    if holder.is_there == Some(true) {
+        changes.extend(beside::kept(desired, ledger));
+    }
+    let verdicts = review(guards, changes, desired.managed(), now).verdicts();
     let held = Some(verdicts).filter(|verdicts| verdicts.exceeded().next().is_some());
     let list = list(desired, ledger, Part::default(), |_| held, blocked_by, now);
     MailAccountList { approvals: approvals(desired, ledger, now), ..list }

@@ -57,7 +57,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::backlog::Backlog;
-use self::blocked::Blocked;
+use self::blocked::{Blocked, Delay};
 use self::folder::Folder;
 use self::inflight::Inflight;
 use self::summary::Pass;
@@ -73,7 +73,7 @@ use crate::guard::{Guards, InForce};
 use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
-use crate::report::{Acknowledged, Totals, Waiting};
+use crate::report::{Acknowledged, Totals};
 use crate::throttle::Throttle;
 use crate::timestamp::Timestamp;
 
@@ -92,12 +92,12 @@ pub struct Machine {
     folder: Folder,
     suspension: Suspension,
     pass: Pass,
-    /// Why the ledger cannot be written now.
-    unwritable: Option<String>,
+    /// Why the ledger cannot be written now, and since when.
+    unwritable: Option<(String, Timestamp)>,
     /// Until when what is in flight may end, since an order to stop.
     stop_by: Option<Timestamp>,
     /// What all requests wait for, as the last dispatch found it.
-    waiting: Option<Waiting>,
+    waiting: Option<Delay>,
     /// Whether this process found the ledger's outage so as well.
     outage_confirmed: bool,
     /// That accounts are held by the budget of a direction was logged.
@@ -118,8 +118,6 @@ pub struct Machine {
     budget: InForce,
     /// The first problems of manifests, a line each.
     first_problems: Vec<String>,
-    /// How many remembered accounts no manifest declares that can be read.
-    unread: usize,
     /// What was acknowledged since the last report.
     acknowledged: Vec<Acknowledged>,
     totals: Totals,
@@ -166,7 +164,6 @@ impl Machine {
             met_trouble: None,
             throttled: 0,
             first_problems: Vec::new(),
-            unread: 0,
             totals: Totals::default(),
             turned_at: now,
             was_pending: 0,
@@ -194,7 +191,10 @@ impl Machine {
         match event {
             Event::Looked(batch) => self.on_files(batch, now),
             Event::Durable { ticket } => self.on_commit(ticket, now),
-            Event::Unwritable(why) => self.unwritable = Some(why),
+            Event::Unwritable(why) => {
+                let since = self.unwritable.take().map_or(now, |(_, since)| since);
+                self.unwritable = Some((why, since));
+            }
             Event::Writable => self.unwritable = None,
             Event::Answered { account, answer } => self.on_response(account, answer, now, chance),
             Event::Token(answer) => self.on_token(answer, now, chance),
@@ -231,7 +231,7 @@ impl Machine {
 
     /// When something may happen by itself: an [`Event::Tick`] is due then, and a turn. `None`: not before another event.
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        let held = self.guards.next_expiry().filter(|_| self.backlog.held() > 0);
+        let held = self.guards.next_expiry().filter(|_| self.backlog.holds_any());
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
         let (due, trial) = (self.queue.next_due(), self.tokens.next_trial());

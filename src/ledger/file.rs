@@ -124,6 +124,12 @@ impl LedgerFile {
         self.send(Command::Append { records, ticket });
     }
 
+    /// Has those that look at the ledger know with which `options`, on one line, this process runs: before all else that it
+    /// hands over.
+    pub fn announce(&self, options: String) {
+        self.send(Command::Announce(options.into()));
+    }
+
     /// Asks for a fold once what was appended before is durable. If it fails, the journal goes on.
     /// The snapshot forgets what no window reaches any more, as of the last request in it.
     pub fn fold(&self) {

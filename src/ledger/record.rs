@@ -150,7 +150,7 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failed: Option<Box<FailedAttempt>>,
     },
-    /// A version of the manifest was seen that needs no PUT.
+    /// A version of the manifest was seen that needs no PUT, or the manifest in another file.
     Observed {
         /// Which account.
         account: AccountId,
@@ -162,6 +162,9 @@ pub enum Record {
         /// Fingerprint of the spec.
         #[serde(with = "hex")]
         spec_hash: u64,
+        /// The file; left out where it is as it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<Arc<str>>,
     },
     /// An operator had an account forgotten that no manifest declares.
     Forgotten {

@@ -231,15 +231,31 @@ pub struct Row {
     /// The `validUntil` by which something of the account was last to be taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
+    /// The file that declares it, where the last acknowledgement does not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
 }
 
 impl Row {
-    /// The file in which the account was declared when something of it was last acknowledged.
+    /// The file in which the account was declared when it was last looked at; unknown of a row from before that was
+    /// written down, if nothing of it was ever acknowledged.
     pub fn source(&self) -> Option<&Arc<str>> {
-        Field::ALL.into_iter().find_map(|field| match self.field(field)? {
-            FieldState::Applied { source, .. } | FieldState::Unsettled { source, .. } => Some(&source.path),
+        let acknowledged = |field| match self.field(field)? {
+            FieldState::Applied { applied_at, source, .. } | FieldState::Unsettled { applied_at, source, .. } => {
+                Some((*applied_at, &source.path))
+            }
             FieldState::InDoubt { .. } => None,
-        })
+        };
+        let last = || Field::ALL.into_iter().filter_map(acknowledged).max_by_key(|(at, _)| *at);
+        self.file.as_ref().or_else(|| Some(last()?.1))
+    }
+
+    /// The account is declared in this file. Kept only where the fields do not say it, which is in few rows.
+    pub(super) fn declared_in(&mut self, path: Option<Arc<str>>) {
+        self.file = None;
+        if self.source() != path.as_ref() {
+            self.file = path;
+        }
     }
 
     pub(super) const fn new(name: Arc<str>, zuid: Option<Zuid>) -> Self {
@@ -254,6 +270,7 @@ impl Row {
             active_sync_failed: None,
             ready_since: None,
             valid_until: None,
+            file: None,
         }
     }
 

@@ -156,8 +156,12 @@ pub(super) fn any_record() -> impl Strategy<Value = Record> {
         ),
         1 => (any_account(), any_field(), proptest::option::of(any_failure()))
             .prop_map(|(account, field, failed)| Record::Failed { account, field, failed }),
-        1 => (any_account(), ".{0,8}", zuid(), any::<u64>())
-            .prop_map(|(account, name, zuid, spec_hash)| Record::Observed { account, name: name.into(), zuid, spec_hash }),
+        1 => (any_account(), ".{0,8}", zuid(), any::<u64>(), proptest::option::of(any_source())).prop_map(
+            |(account, name, zuid, spec_hash, source)| {
+                let path = source.map(|source| source.path);
+                Record::Observed { account, name: name.into(), zuid, spec_hash, path }
+            }
+        ),
         1 => (any_time(), any_account(), ".{0,8}", proptest::option::of(".{0,8}")).prop_map(
             |(at, account, name, by)| Record::Forgotten { at, account, name: name.into(), by: by.map(Into::into) }
         ),

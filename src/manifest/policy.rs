@@ -75,6 +75,13 @@ pub struct Budget {
     pub window: Option<Duration>,
 }
 
+/// One that leaves nothing out.
+impl From<Allowance> for Budget {
+    fn from(Allowance { max, max_grants, window }: Allowance) -> Self {
+        Self { max: Some(max), max_grants: Some(max_grants), window: Some(window) }
+    }
+}
+
 /// A window as manifests write it.
 mod window {
     use std::time::Duration;

@@ -59,7 +59,7 @@ const COUNTS: [Count; 21] = [
     ("ledger_writable", "1 while the ledger can be written, else 0", |report| {
         usize::from(report.ledger_error.is_none())
     }),
-    ("credentials_refused", "1 while the service refuses the credentials, else 0", |report| {
+    ("credentials_refused", "1 while the credentials do not work, else 0", |report| {
         usize::from(report.credentials_refused.is_some())
     }),
     ("service_failing", "1 while the service fails one account after the other, else 0", |report| {

@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 /// How an account stands, in the order in which a person has to care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// Nothing more happens until somebody acts, or the next resync.
+    /// Nothing more happens until somebody acts; what the service refused is tried again at growing intervals.
     Stalled,
     /// The disruption budget holds it.
     Held,
@@ -176,6 +176,12 @@ impl Catalogue {
     /// How many accounts there are of `state`.
     pub const fn count(&self, state: State) -> usize {
         self.counts[state as usize]
+    }
+
+    /// When the first of those of `state` is tried again that is.
+    pub(super) fn next_attempt(&self, state: State) -> Option<Timestamp> {
+        let of_state = self.entries.iter().filter(|entry| entry.state == state);
+        of_state.filter_map(|entry| entry.next_attempt).min()
     }
 
     /// Every reason there is, and how many accounts give it.

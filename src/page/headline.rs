@@ -9,7 +9,7 @@ use super::words::{count, several, span, text};
 use crate::change::Direction;
 use crate::condition::Reason;
 use crate::guard::Verdict;
-use crate::report::{HEARTBEAT, Report};
+use crate::report::{HEARTBEAT, Report, WaitsFor};
 use crate::status::PROBES;
 use crate::throttle::Wait;
 use crate::timestamp::Timestamp;
@@ -52,6 +52,8 @@ pub(super) struct Notice {
     pub(super) key: &'static str,
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
+    /// When it is tried again.
+    pub(super) next: Option<Timestamp>,
     /// Further lines.
     pub(super) lines: Vec<String>,
     /// The accounts it is about.
@@ -112,8 +114,11 @@ fn stops(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         Notice::new(Trouble, "LedgerUnavailable", "The ledger cannot be written", why)
     });
     let refused = report.credentials_refused.as_deref().map(|why| {
-        let title = "The service refuses the credentials";
-        Notice::new(Trouble, "Unauthorized", title, format!("{}. Nothing is sent until others are given.", text(why)))
+        let next = report.waiting.filter(|waiting| waiting.why == WaitsFor::Credentials);
+        let why =
+            format!("{}. Nothing is sent until they work; they are read and tried again by themselves.", text(why));
+        let notice = Notice::new(Trouble, "Unauthorized", "The credentials do not work", why);
+        Notice { next: next.and_then(|waiting| waiting.until), ..notice }
     });
     let token = report.token_unavailable.as_deref().map(|why| {
         let level = if report.token_outage().is_some() { Trouble } else { Attention };
@@ -157,13 +162,16 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
         let text = "No request starts before the pause is over; then it goes on by itself.";
         Notice { until: Some(pause.until), ..Notice::new(Level::Attention, pause.reason.as_str(), title, text) }
     });
-    let waiting = report.waiting.filter(|waiting| waiting.until > now && paused.is_none());
+    let waiting = report.waiting.and_then(|waiting| match waiting.why {
+        WaitsFor::Limit(why) => Some((why, waiting.until.filter(|until| *until > now)?)),
+        _ => None,
+    });
     // Of what lasts there is a notice already.
     let is_probe = |why| matches!(why, Wait::Breaker | Wait::Probe);
     let in_trouble = report.service_failing.is_some() || report.refused_alike.is_some();
-    let has_notice = |why| why == Wait::TokenUnavailable || is_probe(why) && in_trouble;
-    let waiting = waiting.filter(|waiting| !has_notice(waiting.why)).map(|waiting| {
-        let (level, key, title, text) = match waiting.why {
+    let is_known = |why| matches!(why, Wait::TokenUnavailable | Wait::Paused(_)) || is_probe(why) && in_trouble;
+    let waiting = waiting.filter(|(why, _)| !is_known(*why)).map(|(why, until)| {
+        let (level, key, title, text) = match why {
             Wait::RateLimit => {
                 let text = "The request budget of the window is used up; the next request starts when it allows.";
                 (Level::Busy, "Progressing", "Waiting for the request budget", text)
@@ -178,7 +186,7 @@ fn limits(report: &Report, now: Timestamp) -> impl Iterator<Item = Notice> {
                 (Level::Busy, "ServiceUnavailable", "Waiting for a probe of the service", text)
             }
         };
-        Notice { until: Some(waiting.until), ..Notice::new(level, key, title, text) }
+        Notice { until: Some(until), ..Notice::new(level, key, title, text) }
     });
     let degraded = report.degraded.as_deref().map(|why| {
         let why = format!("{}. They are noticed at the next scan of the folder.", text(why));
@@ -218,9 +226,9 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
     let held = held.filter_map(|(by, held)| Some(held_back(by, held, report.verdicts().of(by)?)));
     let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
         let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });
-        let text = "Nothing more happens there until somebody acts, or the next resync. The list says why.";
+        let text = "Somebody has to act there; the list says why. What the service refused is tried again at growing intervals.";
         let notice = Notice::new(Level::Attention, "", format!("{title} {verb} stalled"), text);
-        Notice { state: Some(State::Stalled), ..notice }
+        Notice { state: Some(State::Stalled), next: catalogue.next_attempt(State::Stalled), ..notice }
     });
     let problems = Some(report.problems).filter(|problems| *problems > 0).map(|problems| {
         let text = "What a broken manifest declares stays as it was, until it is repaired.";
@@ -263,7 +271,7 @@ mod tests {
         (report.token_unavailable, report.token_failures) = (Some("connection refused".into()), 3);
         assert_eq!(said(&report), "No access token can be had");
         report.credentials_refused = Some("HTTP 401".into());
-        assert_eq!(said(&report), "The service refuses the credentials");
+        assert_eq!(said(&report), "The credentials do not work");
         report.turned_at = Timestamp::from_millis(900_000);
         assert_eq!(said(&report), "The daemon does not react");
     }

@@ -49,7 +49,7 @@ pub fn overview(frame: Frame<'_>, catalogue: &Catalogue, selection: &Selection, 
 }
 
 fn told(notice: &Notice, now: Timestamp) -> Markup {
-    let Notice { title, text, key, since, until, lines, state, level } = notice;
+    let Notice { title, text, key, since, until, next, lines, state, level } = notice;
     html! {
         li id={ "n-" (key) "-" (state.map_or("", State::key)) } data-level=[level.map(|level| level.key())] {
             h2 { @if let Some(level) = level { (icon::of_level(*level)) } (title) }
@@ -57,6 +57,7 @@ fn told(notice: &Notice, now: Timestamp) -> Markup {
                 (text)
                 @if let Some(since) = since { " " span.nowrap { "Since " (moment(*since, now)) "." } }
                 @if let Some(until) = until { " " (ends(*state)) " " span.nowrap { (moment(*until, now)) "." } }
+                @if let Some(next) = next { " The next attempt: " span.nowrap { (moment(*next, now)) "." } }
             }
             @if !lines.is_empty() { ul.lines { @for line in lines { li { code { (line) } } } } }
             p.links {

@@ -53,6 +53,11 @@ impl BlockedBy {
         Self { trouble, unread: true, is_answer: false }
     }
 
+    /// The condition of each account that waits for it.
+    pub const fn kind(&self) -> Option<ConditionType> {
+        self.trouble.kind
+    }
+
     /// The service told everybody to wait.
     pub fn paused(pause: ImposedPause) -> Self {
         let message = format!("no request starts before {}, when the pause the service imposed is over", pause.until);
@@ -95,9 +100,9 @@ impl BlockedBy {
         Trouble::new(None, Reason::Suspended, format!("all reconciling is {freeze}")).into()
     }
 
-    /// The ledger cannot be written.
-    pub fn unrecorded(why: &str) -> Self {
-        Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why).into()
+    /// The ledger cannot be written, since then if that is known.
+    pub fn unrecorded(why: &str, since: Option<Timestamp>) -> Self {
+        Trouble { since, ..Trouble::new(ConditionType::Reconciling, Reason::LedgerUnavailable, why) }.into()
     }
 }
 
@@ -132,6 +137,6 @@ mod tests {
         };
         assert_eq!(reason(Some(&BlockedBy::unread(None))), [Reason::Progressing; 2], "Ready and Reconciling");
         assert_eq!(reason(None), [Reason::Orphaned]);
-        assert_eq!(reason(Some(&BlockedBy::unrecorded("full"))), [Reason::Orphaned]);
+        assert_eq!(reason(Some(&BlockedBy::unrecorded("full", None))), [Reason::Orphaned]);
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::{BlockedBy, Facts, Item, MailAccountList, item};
 use crate::account::AccountId;
-use crate::desired::DesiredState;
+use crate::desired::{DesiredAccount, DesiredState, Standing};
 use crate::guard::Verdicts;
-use crate::ledger::{Ledger, Row};
+use crate::ledger::Ledger;
 use crate::timestamp::Timestamp;
 
 /// A part of all accounts, in the order of their ids. The default is all of them.
@@ -62,28 +62,22 @@ pub fn list(
     };
     let remembered = remembered.map(|(account, _)| *account).take(part.most);
     let ids: BTreeSet<_> = desired.ids_from(part.from).take(part.most).chain(remembered).collect();
-    let mut broken = None;
     let status = |account| {
-        let (declared, row, unready) =
-            (desired.get(account), ledger.accounts.get(&account), ledger.unready.get(&account));
-        if declared.is_some() {
-            let held = held(account);
-            return item(account, Facts { desired: declared, row, broken: false, held, blocked_by, unready }, now);
-        }
-        let broken = broken.get_or_insert_with(|| broken_files(desired));
-        let broken = row.and_then(Row::source).is_some_and(|path| broken.contains(path));
-        item(account, Facts { row, broken, blocked_by, unready, ..Facts::default() }, now)
+        let (row, unready) = (ledger.accounts.get(&account), ledger.unready.get(&account));
+        let broken = broken_file(account, desired, ledger);
+        let desired = desired.get(account);
+        let held = if desired.is_some() { held(account) } else { None };
+        item(account, Facts { desired, row, broken, held, blocked_by, unready }, now)
     };
     MailAccountList::new(ids.into_iter().take(part.most).map(status).collect())
 }
 
-/// How many of `accounts`, which the ledger remembers and no manifest declares, stand in a file that cannot be read now.
-pub fn unread(desired: &DesiredState, ledger: &Ledger, accounts: impl Iterator<Item = AccountId>) -> usize {
-    let broken = broken_files(desired);
-    let mut sources = accounts.filter_map(|account| ledger.accounts.get(&account)?.source());
-    if broken.is_empty() { 0 } else { sources.by_ref().filter(|path| broken.contains(*path)).count() }
-}
-
-fn broken_files(desired: &DesiredState) -> BTreeSet<Arc<str>> {
-    desired.problems().map(|problem| Arc::clone(&problem.path)).collect()
+/// The file with the account's manifest, if it cannot be read now: the file of its last good state, or where an earlier
+/// process found it.
+pub fn broken_file<'a>(account: AccountId, desired: &'a DesiredState, ledger: &'a Ledger) -> Option<&'a Arc<str>> {
+    match desired.get(account) {
+        Some(DesiredAccount { standing: Standing::LastGood, source, .. }) => Some(&source.path),
+        Some(_) => None,
+        None => ledger.accounts.get(&account)?.source().filter(|path| desired.is_broken(path)),
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! In: its desired state, its changes. Out: messages of conditions, and parts of them, on one line.
 
+use crate::account::printable;
 use crate::change::Change;
 use crate::condition::Reason;
 use crate::desired::DesiredAccount;
@@ -48,6 +49,14 @@ pub(super) fn describe<'a>(changes: impl Iterator<Item = &'a Change>) -> String 
 /// Why what was acknowledged is in doubt all the same.
 pub fn unsettled(until: Timestamp) -> String {
     format!("acknowledged, but an earlier PUT of the other value may still take effect; sent once more at {until}")
+}
+
+/// The same by whoever finds it, whether a daemon runs or not.
+pub(super) fn broken(file: &str) -> String {
+    let file = printable::escape(file);
+    format!(
+        "{file} is broken; see `validate`. A daemon that read it before goes on with what it said then, and nothing else"
+    )
 }
 
 pub(super) fn suspension(desired: DesiredAccount<'_>) -> String {

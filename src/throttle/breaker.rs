@@ -30,6 +30,15 @@ pub(super) const REFUSED_ALIKE: usize = 10;
 /// if it was one request that opened the breaker, as after a pause or a restart. Fewer may be one account's.
 const FAILED_PROBES: u32 = 3;
 
+/// What opens the breaker of a new process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// One request failed, or its end is not known, or a pause ended.
+    ByOne,
+    /// Several accounts were refused alike, for this reason and with this code.
+    Alike(Reason, Code),
+}
+
 /// How a PUT ended, as far as it tells of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -129,14 +138,15 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Open from the start if the service `was_in_trouble`. The first probe comes after five times the minimum of an
-    /// account's `backoff`, each further one after twice as long, up to its maximum and to five minutes.
-    pub(super) fn new(was_in_trouble: bool, backoff: Backoff, now: Timestamp) -> Self {
-        let state = if was_in_trouble {
-            State::Open { until: now, trouble: Trouble::new(Ended::Failed, false) }
-        } else {
-            CLOSED
-        };
+    /// Open from the start if the service was in trouble, and then it is probed at once. The next probe comes after five
+    /// times the minimum of an account's `backoff`, each further one after twice as long, up to its maximum and to five
+    /// minutes.
+    pub(super) fn new(opened: Option<Opened>, backoff: Backoff, now: Timestamp) -> Self {
+        let trouble = opened.map(|opened| match opened {
+            Opened::ByOne => Trouble::new(Ended::Failed, false),
+            Opened::Alike(reason, code) => Trouble::new(Ended::Refused(reason, code), true),
+        });
+        let state = trouble.map_or(CLOSED, |trouble| State::Open { until: now, trouble });
         let probes = Backoff { min: backoff.min.saturating_mul(PROBE_FACTOR), max: backoff.max.min(PROBE_MAX) };
         Self { state, probes }
     }
@@ -278,8 +288,7 @@ mod tests {
     #[test]
     fn what_is_refused_again_tells_of_the_service_only_where_it_probes() {
         let (refused, at) = (Ended::Refused(Reason::AccountNotFound, Code::Http(404)), Timestamp::from_millis(1));
-        let mut breaker =
-            Breaker::new(false, Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) }, at);
+        let mut breaker = Breaker::new(None, Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) }, at);
         let mut end = |n: u64, ended| {
             breaker.begin(at);
             breaker.end(AccountId::new(n).unwrap(), at, ended, at)
@@ -302,7 +311,7 @@ mod tests {
             breaker.trouble()
         };
         let alike = || {
-            let mut breaker = Breaker::new(false, Backoff::default(), at(0));
+            let mut breaker = Breaker::new(None, Backoff::default(), at(0));
             for n in 1..=10 {
                 end(&mut breaker, n, refused(403));
             }

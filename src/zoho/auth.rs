@@ -57,6 +57,14 @@ pub enum CredentialError {
         /// What is wrong with it.
         problem: UnusableSecret,
     },
+    /// The file is empty, as while its secret is replaced.
+    #[error("the value of {variable}, read from {}, is empty", shown(path))]
+    EmptyFile {
+        /// The variable, without `_FILE`.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// There is nothing where the variable points to.
     #[error(
         "{variable}_FILE names no file that is there (its value is not shown, for it may be the secret itself; that \
@@ -108,6 +116,14 @@ pub enum CredentialError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl CredentialError {
+    /// Whether it may be over in a moment by itself, though nothing is known of a better time: a file is empty while its
+    /// secret is replaced. One that is not there may be a mistake, or the secret itself in the place of a path.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::EmptyFile { .. })
+    }
 }
 
 /// The variables as they were at start; the files they name are read at each [`load`](Self::load).
@@ -208,7 +224,10 @@ impl Slot {
             (None, Some(path)) => {
                 let text = self.read(path)?;
                 let value = secret(text.expose_secret()).and_then(|value| make(value.expose_secret()));
-                value.map_err(unusable(format!("{}, read from {},", self.variable, shown(path))))
+                value.map_err(|problem| match problem {
+                    UnusableSecret::Empty => CredentialError::EmptyFile { variable: self.variable, path: path.clone() },
+                    _ => unusable(format!("{}, read from {},", self.variable, shown(path)))(problem),
+                })
             }
             (None, None) => Err(CredentialError::Incomplete(vec![self.variable])),
         }

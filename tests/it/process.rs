@@ -112,9 +112,7 @@ impl Rig {
     /// The same, in a folder of the test's choice.
     pub fn within(folder: TempDir, accounts: u64, settings: Settings) -> Self {
         let mut world = World::new(Settings { log_capacity: 100_000, ..settings });
-        for n in 0..accounts {
-            world.seed(Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}")));
-        }
+        (0..accounts).for_each(|n| world.seed(numbered(n)));
         let world = Arc::new(Mutex::new(world));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let cancel = CancellationToken::new();
@@ -133,6 +131,11 @@ impl Rig {
         };
         (0..accounts).for_each(|n| rig.declare(n, n % 2 == 0, n % 3 == 0));
         rig
+    }
+
+    /// The service has this account, too.
+    pub fn seed(&self, n: u64) {
+        self.world().seed(numbered(n));
     }
 
     /// Writes the manifest of one account, as an editor does: a new file in the place of the old one.
@@ -268,6 +271,11 @@ impl Rig {
         };
         puts.map(|(account, operation)| (account, field(operation))).collect()
     }
+}
+
+/// An account as the service begins with it.
+fn numbered(n: u64) -> Account {
+    Account::new(account(n), zuid(n), &format!("a{n}@example.com"), &format!("a{n}"))
 }
 
 fn actual(world: &World, account: AccountId, field: Field) -> bool {

@@ -47,6 +47,33 @@ fn resync(process: &Process) {
 }
 
 #[test]
+fn a_restart_probes_with_one_request_what_refuses_all_accounts_alike() {
+    let rig = Rig::new(24);
+    rig.script(r#"{"faults": [{"operation": "put", "do": {"answer": {"status": 403}}}]}"#);
+    let begin = || {
+        let mut command = rig.writing("run");
+        command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms", "--retry-min", "1m", "--retry-max", "5m"]);
+        rig.begin(command)
+    };
+    let waits = |process: &Process| {
+        wait_for("the next probe", || process.waits_for().filter(|why| why == "breaker"));
+        assert!(report(process).unwrap()["refusedAlike"].is_string());
+    };
+    let process = begin();
+    waits(&process);
+    process.kill();
+    let before = rig.world().requests_total();
+    let process = begin();
+    waits(&process);
+    assert_eq!(rig.puts(before).len(), 1, "{}", process.said());
+    // Once the cause is over, an edit asks at once, and all that was never asked for goes.
+    rig.script(r#"{"faults": []}"#);
+    rig.declare(1, true, true);
+    let applied = || (rig.applied().len() == 48).then_some(());
+    wait_for("all to be applied", applied);
+}
+
+#[test]
 fn a_restart_does_not_ask_again_for_what_was_rejected() {
     let rig = Rig::new(1);
     rig.script(r#"{"faults": [{"operation": "put", "do": {"answer": {"status": 403}}}]}"#);

@@ -4,6 +4,9 @@
 //! since when they hold.
 //! Deliberately absent: the words of each condition, which `cli::status` has.
 
+mod broken;
+mod budgets;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -51,23 +54,38 @@ fn by_daemon(process: &Process, reasons: &[&str]) -> Shown {
     })
 }
 
-/// The metric counts as many accounts of each condition as are shown, and the page's headline those that need attention.
+/// All counts are those of what is shown: in the metrics, in `/status`, and in the page's headline and tiles.
 fn assert_counted(process: &Process, shown: &Shown) {
     let is = |conditions: &[[String; 4]], kind: &str| {
         conditions.iter().any(|[found, status, ..]| found == kind && status == "True")
     };
-    let counted = |kind: &str| match kind {
-        "Suspended" => shown.values().filter(|conditions| conditions[0][2] == kind).count(),
-        _ => shown.values().filter(|conditions| is(conditions, kind)).count(),
-    };
-    let expected = ["Ready", "Reconciling", "Stalled", "Suspended"]
-        .map(|kind| format!("zoho_mail_reconciler_accounts{{condition=\"{kind}\"}} {}\n", counted(kind)));
-    wait_for(&format!("the metric to count {expected:?}"), || {
+    let number = |counts: &dyn Fn(&[[String; 4]]) -> bool| shown.values().filter(|found| counts(found)).count();
+    let because = |reason: &str| number(&|conditions| conditions[0][2] == reason);
+    let counted = |kind: &str| if kind == "Suspended" { because(kind) } else { number(&|found| is(found, kind)) };
+    let kinds = ["Ready", "Reconciling", "Stalled", "Suspended"];
+    let (counts, held) = (kinds.map(counted), because("DisruptionBudgetExceeded"));
+    let mut expected: Vec<_> = std::iter::zip(kinds, counts)
+        .map(|(kind, count)| format!("zoho_mail_reconciler_accounts{{condition=\"{kind}\"}} {count}\n"))
+        .collect();
+    expected.push(format!("zoho_mail_reconciler_disruptions_held {held}\n"));
+    wait_for(&format!("the metrics to count {expected:?}"), || {
         let (_, metrics) = process.page("/metrics")?;
         expected.iter().all(|line| metrics.contains(line)).then_some(())
     });
-    let headline = format!("{} accounts need attention", counted("Stalled"));
-    wait_for(&headline, || process.page("/").filter(|(_, page)| page.contains(&headline)).map(drop));
+    let (_, status) = process.page("/status").unwrap();
+    let reconciler = &serde_json::from_str::<Value>(&status).unwrap()["reconciler"];
+    let by_condition = kinds.map(|kind| reconciler["byCondition"][kind.to_lowercase()].as_u64().unwrap());
+    assert_eq!(by_condition.map(|count| usize::try_from(count).unwrap()), counts, "{shown:?}");
+    assert_eq!(reconciler["held"].as_u64(), Some(held as u64), "{shown:?}");
+    // What stops everybody comes first there.
+    if counts[2] == 0 || !reconciler["credentialsRefused"].is_null() {
+        return;
+    }
+    let attention = match counts[2] {
+        1 => "1 account needs attention".to_owned(),
+        more => format!("{more} accounts need attention"),
+    };
+    wait_for(&attention, || process.page("/").filter(|(_, page)| page.contains(&attention)).map(drop));
 }
 
 fn by_command(rig: &Rig) -> Shown {
@@ -141,6 +159,7 @@ fn the_age_of_the_oldest_change_and_of_what_is_suspended_survives_a_restart() {
     let process = daemon(&rig);
     let before = oldest(&process);
     assert!(before.1.values().all(|conditions| conditions[0][3] == before.0), "{before:?}");
+    assert_counted(&process, &before.1);
     // What the daemon knows is on the disk a moment later.
     wait_for("the command to show the same", || (by_command(&rig) == before.1).then_some(()));
     process.kill();
@@ -272,8 +291,19 @@ fn a_ledger_that_cannot_be_written_is_shown_by_the_command_too_and_its_absence_a
     assert!(why.contains("the ledger cannot be written"), "{why}{}", process.said());
     let shown = wait_for("the command to show it", || Some(status()).filter(|text| text.contains("LedgerUnavailable")));
     assert!(!shown.contains("note:"), "{shown}");
+    // Since when nothing can be written, and not since when somebody looks.
+    let since = |shown: Shown| {
+        let blocked = shown.into_values().filter(|conditions| conditions[0][2] == "LedgerUnavailable");
+        blocked.flatten().map(|[.., since]| since.parse::<Timestamp>().unwrap().as_millis()).collect::<Vec<_>>()
+    };
+    let found = since(by_command(&rig));
+    let by_page = since(self::shown(&process.page("/status").unwrap().1).unwrap());
+    assert_eq!(found.len(), by_page.len());
+    let differs = std::iter::zip(&found, &by_page).any(|(command, page)| command.abs_diff(*page) > 1_000);
+    assert!(!differs, "{found:?} {by_page:?}");
     process.kill();
     assert!(status().contains("LedgerUnavailable"), "what the last daemon could not do: {}", status());
+    assert_eq!(since(by_command(&rig)), found, "as long as nobody writes");
 }
 
 #[test]
@@ -295,6 +325,7 @@ fn refused_credentials_are_shown_by_the_command_and_said_again_after_a_restart_u
     };
     let refused = |found: &Vec<(String, String, String)>| found.iter().all(|(_, reason, _)| reason == "Unauthorized");
     let before = wait_for("the refusal", || Some(reasons()).filter(refused));
+    assert_counted(&process, &by_command(&rig));
     assert!(process.page("/readyz").unwrap().1.contains("the credentials do not work"));
     process.kill();
     assert_eq!(reasons(), before, "while no process runs");

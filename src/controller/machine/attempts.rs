@@ -18,6 +18,10 @@ use crate::plan::AccountPlan;
 use crate::timestamp::Timestamp;
 use crate::zoho::Code;
 
+/// How many refused accounts are tried again with each that is accepted after all. Two: if the cause is over for all, they
+/// double each time, and if it is over for few, as many are refused in vain as twice those that are not.
+const TRIED_WITH_EACH: u32 = 2;
+
 /// A change that is tried, now or later.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Open {
@@ -159,16 +163,25 @@ impl Machine {
         Some((refused.reason, refused.code.clone()))
     }
 
-    /// A change that the service had refused so is accepted, so the cause is over: what it refused in the same way is tried
-    /// again now. Not what is tried anyway: each acceptance would write a record for each of those that are left.
+    /// A change that the service had refused so is accepted, so the cause may be over: two of those that it refused in the
+    /// same way are tried again now, and for each that is accepted two more. All others are tried one after the other
+    /// within the shortest wait after a refusal: the cause may be over for some and not for others. What is tried anyway
+    /// stays as it is, for each acceptance would write a record for each of those that are left.
     pub(super) fn try_again_what_was_refused_alike(&mut self, reason: Reason, code: &str, now: Timestamp) {
-        let waits =
-            |failed: &FailedAttempt| failed.reason == reason && *failed.code == *code && failed.next_attempt > now;
-        for account in self.backlog.rejected() {
-            let Some(row) = self.ledger.accounts.get(&account) else { continue };
-            let waits = Field::ALL.into_iter().filter_map(|field| row.failed(field)).any(waits);
-            if waits && self.inflight.get(account).is_none() {
-                self.try_again_at(account, now, now);
+        let is_alike = |failed: &&FailedAttempt| failed.reason == reason && *failed.code == *code;
+        let waits = |account: AccountId| {
+            let row = self.ledger.accounts.get(&account).filter(|_| self.inflight.get(account).is_none())?;
+            let failed = Field::ALL.into_iter().filter_map(|field| row.failed(field));
+            let next = failed.filter(is_alike).map(|failed| (failed.next_attempt, failed.at)).max()?;
+            (next.0 > now).then_some((account, next))
+        };
+        let mut waiting: Vec<_> = self.backlog.rejected().into_iter().filter_map(waits).collect();
+        waiting.sort_unstable_by_key(|(_, (_, failed_at))| *failed_at);
+        let (span, number) = (self.settings.rejected.min, u32::try_from(waiting.len()).unwrap_or(u32::MAX));
+        for (index, (account, (next, _))) in (0..).zip(waiting) {
+            let until = if index < TRIED_WITH_EACH { now } else { now + span / number * index };
+            if index < TRIED_WITH_EACH || next > now + span {
+                self.try_again_at(account, until, now);
             }
         }
     }

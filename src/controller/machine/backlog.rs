@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::{AccountId, Field};
 use crate::change::Direction;
-use crate::condition::Reason;
+use crate::condition::{ConditionType, Reason};
 use crate::plan::AccountPlan;
 use crate::report::{ByCondition, PendingCounts};
 use crate::timestamp::{ClockStep, Timestamp};
@@ -18,6 +18,21 @@ use crate::timestamp::{ClockStep, Timestamp};
 struct Pending {
     since: Timestamp,
     wanted: [Option<bool>; 2],
+}
+
+/// What is shown of an account that is not as it is wanted, as `status` says it of the same account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// No manifest declares it that can be read, but one that cannot did.
+    Unread,
+    /// Its manifest is broken, or there are two, or the service refused something.
+    Stalled,
+    /// The disruption budget holds something.
+    Held,
+    /// The grant budget does, and the disruption budget nothing.
+    HeldBack,
+    /// It waits for its turn, or for what everybody waits for.
+    Pending,
 }
 
 /// See the module.
@@ -33,10 +48,10 @@ pub(super) struct Backlog {
     /// By which budgets each is held, in the order of [`Direction::ALL`].
     held: BTreeMap<AccountId, [bool; 2]>,
     held_by: [usize; 2],
-    /// Those that go no further by themselves.
-    stalled: BTreeSet<AccountId>,
-    /// Those that are pending, and do.
-    reconciling: BTreeSet<AccountId>,
+    /// What is shown of those that are neither ready, nor suspended, nor without a manifest.
+    shown: BTreeMap<AccountId, Shown>,
+    /// How many there are of each, in the order of [`Shown`]'s variants.
+    shown_as: [usize; 5],
     /// Those that no manifest declares.
     orphans: BTreeSet<AccountId>,
     /// When each account is to be looked at again, if it is.
@@ -46,7 +61,7 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// Notes an account's fresh plan. `since`: since when its changes wait, if it has any; `is_broken`: its manifest is, and
-    /// the plan is that of the last good one.
+    /// the plan is that of the last good one, or of none.
     pub(super) fn set(&mut self, account: AccountId, plan: &AccountPlan, since: Option<Timestamp>, is_broken: bool) {
         if plan.changes.iter().any(|change| change.refused) {
             self.rejected.insert(account);
@@ -56,13 +71,14 @@ impl Backlog {
         for set in [&mut self.orphans, &mut self.suspended, &mut self.unsound] {
             set.remove(&account);
         }
-        let set = match plan.blocked {
-            Some(Reason::Orphaned) => Some(&mut self.orphans),
-            Some(Reason::Suspended) if !is_broken => Some(&mut self.suspended),
-            Some(_) => Some(&mut self.unsound),
-            None => is_broken.then_some(&mut self.unsound),
-        };
-        set.map(|set| set.insert(account));
+        if plan.blocked == Some(Reason::Orphaned) {
+            self.orphans.insert(account);
+        }
+        if is_broken || plan.blocked == Some(Reason::DuplicateAccount) {
+            self.unsound.insert(account);
+        } else if plan.blocked == Some(Reason::Suspended) {
+            self.suspended.insert(account);
+        }
         let before = self.pending.remove(&account);
         if let Some(before) = before {
             self.by_age.remove(&(before.since, account));
@@ -79,16 +95,24 @@ impl Backlog {
         self.classify(account);
     }
 
-    /// Which condition the account has, as `status` says it of the same account.
+    /// What is shown of the account now.
     fn classify(&mut self, account: AccountId) {
-        self.stalled.remove(&account);
-        self.reconciling.remove(&account);
-        let is_held = self.held.contains_key(&account);
-        if is_held || [&self.unsound, &self.rejected].iter().any(|set| set.contains(&account)) {
-            self.stalled.insert(account);
-        } else if self.pending.contains_key(&account) {
-            self.reconciling.insert(account);
-        }
+        let held = self.held.get(&account);
+        let now = if self.orphans.contains(&account) {
+            self.unsound.contains(&account).then_some(Shown::Unread)
+        } else if [&self.unsound, &self.rejected].iter().any(|set| set.contains(&account)) {
+            Some(Shown::Stalled)
+        } else if let Some(by) = held {
+            Some(if by[Direction::TakesAway as usize] { Shown::Held } else { Shown::HeldBack })
+        } else {
+            self.pending.contains_key(&account).then_some(Shown::Pending)
+        };
+        let before = match now {
+            Some(shown) => self.shown.insert(account, shown),
+            None => self.shown.remove(&account),
+        };
+        now.into_iter().for_each(|shown| self.shown_as[shown as usize] += 1);
+        before.into_iter().for_each(|shown| self.shown_as[shown as usize] -= 1);
     }
 
     fn count(&mut self, wanted: [Option<bool>; 2], step: impl Fn(&mut usize)) {
@@ -139,9 +163,15 @@ impl Backlog {
         self.held.get(&account).is_some_and(|flags| flags[direction as usize])
     }
 
-    /// How many accounts are held, by either budget.
-    pub(super) fn held(&self) -> usize {
-        self.held.len()
+    /// How many accounts are shown as held: by either budget, and by the grant budget alone.
+    pub(super) const fn held(&self) -> [usize; 2] {
+        let [_, _, held, held_back, _] = self.shown_as;
+        [held + held_back, held_back]
+    }
+
+    /// Whether a budget holds any.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// How many the budget of this direction holds.
@@ -149,16 +179,24 @@ impl Backlog {
         self.held_by[direction as usize]
     }
 
-    /// So many accounts are `declared`, by condition.
-    pub(super) fn by_condition(&self, declared: usize) -> ByCondition {
-        let (reconciling, stalled, suspended) = (self.reconciling.len(), self.stalled.len(), self.suspended.len());
-        let ready = declared.saturating_sub(reconciling + stalled + suspended);
-        ByCondition { ready, reconciling, stalled, suspended }
+    /// Accounts by condition. Manifests declare so many; while nothing may start, those that wait are shown as `waiting`.
+    pub(super) fn by_condition(&self, declared: usize, waiting: Option<ConditionType>) -> ByCondition {
+        let [unread, refused, held, held_back, pending] = self.shown_as;
+        let stalled = refused + held + held_back;
+        let ready = declared.saturating_sub(stalled + pending + self.suspended.len());
+        let mut counts =
+            ByCondition { ready, reconciling: 0, stalled: stalled + unread, suspended: self.suspended.len() };
+        *match waiting {
+            Some(ConditionType::Stalled) => &mut counts.stalled,
+            Some(_) => &mut counts.reconciling,
+            None => &mut counts.suspended,
+        } += pending;
+        counts
     }
 
-    /// The accounts that the ledger remembers and no manifest declares.
-    pub(super) fn orphans(&self) -> impl Iterator<Item = AccountId> {
-        self.orphans.iter().copied()
+    /// The accounts that no manifest declares, and whether they are noted as being in a file that is broken.
+    pub(super) fn orphans(&self) -> impl Iterator<Item = (AccountId, bool)> {
+        self.orphans.iter().map(|account| (*account, self.unsound.contains(account)))
     }
 
     /// The accounts of which the service refused something for good.
@@ -259,7 +297,7 @@ mod tests {
             AccountPlan { changes: vec![change], blocked: None }
         };
         let (mut backlog, now) = (Backlog::default(), Some(Timestamp::from_millis(0)));
-        let stalled = |backlog: &Backlog| backlog.by_condition(1).stalled;
+        let stalled = |backlog: &Backlog| backlog.by_condition(1, Some(ConditionType::Reconciling)).stalled;
         backlog.set(account, &plan(false), now, false);
         backlog.hold(account, TakesAway);
         backlog.set(account, &plan(false), now, false);
@@ -267,9 +305,9 @@ mod tests {
         let mut refused = plan(false);
         refused.changes[0].refused = true;
         backlog.set(account, &refused, now, false);
-        assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), (1, 1, 1), "both, and one account");
+        assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), ([0, 0], 1, 1), "both, and shown as one");
         backlog.release(TakesAway);
-        assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), (0, 1, 1));
+        assert_eq!((backlog.held(), backlog.refused(), stalled(&backlog)), ([0, 0], 1, 1));
         backlog.set(account, &plan(false), now, false);
         assert_eq!(stalled(&backlog), 0);
         backlog.hold(account, TakesAway);

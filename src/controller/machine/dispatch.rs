@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::Machine;
+use super::blocked::Delay;
 use super::inflight::{Before, Request};
 use super::reconcile::Action;
 use super::token::Need;
@@ -15,7 +16,6 @@ use crate::change::Change;
 use crate::controller::event::{Effect, Metric, RequestLog, Then};
 use crate::ledger::{Cause, LANDING, Record};
 use crate::queue::Probe;
-use crate::report::Waiting;
 use crate::throttle::{Admission, Wait};
 use crate::timestamp::Timestamp;
 use crate::validity::Validity;
@@ -97,7 +97,11 @@ impl Machine {
                 return Start::No;
             }
             Need::Patience => return Start::No,
-            Need::Until(until) => Admission::At(until, Wait::TokenUnavailable),
+            // The accounts host may be what asked for the pause.
+            Need::Until(until) => {
+                let paused = self.throttle.pause(now).map(|pause| Wait::Paused(pause.reason));
+                Admission::At(until, paused.unwrap_or(Wait::TokenUnavailable))
+            }
             Need::Others(failure) => {
                 self.credentials_refused(failure, now);
                 return Start::No;
@@ -110,7 +114,7 @@ impl Machine {
         match admission {
             Admission::Now => return true,
             Admission::At(until, why) => {
-                self.waiting = Some(Waiting { until, why });
+                self.waiting = Some(Delay { until, why });
                 // Once a time: with a limit that is reached, each request for a token waits a little.
                 let is_over = self.token_limit.is_none_or(|said| said <= now);
                 if why == Wait::TokenLimit && is_over {

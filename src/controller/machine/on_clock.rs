@@ -45,6 +45,7 @@ impl Machine {
         self.unwritten.carry(step);
         self.folder.carry(step);
         self.stop_by = self.stop_by.map(|at| step.carry(at));
+        self.unwritable.iter_mut().for_each(|(_, since)| *since = step.carry(*since));
         self.tries_from = step.carry(self.tries_from);
         self.token_limit = self.token_limit.map(|at| step.carry(at));
         self.began = step.carry(self.began);

@@ -72,8 +72,16 @@ impl Machine {
             self.repeat_what_blocks(now);
         }
         if files > 0 {
-            self.unread = status::unread(&self.desired, &self.ledger, self.backlog.orphans());
+            self.look_for_orphans(now);
         }
+    }
+
+    /// What became of the files of accounts that no manifest declares: one may be broken now, or whole and without them.
+    fn look_for_orphans(&mut self, now: Timestamp) {
+        let is_broken = |account| status::broken_file(account, &self.desired, &self.ledger).is_some();
+        let changed = self.backlog.orphans().filter(|(account, was_broken)| is_broken(*account) != *was_broken);
+        let changed: Vec<_> = changed.map(|(account, _)| account).collect();
+        changed.into_iter().for_each(|account| drop(self.replan(account, now)));
     }
 
     /// Accounts that the ledger remembers and no manifest declares: what became of theirs happened while no process ran.

@@ -85,7 +85,7 @@ impl Machine {
         let is_stuck = |blocked| match blocked {
             Blocked::GaveUp(_) => in_flight == 0,
             // Where the disk is full, intents wait for room; a single pass does not wait with them.
-            Blocked::Ledger(_) => self.inflight.sent() == 0,
+            Blocked::Ledger(..) => self.inflight.sent() == 0,
             _ => false,
         };
         let nothing_left = in_flight == 0 && self.queue.depth() == 0;

@@ -16,6 +16,7 @@ use crate::desired::{DesiredAccount, Standing};
 use crate::ledger::{Record, Row};
 use crate::plan::{self, AccountPlan, plan_account};
 use crate::queue::Urgency;
+use crate::status;
 use crate::timestamp::Timestamp;
 
 /// What becomes of an account whose turn came.
@@ -128,7 +129,7 @@ impl Machine {
         let moments = [suspended, boundary].into_iter().flatten().chain(clauses.map(|clause| clause.expires));
         self.backlog.wake_at(account, moments.min());
         let is_done = plan.changes.is_empty() && plan.blocked.is_none();
-        if let Some(record) = desired.zip(row).and_then(|(desired, row)| observed(account, desired, row, &plan)) {
+        if let Some(record) = desired.and_then(|desired| observed(account, desired, row, &plan)) {
             self.record(record, now);
         }
         if is_done {
@@ -161,7 +162,7 @@ impl Machine {
             self.throttling.forget(account);
         }
         let since = unready.and_then(|unready| unready.pending_since());
-        let is_broken = self.desired.get(account).is_some_and(|desired| desired.standing == Standing::LastGood);
+        let is_broken = status::broken_file(account, &self.desired, &self.ledger).is_some();
         self.backlog.set(account, plan, since, is_broken);
         let open = self.open(plan, now);
         let waiting: Vec<_> = open.iter().map(|open| &open.change).filter(|change| !change.refused).collect();
@@ -206,15 +207,21 @@ impl Machine {
     }
 }
 
-/// What the ledger has to remember of an account that needs no PUT: a version of the manifest it has not seen.
-fn observed(account: AccountId, desired: DesiredAccount<'_>, row: &Row, plan: &AccountPlan) -> Option<Record> {
-    let seen = row.spec_hash == desired.spec_hash && row.name == *desired.name;
-    (plan.changes.is_empty() && !seen).then(|| Record::Observed {
-        account,
-        name: Arc::clone(desired.name),
-        zuid: desired.spec.zuid,
-        spec_hash: desired.spec_hash,
-    })
+/// What the ledger has to remember of an account that no PUT says: a version of its manifest that needs none, or that it
+/// stands in another file. Of an account that is as new as that, once its manifest breaks: whoever reads the folder
+/// then finds nothing that declares it.
+fn observed(account: AccountId, desired: DesiredAccount<'_>, row: Option<&Row>, plan: &AccountPlan) -> Option<Record> {
+    let (name, path) = (Arc::clone(desired.name), &desired.source.path);
+    let record = |spec_hash, path| Record::Observed { account, name, zuid: desired.spec.zuid, spec_hash, path };
+    let Some(row) = row else {
+        let is_broken = desired.standing == Standing::LastGood;
+        return is_broken.then(|| record(desired.spec_hash, Some(Arc::clone(path))));
+    };
+    let moved = (row.source() != Some(path)).then(|| Arc::clone(path));
+    // What is to be PUT is seen with its intent.
+    let spec_hash = if plan.changes.is_empty() { desired.spec_hash } else { row.spec_hash };
+    let is_seen = row.spec_hash == spec_hash && (!plan.changes.is_empty() || row.name == *desired.name);
+    (moved.is_some() || !is_seen).then(|| record(spec_hash, moved))
 }
 
 /// An account that is to lose something goes first, even if it takes a grant to get there.

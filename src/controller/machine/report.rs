@@ -5,11 +5,11 @@
 //! back from one.
 
 use super::{Blocked, Machine};
-use crate::change::Direction;
+use crate::condition::ConditionType;
 use crate::controller::event::{Metric, StateLog};
 use crate::ledger::OutageKind;
-use crate::report::{Recent, Report};
-use crate::status::{self, Item, MailAccountList, Part, Spec, Status};
+use crate::report::{ByCondition, Recent, Report, WaitsFor};
+use crate::status::{self, BlockedBy, Item, MailAccountList, Part, Spec, Status};
 use crate::timestamp::Timestamp;
 
 /// Sets `text` to what it is now; copies nothing that did not change.
@@ -43,7 +43,6 @@ impl Machine {
         self.describe_blocked(report, now);
         let verdicts = self.guards.verdicts(self.desired.managed(), now);
         (report.disruptions, report.grants) = (verdicts.disruptions, verdicts.grants);
-        report.held_grants = self.backlog.held_by(Direction::GivesBack);
         report.request_budget = self.throttle.usage(now);
         report.loaded = self.folder.is_loaded();
         report.last_sync = self.folder.last_sync();
@@ -57,9 +56,8 @@ impl Machine {
         }
         report.pending = self.backlog.pending();
         report.stalled = self.backlog.refused();
-        report.held = self.backlog.held();
-        report.by_condition = self.backlog.by_condition(self.desired.len());
-        report.unread = self.unread;
+        [report.held, report.held_grants] = self.backlog.held();
+        report.by_condition = self.by_condition(now);
         report.queued = self.queue.depth();
         report.backing_off = self.queue.delayed();
         report.in_flight = self.inflight.sent();
@@ -74,23 +72,39 @@ impl Machine {
         self.acknowledged.drain(..).for_each(|acknowledged| report.recent.add(acknowledged));
     }
 
+    /// How many accounts [`Machine::accounts`] shows with each condition.
+    fn by_condition(&self, now: Timestamp) -> ByCondition {
+        let blocked_by = self.blocked(now).find_map(|blocked| blocked.blocked_by());
+        let waiting = blocked_by.as_ref().map_or(Some(ConditionType::Reconciling), BlockedBy::kind);
+        let mut counts = self.backlog.by_condition(self.desired.len(), waiting);
+        if !self.folder.is_loaded() {
+            counts.reconciling += self.ledger.accounts.keys().filter(|id| self.desired.get(**id).is_none()).count();
+        }
+        counts
+    }
+
     /// What keeps requests from starting, as [`Machine::blocked`] says it.
     fn describe_blocked(&self, report: &mut Report, now: Timestamp) {
-        let (mut ledger, mut gave_up, mut suspended) = (None, None, None);
+        let (mut ledger, mut gave_up, mut suspended, mut outage) = (None, None, None, None);
         (report.pause, report.waiting) = (None, None);
         for blocked in self.blocked(now) {
+            report.waiting = report.waiting.or_else(|| blocked.waiting());
             match blocked {
-                Blocked::Ledger(why) => ledger = Some(why),
+                Blocked::Ledger(why, _) => ledger = Some(why),
                 Blocked::GaveUp(why) => gave_up = Some(why),
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
+                Blocked::Outage(found) => outage = Some(found),
                 Blocked::Paused(pause) => report.pause = Some(pause),
-                Blocked::Waiting(waiting) => report.waiting = Some(waiting),
-                Blocked::Stopping | Blocked::Unread(_) | Blocked::Outage(_) | Blocked::InTrouble => {}
+                Blocked::Stopping | Blocked::Unread(_) | Blocked::InTrouble | Blocked::Waiting(_) => {}
             }
+        }
+        // Those that do not work are tried again, or read again.
+        if let Some(waiting) = report.waiting.as_mut().filter(|waiting| waiting.why == WaitsFor::Credentials) {
+            waiting.until = self.tokens.next_trial();
         }
         set(&mut report.ledger_error, ledger);
         set(&mut report.gave_up, gave_up);
-        let outage = |kind| self.ledger.outage.as_ref().filter(|outage| outage.kind == kind);
+        let outage = |kind| outage.filter(|outage| outage.kind == kind);
         let why = |kind| outage(kind).map(|outage| &*outage.why);
         set(&mut report.credentials_refused, why(OutageKind::CredentialsRefused));
         set(&mut report.token_unavailable, why(OutageKind::TokenUnavailable));

@@ -18,7 +18,7 @@ impl Machine {
     pub(super) fn send_durable(&mut self, now: Timestamp) {
         let mut stays = false;
         for blocked in self.blocked(now) {
-            if matches!(blocked, Blocked::Ledger(_)) {
+            if matches!(blocked, Blocked::Ledger(..)) {
                 return;
             }
             stays |= blocked.recalls_intents();

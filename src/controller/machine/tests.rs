@@ -32,6 +32,8 @@ struct Stage {
     machine: Machine,
     now: Timestamp,
     said: Vec<String>,
+    /// What spreads the wait after an answer to this account.
+    chance: fn(u64) -> f64,
 }
 
 /// A word for each effect that acts on the world.
@@ -91,12 +93,13 @@ impl Stage {
     }
 
     fn with(settings: Settings, ledger: Ledger) -> Self {
-        Self { machine: Machine::new(settings, ledger, NOW), now: NOW, said: Vec::new() }
+        Self { machine: Machine::new(settings, ledger, NOW), now: NOW, said: Vec::new(), chance: |_| 0.5 }
     }
 
     /// The machine takes the event in, and a turn.
     fn feed(&mut self, event: Event) -> Then {
-        self.machine.handle(event, self.now, 0.5);
+        let account = if let Event::Answered { account, .. } = &event { account.get() } else { 0 };
+        self.machine.handle(event, self.now, (self.chance)(account));
         let Turn { effects, then } = self.machine.turn(self.now);
         self.said.extend(effects.iter().filter_map(word));
         then

@@ -40,6 +40,7 @@ fn fold_at(snapshot_len: u64) -> u64 {
 pub(super) enum Command {
     Append { records: Vec<Record>, ticket: u64 },
     Fold,
+    Announce(Box<str>),
     Close,
 }
 
@@ -59,6 +60,7 @@ struct Queue {
     /// Each with the number of records that must be durable first, counted from the front.
     tickets: Vec<(usize, u64)>,
     fold: bool,
+    options: Option<Box<str>>,
     ending: Option<Ending>,
 }
 
@@ -70,6 +72,7 @@ impl Queue {
                 self.tickets.push((self.records.len(), ticket));
             }
             Command::Fold => self.fold = true,
+            Command::Announce(options) => self.options = Some(options),
             Command::Close => self.ending = Some(Ending::Closed),
         }
     }
@@ -133,6 +136,9 @@ impl Writer {
         let mut queue = Queue::default();
         loop {
             queue.gather(commands, self.stop.as_ref().map(|stop| stop.next_try));
+            if let Some(options) = queue.options.take() {
+                self.lock.announce(options);
+            }
             let worked = self.work(&mut queue);
             match (worked, queue.ending) {
                 (Ok(()), None) => {}

@@ -68,7 +68,7 @@ fn every_account_has_the_conditions_that_kstatus_gives_its_case() {
     }
     insta::assert_snapshot!(said, @"
     broken: Ready=False/InvalidManifest Stalled=True/InvalidManifest
-        its manifest is broken; see `validate`. Nothing is PUT for it until it is repaired
+        broken.yaml is broken; see `validate`. A daemon that read it before goes on with what it said then, and nothing else
     claimed: Ready=False/DuplicateAccount Stalled=True/DuplicateAccount
         claimed.yaml:1 and claimed-again.yaml:1 share an account, a name or an address; nothing is PUT for either
     claimed: Ready=False/DuplicateAccount Stalled=True/DuplicateAccount

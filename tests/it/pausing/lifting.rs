@@ -100,7 +100,9 @@ fn without_a_daemon_the_command_lifts_the_pause_itself_and_the_next_start_probes
 fn where_nothing_is_paused_it_says_so_and_changes_nothing() {
     let rig = Rig::new(1);
     let not_paused = (Some(0), "not paused: the service has imposed no pause that is in force\n".into(), "".into());
-    assert_eq!(resume(&rig), not_paused);
+    let (code, out, err) = resume(&rig);
+    assert!(err.contains("there is no such ledger, and no daemon runs with one"), "{err}");
+    assert_eq!((code, &*out), (Some(1), ""), "as where a suspension is meant");
     assert!(!rig.ledger.exists());
     assert!(rig.apply().status.success());
     let ledger = fs::read(&rig.ledger).unwrap();

@@ -272,7 +272,7 @@ fn the_daemon_tells_no_secret_in_its_log_files_pages_or_process_list() {
     silent(pages.map(|path| (path.to_owned(), process.page(path).unwrap().1.into_bytes())));
     let pid = fs::read_to_string(rig.ledger.with_extension("json.lock")).unwrap();
     for file in ["cmdline", "comm"] {
-        let path = format!("/proc/{}/{file}", pid.trim());
+        let path = format!("/proc/{}/{file}", pid.lines().next().unwrap());
         silent([(path.clone(), fs::read(path).unwrap())]);
     }
     process.signal(Signal::TERM);

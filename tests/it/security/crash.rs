@@ -78,7 +78,7 @@ fn a_crash_leaves_no_core_file() {
     let mut process = rig.begin(generous);
     wait_for("the daemon", || process.said().contains("started").then_some(()));
     let pid = std::fs::read_to_string(rig.ledger.with_extension("json.lock")).unwrap();
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.trim())).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.lines().next().unwrap())).unwrap();
     let core: Vec<_> =
         limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().split_whitespace().collect();
     assert!(core[4..6].iter().all(|limit| ["0", "1"].contains(limit)), "{core:?}");

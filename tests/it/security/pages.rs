@@ -137,7 +137,7 @@ fn clients_that_hold_connections_take_a_bounded_share_and_keep_nobody_out() {
     let pages = || process.page("/healthz");
     wait_for("the pages", pages);
     let pid = fs::read_to_string(rig.ledger.with_extension("json.lock")).unwrap();
-    let descriptors = || fs::read_dir(format!("/proc/{}/fd", pid.trim())).unwrap().count();
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", pid.lines().next().unwrap())).unwrap().count();
     wait_for("the first work", || (rig.world().totals().applied >= 2).then_some(()));
     // Connections to the service, and a page that is just being closed.
     let before = descriptors() + 8;

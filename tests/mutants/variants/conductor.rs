@@ -242,4 +242,24 @@ pub const BUGS: &[Variant] = &[
         )],
         &["cost::an_edit_costs_the_same_with_a_hundred_times_the_accounts"],
     ),
+    variant(
+        "a_restart_forgets_that_all_accounts_were_refused_alike",
+        &[12],
+        &[edit(
+            "src/throttle/remembered.rs",
+            "return Some(Opened::Alike(refused.reason, Code::Http(code)));",
+            "let _ = (refused, Code::Http(code));",
+        )],
+        &[
+            "lib::controller::machine::tests::in_trouble::after_a_restart_what_was_refused_alike_is_probed_by_one_request_at_a_time",
+        ],
+    ),
+    variant(
+        "one_that_is_accepted_has_all_that_were_refused_alike_tried_at_once",
+        &[12],
+        &[edit("src/controller/machine/attempts.rs", "const TRIED_WITH_EACH: u32 = «2»;", "u32::MAX")],
+        &[
+            "lib::controller::machine::tests::in_trouble::what_is_accepted_after_a_refusal_has_two_more_tried_and_the_rest_one_after_the_other",
+        ],
+    ),
 ];

@@ -84,7 +84,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_restart_forgets_the_pause",
         &[6],
-        &[edit("src/throttle.rs", "ledger.pause.filter(|pause| pause.until > now)", "None")],
+        &[edit("src/throttle/remembered.rs", "ledger.pause.filter(|pause| pause.until > now)", "None")],
         &[PAUSE, "lib::throttle::tests::a_pause_outlives_a_restart"],
     ),
     variant(
@@ -129,7 +129,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_pause_that_was_written_down_years_ahead_holds_for_years",
         &[6, 12],
-        &[edit("src/throttle.rs", "until: «pause.until.min(now + PAUSE_MAX)»,", "pause.until")],
+        &[edit("src/throttle/remembered.rs", "until: «pause.until.min(now + PAUSE_MAX)»,", "pause.until")],
         &["lib::throttle::tests::a_pause_that_a_clock_wrote_down_years_ahead_holds_for_a_day_at_most"],
     ),
     variant(
@@ -142,7 +142,7 @@ pub const BUGS: &[Variant] = &[
         "a_restart_after_an_answer_that_was_not_written_down_asks_with_everybody",
         &[12],
         &[edit(
-            "src/throttle.rs",
+            "src/throttle/remembered.rs",
             "failed(row, field) || «in_doubt(row.field(field))»",
             "false & in_doubt(row.field(field))",
         )],

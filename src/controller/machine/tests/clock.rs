@@ -45,7 +45,7 @@ impl Stage {
 
     /// The same with other settings.
     fn restart_with(&self, settings: Settings, now: Timestamp) -> Self {
-        Self { machine: Machine::new(settings, self.machine.ledger.clone(), now), now, said: Vec::new() }
+        Self { machine: Machine::new(settings, self.machine.ledger.clone(), now), now, ..Self::new(Mode::Run) }
     }
 }
 

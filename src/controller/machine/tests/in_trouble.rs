@@ -148,6 +148,48 @@ fn what_kept_everybody_waiting_is_known_after_a_restart_and_said_again_and_ends_
 }
 
 #[test]
+fn after_a_restart_what_was_refused_alike_is_probed_by_one_request_at_a_time() {
+    let mut before = stage(40);
+    answer(&mut before, 12, refused);
+    let mut stage = Stage::with(settings(Mode::Run), before.machine.ledger.clone());
+    stage.step(folder(&(1..=40).map(|n| (n, true)).collect::<Vec<_>>()));
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let before = stage.now;
+        answer(&mut stage, 1, refused);
+        waits.push(stage.now.since(before).as_secs());
+    }
+    assert_eq!(waits, [0, 5, 10, 20, 40]);
+    answer(&mut stage, 1, other);
+    assert_eq!(stage.report().refused_alike, None, "not all are refused alike");
+}
+
+#[test]
+fn what_is_accepted_after_a_refusal_has_two_more_tried_and_the_rest_one_after_the_other() {
+    let mut stage = stage(120);
+    stage.chance = |n| n as f64 / 120.0;
+    let accepted_now_and_then = |n| if n % 6 == 0 { Outcome::Applied } else { refused() };
+    assert_eq!(stage.answer(120, |n| answered(n, accepted_now_and_then(n))).len(), 120);
+    assert_eq!((stage.machine.backlog.refused(), stage.report().refused_alike), (100, None));
+    // Refused twice more, they wait for half an hour or longer.
+    assert_eq!(stage.answer(200, |n| answered(n, refused())).len(), 200);
+    // Mended for one in five; the first of them has its own turn.
+    let mended = |n| if n % 5 == 0 { Outcome::Applied } else { refused() };
+    let left = |stage: &Stage| stage.machine.backlog.refused();
+    while left(&stage) == 100 {
+        assert_eq!(stage.answer(1, |n| answered(n, mended(n))).len(), 1);
+    }
+    let (accepted, mut seconds) = (stage.now, Vec::new());
+    while left(&stage) > 80 {
+        assert_eq!(stage.answer(1, |n| answered(n, mended(n))).len(), 1);
+        seconds.push(stage.now.since(accepted).as_secs());
+    }
+    assert!(*seconds.last().unwrap() <= 600, "{seconds:?}");
+    let at_once = seconds.chunk_by(|before, after| after - before < 5).map(<[_]>::len).max();
+    assert!(at_once <= Some(8), "{seconds:?}");
+}
+
+#[test]
 fn with_nothing_left_to_send_nothing_is_known_to_be_in_trouble() {
     let mut before = stage(20);
     answer(&mut before, 10, refused);

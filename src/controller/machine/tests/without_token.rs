@@ -78,6 +78,20 @@ fn a_pause_is_what_counts_while_there_is_one_and_a_refusal_is_another_condition(
 }
 
 #[test]
+fn a_pause_that_the_accounts_host_asks_for_is_a_pause_wherever_it_is_shown() {
+    let mut stage = asking();
+    let failure = Failure { reason: Reason::Throttled, message: "HTTP 429".into() };
+    let outcome = TokenOutcome::Throttled(failure, None);
+    stage.feed(Event::Token(TokenAnswer { outcome, code: Code::Http(429), took: Duration::ZERO }));
+    let report = stage.report();
+    let (until, waiting) = (stage.now + Duration::from_secs(90), report.waiting.unwrap());
+    assert_eq!((waiting.why.label(), waiting.until, report.token_unavailable), ("imposed", Some(until), None));
+    assert_eq!((reason(&mut stage), stage.machine.waiting.unwrap().why.label()), (Reason::Throttled, "imposed"));
+    stage.now = until;
+    assert_eq!(stage.feed(Event::Tick), Then::ReadCredentials);
+}
+
+#[test]
 fn connections_that_are_refused_use_up_no_token_request_neither_here_nor_in_the_ledger() {
     let mut stage = asking();
     stage.check(unavailable(Code::Connect), &["append 2: token not sent, TokenUnavailable"]);
