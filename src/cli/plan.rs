@@ -115,7 +115,7 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
             &folder.desired_state,
             &folder.git(),
             target.auth.into(),
-            disruptions.protect.protection(),
+            disruptions.protect.protection(&folder.desired_state)?,
             Some(&acknowledged),
         )?
     };
@@ -243,7 +243,6 @@ impl Plan {
         let now = Clock::start().now();
         approval::too_short(&comparison, now).iter().for_each(|text| note(text));
         let policy_dir = self.disruptions.protect.policy_dir.iter();
-        policies::note_absence(&self.folder, self.disruptions.protect.policy_dir.as_ref());
         policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
         approval::expired(&comparison, now).iter().for_each(|text| note(text));
         comparison.too_many_end().iter().for_each(|text| note(text));

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use super::{Exit, complain, count, json, load, note, policies, print, say, yaml};
 use crate::account::printable::{self, Notation};
 use crate::clock::Clock;
-use crate::config::{Disruptions, Folder, LedgerPlace};
+use crate::config::{Disruptions, Folder, LedgerPlace, UsageError};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::review;
@@ -112,8 +112,9 @@ impl Status {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let Self { filter, sources, shape, watch } = self;
         let mut screen = Screen::new(shape, filter.needs_labels());
-        let mut manifests = Manifests::protecting(sources.protection());
-        let parse = sources.parse(screen.with_labels);
+        let protection = sources.protection()?;
+        let mut manifests = Manifests::protecting(Arc::clone(&protection));
+        let parse = sources.parse(Arc::clone(&protection), screen.with_labels);
         manifests.take(load::read(&sources.folder.desired_state, &sources.folder.git(), None, parse)?);
         let now = Clock::start().now();
         let mut all = sources.accounts(&mut manifests, now)?;
@@ -179,12 +180,16 @@ impl Screen {
 }
 
 impl Sources {
-    fn protection(&self) -> Arc<Protection> {
-        self.disruptions.protect.protection()
+    fn protection(&self) -> Result<Arc<Protection>, UsageError> {
+        self.disruptions.protect.protection(&self.folder.desired_state)
     }
 
-    fn parse(&self, with_labels: bool) -> impl Fn(&Arc<str>, &[u8]) -> folder::Read + Send + Sync + 'static {
-        folder::parse(&self.folder, self.target.auth.into(), self.protection(), with_labels)
+    fn parse(
+        &self,
+        protection: Arc<Protection>,
+        with_labels: bool,
+    ) -> impl Fn(&Arc<str>, &[u8]) -> folder::Read + Send + Sync + 'static {
+        folder::parse(&self.folder, self.target.auth.into(), protection, with_labels)
     }
 
     /// Notes what of the table is older than it looks, and what keeps all of it from changing.

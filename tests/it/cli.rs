@@ -18,6 +18,7 @@ mod options;
 mod plan;
 mod plan_document;
 mod policies;
+mod policy_folder;
 mod returning;
 mod revisions;
 pub mod run;

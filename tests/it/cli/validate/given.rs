@@ -255,16 +255,3 @@ fn an_ignore_file_that_ignores_nothing_is_noted() {
     let said = place.run("validate");
     assert_eq!((said.code, said.err.matches("ignores nothing").count()), (0, 2), "{}", said.all());
 }
-
-#[test]
-fn a_part_of_the_folder_has_no_policies_and_that_is_said() {
-    let mut place = Place::with_alice();
-    place.set("ZOHO_MAIL_POLICY_DIR", "policy");
-    let said =
-        |place: &Place, command: &str| place.run(command).err.contains("there is no such folder in desired-state");
-    std::fs::create_dir(place.path().join("desired-state/policy")).unwrap();
-    for command in ["plan --sandbox", "apply --sandbox"] {
-        assert!(!said(&place, command), "{command}");
-        assert!(said(&place, &format!("{command} --desired-state desired-state/sales")), "{command}");
-    }
-}
