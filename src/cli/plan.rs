@@ -3,6 +3,7 @@
 mod approval;
 mod base;
 mod document;
+mod left_alone;
 mod markdown;
 mod text;
 
@@ -17,17 +18,18 @@ use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::compare::{Note, digest};
-use crate::condition::Reason;
 use crate::config::{Disruptions, Folder, Target};
 use crate::desired::DesiredState;
+use crate::freeze::Freeze;
 use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
-use crate::plan::{self, Upcoming, plan, plan_account};
+use crate::plan::{self, Upcoming, plan};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
 pub use document::plan_schema;
+use left_alone::{LeftAlone, Why};
 
 /// `plan`.
 #[derive(Clone, Debug, Args)]
@@ -68,6 +70,9 @@ enum Output {
     Markdown,
 }
 
+/// What a suspension of everything means for a plan.
+const NOT_SENT: &str = "none of this is sent before it is resumed";
+
 /// What is desired, what is known, and what follows: shared by `plan` and `diff`.
 pub(super) struct Comparison {
     pub(super) ledger: Ledger,
@@ -78,32 +83,13 @@ pub(super) struct Comparison {
     desired: DesiredState,
     /// What the dates of manifests bring later.
     upcoming: Vec<Upcoming>,
-    standing: Standing,
+    /// How many accounts are planned for.
+    planned: usize,
+    left_alone: Vec<LeftAlone>,
+    /// The suspension of everything, if there is one beside the ledger.
+    suspended: Option<Freeze>,
     /// What the plan is compared with, if that is not the ledger alone.
     branch: Option<base::Branch>,
-}
-
-/// How many accounts are planned for, and how many are left alone.
-struct Standing {
-    planned: usize,
-    suspended: usize,
-    duplicate: usize,
-    orphaned: usize,
-}
-
-impl Standing {
-    fn count(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Self {
-        let orphaned = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
-        let mut standing = Self { planned: 0, suspended: 0, duplicate: 0, orphaned };
-        for (id, account) in desired.iter() {
-            *match plan_account(id, Some(account), None, now).blocked {
-                Some(Reason::Suspended) => &mut standing.suspended,
-                Some(_) => &mut standing.duplicate,
-                None => &mut standing.planned,
-            } += 1;
-        }
-        standing
-    }
 }
 
 /// Reads the folder and the ledger, and plans.
@@ -121,12 +107,17 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
     };
     load::note_oddities(&desired);
     let now = Clock::start().now();
-    if let Some(freeze) = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now)) {
-        note(&format!("all reconciling is {freeze}; none of this is sent before it is resumed"));
-    }
-    let comparison = Comparison::new(desired, ledger, folder, disruptions, now);
+    let suspended = suspended(target, now)?;
+    let comparison = Comparison { suspended, ..Comparison::new(desired, ledger, folder, disruptions, now) };
     policies::gone(&comparison.desired, &comparison.ledger.budgets).iter().for_each(|text| note(text));
     Ok(comparison)
+}
+
+/// What an operator suspended, which is noted.
+fn suspended(target: &Target, now: Timestamp) -> anyhow::Result<Option<Freeze>> {
+    let freeze = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now));
+    freeze.iter().for_each(|freeze| note(&format!("all reconciling is {freeze}; {NOT_SENT}")));
+    Ok(freeze)
 }
 
 fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
@@ -151,9 +142,22 @@ impl Comparison {
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guards, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
-        let standing = Standing::count(&desired, &ledger, now);
+        let left_alone = left_alone::left_alone(&desired, &ledger, now);
+        let not_orphaned = left_alone.iter().filter(|one| one.reason != Why::Orphaned).count();
+        let planned = desired.iter().count() - not_orphaned;
         let upcoming = plan::upcoming(&desired, &ledger, now);
-        Self { ledger, reviewed, budget, problems, desired, upcoming, standing, branch: None }
+        Self {
+            ledger,
+            reviewed,
+            budget,
+            problems,
+            desired,
+            upcoming,
+            planned,
+            left_alone,
+            suspended: None,
+            branch: None,
+        }
     }
 
     /// What to know of a day on which more accounts end than the budget allows; of a branch, if it changes dates.

@@ -12,6 +12,7 @@ mod dates;
 mod credentials;
 mod explain;
 mod help;
+mod identity;
 mod ledgers;
 mod logs;
 mod options;

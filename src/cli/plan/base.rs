@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Comparison;
+use super::{Comparison, Why};
 use crate::account::{AuthMode, printable};
 use crate::attribution::Baseline;
 use crate::cli::{count, load, note, policies};
@@ -169,6 +169,12 @@ impl Against {
         let safety = compare::safety(&base, &head, disruptions.options(), &branch, now);
         let with_ledger = ledger.is_some();
         let mut comparison = Comparison::new(head, ledger.unwrap_or(applied), folder, disruptions, now);
+        if with_ledger {
+            comparison.suspended = super::suspended(target, now)?;
+        } else {
+            // These are the accounts that the branch no longer manages, each of which a remark names.
+            comparison.left_alone.retain(|one| one.reason != Why::Orphaned);
+        }
         let all = comparison.reviewed.allowed.iter().chain(&comparison.reviewed.held);
         let split = compare::split(all, branch);
         comparison.branch = Some(Branch { origin, remarks, safety, base_problems: problems, split, with_ledger });

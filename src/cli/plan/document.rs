@@ -10,10 +10,11 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
-use super::Comparison;
 use super::base::Origin;
+use super::{Comparison, LeftAlone};
 use crate::change::Change;
 use crate::compare::{Note, Remark, Safety, digest};
+use crate::freeze::Freeze;
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
 use crate::plan::Upcoming;
@@ -57,6 +58,11 @@ pub(super) struct Document<'a> {
     /// What the dates of manifests bring later, of all accounts, in its order.
     #[serde(skip_serializing_if = "Option::is_none")]
     upcoming: Option<&'a [Upcoming]>,
+    /// The suspension of everything, if an operator suspended it: nothing is sent before it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended: Option<&'a Freeze>,
+    /// Accounts for which nothing is planned, by reason and account.
+    left_alone: &'a [LeftAlone],
     /// Problems of the manifests.
     problems: &'a [Problem],
     /// With a base: problems of its manifests.
@@ -133,6 +139,8 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         unexplained: with_ledger.map(|_| unexplained()),
         settled: with_ledger.map(|branch| &*branch.split.settled),
         upcoming: Some(&*comparison.upcoming).filter(|upcoming| !upcoming.is_empty()),
+        suspended: comparison.suspended.as_ref(),
+        left_alone: &comparison.left_alone,
         problems: &comparison.problems,
         base_problems: branch.map(|branch| &*branch.base_problems),
     }
