@@ -68,8 +68,18 @@ pub(super) fn desired(
 
 /// Finds out whose work the files are that want anything which is not `acknowledged`.
 pub(super) fn attribute(batch: &mut Batch<Parsed>, rules: Rules<'_>, acknowledged: &Baseline) {
+    attribute_by(batch, rules, acknowledged, |parsed| parsed);
+}
+
+/// The same where a file was made into more than is `parsed` of it.
+pub(super) fn attribute_by<T>(
+    batch: &mut Batch<T>,
+    rules: Rules<'_>,
+    acknowledged: &Baseline,
+    parsed: fn(&T) -> &Parsed,
+) {
     let said = |path: &Arc<str>, bytes: &[u8]| said(&manifest::parse(path, bytes, rules));
-    batch.attribute(&said, &|parsed| acknowledged.asked(parsed));
+    batch.attribute(&said, &|read| acknowledged.asked(parsed(read)));
 }
 
 /// The desired state that a batch declares.

@@ -59,8 +59,10 @@ pub(super) fn go_on(
         while !watcher.is_finished() {
             match timeout(TURN, looks.recv()).await {
                 Ok(Some(Batch { root: Root::Unknown(why), .. })) => of_folder.is(Some(why)),
-                Ok(Some(batch)) => {
+                Ok(Some(mut batch)) => {
                     of_folder.is(None);
+                    // A ledger that cannot be read is told below.
+                    drop(sources.attribute(&mut batch, &protection, &screen));
                     manifests.get_or_insert_with(|| Manifests::protecting(Arc::clone(&protection))).take(batch);
                 }
                 // Nothing changed in the folder; what lies beside it may have, and time goes on.
