@@ -81,7 +81,7 @@ impl Freeze {
                 let resumed = resumed.map(|Resumed { at, by, host }| Resumed { at, by: cut(by), host: cut(host) });
                 Self { since, until, reason: reason.map(cut), by: by.map(cut), host: host.map(cut), resumed }
             }
-            Err(error) => Self::unclear(&format!("its file is not understood: {error}")),
+            Err(error) => Self::unclear(&format!("its file is not understood: {}", printable::json_fault(&error))),
         }
     }
 

@@ -27,6 +27,7 @@ mod sandbox;
 mod status;
 mod suspend;
 mod validate;
+mod words;
 
 use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -75,7 +75,7 @@ fn every_account_has_the_conditions_that_kstatus_gives_its_case() {
     claimed: Ready=False/DuplicateAccount Stalled=True/DuplicateAccount
         claimed-again.yaml:1 and claimed.yaml:1 share an account, a name or an address; nothing is PUT for either
     doubtful: Ready=False/InDoubt Reconciling=True/InDoubt
-        enabled to true: the connection was lost before the whole answer had come: client error (SendRequest): connection closed before message completed
+        enabled to true: the connection was lost before the whole answer had come: the connection was closed before the answer
     forbidden: Ready=False/Forbidden Stalled=True/Forbidden
         enabled to true: HTTP 403 with an empty body (the owner of the token may not change this account)
     gone: Ready=False/Orphaned
