@@ -57,6 +57,7 @@ mod task;
 
 pub use commit::{CommitError, Committed, load_committed, load_committed_ignoring};
 pub use ignore::{IGNORE_FILE, Ignored};
+pub use list::is_manifest_name;
 pub use load::{ignored, load, load_file, load_part};
 pub use lookup::{Lookup, is_behind_link};
 pub use near::{idle_ignore_files, near_misses};

@@ -108,6 +108,18 @@ pub(super) fn shown_path(folder: &Path, path: &str) -> Arc<str> {
     if odd { format!("./{plain}").into() } else { plain.into() }
 }
 
+/// The way from the folder `context` to what is `given`, if that is a part of it.
+pub(super) fn part_of(given: &Path, context: &Path) -> Option<String> {
+    let (context, is_folder) = (context.canonicalize().ok()?, given.is_dir());
+    // A file may be a link: it counts where it lies, not where it leads.
+    let folder = if is_folder { given } else { given.parent()? };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let real = folder.canonicalize().ok()?;
+    let folder = real.strip_prefix(&context).ok()?;
+    let whole = if is_folder { folder.to_owned() } else { folder.join(given.file_name()?) };
+    whole.to_str().filter(|whole| !whole.is_empty()).map(str::to_owned)
+}
+
 /// Tells of what is worth a second look on standard error.
 pub(super) fn note_oddities(desired: &DesiredState) {
     desired.notes(Clock::start().now()).iter().for_each(|text| note(text));

@@ -18,7 +18,7 @@ use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::compare::{Note, digest};
-use crate::config::{Disruptions, Folder, Target};
+use crate::config::{Disruptions, Folder, Target, UsageError};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::{InForce, Reviewed, review};
@@ -34,8 +34,11 @@ use left_alone::{LeftAlone, Why};
 /// `plan`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Plan {
-    /// Folder of manifests, in the place of --desired-state
-    #[arg(value_name = "DIR")]
+    /// Folder of manifests, in the place of --desired-state; or a file or folder in that one, whose accounts alone are shown
+    ///
+    /// All of the folder is read all the same, for its budgets and approvals count, and the digest is that of the whole
+    /// plan.
+    #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
 
     #[command(flatten)]
@@ -90,6 +93,8 @@ pub(super) struct Comparison {
     suspended: Option<Freeze>,
     /// What the plan is compared with, if that is not the ledger alone.
     branch: Option<base::Branch>,
+    /// Of the whole plan, whatever part of it is shown.
+    digest: String,
 }
 
 /// Reads the folder and the ledger, and plans.
@@ -142,6 +147,7 @@ impl Comparison {
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guards, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
+        let digest = digest(&reviewed);
         let left_alone = left_alone::left_alone(&desired, &ledger, now);
         let not_orphaned = left_alone.iter().filter(|one| one.reason != Why::Orphaned).count();
         let planned = desired.iter().count() - not_orphaned;
@@ -157,6 +163,7 @@ impl Comparison {
             left_alone,
             suspended: None,
             branch: None,
+            digest,
         }
     }
 
@@ -179,8 +186,28 @@ impl Comparison {
         Ok(Self::new(desired, read_ledger(target)?, folder, disruptions, Clock::start().now()))
     }
 
-    pub(super) fn digest(&self) -> String {
-        digest(&self.reviewed)
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Leaves the accounts and problems of the file or folder `part`. The digest and the sums of budgets stay.
+    fn keep_only(&mut self, part: &str, folder: &Folder) {
+        let is_in = |path: &str| path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let Self { reviewed, problems, desired, upcoming, left_alone, planned, branch, .. } = self;
+        reviewed.allowed.retain(|change| is_in(&change.source.path));
+        reviewed.held.retain(|change| is_in(&change.source.path));
+        upcoming.retain(|one| is_in(&one.source.path));
+        let declared = |account| desired.get(account).is_some_and(|account| is_in(&account.source.path));
+        left_alone.retain(|one| declared(one.account));
+        *planned = desired.iter().filter(|(_, account)| is_in(&account.source.path)).count() - left_alone.len();
+        let shown = load::shown_path(&folder.desired_state, part);
+        problems.retain(|problem| {
+            problem.path.strip_prefix(&*shown).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if let Some(branch) = branch {
+            branch.remarks.retain(|remark| is_in(&remark.source.path));
+            branch.split.settled.retain(|change| is_in(&change.source.path));
+        }
     }
 
     /// As people read it.
@@ -221,15 +248,28 @@ impl Comparison {
 }
 
 impl Plan {
-    pub(super) fn run(mut self) -> anyhow::Result<Exit> {
-        if let Some(path) = self.path.take() {
+    /// The part of the folder that is asked for. Another folder takes the place of that one.
+    fn part(&mut self) -> Result<Option<String>, UsageError> {
+        let Some(path) = self.path.take() else { return Ok(None) };
+        if path.as_os_str() == "-" {
+            let text = "plan reads no standard input: name a file or folder of the desired state; validate - checks what is piped";
+            return Err(UsageError(text.into()));
+        }
+        let part = load::part_of(&path, &self.folder.desired_state).filter(|_| path.exists());
+        if part.is_none() {
             self.folder.desired_state = path;
         }
-        let comparison = if self.base.has_base()? {
+        Ok(part)
+    }
+
+    pub(super) fn run(mut self) -> anyhow::Result<Exit> {
+        let part = self.part()?;
+        let mut comparison = if self.base.has_base()? {
             self.base.compare(&self.folder, &self.target, &self.disruptions)?
         } else {
             compare(&self.folder, &self.target, &self.disruptions)?
         };
+        part.iter().for_each(|part| comparison.keep_only(part, &self.folder));
         if self.approval.is_wanted() {
             let policy_dir = self.disruptions.protect.policy_dir.as_ref();
             return self.approval.print(&comparison.reviewed.held, policy_dir, &comparison.problems);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::base::Origin;
 use super::{Comparison, LeftAlone};
 use crate::change::Change;
-use crate::compare::{Note, Remark, Safety, digest};
+use crate::compare::{Note, Remark, Safety};
 use crate::freeze::Freeze;
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
@@ -38,7 +38,7 @@ pub(super) struct Document<'a> {
     head: Head,
     /// The numbers.
     summary: Summary,
-    /// SHA-256 over the changes, `allowed` and `held`: the same digest means the same PUTs.
+    /// SHA-256 over the changes, `allowed` and `held`, of the whole folder: the same digest means the same PUTs.
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     digest: String,
     #[serde(flatten)]
@@ -132,7 +132,7 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         base: branch.map(|branch| &branch.origin),
         head: Head { folder: folder.to_string_lossy().into_owned() },
         summary: Summary::of(comparison),
-        digest: digest(&comparison.reviewed),
+        digest: comparison.digest().to_owned(),
         reviewed: &comparison.reviewed,
         remarks: branch.map(|branch| &*branch.remarks),
         safety: branch.map(|branch| &*branch.safety),

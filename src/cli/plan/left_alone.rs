@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 #[serde(rename_all = "camelCase")]
 pub(super) struct LeftAlone {
     /// The account on the service.
-    account: AccountId,
+    pub(super) account: AccountId,
     /// Its manifest's name, or the last one that the ledger knows.
     pub(super) name: Arc<str>,
     /// Why.

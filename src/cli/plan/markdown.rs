@@ -16,7 +16,7 @@ use super::text::{told, what_is_held, what_is_safe};
 use super::{Comparison, LeftAlone, Marked, NOT_SENT};
 use crate::change::Change;
 use crate::cli::count;
-use crate::compare::{Note, Remark, digest};
+use crate::compare::{Note, Remark};
 use crate::manifest::Problem;
 use code::{cell, code};
 use paper::{Section, fill};
@@ -114,7 +114,7 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
     if puts + held + no_longer_managed + dated + unexplained + safety == 0 {
         return format!("**{sum}.** {compared}\n");
     }
-    format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(&digest(&comparison.reviewed)))
+    format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(comparison.digest()))
 }
 
 /// The table of changes: what takes away, what is held, what grants.

@@ -13,7 +13,7 @@ use super::{Comparison, LeftAlone, Marked};
 use crate::account::{Field, printable};
 use crate::change::{Change, Direction};
 use crate::cli::count;
-use crate::compare::{Note, Remark, Safety, digest};
+use crate::compare::{Note, Remark, Safety};
 use crate::plan::Upcoming;
 use crate::validity::Period;
 
@@ -46,7 +46,7 @@ fn write(text: &mut String, comparison: &Comparison) -> fmt::Result {
     write_upcoming(text, comparison)?;
     write_left_alone(text, comparison)?;
     write_sum(text, comparison, &own, others.len())?;
-    writeln!(text, "Digest: {}", digest(&comparison.reviewed))
+    writeln!(text, "Digest: {}", comparison.digest())
 }
 
 fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], others: usize) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! `plan` and `diff`.
 
 use super::{Place, Service};
+use crate::builders::Manifest;
 
 /// Alice applied, then changed; bob new; dave suspended; erin gone; frank leaves.
 fn changed() -> Place {
@@ -344,4 +345,28 @@ fn a_full_disk_behind_standard_output_is_an_error() {
     let output = place.command("plan --sandbox").stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"error: standard output: No space left on device (os error 28)");
+}
+
+#[test]
+fn a_part_of_the_folder_is_planned_as_a_part_of_it() {
+    let place = changed();
+    place.write("desired-state/limits.yaml", &Manifest::budget("limits").set("maxDisruptions", "0").to_string());
+    let plan = |arguments: &str| place.ok(&format!("plan --sandbox {arguments}"));
+    let digest = |text: &str| text.lines().last().unwrap().to_owned();
+    let whole = plan("");
+    for part in ["desired-state/sales", "desired-state/sales/alice.yaml"] {
+        let text = plan(part);
+        assert!(text.contains("# alice") && !text.contains("frank") && !text.contains("bob"), "{text}");
+        // The budget of the whole folder counts, and the digest is that which apply takes.
+        assert!(text.contains("1 change held") && !text.contains("Left alone"), "{text}");
+        assert_eq!(digest(&text), digest(&whole));
+    }
+    assert!(plan("desired-state/dave.yaml").contains("Left alone: 1 account suspended by a manifest: dave"));
+    place.write("desired-state/carol.yaml", "kind: MailAcount\n");
+    plan("desired-state/sales");
+    assert_eq!(place.run("plan --sandbox desired-state/carol.yaml").code, 1);
+    let missing = place.run("plan --sandbox desired-state/nothing.yaml");
+    assert!(missing.code == 1 && missing.err.contains("found nothing"), "{}", missing.all());
+    let piped = place.run("plan --sandbox -");
+    assert!(piped.code == 64 && piped.err.contains("validate - checks what is piped"), "{}", piped.all());
 }

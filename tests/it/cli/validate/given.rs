@@ -255,3 +255,30 @@ fn an_ignore_file_that_ignores_nothing_is_noted() {
     let said = place.run("validate");
     assert_eq!((said.code, said.err.matches("ignores nothing").count()), (0, 2), "{}", said.all());
 }
+
+#[test]
+fn what_a_shell_passes_on_is_read_as_it_comes() {
+    let place = Place::with_alice();
+    let alice = place.read("desired-state/sales/alice.yaml");
+    for given in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let ran = piped(&place, &format!("validate {given}"), alice.as_bytes());
+        assert!(ran.code == 0 && ran.out.contains("1 of 1 file read, 0 skipped; 1 account"), "{given}: {}", ran.all());
+        let ran = piped(&place, &format!("validate {given}"), b"kind: Nothing");
+        assert!(ran.code == 1 && ran.out.contains(&format!("{given}:1:")), "{given}: {}", ran.all());
+        assert_eq!(piped(&place, &format!("validate {given}"), b"").code, 1);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_manifest_and_says_nothing_is_a_problem() {
+    let place = Place::new();
+    for text in ["", "# only notes\n"] {
+        place.write("notes.txt", text);
+        let ran = place.run("validate notes.txt");
+        let what = "expected a file of manifests, in .yaml or .yml, found one without any";
+        assert!(ran.code == 1 && ran.out.contains(what), "{text}: {}", ran.all());
+        // By its name it is one, and may be about to be filled.
+        place.write("new.yaml", text);
+        place.ok("validate new.yaml");
+    }
+}
