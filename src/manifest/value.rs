@@ -144,15 +144,17 @@ impl Judge<'_> {
         Some(reason)
     }
 
-    /// `spec.suspendUntil`, `spec.validFrom`, `spec.validUntil` and `spec.expires`: a moment in UTC.
+    /// `spec.suspendUntil`, `spec.validFrom`, `spec.validUntil` and `spec.expires`: a moment, of any offset from UTC.
     pub(super) fn moment(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<Timestamp> {
-        let expected = "a moment like 2027-01-31T08:00:00Z (RFC 3339, UTC)";
+        let expected = "a moment like 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00 (RFC 3339)";
         let text = self.text(spot, field, expected)?;
-        let moment = text.parse().ok();
+        let moment = Timestamp::of_any_offset(text);
         if moment.is_none() {
             let hint = match text.as_bytes().get("2027-01-31".len()) {
                 None if text.starts_with("20") => Some("add the time of day: T00:00:00Z"),
-                Some(b'T' | b't' | b' ') if !text.ends_with('Z') => Some("write it in UTC, with a Z at the end"),
+                Some(b'T' | b't' | b' ') if !text.ends_with('Z') => {
+                    Some("end it with Z for UTC, or with its offset such as +01:00")
+                }
                 _ => None,
             };
             self.invalid(spot, field, expected, hint);
