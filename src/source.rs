@@ -59,7 +59,7 @@ pub use commit::{CommitError, Committed, load_committed, load_committed_ignoring
 pub use ignore::{IGNORE_FILE, Ignored};
 pub use list::is_manifest_name;
 pub use load::{ignored, load, load_file, load_part};
-pub use lookup::{Lookup, is_behind_link};
+pub use lookup::{Lookup, is_behind_link, twice};
 pub use near::{idle_ignore_files, near_misses};
 
 /// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. `deploy/reference.md` promises it.

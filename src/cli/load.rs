@@ -121,8 +121,19 @@ pub(super) fn part_of(given: &Path, context: &Path) -> Option<String> {
 }
 
 /// Tells of what is worth a second look on standard error.
-pub(super) fn note_oddities(desired: &DesiredState) {
-    desired.notes(Clock::start().now()).iter().for_each(|text| note(text));
+pub(super) fn note_oddities(desired: &DesiredState, folder: &Path) {
+    oddities(desired, folder).iter().for_each(|text| note(text));
+}
+
+/// What is worth a second look; paths are those of `folder`.
+pub(super) fn oddities(desired: &DesiredState, folder: &Path) -> Vec<String> {
+    let clashes = desired.problems().filter(|problem| problem.code.is_clash());
+    let links = source::twice(folder, clashes.map(|problem| Arc::clone(&problem.path)));
+    let links = links.into_iter().map(|link| {
+        let link = printable::escape(&shown_path(folder, &link));
+        format!("{link} is a link to what is read elsewhere as well, so that each document behind it stands there twice; remove it")
+    });
+    links.chain(desired.notes(Clock::start().now())).collect()
 }
 
 /// Tells of each problem on a line of standard error.

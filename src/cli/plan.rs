@@ -110,7 +110,7 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
             Some(&acknowledged),
         )?
     };
-    load::note_oddities(&desired);
+    load::note_oddities(&desired, &folder.desired_state);
     let now = Clock::start().now();
     let suspended = suspended(target, now)?;
     let comparison = Comparison { suspended, ..Comparison::new(desired, ledger, folder, disruptions, now) };

@@ -124,7 +124,7 @@ impl Status {
         let mut all = sources.accounts(&mut manifests, now)?;
         let missing = filter.missing(&all.items);
         shape.sort_by.sort(&mut all.items);
-        load::note_oddities(&manifests.desired);
+        load::note_oddities(&manifests.desired, &sources.folder.desired_state);
         sources.note_problems(&manifests.desired);
         if matches!(shape.output, Output::Table | Output::Wide) {
             sources.note_standing(now)?;

@@ -162,7 +162,7 @@ impl Against {
         let applied = compare::as_applied(&base, now);
         let acknowledged = Baseline::of(ledger.as_ref().unwrap_or(&applied));
         let mut head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
-        load::note_oddities(&head);
+        load::note_oddities(&head, &folder.desired_state);
         policies::recall(&mut head, &applied, folder);
         let remarks = compare::remarks(&base, &head, now);
         let branch = plan(&head, &applied, now).changes;

@@ -9,7 +9,6 @@ use super::{Checked, Files, Finding};
 use crate::account::{AuthMode, printable};
 use crate::attribution::look;
 use crate::cli::{load, policies};
-use crate::clock::Clock;
 use crate::config::Folder;
 use crate::desired::{DesiredState, Look};
 use crate::manifest::{self, PolicyDir, Problem, ProblemCode, Protection, Rules};
@@ -81,7 +80,7 @@ pub(super) fn at(given: &[PathBuf], context: &Folder, auth: AuthMode, protection
     near_misses.dedup();
     let read = paths.values().filter(|read| **read).count();
     let files = Files { found: paths.len(), read, skipped: paths.len() - read, near_misses };
-    notes.extend(desired.notes(Clock::start().now()));
+    notes.extend(load::oddities(&desired, Path::new("")));
     Checked { problems, files, accounts: desired.managed(), notes }
 }
 

@@ -1,5 +1,7 @@
 //! What `validate` is given: standard input, several paths, a part of a folder, none at all; and what it passes over.
 
+use std::os::unix::fs::symlink;
+
 use assert_cmd::Command;
 
 use super::*;
@@ -55,7 +57,7 @@ fn a_file_that_is_given_in_several_ways_counts_once() {
         );
     }
     // Two links to one file are two manifests, for the daemon as well.
-    std::os::unix::fs::symlink("alice.yaml", place.path().join("desired-state/sales/again.yaml")).unwrap();
+    symlink("alice.yaml", place.path().join("desired-state/sales/again.yaml")).unwrap();
     assert_eq!(place.run("validate desired-state").code, 1);
 }
 
@@ -281,4 +283,33 @@ fn a_file_that_is_no_manifest_and_says_nothing_is_a_problem() {
         place.write("new.yaml", text);
         place.ok("validate new.yaml");
     }
+}
+
+#[test]
+fn a_link_that_shows_a_folder_or_a_file_twice_is_named() {
+    let place = Place::with_alice();
+    place.account("sales/bob", 3, "enabled: true");
+    let link = |to: &str, name: &str| symlink(to, place.path().join("desired-state").join(name)).unwrap();
+    link("sales", "alias");
+    link("sales/bob.yaml", "bob.yaml");
+    // What lies above the folder does not matter.
+    symlink("desired-state", place.path().join("current")).unwrap();
+    for (command, folder) in
+        [("validate", "desired-state"), ("validate current", "current"), ("plan --sandbox", "desired-state")]
+    {
+        let said = place.run(command);
+        assert_eq!(
+            (said.code, said.err.matches("is a link to what is read elsewhere as well").count()),
+            (1, 2),
+            "{}",
+            said.all()
+        );
+        for name in ["alias", "bob.yaml"] {
+            assert!(said.err.contains(&format!("note: {folder}/{name} is a link")), "{}", said.all());
+        }
+    }
+    for name in ["alias", "bob.yaml"] {
+        std::fs::remove_file(place.path().join("desired-state").join(name)).unwrap();
+    }
+    assert_eq!(place.run("validate").err, "");
 }
