@@ -120,6 +120,8 @@ pub struct DesiredState {
     problem_count: usize,
     /// The documents of each file that are another program's.
     foreign: BTreeMap<Arc<str>, Box<[Foreign]>>,
+    /// What the documents of each file that have problems declare, as far as that can be told.
+    claims: BTreeMap<Arc<str>, Box<[Claim]>>,
     policies: Policies,
     protection: Arc<Protection>,
 }
@@ -207,11 +209,8 @@ impl DesiredState {
         let current = current.map(|(document, revisions)| Declared { document, revisions, last_good: false });
         let ids: Vec<AccountId> = kept.into_iter().chain(current).map(|new| self.declarations.insert(new)).collect();
         self.remember(path, &ids, problems);
-        if foreign.is_empty() {
-            self.foreign.remove(path);
-        } else {
-            self.foreign.insert(Arc::clone(path), foreign.into());
-        }
+        put(&mut self.foreign, path, foreign);
+        put(&mut self.claims, path, claims);
 
         let changed = before.into_iter().filter(|(id, before)| self.digest(*id) != *before).map(|(id, _)| id);
         let crowded = neighbours.iter().filter(|(_, handle, crowd)| self.declarations.crowd(handle) != *crowd);
@@ -234,11 +233,7 @@ impl DesiredState {
             self.files.insert(Arc::clone(path), entry);
         }
         self.problem_count += problems.len();
-        let old = if problems.is_empty() {
-            self.problems.remove(path)
-        } else {
-            self.problems.insert(Arc::clone(path), problems.into())
-        };
+        let old = put(&mut self.problems, path, problems);
         self.problem_count -= old.map_or(0, |problems| problems.len());
     }
 
@@ -355,6 +350,11 @@ fn revisions(old: &[Declared], new: &Document, found: Revisions) -> Revisions {
         let is_same = old.document.spec.statement(field) == new.spec.statement(field) && **known != Revision::default();
         Arc::clone(if is_same { known } else { &found[field.index()] })
     })
+}
+
+/// What a file has of something; no entry for nothing. Returns what it had.
+fn put<T>(files: &mut BTreeMap<Arc<str>, Box<[T]>>, path: &Arc<str>, new: Vec<T>) -> Option<Box<[T]>> {
+    if new.is_empty() { files.remove(path) } else { files.insert(Arc::clone(path), new.into()) }
 }
 
 /// Those of a file's `old` declarations whose documents are broken now, as its `claims` tell.

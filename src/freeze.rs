@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::printable;
@@ -23,7 +24,7 @@ pub const TEXT_MAX: usize = 200;
 pub const NOTICED: Duration = Duration::from_secs(1);
 
 /// Nothing is sent while it lasts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Freeze {
     /// Since when; `None` if the file does not tell.
@@ -47,7 +48,7 @@ pub struct Freeze {
 }
 
 /// How a suspension was lifted before its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resumed {
     /// When.
     pub at: Timestamp,
@@ -80,7 +81,7 @@ impl Freeze {
                 let resumed = resumed.map(|Resumed { at, by, host }| Resumed { at, by: cut(by), host: cut(host) });
                 Self { since, until, reason: reason.map(cut), by: by.map(cut), host: host.map(cut), resumed }
             }
-            Err(error) => Self::unclear(&format!("its file is not understood: {error}")),
+            Err(error) => Self::unclear(&format!("its file is not understood: {}", printable::json_fault(&error))),
         }
     }
 

@@ -74,9 +74,9 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The script is not JSON, or not of the documented shape; the source has line and column.
-    #[error("the fault script cannot be read")]
-    Script(#[source] serde_json::Error),
+    /// The script is not JSON, or not of the documented shape.
+    #[error("the fault script cannot be read: {0}")]
+    Script(String),
     /// The script is well-formed, but one fault makes no sense.
     #[error("fault {position} of the script {reason}")]
     Fault {

@@ -57,8 +57,9 @@ mod task;
 
 pub use commit::{CommitError, Committed, load_committed, load_committed_ignoring};
 pub use ignore::{IGNORE_FILE, Ignored};
+pub use list::is_manifest_name;
 pub use load::{ignored, load, load_file, load_part};
-pub use lookup::{Lookup, is_behind_link};
+pub use lookup::{Lookup, is_behind_link, twice};
 pub use near::{idle_ignore_files, near_misses};
 
 /// Largest file that is read, in bytes: 4 MiB, some 20,000 manifests. `deploy/reference.md` promises it.
@@ -154,6 +155,8 @@ pub struct Watch {
     pub lock_patience: Duration,
     /// Where the repository is, and whether git is waited for.
     pub git: Git,
+    /// A folder beneath the root, without which the root is [`Root::Unknown`]: the rest is a part of what is meant.
+    pub needs: Option<String>,
     /// Time between two full scans, each of which sends a batch.
     pub resync: Duration,
     /// Time between two scans while events may be missing; [`POLL`].
@@ -173,6 +176,7 @@ impl Default for Watch {
             unfinished: UNFINISHED,
             lock_patience: LOCK_PATIENCE,
             git: Git::default(),
+            needs: None,
             resync: Duration::from_secs(600),
             poll: POLL,
             root_check: ROOT_CHECK,
@@ -198,6 +202,7 @@ impl Watch {
             unfinished: self.unfinished.min(FOREVER),
             lock_patience: self.lock_patience.min(FOREVER),
             git: self.git,
+            needs: self.needs,
             resync: self.resync.clamp(SHORTEST, FOREVER),
             poll: self.poll.clamp(SHORTEST, FOREVER),
             root_check: self.root_check.clamp(SHORTEST, FOREVER),

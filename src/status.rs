@@ -138,6 +138,8 @@ pub struct Status {
 pub struct Work {
     /// Where it is declared, and the revision at which the first field that it manages came to be wanted as it is.
     pub declared: Option<(SourceRef, Arc<Revision>)>,
+    /// The revision at which the first change that waits came to be wanted; of what is held, if something is.
+    pub pending: Option<Arc<Revision>>,
     /// Since when something of it waits.
     pub pending_since: Option<Timestamp>,
     /// When it is tried again.
@@ -252,6 +254,7 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
                     let first = Field::ALL.into_iter().find(|field| desired.spec.written(*field).is_some());
                     (desired.source.clone(), Arc::clone(desired.revision(first.unwrap_or(Field::Enabled))))
                 }),
+                pending: pending(&plan, facts),
                 failures: failures(&plan, facts),
                 wanted: Field::ALL.map(|field| desired.and_then(|desired| desired.wanted(field, row, now))),
                 ..Work::default()
@@ -342,6 +345,12 @@ fn told(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
 /// What the service said against the change, if it counts still.
 fn failure<'a>(change: &'a Change, facts: Facts<'a>) -> Option<(&'a Change, &'a FailedAttempt)> {
     facts.row?.told(change, facts.desired?.spec_hash).map(|failed| (change, failed))
+}
+
+fn pending(plan: &AccountPlan, facts: Facts<'_>) -> Option<Arc<Revision>> {
+    let is_held = |change: &&Change| facts.held.is_some_and(|verdicts| verdicts.holding(change).is_some());
+    let change = plan.changes.iter().find(is_held).or_else(|| plan.changes.first())?;
+    Some(Arc::clone(&change.revision))
 }
 
 /// How often in a row attempts at the changes of the plan failed.

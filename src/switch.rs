@@ -82,7 +82,12 @@ pub fn set(ledger: &Path, freeze: &Freeze) -> io::Result<()> {
 
 /// Makes or replaces a file, durably.
 fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = tempfile::NamedTempFile::new_in(folder(path))?;
+    let mut code = None;
+    let open =
+        |new: &Path| File::options().write(true).create_new(true).open(new).inspect_err(|e| code = e.raw_os_error());
+    let new = tempfile::Builder::new().make_in(folder(path), open);
+    // The library's error names a file that was never there.
+    let mut new = new.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))?;
     new.write_all(bytes)?;
     new.as_file().set_permissions(Permissions::from_mode(MODE))?;
     new.as_file().sync_all()?;

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde_json::error::Category;
+
 /// How a document writes a character by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notation {
@@ -82,6 +84,16 @@ fn without_password(text: &str) -> String {
     match authority.rfind('@') {
         Some(at) => format!("{scheme}://(not shown){}", &rest[at..]),
         None => text.to_owned(),
+    }
+}
+
+/// Why a text could not be read as JSON, on one line.
+pub fn json_fault(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        Category::Eof => format!("it ends too early, in line {line}"),
+        Category::Syntax => format!("it is no JSON from line {line}, column {column} on"),
+        Category::Data | Category::Io => escape(&error.to_string()),
     }
 }
 

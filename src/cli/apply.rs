@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::engine::{self, Engine};
 use super::plan::Comparison;
-use super::policies::{self, PolicyFiles};
+use super::policies::PolicyFiles;
 use super::{Exit, complain, count, load, note, print, progress};
 use crate::account::printable;
 use crate::compare::parse_digest;
@@ -72,8 +72,7 @@ impl Apply {
         let settings = Settings { max_wait, ..settings };
         // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
         let (root, git, auth) = (folder.desired_state.clone(), folder.git(), target.auth.into());
-        policies::note_absence(&folder, disruptions.protect.policy_dir.as_ref());
-        let protection = disruptions.protect.protection();
+        let protection = disruptions.protect.protection(&root)?;
         let protected = Arc::clone(&protection);
         let reading = tokio::task::spawn_blocking(move || {
             load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))

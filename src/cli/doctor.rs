@@ -80,12 +80,13 @@ impl Doctor {
             let (api, accounts) = service.urls();
             (api, accounts, CredentialSource::new(|name| std::env::var_os(name)))
         };
-        let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
+        let (auth, protection) = (target.auth.into(), disruptions.protect.protection(&folder.desired_state));
         let (root, git) = (folder.desired_state.clone(), folder.git());
         let (remembered, searched) = (ledger.clone(), folder.clone());
         let unfinished = git.in_progress(&root);
         let manifests = Box::new(move || -> Manifests {
-            let desired = load::desired(&root, &git, auth, Arc::clone(&protection), None);
+            let protection = protection.as_ref().map_err(ToString::to_string)?;
+            let desired = load::desired(&root, &git, auth, Arc::clone(protection), None);
             let mut desired = desired.map_err(|error| format!("{error:#}"))?;
             let known = ledger::file::read(&remembered, None).ok().flatten();
             known.iter().for_each(|ledger| policies::recall(&mut desired, ledger, &searched));

@@ -68,8 +68,18 @@ pub(super) fn desired(
 
 /// Finds out whose work the files are that want anything which is not `acknowledged`.
 pub(super) fn attribute(batch: &mut Batch<Parsed>, rules: Rules<'_>, acknowledged: &Baseline) {
+    attribute_by(batch, rules, acknowledged, |parsed| parsed);
+}
+
+/// The same where a file was made into more than is `parsed` of it.
+pub(super) fn attribute_by<T>(
+    batch: &mut Batch<T>,
+    rules: Rules<'_>,
+    acknowledged: &Baseline,
+    parsed: fn(&T) -> &Parsed,
+) {
     let said = |path: &Arc<str>, bytes: &[u8]| said(&manifest::parse(path, bytes, rules));
-    batch.attribute(&said, &|parsed| acknowledged.asked(parsed));
+    batch.attribute(&said, &|read| acknowledged.asked(parsed(read)));
 }
 
 /// The desired state that a batch declares.
@@ -98,9 +108,32 @@ pub(super) fn shown_path(folder: &Path, path: &str) -> Arc<str> {
     if odd { format!("./{plain}").into() } else { plain.into() }
 }
 
+/// The way from the folder `context` to what is `given`, if that is a part of it.
+pub(super) fn part_of(given: &Path, context: &Path) -> Option<String> {
+    let (context, is_folder) = (context.canonicalize().ok()?, given.is_dir());
+    // A file may be a link: it counts where it lies, not where it leads.
+    let folder = if is_folder { given } else { given.parent()? };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let real = folder.canonicalize().ok()?;
+    let folder = real.strip_prefix(&context).ok()?;
+    let whole = if is_folder { folder.to_owned() } else { folder.join(given.file_name()?) };
+    whole.to_str().filter(|whole| !whole.is_empty()).map(str::to_owned)
+}
+
 /// Tells of what is worth a second look on standard error.
-pub(super) fn note_oddities(desired: &DesiredState) {
-    desired.notes(Clock::start().now()).iter().for_each(|text| note(text));
+pub(super) fn note_oddities(desired: &DesiredState, folder: &Path) {
+    oddities(desired, folder).iter().for_each(|text| note(text));
+}
+
+/// What is worth a second look; paths are those of `folder`.
+pub(super) fn oddities(desired: &DesiredState, folder: &Path) -> Vec<String> {
+    let clashes = desired.problems().filter(|problem| problem.code.is_clash());
+    let links = source::twice(folder, clashes.map(|problem| Arc::clone(&problem.path)));
+    let links = links.into_iter().map(|link| {
+        let link = printable::escape(&shown_path(folder, &link));
+        format!("{link} is a link to what is read elsewhere as well, so that each document behind it stands there twice; remove it")
+    });
+    links.chain(desired.notes(Clock::start().now())).collect()
 }
 
 /// Tells of each problem on a line of standard error.

@@ -3,6 +3,7 @@
 mod approval;
 mod base;
 mod document;
+mod left_alone;
 mod markdown;
 mod text;
 
@@ -18,23 +19,27 @@ use crate::attribution::Baseline;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::compare::{Note, digest};
-use crate::condition::Reason;
-use crate::config::{Disruptions, Folder, Target};
+use crate::config::{Disruptions, Folder, Target, UsageError};
 use crate::desired::DesiredState;
+use crate::freeze::Freeze;
 use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
-use crate::plan::{self, Upcoming, plan, plan_account};
+use crate::plan::{self, Upcoming, plan};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
 pub use document::plan_schema;
+use left_alone::{LeftAlone, Why};
 
 /// `plan`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Plan {
-    /// Folder of manifests, in the place of --desired-state
-    #[arg(value_name = "DIR")]
+    /// Folder of manifests, in the place of --desired-state; or a file or folder in that one, whose accounts alone are shown
+    ///
+    /// All of the folder is read all the same, for its budgets and approvals count, and the digest is that of the whole
+    /// plan.
+    #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
 
     #[command(flatten)]
@@ -69,6 +74,9 @@ enum Output {
     Markdown,
 }
 
+/// What a suspension of everything means for a plan.
+const NOT_SENT: &str = "none of this is sent before it is resumed";
+
 /// What is desired, what is known, and what follows: shared by `plan` and `diff`.
 pub(super) struct Comparison {
     pub(super) ledger: Ledger,
@@ -79,32 +87,15 @@ pub(super) struct Comparison {
     desired: DesiredState,
     /// What the dates of manifests bring later.
     upcoming: Vec<Upcoming>,
-    standing: Standing,
+    /// How many accounts are planned for.
+    planned: usize,
+    left_alone: Vec<LeftAlone>,
+    /// The suspension of everything, if there is one beside the ledger.
+    suspended: Option<Freeze>,
     /// What the plan is compared with, if that is not the ledger alone.
     branch: Option<base::Branch>,
-}
-
-/// How many accounts are planned for, and how many are left alone.
-struct Standing {
-    planned: usize,
-    suspended: usize,
-    duplicate: usize,
-    orphaned: usize,
-}
-
-impl Standing {
-    fn count(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Self {
-        let orphaned = ledger.accounts.keys().filter(|account| desired.get(**account).is_none()).count();
-        let mut standing = Self { planned: 0, suspended: 0, duplicate: 0, orphaned };
-        for (id, account) in desired.iter() {
-            *match plan_account(id, Some(account), None, now).blocked {
-                Some(Reason::Suspended) => &mut standing.suspended,
-                Some(_) => &mut standing.duplicate,
-                None => &mut standing.planned,
-            } += 1;
-        }
-        standing
-    }
+    /// Of the whole plan, whatever part of it is shown.
+    digest: String,
 }
 
 /// Reads the folder and the ledger, and plans.
@@ -116,18 +107,23 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
             &folder.desired_state,
             &folder.git(),
             target.auth.into(),
-            disruptions.protect.protection(),
+            disruptions.protect.protection(&folder.desired_state)?,
             Some(&acknowledged),
         )?
     };
-    load::note_oddities(&desired);
+    load::note_oddities(&desired, &folder.desired_state);
     let now = Clock::start().now();
-    if let Some(freeze) = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now)) {
-        note(&format!("all reconciling is {freeze}; none of this is sent before it is resumed"));
-    }
-    let comparison = Comparison::new(desired, ledger, folder, disruptions, now);
+    let suspended = suspended(target, now)?;
+    let comparison = Comparison { suspended, ..Comparison::new(desired, ledger, folder, disruptions, now) };
     policies::gone(&comparison.desired, &comparison.ledger.budgets).iter().for_each(|text| note(text));
     Ok(comparison)
+}
+
+/// What an operator suspended, which is noted.
+fn suspended(target: &Target, now: Timestamp) -> anyhow::Result<Option<Freeze>> {
+    let freeze = switch::read(&target.ledger_file())?.filter(|freeze| !freeze.is_over(now));
+    freeze.iter().for_each(|freeze| note(&format!("all reconciling is {freeze}; {NOT_SENT}")));
+    Ok(freeze)
 }
 
 fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
@@ -152,9 +148,24 @@ impl Comparison {
         let changes = plan(&desired, &ledger, now).changes;
         let reviewed = review(guards, changes, desired.managed(), now);
         let problems = load::problems(&desired, &folder.desired_state);
-        let standing = Standing::count(&desired, &ledger, now);
+        let digest = digest(&reviewed);
+        let left_alone = left_alone::left_alone(&desired, &ledger, now);
+        let not_orphaned = left_alone.iter().filter(|one| one.reason != Why::Orphaned).count();
+        let planned = desired.iter().count() - not_orphaned;
         let upcoming = plan::upcoming(&desired, &ledger, now);
-        Self { ledger, reviewed, budget, problems, desired, upcoming, standing, branch: None }
+        Self {
+            ledger,
+            reviewed,
+            budget,
+            problems,
+            desired,
+            upcoming,
+            planned,
+            left_alone,
+            suspended: None,
+            branch: None,
+            digest,
+        }
     }
 
     /// What to know of a day on which more accounts end than the budget allows; of a branch, if it changes dates.
@@ -176,8 +187,28 @@ impl Comparison {
         Ok(Self::new(desired, read_ledger(target)?, folder, disruptions, Clock::start().now()))
     }
 
-    pub(super) fn digest(&self) -> String {
-        digest(&self.reviewed)
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Leaves the accounts and problems of the file or folder `part`. The digest and the sums of budgets stay.
+    fn keep_only(&mut self, part: &str, folder: &Folder) {
+        let is_in = |path: &str| path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let Self { reviewed, problems, desired, upcoming, left_alone, planned, branch, .. } = self;
+        reviewed.allowed.retain(|change| is_in(&change.source.path));
+        reviewed.held.retain(|change| is_in(&change.source.path));
+        upcoming.retain(|one| is_in(&one.source.path));
+        let declared = |account| desired.get(account).is_some_and(|account| is_in(&account.source.path));
+        left_alone.retain(|one| declared(one.account));
+        *planned = desired.iter().filter(|(_, account)| is_in(&account.source.path)).count() - left_alone.len();
+        let shown = load::shown_path(&folder.desired_state, part);
+        problems.retain(|problem| {
+            problem.path.strip_prefix(&*shown).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if let Some(branch) = branch {
+            branch.remarks.retain(|remark| is_in(&remark.source.path));
+            branch.split.settled.retain(|change| is_in(&change.source.path));
+        }
     }
 
     /// The account, the field and the value of each change, held or not.
@@ -224,15 +255,28 @@ impl Comparison {
 }
 
 impl Plan {
-    pub(super) fn run(mut self) -> anyhow::Result<Exit> {
-        if let Some(path) = self.path.take() {
+    /// The part of the folder that is asked for. Another folder takes the place of that one.
+    fn part(&mut self) -> Result<Option<String>, UsageError> {
+        let Some(path) = self.path.take() else { return Ok(None) };
+        if path.as_os_str() == "-" {
+            let text = "plan reads no standard input: name a file or folder of the desired state; validate - checks what is piped";
+            return Err(UsageError(text.into()));
+        }
+        let part = load::part_of(&path, &self.folder.desired_state).filter(|_| path.exists());
+        if part.is_none() {
             self.folder.desired_state = path;
         }
-        let comparison = if self.base.has_base()? {
+        Ok(part)
+    }
+
+    pub(super) fn run(mut self) -> anyhow::Result<Exit> {
+        let part = self.part()?;
+        let mut comparison = if self.base.has_base()? {
             self.base.compare(&self.folder, &self.target, &self.disruptions)?
         } else {
             compare(&self.folder, &self.target, &self.disruptions)?
         };
+        part.iter().for_each(|part| comparison.keep_only(part, &self.folder));
         if self.approval.is_wanted() {
             let policy_dir = self.disruptions.protect.policy_dir.as_ref();
             return self.approval.print(&comparison.reviewed.held, policy_dir, &comparison.problems);
@@ -250,7 +294,6 @@ impl Plan {
         let now = Clock::start().now();
         approval::too_short(&comparison, now).iter().for_each(|text| note(text));
         let policy_dir = self.disruptions.protect.policy_dir.iter();
-        policies::note_absence(&self.folder, self.disruptions.protect.policy_dir.as_ref());
         policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
         approval::expired(&comparison, now).iter().for_each(|text| note(text));
         comparison.too_many_end().iter().for_each(|text| note(text));

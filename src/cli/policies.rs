@@ -10,8 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::note;
-use crate::account::printable;
 use crate::attribution::look;
 use crate::config::Folder;
 use crate::desired::DesiredState;
@@ -30,19 +28,6 @@ pub(super) fn in_place(parsed: Parsed, rules: Rules<'_>, (root, git, path): (&Pa
     match rules.protection.policy_dir() {
         Some(dir) if !parsed.policies.is_empty() && is_linked() => parsed.without_policies(dir),
         _ => parsed,
-    }
-}
-
-/// Notes that the policy folder is not there: the folder of manifests may be a part of the one that is meant.
-pub(super) fn note_absence(folder: &Folder, dir: Option<&PolicyDir>) {
-    let root = &folder.desired_state;
-    let is_absent = |dir: &&PolicyDir| root.is_dir() && !root.join(dir.to_string()).is_dir();
-    if let Some(dir) = dir.filter(is_absent) {
-        note(&format!(
-            "--policy-dir {dir}: there is no such folder in {}, so that no budget and no approval counts; is that all of the \
-             desired state?",
-            printable::path(root)
-        ));
     }
 }
 

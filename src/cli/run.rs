@@ -47,12 +47,12 @@ impl Run {
 
     async fn serve(self) -> anyhow::Result<Exit> {
         let Self { folder, target, service, disruptions, daemon, notify } = self;
-        let watch = Watch { git: folder.git(), ..daemon.watch() };
+        let watch = Watch { git: folder.git(), needs: disruptions.protect.needs(), ..daemon.watch() };
         let external = daemon.external_url;
         let mut settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
         settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
-        let protection = disruptions.protect.protection();
+        let protection = disruptions.protect.protection(&folder.desired_state)?;
         let webhook = webhook::check(&notify)?;
         let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, known, cancel } =
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;

@@ -15,15 +15,17 @@ use clap::{Args, ValueEnum};
 
 use super::{Exit, complain, count, json, load, note, policies, print, say, yaml};
 use crate::account::printable::{self, Notation};
+use crate::attribution::Baseline;
 use crate::clock::Clock;
-use crate::config::{Disruptions, Folder, LedgerPlace};
+use crate::config::{Disruptions, Folder, LedgerPlace, UsageError};
 use crate::desired::DesiredState;
 use crate::freeze::Freeze;
 use crate::guard::{Guards, review};
 use crate::ledger::file::Holder;
 use crate::ledger::{self, Ledger, OutageKind, Owner};
-use crate::manifest::Protection;
+use crate::manifest::{Protection, Rules};
 use crate::plan::plan;
+use crate::source::Batch;
 use crate::status::{BlockedBy, Item, MailAccountList, Part, approvals, list};
 use crate::switch;
 use crate::throttle::remembered_pause;
@@ -113,14 +115,17 @@ impl Status {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let Self { filter, sources, shape, watch } = self;
         let mut screen = Screen::new(shape, filter.needs_labels());
-        let mut manifests = Manifests::protecting(sources.protection());
-        let parse = sources.parse(screen.with_labels);
-        manifests.take(load::read(&sources.folder.desired_state, &sources.folder.git(), None, parse)?);
+        let protection = sources.protection()?;
+        let mut manifests = Manifests::protecting(Arc::clone(&protection));
+        let parse = sources.parse(Arc::clone(&protection), screen.with_labels);
+        let mut batch = load::read(&sources.folder.desired_state, &sources.folder.git(), None, parse)?;
+        sources.attribute(&mut batch, &protection, &screen)?;
+        manifests.take(batch);
         let now = Clock::start().now();
         let mut all = sources.accounts(&mut manifests, now)?;
         let missing = filter.missing(&all.items);
         shape.sort_by.sort(&mut all.items);
-        load::note_oddities(&manifests.desired);
+        load::note_oddities(&manifests.desired, &sources.folder.desired_state);
         sources.note_problems(&manifests.desired);
         if matches!(shape.output, Output::Table | Output::Wide) {
             sources.note_standing(now)?;
@@ -180,12 +185,36 @@ impl Screen {
 }
 
 impl Sources {
-    fn protection(&self) -> Arc<Protection> {
-        self.disruptions.protect.protection()
+    fn protection(&self) -> Result<Arc<Protection>, UsageError> {
+        self.disruptions.protect.protection(&self.folder.desired_state)
     }
 
-    fn parse(&self, with_labels: bool) -> impl Fn(&Arc<str>, &[u8]) -> folder::Read + Send + Sync + 'static {
-        folder::parse(&self.folder, self.target.auth.into(), self.protection(), with_labels)
+    fn parse(
+        &self,
+        protection: Arc<Protection>,
+        with_labels: bool,
+    ) -> impl Fn(&Arc<str>, &[u8]) -> folder::Read + Send + Sync + 'static {
+        folder::parse(&self.folder, self.target.auth.into(), protection, with_labels)
+    }
+
+    /// Finds out whose work it is that waits, where `screen` shows that.
+    fn attribute(
+        &self,
+        batch: &mut Batch<folder::Read>,
+        protection: &Protection,
+        screen: &Screen,
+    ) -> anyhow::Result<()> {
+        if screen.shape.output == Output::Wide {
+            let ledger = self.ledger()?;
+            let rules = Rules { auth: self.target.auth.into(), protection };
+            load::attribute_by(batch, rules, &Baseline::of(&ledger), |(parsed, _)| parsed);
+        }
+        Ok(())
+    }
+
+    /// What the ledger knows now. Whose an absent one is does not matter: it is empty.
+    fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ok(ledger::file::read(&self.target.place.file(), None)?.unwrap_or_else(|| Ledger::new(Owner::User)))
     }
 
     /// Notes what of the table is older than it looks, and what keeps all of it from changing.
@@ -219,8 +248,7 @@ impl Sources {
     /// Every account as it is now, with its labels where the manifests were read with them.
     fn accounts(&self, manifests: &mut Manifests, now: Timestamp) -> anyhow::Result<MailAccountList> {
         let file = self.target.place.file();
-        // Whose an absent ledger is does not matter: it is empty.
-        let ledger = ledger::file::read(&file, None)?.unwrap_or_else(|| Ledger::new(Owner::User));
+        let ledger = self.ledger()?;
         let freeze = switch::read(&file)?.filter(|freeze| !freeze.is_over(now));
         let holder = ledger::file::holder(&file)?;
         manifests.desired.lapse(&ledger.lapsed_at(now));

@@ -104,7 +104,8 @@ impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let whole = std::slice::from_ref(&self.folder.desired_state);
         let paths = if self.paths.is_empty() { whole } else { &self.paths };
-        let checked = look::at(paths, &self.folder, self.auth.into(), self.protect.protection());
+        let protection = self.protect.protection(&self.folder.desired_state)?;
+        let checked = look::at(paths, &self.folder, self.auth.into(), protection);
         checked.notes.iter().for_each(|text| note(text));
         let summary = summary(&checked);
         let near_misses = &checked.files.near_misses;

@@ -46,12 +46,12 @@ pub enum Note {
         /// What the base managed of it.
         fields: Vec<Field>,
     },
-    /// The manifest of this name declared another account before, which no manifest declares any more: that one stays as it
-    /// is on the service.
+    /// The manifest of this name declared another account before. Of one that no manifest declares any more all stays as it
+    /// is on the service; otherwise there are two remarks, or more.
     AccountChanged {
         /// The base's `accountId`.
         from: AccountId,
-        /// What the base managed of it.
+        /// What the base managed of it, if no manifest declares it any more.
         fields: Vec<Field>,
     },
     /// Its manifest leaves a field out now: it stays as it is on the service.
@@ -112,9 +112,9 @@ pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<
     let broken: BTreeSet<Arc<str>> =
         head.problems().filter(|problem| !problem.code.is_clash()).map(|problem| Arc::clone(&problem.path)).collect();
     let accounts: BTreeSet<AccountId> = base.iter().chain(head.iter()).map(|(id, _)| id).collect();
-    // Those whose name declares another account now that is new: one remark about the two.
+    // Those whose name declared another account before, and that one.
     let replaced: BTreeMap<AccountId, AccountId> =
-        base.iter().filter_map(|(old, account)| Some((replacement(base, head, old, &account)?, old))).collect();
+        head.iter().filter_map(|(new, account)| Some((new, replaced(base, head, new, &account)?))).collect();
     let gone: BTreeSet<AccountId> = replaced.values().copied().collect();
     let mut remarks = Vec::new();
     for account in accounts {
@@ -125,9 +125,16 @@ pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<
             (Some(_), None) if gone.contains(&account) => Vec::new(),
             (Some(before), None) => vec![Note::NoLongerManaged { fields: managed(&before) }],
             (before, Some(after)) => {
-                let from = replaced.get(&account).and_then(|old| Some((*old, base.get(*old)?)));
-                let changed = from.map(|(from, old)| Note::AccountChanged { from, fields: managed(&old) });
-                changed.into_iter().chain(notes(before, &after, now)).collect()
+                let changed = replaced.get(&account).map(|from| {
+                    let left = base.get(*from).filter(|_| head.get(*from).is_none());
+                    Note::AccountChanged { from: *from, fields: left.map_or_else(Vec::new, |left| managed(&left)) }
+                });
+                let is_told = |note: &Note| {
+                    let of_name = matches!(note, Note::Renamed { .. } | Note::Moved { .. } | Note::UserChanged { .. });
+                    changed.is_some() && of_name
+                };
+                let notes: Vec<_> = notes(before, &after, now).into_iter().filter(|note| !is_told(note)).collect();
+                changed.into_iter().chain(notes).collect()
             }
             (None, None) => Vec::new(),
         };
@@ -137,17 +144,20 @@ pub fn remarks(base: &DesiredState, head: &DesiredState, now: Timestamp) -> Vec<
     remarks
 }
 
-/// The account that the manifest called as that of `old` declares now, if `old` is gone for it.
-fn replacement(
+/// The account that the manifest called as that of `new` declared before.
+fn replaced(
     base: &DesiredState,
     head: &DesiredState,
-    old: AccountId,
+    new: AccountId,
     account: &DesiredAccount<'_>,
 ) -> Option<AccountId> {
-    let mut named = head.named(account.name).filter(|new| base.get(*new).is_none());
-    let new = named.next().filter(|_| head.get(old).is_none())?;
     // Two of one name are held, and reported as duplicates.
-    named.next().is_none().then_some(new)
+    let only = |state: &DesiredState| {
+        let mut named = state.named(account.name);
+        named.next().filter(|_| named.next().is_none())
+    };
+    only(head)?;
+    only(base).filter(|old| *old != new)
 }
 
 fn managed(account: &DesiredAccount<'_>) -> Vec<Field> {

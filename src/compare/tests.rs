@@ -58,6 +58,13 @@ fn another_account_under_the_same_name_is_one_remark_that_says_so() {
     let managed = "enabled: true";
     let changed = "a enabled (unknown) -> true\na AccountChanged { from: AccountId(1), fields: [Enabled] }";
     check(&[("a", 1, managed)], &[("a", 2, managed)], changed);
+    // Swapped, and one behind the other: each says which account it declared before, and what no manifest declares any more.
+    let from =
+        |name, from: u64, fields| format!("{name} AccountChanged {{ from: AccountId({from}), fields: [{fields}] }}");
+    let swapped = [from("b", 2, ""), from("a", 1, "")].join("\n");
+    check(&[("a", 1, managed), ("b", 2, managed)], &[("a", 2, managed), ("b", 1, managed)], &swapped);
+    let chain = ["b enabled (unknown) -> true".to_owned(), from("a", 1, "Enabled"), from("b", 2, "")].join("\n");
+    check(&[("a", 1, managed), ("b", 2, managed)], &[("a", 2, managed), ("b", 3, managed)], &chain);
     // Both are there: no account took the place of another.
     let second = "a enabled (unknown) -> true\na NoLongerManaged { fields: [Enabled] }";
     check(&[("x=a", 1, managed)], &[("x=b", 2, managed)], &second.replacen('a', "b", 1));

@@ -4,11 +4,14 @@
 //! everybody who is protected.
 //! Invariant: a budget among the manifests overrides these options; nothing overrides `--protect`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::UsageError;
+use crate::account::printable;
 use crate::desired::DesiredState;
 use crate::guard::{self, Allowance, DisruptionBudget, GrantBudget, Guards, InForce};
 use crate::ledger::Ledger;
@@ -72,15 +75,35 @@ pub struct Protect {
     /// The only folder, within that of the manifests, in which budgets and approvals count: its owners alone decide
     ///
     /// Elsewhere, and where a link leads elsewhere, they are a problem and count for nothing. Without this option they count
-    /// everywhere.
+    /// everywhere. Where there is no such folder, nothing is read and nothing is sent.
     #[arg(long, value_name = "DIR", env = "ZOHO_MAIL_POLICY_DIR")]
     pub policy_dir: Option<PolicyDir>,
 }
 
 impl Protect {
-    /// What these options say.
-    pub fn protection(&self) -> Arc<Protection> {
+    /// The folder without which that of the manifests is only a part of what is meant.
+    pub fn needs(&self) -> Option<String> {
+        self.policy_dir.as_ref().map(ToString::to_string)
+    }
+
+    /// What these options say of the manifests in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is there and the policy folder is not in it: it may be a part of the folder that is meant, and what
+    /// the budgets of the whole one hold would be sent.
+    pub fn protection(&self, folder: &Path) -> Result<Arc<Protection>, UsageError> {
+        if let Some(dir) = &self.policy_dir
+            && folder.is_dir()
+            && !folder.join(dir.to_string()).is_dir()
+        {
+            return Err(UsageError(format!(
+                "--policy-dir {dir}: there is no such folder in {}, so that no budget and no approval would count: name all \
+                 of the desired state with --desired-state, or create the folder (Git keeps none without a file)",
+                printable::path(folder)
+            )));
+        }
         let protection: Protection = self.protect.iter().cloned().collect();
-        Arc::new(protection.with_policy_dir(self.policy_dir.clone()))
+        Ok(Arc::new(protection.with_policy_dir(self.policy_dir.clone())))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{DesiredAccount, DesiredState};
 use crate::account::{AccountId, SourceRef};
-use crate::manifest::{Approved, Foreign};
+use crate::manifest::{Approved, Foreign, Kind};
 use crate::timestamp::Timestamp;
 use crate::validity::Validity;
 
@@ -27,7 +27,8 @@ impl DesiredState {
     /// What is worth a second look at `now`.
     pub fn notes(&self, now: Timestamp) -> Vec<String> {
         let declares = |name: &str, id: Option<AccountId>| {
-            self.named(name).next().is_some() || id.is_some_and(|id| self.declarations.view(id).is_some())
+            let is_declared = || id.is_some_and(|id| self.declarations.view(id).is_some());
+            self.named(name).next().is_some() || is_declared() || self.may_be_broken(name, id)
         };
         let protected = self.protection.strangers(declares);
         let protected = protected.map(|text| {
@@ -107,5 +108,16 @@ impl DesiredState {
 
     fn knows(&self, approved: &Approved) -> bool {
         self.named(&approved.name).any(|id| approved.account.is_none_or(|insists| insists == id))
+            || self.may_be_broken(&approved.name, approved.account)
+    }
+
+    /// Whether a document with problems may be the manifest of this name or id. Then its problem says why it is not there.
+    fn may_be_broken(&self, name: &str, id: Option<AccountId>) -> bool {
+        let accounts =
+            self.claims.values().flatten().filter(|claim| claim.kind.is_none_or(|kind| kind == Kind::MailAccount));
+        accounts.into_iter().any(|claim| {
+            claim.name.as_deref().is_none_or(|known| known == name)
+                || id.is_some_and(|id| claim.account.is_none_or(|known| known == id))
+        })
     }
 }

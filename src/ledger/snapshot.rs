@@ -25,7 +25,7 @@ use super::fault::{API_VERSION, Fault, judge_header};
 use super::{
     DeclaredBudget, FieldState, ImposedPause, Lapsed, Ledger, Outage, Owner, REQUEST_MEMORY_MAX, Row, Strays, Unready,
 };
-use crate::account::AccountId;
+use crate::account::{AccountId, printable};
 use crate::timestamp::Timestamp;
 
 /// The document's `kind`.
@@ -152,7 +152,7 @@ fn explain(bytes: &[u8], error: &serde_json::Error) -> Fault {
     {
         return fault;
     }
-    Fault::Damaged(error.to_string().escape_debug().to_string())
+    Fault::Damaged(printable::json_fault(error))
 }
 
 fn check_sum(bytes: &[u8], sum: &str) -> Result<(), Fault> {

@@ -29,7 +29,7 @@ enum Kind {
 
 /// Letters of other scripts, each before the Latin one that it looks like.
 const LETTERS: &str =
-    "аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwАAВBЕEКKМMНHОOРPСCТTХXІIЈJЅSοoνvαaιiρpυuΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX";
+    "тtкkмmвbгrиuаaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwАAВBЕEКKМMНHОOРPСCТTХXІIЈJЅSοoνvαaιiρpυuΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX";
 
 fn kind(c: char) -> Option<Kind> {
     if c.is_ascii() {
@@ -73,6 +73,12 @@ pub(super) fn hint(text: &str) -> Option<String> {
     Some(format!("its character {number} is {}: {}", found.describe(), found.remedy()))
 }
 
+/// The hint where only letters of a to z may stand, in a text that may be of another alphabet altogether.
+pub(super) fn beyond_latin(text: &str) -> Option<String> {
+    let (index, character) = text.chars().enumerate().find(|(_, c)| c.is_alphabetic() && !c.is_ascii())?;
+    Some(format!("its character {} is no letter of a to z (U+{:04X})", index + 1, u32::from(character)))
+}
+
 impl LookAlike {
     /// What it is, in words.
     pub(super) fn describe(self) -> String {
@@ -104,6 +110,7 @@ mod tests {
     #[test]
     fn each_is_named_with_its_number_and_what_to_write() {
         for (text, expected) in [
+            ("\u{442}rue", "its character 1 is a character that looks like t (U+0442): write the Latin letter"),
             ("M\u{430}ilAccount", "its character 2 is a character that looks like a (U+0430): write the Latin letter"),
             ("\u{a0}name", "its character 1 is a no-break space (U+00A0): write a plain space"),
             ("tru\u{200b}e", "its character 4 is an invisible character (U+200B): remove it"),
@@ -119,6 +126,12 @@ mod tests {
         for text in ["alice", "Zo\u{eb}", "\u{438}\u{432}\u{430}\u{43d}", "\u{65e5}\u{672c}", ""] {
             assert_eq!(hint(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn where_only_a_to_z_may_stand_any_other_letter_is_named() {
+        assert_eq!(beyond_latin("a-\u{438}").as_deref(), Some("its character 3 is no letter of a to z (U+0438)"));
+        assert_eq!(beyond_latin("alice.7"), None);
     }
 
     #[test]

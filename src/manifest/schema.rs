@@ -98,9 +98,9 @@ fn one_line(schema: &mut Schema) {
     extend(schema, json!({"minLength": 1, "maxLength": 200, "pattern": r"^[^\r\n]*\S[^\r\n]*$"}));
 }
 
-/// A moment in UTC.
+/// A moment, of any offset from UTC.
 fn moment(schema: &mut Schema) {
-    let pattern = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?Z?$";
+    let pattern = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$";
     extend(schema, json!({"format": "date-time", "pattern": pattern}));
 }
 

@@ -6,6 +6,7 @@
 use std::str::FromStr;
 
 use super::judge::{Field, Judge, Spot};
+use super::look_alike;
 use super::node::Node;
 use super::problem::{Place, ProblemCode};
 use crate::account::printable::is_deceptive;
@@ -89,7 +90,8 @@ impl Judge<'_> {
             return Some(name);
         }
         let lowers = is_subdomain(&name.to_ascii_lowercase());
-        self.invalid(spot, field, expected, lowers.then_some("write it in lower case"));
+        let hint = lowers.then(|| "write it in lower case".to_owned()).or_else(|| look_alike::beyond_latin(name));
+        self.invalid(spot, field, expected, hint.as_deref());
         None
     }
 
@@ -127,10 +129,18 @@ impl Judge<'_> {
             && email
                 .split_once('@')
                 .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
-        if !plausible {
+        if !plausible || email.split(['@', '.']).any(|part| look_alike::hint(part).is_some()) {
             self.invalid(spot, field, expected, None);
+            return None;
         }
-        plausible.then_some(email)
+        // A domain of other letters has a name of ASCII letters, too.
+        if !email.rsplit_once('@').is_some_and(|(_, host)| host.is_ascii()) {
+            let hint = look_alike::beyond_latin(email);
+            let hint = hint.map(|hint| format!("{hint}: write the domain as DNS has it, xn--..."));
+            self.report((spot.place, field), ProblemCode::InvalidValue, expected, spot.describe(), hint);
+            return None;
+        }
+        Some(email)
     }
 
     /// `spec.suspendReason` and `spec.reason`: one printable line.
@@ -144,15 +154,17 @@ impl Judge<'_> {
         Some(reason)
     }
 
-    /// `spec.suspendUntil`, `spec.validFrom`, `spec.validUntil` and `spec.expires`: a moment in UTC.
+    /// `spec.suspendUntil`, `spec.validFrom`, `spec.validUntil` and `spec.expires`: a moment, of any offset from UTC.
     pub(super) fn moment(&mut self, spot: Spot<'_>, field: &Field<'_>) -> Option<Timestamp> {
-        let expected = "a moment like 2027-01-31T08:00:00Z (RFC 3339, UTC)";
+        let expected = "a moment like 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00 (RFC 3339)";
         let text = self.text(spot, field, expected)?;
-        let moment = text.parse().ok();
+        let moment = Timestamp::of_any_offset(text);
         if moment.is_none() {
             let hint = match text.as_bytes().get("2027-01-31".len()) {
                 None if text.starts_with("20") => Some("add the time of day: T00:00:00Z"),
-                Some(b'T' | b't' | b' ') if !text.ends_with('Z') => Some("write it in UTC, with a Z at the end"),
+                Some(b'T' | b't' | b' ') if !text.ends_with('Z') => {
+                    Some("end it with Z for UTC, or with its offset such as +01:00")
+                }
                 _ => None,
             };
             self.invalid(spot, field, expected, hint);

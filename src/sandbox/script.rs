@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Error;
 use super::faults::{Effect, Fault};
 use super::route::Operation;
-use crate::account::AccountId;
+use crate::account::{AccountId, printable};
 
 /// Faults in a script: far more than a rehearsal needs, few enough to look at one by one.
 pub const MAX_FAULTS: usize = 1000;
@@ -44,11 +44,12 @@ impl Script {
     /// A script from JSON.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[serde(deny_unknown_fields, expecting = "a JSON object with the key faults")]
         struct Document {
             faults: Vec<Fault>,
         }
-        let Document { faults } = serde_json::from_slice(json).map_err(Error::Script)?;
+        let Document { faults } =
+            serde_json::from_slice(json).map_err(|error| Error::Script(printable::json_fault(&error)))?;
         Self::new(faults)
     }
 
@@ -141,7 +142,7 @@ mod tests {
         .map(refused)
         .into();
         insta::assert_snapshot!(all.join("\n"), @r#"
-        the fault script cannot be read: EOF while parsing a value at line 1 column 0
+        the fault script cannot be read: it ends too early, in line 1
         the fault script cannot be read: unknown field `operatoin`, expected …
         the fault script cannot be read: invalid type: integer `7`, expected a string at line 1 column 25
         the fault script cannot be read: invalid value: integer `0`, expected a nonzero u64 at line 1 column 21

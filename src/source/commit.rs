@@ -17,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use gix::ObjectId;
+use gix::object::Kind;
 
 pub use error::CommitError;
 use tree::{Fault, Files, Found, Store};
@@ -79,12 +80,13 @@ pub fn load_committed_ignoring<T>(
     let shallow = repository.is_shallow().unwrap_or(false);
     let of = |revision: &str, why: String| CommitError::revision(revision, shallow, why);
     let tip = commit_of(repository, revision, shallow)?;
-    let head = repository.head_id().map_err(|error| of("HEAD", error.to_string()))?.detach();
-    let base = repository.merge_base(tip, head).map_err(|error| of(revision, error.to_string()))?;
+    let head = repository::head(repository).map_err(|why| of("HEAD", why.to_owned()))?;
+    let base =
+        repository.merge_base(tip, head).map_err(|_| of(revision, "a commit before it cannot be read".into()))?;
     let base = base.ok_or_else(|| CommitError::NoCommonHistory { revision: revision.to_owned(), shallow })?.detach();
     let tree = repository.find_commit(base).and_then(|commit| commit.tree_id().map(gix::Id::detach));
     let store = Store::new(repository, parse);
-    let tree = tree.map_err(|error| CommitError::Missing { shallow, why: error.to_string() })?;
+    let tree = tree.map_err(|_| CommitError::Missing { shallow, why: repository::lack(repository, base) })?;
     let found = read(&store, tree, &within, ignored).map_err(|fault| fault.told(root, shallow))?;
     let (mut files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
     let (all, sparse) = (files.len(), Sparse::of(&opened));
@@ -142,10 +144,19 @@ fn commit_of(repository: &gix::Repository, revision: &str, shallow: bool) -> Res
         let (first, second) = (first.clone(), second.clone());
         return Err(CommitError::Ambiguous { revision: revision.to_owned(), first, second });
     }
-    // The library's words are about its own insides: `delegate.traverse(NthAncestor(5)) failed`.
-    let id = repository.rev_parse_single(revision).map_err(|_| "no commit of that name".to_owned());
-    let commit = id.and_then(|id| id.object().and_then(|object| object.peel_to_commit()).map_err(|e| e.to_string()));
-    commit.map(|commit| commit.id).map_err(|why| CommitError::revision(revision, shallow, why))
+    let unknown = |why: String| CommitError::revision(revision, shallow, why);
+    let id = repository.rev_parse_single(revision).map_err(|_| {
+        let is_unborn = name == "HEAD" && repository.head().is_ok_and(|head| head.is_unborn());
+        unknown(if is_unborn { "nothing is committed yet" } else { "no commit of that name" }.into())
+    })?;
+    let lacking = |id| CommitError::Missing { shallow, why: repository::lack(repository, id) };
+    let named = id.object().map_err(|_| lacking(id.detach()))?;
+    // What an annotated tag is of.
+    let named = named.peel_tags_to_end().map_err(|_| unknown("a tag of what cannot be read".into()))?;
+    if named.kind != Kind::Commit {
+        return Err(unknown(format!("a {}, and no commit", named.kind)));
+    }
+    Ok(named.id)
 }
 
 /// The files at `path` in the tree `top`; `None` if there is nothing at all.

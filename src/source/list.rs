@@ -341,7 +341,7 @@ pub(super) enum ListError {
 }
 
 /// Whether files of this name are read.
-pub(super) fn is_manifest_name(name: &str) -> bool {
+pub fn is_manifest_name(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
 }
 

@@ -1,11 +1,14 @@
 //! Of single paths: whether a file that is not read is gone or only out of sight, and whether it lies where its path says.
 //!
-//! In: a folder, and the path of a file in it. Out: why the file is out of sight; whether a link is on the way to it.
+//! In: a folder, and the path of a file in it. Out: why the file is out of sight; whether a link is on the way to it, and makes
+//! it another one.
 //! Invariants: what cannot be looked at counts as out of sight; nothing is opened but `.reconcilerignore` and git's index.
 //! Deliberately absent: what is in the file, and what follows (see [`crate::cli`]).
 
 use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -84,4 +87,22 @@ pub fn is_behind_link(root: &Path, git: &Git, path: &str) -> bool {
         volume.is_ok_and(|volume| found == volume.join(path)) && git.find(&root).is_none()
     };
     found != root.join(path) && !is_published()
+}
+
+/// The links by which some of the files `paths` of the folder `root` are others of them.
+pub fn twice(root: &Path, paths: impl Iterator<Item = Arc<str>>) -> BTreeSet<String> {
+    let mut files: BTreeMap<PathBuf, BTreeSet<Arc<str>>> = BTreeMap::new();
+    for path in paths {
+        if let Ok(real) = root.join(&*path).canonicalize() {
+            files.entry(real).or_default().insert(path);
+        }
+    }
+    let links = files.values().flat_map(|same| {
+        let is_way_to = |folder: &str, path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let is_own = move |folder: &str| !same.iter().all(|path| is_way_to(folder, path));
+        // The link may be the file itself.
+        let ways = same.iter().flat_map(|path| std::iter::once(&**path).chain(ancestors(path)));
+        ways.filter(move |way| is_own(way) && root.join(way).is_symlink())
+    });
+    links.map(str::to_owned).collect()
 }

@@ -217,6 +217,17 @@ pub enum SourceError {
         /// The path as given.
         root: PathBuf,
     },
+    /// A folder in it is missing, without which the rest is a part of what is meant.
+    #[error(
+        "expected the folder {needs} in {}, found none: restore it, or end what requires it (--policy-dir)",
+        shown(root)
+    )]
+    Incomplete {
+        /// The path as given.
+        root: PathBuf,
+        /// The folder that is missing in it.
+        needs: String,
+    },
     /// More than [`MAX_ENTRIES`].
     #[error("expected at most {MAX_ENTRIES} files and folders in {}, found more: split it", shown(root))]
     TooMany {
@@ -255,6 +266,9 @@ impl SourceError {
                 "none",
                 "an empty folder is never taken for \"no accounts\": check the path, the mount and the checkout",
             ),
+            Self::Incomplete { needs, .. } => {
+                return (format!("the folder {needs} in it"), "none".into(), "restore it");
+            }
             Self::TooMany { .. } => {
                 return (format!("at most {MAX_ENTRIES} files and folders"), "more".into(), "split it");
             }
@@ -273,6 +287,7 @@ impl SourceError {
             Self::NotAFolder { .. } => "not_a_folder",
             Self::Unlistable { .. } => "unlistable",
             Self::Empty { .. } => "empty",
+            Self::Incomplete { .. } => "incomplete",
             Self::TooMany { .. } => "too_many",
             Self::Ignore { .. } => "ignore",
             Self::Unfinished { .. } => "unfinished",
@@ -351,6 +366,7 @@ mod tests {
             SourceError::of(&root, Errno::NOTDIR),
             SourceError::of(&root, Errno::ACCESS),
             SourceError::Empty { root: root.clone() },
+            SourceError::Incomplete { root: root.clone(), needs: "policy".to_owned() },
             SourceError::TooMany { root: root.clone() },
             SourceError::Ignore { root, problem: ReadProblem::Dangling },
         ];
@@ -360,6 +376,7 @@ mod tests {
         not_a_folder: expected a folder at "desired\nstate", found something else: name the folder that holds the manifests
         unlistable: expected to list the folder "desired\nstate", found Permission denied (os error 13): check its permissions and the disk
         empty: expected .yaml or .yml files in "desired\nstate", found none: an empty folder is never taken for "no accounts"; check the path, the mount and the checkout
+        incomplete: expected the folder policy in "desired\nstate", found none: restore it, or end what requires it (--policy-dir)
         too_many: expected at most 1000000 files and folders in "desired\nstate", found more: split it
         ignore: "desired\nstate/.reconcilerignore": expected a file or a folder, found a symbolic link to nothing: restore its target, or remove the link
         "#);

@@ -88,11 +88,10 @@ impl Origin {
 }
 
 fn head(folder: &Path, git: &Git) -> Result<Option<Head>, String> {
-    let why = |error: &dyn std::fmt::Display| error.to_string();
-    let opened = repository::open(folder, git).map_err(|error| why(&error))?;
+    let opened = repository::open(folder, git).map_err(|error| error.to_string())?;
     let Some(Opened { repository, top: work_tree }) = opened else { return Ok(None) };
-    let commit = repository.head_id().map_err(|error| why(&error))?.detach();
-    let name = repository.head_name().map_err(|error| why(&error))?;
+    let commit = repository::head(&repository)?;
+    let name = repository.head_name().map_err(|_| "HEAD cannot be read")?;
     let branch = name.map(|name| name.shorten().to_string().into());
     let folder = folder.strip_prefix(&work_tree).unwrap_or(Path::new("")).to_owned();
     let git = repository.git_dir().to_owned();

@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::config::{File, Source};
 use gix::index::entry::Mode;
@@ -36,7 +37,7 @@ pub(super) enum Refused {
     /// It is kept in a way that cannot be read here.
     #[error("extensions.{name} is {value}")]
     Extension { name: String, value: String },
-    /// Whatever the library says.
+    /// Why, in words.
     #[error("{0}")]
     Other(String),
 }
@@ -53,9 +54,28 @@ pub(super) fn open(folder: &Path, git: &Git) -> Result<Option<Opened>, Refused> 
 pub(super) fn at(dir: &Path) -> Result<gix::Repository, Refused> {
     let common = fs::read_to_string(dir.join("commondir")).ok();
     let common = common.map_or_else(|| dir.to_owned(), |to| dir.join(to.trim()));
-    check(&common.join("config"))?;
+    let config = common.join("config");
+    check(&config)?;
     let options = gix::open::Options::isolated().open_path_as_is(true);
-    gix::open_opts(dir, options).map_err(|error| Refused::Other(error.to_string()))
+    // In words of this program: the library's are about its own insides.
+    gix::open_opts(dir, options).map_err(|_| {
+        let is_config = File::from_path_no_includes(config, Source::Local).is_err();
+        let why = if is_config { "its config cannot be read" } else { "its Git directory is not whole" };
+        Refused::Other(why.to_owned())
+    })
+}
+
+/// Why the object `id` cannot be had, likewise.
+pub(super) fn lack(repository: &gix::Repository, id: ObjectId) -> String {
+    format!("object {id} {}", if repository.has_object(id) { "damaged" } else { "missing" })
+}
+
+/// The commit that HEAD names; or why there is none, likewise.
+pub(super) fn head(repository: &gix::Repository) -> Result<ObjectId, &'static str> {
+    repository.head_id().map(gix::Id::detach).map_err(|_| match repository.head() {
+        Ok(head) if head.is_unborn() => "nothing is committed yet",
+        _ => "HEAD cannot be read",
+    })
 }
 
 /// Refuses what this program cannot read. A configuration that is not there, or not readable, is for opening to judge.

@@ -7,7 +7,8 @@
 //! Absent by design: HTTP/2 (a few requests a second need no multiplexing, and its streams may be
 //! refused in more ways than one) and compression (answers have a hundred bytes).
 
-use std::error::Error as _;
+mod words;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use secrecy::ExposeSecret;
 use super::base_url::BaseUrl;
 use super::request::{HeaderText, HttpRequest, Method};
 use super::response::{HttpResponse, TransportError};
+use words::words;
 
 /// How long connecting may take, name resolution and TLS included: three lost SYNs (1 + 2 + 4 s) and some.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,7 +91,7 @@ impl HttpTransport {
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, SetupError> {
-    builder.build().map_err(|error| SetupError(chain(&error.without_url())))
+    builder.build().map_err(|error| SetupError(words(&error.without_url())))
 }
 
 /// For https: certificates of the system, proxies of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
@@ -163,13 +165,13 @@ impl HttpTransport {
     fn failed(&self, host: &str, error: reqwest::Error) -> TransportError {
         let error = error.without_url();
         if error.is_builder() {
-            TransportError::Unsent(chain(&error))
+            TransportError::Unsent(words(&error))
         } else if error.is_connect() {
-            TransportError::Connect(format!("{host}: {}", chain(&error)))
+            TransportError::Connect(format!("{host}: {}", words(&error)))
         } else if error.is_timeout() {
             TransportError::Timeout(self.request_timeout)
         } else {
-            TransportError::Lost(chain(&error))
+            TransportError::Lost(words(&error))
         }
     }
 }
@@ -189,18 +191,4 @@ fn headers(request: &HttpRequest) -> Result<HeaderMap, TransportError> {
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
-}
-
-/// What reqwest wraps, from the first cause that says more than "error sending request".
-fn chain(error: &reqwest::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let part = error.to_string();
-        if parts.last() != Some(&part) {
-            parts.push(part);
-        }
-        next = error.source();
-    }
-    if parts.is_empty() { error.to_string() } else { parts.join(": ") }
 }

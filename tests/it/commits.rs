@@ -272,7 +272,7 @@ fn what_cannot_be_compared_says_why_on_one_line() {
     insta::assert_snapshot!([error(&root, "main"), error(&root, "no\u{1b}[2J\nsuch"), error(&root, "HEAD^{tree}")].join("\n"), @r#"
     expected a commit that both "main" and HEAD come from, found none: name a revision that this branch comes from, or compare two checkouts with --base
     expected a revision whose commit is here, found "no\u{1b}[2J\nsuch" (no commit of that name): check its spelling, and fetch it first (on a runner, the base branch main is origin/main)
-    expected a revision whose commit is here, found "HEAD^{tree}" (Last encountered object 997472b was tree while trying to peel to commit): check its spelling, and fetch it first (on a runner, the base branch main is origin/main)
+    expected a revision whose commit is here, found "HEAD^{tree}" (a tree, and no commit): check its spelling, and fetch it first (on a runner, the base branch main is origin/main)
     "#);
     fs::create_dir(dir.path().join("plain")).unwrap();
     let plain = error(&dir.path().join("plain"), "HEAD");

@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Comparison;
+use super::{Comparison, Why};
 use crate::account::{AuthMode, printable};
 use crate::attribution::Baseline;
 use crate::cli::{count, load, note, policies};
@@ -155,20 +155,26 @@ impl Against {
         disruptions: &Disruptions,
     ) -> anyhow::Result<Comparison> {
         let ledger = if self.reads_ledger(target)? { Some(super::read_ledger(target)?) } else { None };
-        let (auth, protection) = (target.auth.into(), disruptions.protect.protection());
+        let (auth, protection) = (target.auth.into(), disruptions.protect.protection(&folder.desired_state)?);
         let Base { origin, desired: mut base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
         base.recall(ledger.as_ref().map_or(&[], |ledger| &ledger.budgets));
         let applied = compare::as_applied(&base, now);
         let acknowledged = Baseline::of(ledger.as_ref().unwrap_or(&applied));
         let mut head = load::desired(&folder.desired_state, &folder.git(), auth, protection, Some(&acknowledged))?;
-        load::note_oddities(&head);
+        load::note_oddities(&head, &folder.desired_state);
         policies::recall(&mut head, &applied, folder);
         let remarks = compare::remarks(&base, &head, now);
         let branch = plan(&head, &applied, now).changes;
         let safety = compare::safety(&base, &head, disruptions.options(), &branch, now);
         let with_ledger = ledger.is_some();
         let mut comparison = Comparison::new(head, ledger.unwrap_or(applied), folder, disruptions, now);
+        if with_ledger {
+            comparison.suspended = super::suspended(target, now)?;
+        } else {
+            // These are the accounts that the branch no longer manages, each of which a remark names.
+            comparison.left_alone.retain(|one| one.reason != Why::Orphaned);
+        }
         let all = comparison.reviewed.allowed.iter().chain(&comparison.reviewed.held);
         let split = compare::split(all, branch);
         comparison.branch = Some(Branch { origin, remarks, safety, base_problems: problems, split, with_ledger });

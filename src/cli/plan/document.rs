@@ -10,10 +10,11 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
-use super::Comparison;
 use super::base::Origin;
+use super::{Comparison, LeftAlone};
 use crate::change::Change;
-use crate::compare::{Note, Remark, Safety, digest};
+use crate::compare::{Note, Remark, Safety};
+use crate::freeze::Freeze;
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
 use crate::plan::Upcoming;
@@ -37,7 +38,7 @@ pub(super) struct Document<'a> {
     head: Head,
     /// The numbers.
     summary: Summary,
-    /// SHA-256 over the changes, `allowed` and `held`: the same digest means the same PUTs.
+    /// SHA-256 over the changes, `allowed` and `held`, of the whole folder: the same digest means the same PUTs.
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     digest: String,
     #[serde(flatten)]
@@ -57,6 +58,11 @@ pub(super) struct Document<'a> {
     /// What the dates of manifests bring later, of all accounts, in its order.
     #[serde(skip_serializing_if = "Option::is_none")]
     upcoming: Option<&'a [Upcoming]>,
+    /// The suspension of everything, if an operator suspended it: nothing is sent before it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended: Option<&'a Freeze>,
+    /// Accounts for which nothing is planned, by reason and account.
+    left_alone: &'a [LeftAlone],
     /// Problems of the manifests.
     problems: &'a [Problem],
     /// With a base: problems of its manifests.
@@ -126,13 +132,15 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         base: branch.map(|branch| &branch.origin),
         head: Head { folder: folder.to_string_lossy().into_owned() },
         summary: Summary::of(comparison),
-        digest: digest(&comparison.reviewed),
+        digest: comparison.digest().to_owned(),
         reviewed: &comparison.reviewed,
         remarks: branch.map(|branch| &*branch.remarks),
         safety: branch.map(|branch| &*branch.safety),
         unexplained: with_ledger.map(|_| unexplained()),
         settled: with_ledger.map(|branch| &*branch.split.settled),
         upcoming: Some(&*comparison.upcoming).filter(|upcoming| !upcoming.is_empty()),
+        suspended: comparison.suspended.as_ref(),
+        left_alone: &comparison.left_alone,
         problems: &comparison.problems,
         base_problems: branch.map(|branch| &*branch.base_problems),
     }

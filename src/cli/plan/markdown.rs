@@ -13,10 +13,10 @@ use std::path::Path;
 use super::base::{Branch, Origin};
 use super::document::Summary;
 use super::text::{told, what_is_held, what_is_safe};
-use super::{Comparison, Marked};
+use super::{Comparison, LeftAlone, Marked, NOT_SENT};
 use crate::change::Change;
 use crate::cli::count;
-use crate::compare::{Note, Remark, digest};
+use crate::compare::{Note, Remark};
 use crate::manifest::Problem;
 use code::{cell, code};
 use paper::{Section, fill};
@@ -37,6 +37,9 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     let summary = Summary::of(comparison);
     let origin = branch.map(|branch| &branch.origin);
     let mut sections = vec![Section::text(head(&summary, origin, folder, comparison))];
+    sections.extend(comparison.suspended.iter().map(|freeze| {
+        Section::text(format!("**Everything is suspended:** {}; {NOT_SENT}.\n", code(&freeze.to_string())))
+    }));
     sections.push(problems("in the manifests; nothing is sent for what is wrong", &comparison.problems));
     let remarks = |weight: Weight| remarks_of(comparison, weight).map(remark).collect::<Vec<_>>();
     let safety =
@@ -59,8 +62,10 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     let remarks = remarks(Weight::Light);
     let without = format!("Changes without a PUT: {}", remarks.len());
     sections.push(Section::folded(&without, remarks));
-    if let Some(branch) = branch {
-        sections.extend(rest(branch));
+    match branch {
+        Some(branch) => sections.extend(rest(branch)),
+        // Of a branch the remarks say what it changes about that.
+        None => sections.push(left_alone(comparison)),
     }
     fill(MARKER, sections, COMMENT_MAX)
 }
@@ -109,7 +114,7 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
     if puts + held + no_longer_managed + dated + unexplained + safety == 0 {
         return format!("**{sum}.** {compared}\n");
     }
-    format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(&digest(&comparison.reviewed)))
+    format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(comparison.digest()))
 }
 
 /// The table of changes: what takes away, what is held, what grants.
@@ -184,6 +189,12 @@ fn remark(remark: &Remark) -> String {
 fn problems(what: &str, problems: &[Problem]) -> Section {
     let rows = problems.iter().map(|problem| format!("- {}\n", code(&problem.to_string())));
     Section::list(&format!("**{} {what}:**", count(problems.len(), "problem")), rows.collect())
+}
+
+fn left_alone(comparison: &Comparison) -> Section {
+    let row = |one: &LeftAlone| format!("- {}: {}\n", one.reason.words(), code(&one.name));
+    let sum = format!("Left alone: {}", count(comparison.left_alone.len(), "account"));
+    Section::folded(&sum, comparison.left_alone.iter().map(row).collect())
 }
 
 /// What nobody has to read.

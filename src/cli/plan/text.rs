@@ -9,11 +9,11 @@ use std::fmt::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use super::base::Branch;
-use super::{Comparison, Marked, Standing};
+use super::{Comparison, LeftAlone, Marked};
 use crate::account::{Field, printable};
 use crate::change::{Change, Direction};
 use crate::cli::count;
-use crate::compare::{Note, Remark, Safety, digest};
+use crate::compare::{Note, Remark, Safety};
 use crate::plan::Upcoming;
 use crate::validity::Period;
 
@@ -46,7 +46,7 @@ fn write(text: &mut String, comparison: &Comparison) -> fmt::Result {
     write_upcoming(text, comparison)?;
     write_left_alone(text, comparison)?;
     write_sum(text, comparison, &own, others.len())?;
-    writeln!(text, "Digest: {}", digest(&comparison.reviewed))
+    writeln!(text, "Digest: {}", comparison.digest())
 }
 
 fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], others: usize) -> fmt::Result {
@@ -55,7 +55,7 @@ fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], oth
         0 => String::new(),
         others => format!(" {} more pending, not from this branch.", count(others, "change")),
     };
-    match (own.len(), &comparison.branch, comparison.standing.planned) {
+    match (own.len(), &comparison.branch, comparison.planned) {
         (0, Some(_), _) => writeln!(text, "No changes: nothing is PUT for what this branch changes.{also}")?,
         (0, None, 0) => writeln!(text, "No changes.")?,
         (0, None, planned) => {
@@ -141,10 +141,11 @@ pub(super) fn told(remark: &Remark) -> (&'static str, Option<String>) {
         Note::Broken => ("Broken, left alone", None),
         Note::Duplicate { other } => ("Declared twice, left alone", Some(format!("see {}:{}", other.path, other.line))),
         Note::NoLongerManaged { fields: managed } => ("No longer managed, nothing is PUT", Some(fields(managed))),
-        Note::AccountChanged { from, fields: managed } => (
-            "Another account",
-            Some(format!("accountId changed {from} -> {}; {from} keeps its {}", remark.account, fields(managed))),
-        ),
+        Note::AccountChanged { from, fields: managed } => {
+            let keeps =
+                if managed.is_empty() { String::new() } else { format!("; {from} keeps its {}", fields(managed)) };
+            ("Another account", Some(format!("accountId changed {from} -> {}{keeps}", remark.account)))
+        }
         Note::FieldsNoLongerManaged { fields: dropped } => {
             ("No longer managed in part, nothing is PUT", Some(fields(dropped)))
         }
@@ -204,9 +205,7 @@ fn write_upcoming(text: &mut String, comparison: &Comparison) -> fmt::Result {
     let moments: Vec<_> = comparison.upcoming.chunk_by(alike).collect();
     writeln!(text, "Later, by the dates of manifests:")?;
     for all in moments.iter().take(MOMENTS_MAX) {
-        let names: Vec<_> = all.iter().take(NAMES_MAX).map(|one| &*one.name).collect();
-        let more = all.len().checked_sub(NAMES_MAX).filter(|more| *more > 0);
-        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        let names = listed(all.iter().map(|one| &*one.name));
         let Some(Upcoming { at, takes_away, .. }) = all.first() else { continue };
         let verb = match (takes_away, all.len()) {
             (true, 1) => "ends",
@@ -214,7 +213,7 @@ fn write_upcoming(text: &mut String, comparison: &Comparison) -> fmt::Result {
             (false, 1) => "begins",
             (false, _) => "begin",
         };
-        writeln!(text, "  {at}  {} {verb}: {}{more}", count(all.len(), "account"), names.join(", "))?;
+        writeln!(text, "  {at}  {} {verb}: {names}", count(all.len(), "account"))?;
     }
     if let Some(more) = moments.len().checked_sub(MOMENTS_MAX).filter(|more| *more > 0) {
         writeln!(text, "  and at {}", count(more, "later moment"))?;
@@ -223,17 +222,17 @@ fn write_upcoming(text: &mut String, comparison: &Comparison) -> fmt::Result {
 }
 
 fn write_left_alone(text: &mut String, comparison: &Comparison) -> fmt::Result {
-    let Standing { planned: _, suspended, duplicate, orphaned } = &comparison.standing;
-    // Without a ledger these are the accounts that the branch no longer manages, each named above.
-    let orphaned = if comparison.branch.as_ref().is_none_or(|branch| branch.with_ledger) { *orphaned } else { 0 };
-    for (number, why) in [
-        (*suspended, "suspended by a manifest"),
-        (*duplicate, "declared twice, or under a name that is"),
-        (orphaned, "in the ledger without a readable manifest"),
-    ] {
-        if number > 0 {
-            writeln!(text, "Left alone: {} {why}.", count(number, "account"))?;
-        }
+    for alike in comparison.left_alone.chunk_by(|a, b| a.reason == b.reason) {
+        let Some(LeftAlone { reason, .. }) = alike.first() else { continue };
+        let names = listed(alike.iter().map(|one| &*one.name));
+        writeln!(text, "Left alone: {} {}: {names}", count(alike.len(), "account"), reason.words())?;
     }
     Ok(())
+}
+
+/// The first names, and how many more there are.
+fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let more = names.len().checked_sub(NAMES_MAX).filter(|more| *more > 0);
+    let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+    names.take(NAMES_MAX).collect::<Vec<_>>().join(", ") + &more
 }

@@ -9,6 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 use crate::account::printable;
 use crate::condition::{ConditionStatus, ConditionType, Reason};
 use crate::manifest::Labels;
+use crate::runbook;
 use crate::status::Item;
 use crate::status::selector::Selector;
 
@@ -76,7 +77,13 @@ fn reason(text: &str) -> Result<Reason, String> {
     // The closed set is serde's: its error lists all of them.
     Reason::deserialize(StrDeserializer::<Error>::new(text)).map_err(|error| {
         let error = error.to_string();
-        error.split_once("expected ").map_or_else(|| error.clone(), |(_, expected)| format!("expected {expected}"))
+        let expected = error.split_once("expected ").map_or(&*error, |(_, expected)| expected);
+        // The runbook has entries of problems and causes, too.
+        let entry = runbook::keys().find(|key| key.eq_ignore_ascii_case(text));
+        let hint = entry.map_or_else(String::new, |key| {
+            format!("; {key} is no reason but an entry of the runbook: see `explain {key}`")
+        });
+        format!("expected {expected}{hint}")
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::account::{AccountId, AuthMode};
-use crate::attribution::look;
+use crate::attribution::{look, revisions};
 use crate::cli::policies;
 use crate::config::Folder;
 use crate::desired::{self, DesiredState};
@@ -65,7 +65,8 @@ impl Manifests {
                 let labels = labels.into_iter().map(|(line, labels)| (line, Arc::new(labels)));
                 self.labels.entry(Arc::clone(&path)).or_default().extend(labels);
             }
-            self.desired.update(&path, found);
+            let decided = batch.decided.get(&path);
+            self.desired.update_from(&path, found, &|document| revisions(document, decided));
         }
     }
 

@@ -137,8 +137,11 @@ fn field(state: &Option<FieldState>) -> String {
     }
 }
 
-/// The revision of what was acknowledged last: the later of the two fields.
+/// The revision of what waits, else of what was acknowledged last: the later of the two fields.
 fn revision(item: &Item) -> String {
+    if let Some(pending) = &item.status.work.pending {
+        return pending.short();
+    }
     let applied = &item.status.last_applied;
     let states = [&applied.enabled, &applied.active_sync_enabled].into_iter().flatten();
     let dated = states.filter_map(|state| match state {

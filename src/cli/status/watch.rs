@@ -37,6 +37,7 @@ pub(super) fn go_on(
     mut screen: Screen,
     all: MailAccountList,
 ) -> anyhow::Result<Exit> {
+    let protection = sources.protection()?;
     let (mut shown, mut of_folder, mut of_ledger) = (Shown::default(), Trouble::default(), Trouble::default());
     let mut clock = Clock::start();
     let news = shown.news(all, filter, &screen, clock.now())?;
@@ -48,7 +49,7 @@ pub(super) fn go_on(
     }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (out, mut looks) = mpsc::channel::<Batch<Read>>(BATCHES);
-        let parse = Arc::new(sources.parse(screen.with_labels));
+        let parse = Arc::new(sources.parse(Arc::clone(&protection), screen.with_labels));
         let folder = sources.folder.desired_state.clone();
         let options = Watch { git: sources.folder.git(), ..Watch::default() };
         let stop = CancellationToken::new();
@@ -58,9 +59,11 @@ pub(super) fn go_on(
         while !watcher.is_finished() {
             match timeout(TURN, looks.recv()).await {
                 Ok(Some(Batch { root: Root::Unknown(why), .. })) => of_folder.is(Some(why)),
-                Ok(Some(batch)) => {
+                Ok(Some(mut batch)) => {
                     of_folder.is(None);
-                    manifests.get_or_insert_with(|| Manifests::protecting(sources.protection())).take(batch);
+                    // A ledger that cannot be read is told below.
+                    drop(sources.attribute(&mut batch, &protection, &screen));
+                    manifests.get_or_insert_with(|| Manifests::protecting(Arc::clone(&protection))).take(batch);
                 }
                 // Nothing changed in the folder; what lies beside it may have, and time goes on.
                 Ok(None) | Err(_) => {}

@@ -9,7 +9,6 @@ use super::{Checked, Files, Finding};
 use crate::account::{AuthMode, printable};
 use crate::attribution::look;
 use crate::cli::{load, policies};
-use crate::clock::Clock;
 use crate::config::Folder;
 use crate::desired::{DesiredState, Look};
 use crate::manifest::{self, PolicyDir, Problem, ProblemCode, Protection, Rules};
@@ -28,11 +27,30 @@ struct Reading {
     notes: Vec<String>,
 }
 
+/// Whether there is nothing at all in any file.
+fn says_nothing(batch: &source::Batch<Read>) -> bool {
+    let empty = manifest::Parsed::default();
+    batch.files.iter().all(|(_, found)| matches!(found, source::Look::Read((parsed, _)) if *parsed == empty))
+}
+
+/// What is read as it comes, and how it is called: standard input, or what a shell passes on (`<(…)`).
+fn stream(given: &Path) -> Option<(Arc<str>, Box<dyn std::io::Read>)> {
+    if given.as_os_str() == STDIN {
+        return Some((STDIN_SHOWN.into(), Box::new(std::io::stdin())));
+    }
+    let is_passed = STREAMS.iter().any(|folder| given.starts_with(folder)) && !given.is_dir();
+    let file = Some(given).filter(|_| is_passed).and_then(|given| std::fs::File::open(given).ok())?;
+    Some((printable::path(given).into(), Box::new(file)))
+}
+
 /// What a file declares, and its text if something is wrong with it.
 type Read = (manifest::Parsed, Option<Arc<str>>);
 
 /// What is read instead of a file.
 const STDIN: &str = "-";
+
+/// Where there are streams, and never manifests.
+const STREAMS: [&str; 3] = ["/dev/stdin", "/dev/fd", "/proc/self/fd"];
 
 /// How standard input is called in what is printed.
 const STDIN_SHOWN: &str = "stdin";
@@ -43,7 +61,10 @@ pub(super) fn at(given: &[PathBuf], context: &Folder, auth: AuthMode, protection
     let mut reading = Reading { desired: DesiredState::protecting(Arc::clone(&protection)), ..Reading::default() };
     let rules = Rules { auth, protection: &protection };
     for given in given {
-        if given.as_os_str() == STDIN { reading.read_stdin(rules) } else { reading.read(given, context, rules) }
+        match stream(given) {
+            Some((shown, bytes)) => reading.read_stream(shown, bytes, rules),
+            None => reading.read(given, context, rules),
+        }
     }
     let Reading { desired, paths, places: _, mut texts, mut near_misses, mut notes } = reading;
     let finding = |problem: Problem| {
@@ -59,7 +80,7 @@ pub(super) fn at(given: &[PathBuf], context: &Folder, auth: AuthMode, protection
     near_misses.dedup();
     let read = paths.values().filter(|read| **read).count();
     let files = Files { found: paths.len(), read, skipped: paths.len() - read, near_misses };
-    notes.extend(desired.notes(Clock::start().now()));
+    notes.extend(load::oddities(&desired, Path::new("")));
     Checked { problems, files, accounts: desired.managed(), notes }
 }
 
@@ -79,7 +100,7 @@ impl Reading {
         };
         let folder = if is_folder { given } else { given.parent().unwrap_or(given) };
         let shown = |path: &str| load::shown_path(folder, path);
-        let part = part_of(given, context);
+        let part = load::part_of(given, context);
         let protection = rules.protection.clone().of_files_in(&base(&shown(FILE), part.as_deref(), is_folder));
         // Of a part of a folder that is not known, its own name has to say that policies count there.
         let is_known = part.is_some() || beneath(given, context).is_some_and(|way| way.is_empty());
@@ -119,6 +140,10 @@ impl Reading {
             }
             Ok(_) => source::load_file(given, parse),
         };
+        if !is_folder && !source::is_manifest_name(&given.to_string_lossy()) && batch.as_ref().is_ok_and(says_nothing) {
+            let hint = "name a manifest, or the folder of them";
+            return self.refuse(given, "a file of manifests, in .yaml or .yml", "one without any", Some(hint));
+        }
         // All that there is may lie in the folder, which was read.
         if inner.is_none() || !matches!(batch, Err(SourceError::Empty { .. })) {
             self.take_all(batch, given, folder, &is_inner);
@@ -183,26 +208,25 @@ impl Reading {
         self.desired.update(&path, Look::Unreadable(Problem { line, ..problem }));
     }
 
-    /// Reads standard input to its end, as a file of its own. It is there once.
-    fn read_stdin(&mut self, rules: Rules<'_>) {
-        let path: Arc<str> = STDIN_SHOWN.into();
+    /// Reads a stream to its end, as a file of its own. It is there once.
+    fn read_stream(&mut self, path: Arc<str>, bytes: impl std::io::Read, rules: Rules<'_>) {
         if self.paths.contains_key(&path) {
             return;
         }
-        let mut bytes = Vec::new();
+        let mut read = Vec::new();
         // One byte more than a file may have: then it is a problem, as it would be of a file.
-        match std::io::stdin().take(source::MAX_FILE + 1).read_to_end(&mut bytes) {
+        match bytes.take(source::MAX_FILE + 1).read_to_end(&mut read) {
             Ok(_) => {
                 // What is piped lies in no folder yet.
                 let protection = rules.protection.clone().with_policy_dir(None);
-                let parsed = manifest::parse(&path, &bytes, Rules { protection: &protection, ..rules });
+                let parsed = manifest::parse(&path, &read, Rules { protection: &protection, ..rules });
                 if parsed == manifest::Parsed::default() {
                     let hint = "whatever should have written to this pipe did not";
                     return self.refuse(Path::new(&*path), "at least one document", "none", Some(hint));
                 }
-                self.take(Arc::clone(&path), source::Look::Read(with_text(parsed, &bytes)));
+                self.take(Arc::clone(&path), source::Look::Read(with_text(parsed, &read)));
             }
-            Err(error) => self.refuse(Path::new(&*path), "text on standard input", &error.to_string(), None),
+            Err(error) => self.refuse(Path::new(&*path), "text to its end", &error.to_string(), None),
         }
     }
 
@@ -264,18 +288,6 @@ fn base(shown: &str, part: Option<&str>, is_folder: bool) -> String {
 /// The way to the folder that a file is in.
 fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// The way from the folder `context` to what is `given`, if that is a part of it.
-fn part_of(given: &Path, context: &Path) -> Option<String> {
-    let (context, is_folder) = (context.canonicalize().ok()?, given.is_dir());
-    // A file may be a link: it counts where it lies, not where it leads.
-    let folder = if is_folder { given } else { given.parent()? };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let real = folder.canonicalize().ok()?;
-    let folder = real.strip_prefix(&context).ok()?;
-    let whole = if is_folder { folder.to_owned() } else { folder.join(given.file_name()?) };
-    whole.to_str().filter(|whole| !whole.is_empty()).map(str::to_owned)
 }
 
 /// The text of a file that was read before.

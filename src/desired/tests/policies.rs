@@ -250,6 +250,17 @@ fn names_that_nobody_bears_are_worth_a_note_and_no_problem() {
     ");
     let expired = NEVER.parse().unwrap();
     assert_eq!(state.notes(expired).len(), 2, "an approval that is over bothers nobody");
+    // Whose manifest is broken, a problem says; of one that cannot be read at all it may be any.
+    for (broken, said) in [
+        (document("77", "ceo", "yes"), 1),
+        (document("77", "cfo", "yes"), 2),
+        (document("78", "ceo", "yes"), 2),
+        ("a: [".to_owned(), 0),
+        ("kind: DisruptionBudget\n".to_owned(), 3),
+    ] {
+        state.update(&"c.yaml".into(), look(&"c.yaml".into(), &broken));
+        assert_eq!(state.notes(Timestamp::default()).len(), said, "{broken}");
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn what_is_no_ledger_is_refused_in_words() {
     insta::assert_snapshot!(reasons.join("\n"), @r#"
     it is empty, which this program never leaves behind
     it is empty, which this program never leaves behind
-    expected value at line 1 column 1
+    it is no JSON from line 1, column 1 on
     invalid length 0, expected a JSON object of kind Ledger at line 1 column 2
     account 1 stands there twice at line 1 column 124
     unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `enabledFailed`, `activeSyncFailed`, `readySince`, `validUntil`, `file` at line 1 column 115

@@ -55,16 +55,16 @@ struct Spec {
     #[schemars(transform = one_line)]
     #[serde(default)]
     suspend_reason: String,
-    /// From when on it is reconciled again: RFC 3339, UTC, like 2027-01-31T08:00:00Z.
+    /// From when on it is reconciled again: RFC 3339, like 2027-01-31T08:00:00Z.
     #[schemars(transform = moment)]
     #[serde(default)]
     suspend_until: String,
-    /// From when on the above is wanted; before, every managed field is wanted false: RFC 3339, UTC, like
-    /// 2027-01-31T08:00:00Z.
+    /// From when on the above is wanted; before, every managed field is wanted false: RFC 3339, like
+    /// 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00.
     #[schemars(transform = moment)]
     #[serde(default)]
     valid_from: String,
-    /// From when on every managed field is wanted false: RFC 3339, UTC, like 2027-06-30T18:00:00Z; after validFrom.
+    /// From when on every managed field is wanted false: RFC 3339, like 2027-06-30T18:00:00Z; after validFrom.
     #[schemars(transform = moment)]
     #[serde(default)]
     valid_until: String,

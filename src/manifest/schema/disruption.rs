@@ -122,7 +122,7 @@ struct ApprovalSpec {
     /// Why it is approved: one line, for whoever asks later.
     #[schemars(transform = one_line)]
     reason: String,
-    /// From when on it approves nothing any more: RFC 3339, UTC, like 2027-01-31T08:00:00Z.
+    /// From when on it approves nothing any more: RFC 3339, like 2027-01-31T08:00:00Z.
     #[schemars(transform = moment)]
     expires: String,
     /// The accounts that may lose something, or come back.

@@ -59,7 +59,7 @@ pub enum CommitError {
         revision: String,
         /// Whether the clone lacks history.
         shallow: bool,
-        /// Git's words.
+        /// What it names instead.
         why: String,
     },
     /// The revision and HEAD have no commit in common.
@@ -74,12 +74,12 @@ pub enum CommitError {
         shallow: bool,
     },
     /// An object that the commit needs is not here, or is damaged.
-    #[error("expected every object of the commit, found one missing ({}): {}", printable::escape(why),
+    #[error("expected every object of the commit, found {}: {}", printable::escape(why),
         if *shallow { fetch(true) } else { LACKING })]
     Missing {
         /// Whether the clone lacks history.
         shallow: bool,
-        /// Git's words.
+        /// Which, and whether it is missing or damaged.
         why: String,
     },
     /// The folder's path leads out of the repository, or through links in a circle, in the commit.

@@ -19,6 +19,7 @@ use gix::objs::tree::EntryKind;
 use super::CommitError;
 use crate::source::ignore::{IGNORE_FILE, Ignored};
 use crate::source::list::is_manifest_name;
+use crate::source::repository;
 use crate::source::{Look, MAX_DEPTH, MAX_ENTRIES, MAX_FILE, ReadProblem, WAYS_MAX};
 
 /// The longest text of a link, in bytes: Linux allows paths of 4096.
@@ -143,18 +144,22 @@ impl<'r, P> Store<'r, P> {
         Ok((at, None))
     }
 
+    fn lack(&self, id: ObjectId) -> Fault {
+        Fault::Missing(repository::lack(self.repository, id))
+    }
+
     fn entries(&self, id: ObjectId) -> Result<Entries, Fault> {
         if let Some(known) = self.trees.borrow().get(&id) {
             return Ok(Rc::clone(known));
         }
-        let size = self.repository.find_header(id).map_err(missing)?.size();
+        let size = self.repository.find_header(id).map_err(|_| self.lack(id))?.size();
         if size > TREE_MAX {
             return Err(Fault::TooMany);
         }
-        let tree = self.repository.find_tree(id).map_err(missing)?;
+        let tree = self.repository.find_tree(id).map_err(|_| self.lack(id))?;
         let mut entries = BTreeMap::new();
         for entry in tree.iter() {
-            let entry = entry.map_err(missing)?;
+            let entry = entry.map_err(|_| self.lack(id))?;
             entries.insert(entry.filename().to_owned(), (entry.mode().kind(), entry.object_id()));
         }
         let entries = Rc::new(entries);
@@ -164,11 +169,11 @@ impl<'r, P> Store<'r, P> {
 
     /// A blob's bytes, or its size if that is more than `most`.
     fn blob(&self, id: ObjectId, most: u64) -> Result<Result<Vec<u8>, u64>, Fault> {
-        let size = self.repository.find_header(id).map_err(missing)?.size();
+        let size = self.repository.find_header(id).map_err(|_| self.lack(id))?.size();
         if size > most {
             return Ok(Err(size));
         }
-        Ok(Ok(self.repository.find_object(id).map_err(missing)?.detach().data))
+        Ok(Ok(self.repository.find_object(id).map_err(|_| self.lack(id))?.detach().data))
     }
 }
 
@@ -316,8 +321,4 @@ impl<T> Walk<T> {
 
 fn join(folder: &str, name: &str) -> Arc<str> {
     if folder.is_empty() { name.into() } else { [folder, "/", name].concat().into() }
-}
-
-fn missing(error: impl std::fmt::Display) -> Fault {
-    Fault::Missing(error.to_string())
 }

@@ -321,6 +321,7 @@ fn no_option_is_too_long_or_too_short() {
         unfinished: time,
         lock_patience: time,
         git: Git::default(),
+        needs: None,
         resync: time,
         poll: time,
         root_check: time,

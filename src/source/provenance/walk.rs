@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::clean::is_clean;
 use super::{Decided, Head, Said};
 use crate::revision::Revision;
+use crate::source::repository;
 use crate::source::{IGNORE_FILE, Ignored, MAX_FILE};
 
 mod trees;
@@ -243,8 +244,8 @@ impl<'r> Walk<'r> {
     }
 
     fn tree_of(&self, commit: ObjectId) -> Result<ObjectId, String> {
-        let commit = self.repository.find_commit(commit).map_err(|error| error.to_string())?;
-        commit.tree_id().map(gix::Id::detach).map_err(|error| error.to_string())
+        let tree = self.repository.find_commit(commit).and_then(|commit| commit.tree_id().map(gix::Id::detach));
+        tree.map_err(|_| repository::lack(&self.repository, commit))
     }
 
     /// What a blob says; nothing if it cannot be read, or is more than any file that is.

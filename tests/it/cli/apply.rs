@@ -61,7 +61,7 @@ fn every_failure_says_what_happened_to_whom_from_which_line_and_what_to_do() {
 
     In doubt (sent, and its end is not known; the next apply sends what is wanted then):
       dave (2560636000000008005): enabled (unknown) -> true, dave.yaml:1
-        InDoubt: enabled to true: the connection was lost before the whole answer had come: client error (SendRequest): connection closed before message completed
+        InDoubt: enabled to true: the connection was lost before the whole answer had come: the connection was closed before the answer
       erin (2560636000000008006): enabled (unknown) -> true, erin.yaml:1
         ServiceUnavailable: enabled to true: HTTP 502 with an HTML page instead of JSON
 
@@ -85,7 +85,7 @@ fn a_service_that_is_not_there_ends_the_pass_and_is_told_once() {
       bob (2560636000000008003): enabled (unknown) -> true, bob.yaml:1
         not attempted: the pass gave up
 
-    Gave up: no access token: cannot connect to 127.0.0.1:PORT: client error (Connect): tcp connect error: Connection refused (os error 111).
+    Gave up: no access token: cannot connect to 127.0.0.1:PORT: Connection refused (os error 111).
     3 planned = 0 applied + 0 held + 3 failed + 0 in doubt
     --- stderr
     --- exit 1

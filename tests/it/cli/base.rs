@@ -42,7 +42,7 @@ fn a_branch_is_planned_from_its_base_without_a_ledger_an_organization_or_a_secre
     No longer managed, nothing is PUT: erin (2560636000000008006), erin.yaml:1: enabled
     Renamed: francis (2560636000000008007), frank.yaml:1: was frank
     No longer managed in part, nothing is PUT: grace (2560636000000008008), grace.yaml:1: activeSyncEnabled
-    Left alone: 1 account suspended by a manifest.
+    Left alone: 1 account suspended by a manifest: dave
     Plan: 3 PUTs, of which 2 grant and 1 take away; 0 changes held.
     Digest: sha256:b2e28872426d6f249631ef67b88ed2002ba36b2cfe402d4897e75418158bcd05
     --- stderr
@@ -275,7 +275,7 @@ fn with_the_ledger_what_the_branch_does_not_explain_is_listed_apart() {
     Renamed: francis (2560636000000008007), frank.yaml:1: was frank
     No longer managed in part, nothing is PUT: grace (2560636000000008008), grace.yaml:1: activeSyncEnabled
     Needs no PUT: alice (2560636000000008002): activeSyncEnabled is true already
-    Left alone: 1 account suspended by a manifest.
+    Left alone: 1 account suspended by a manifest: dave
     Plan: 2 PUTs, of which 1 grant and 1 take away; 0 changes held. 1 change more pending, not from this branch.
     Digest: sha256:bcc3ad657830e87a487aa23110645b3c8e3a00f1254dc6085e32c692df4e089f
     --- stderr
@@ -328,27 +328,6 @@ fn a_ledger_counts_as_given_by_its_variable_and_not_by_its_default() {
 fn a_ledger_of_somebody_else_is_refused_with_a_base_too() {
     let place = with_ledger();
     assert_eq!(place.run("plan --base base --zoid 7 --ledger ledger.sandbox.json").code, 5);
-}
-
-#[test]
-fn another_account_id_is_told_as_that_and_not_as_two_accounts() {
-    let place = Place::new();
-    place.account("alice", 2, "enabled: true");
-    std::fs::rename(place.path().join("desired-state"), place.path().join("base")).unwrap();
-    place.account("alice", 3, "enabled: true");
-    let text = place.read("desired-state/alice.yaml").replace("zuid: 1111112", "zuid: 1111119");
-    place.write("desired-state/alice.yaml", &text);
-    insta::assert_snapshot!(place.ok("plan --base base"), @"
-    # alice (2560636000000008003), alice.yaml:1
-      + enabled           (unknown) -> true
-
-    Another account: alice (2560636000000008003), alice.yaml:1: accountId changed 2560636000000008002 -> 2560636000000008003; 2560636000000008002 keeps its enabled
-    Plan: 1 PUT, of which 1 grant and 0 take away; 0 changes held.
-    Digest: sha256:078f9504b4879b94a1cb4a8532f50c93ea74e53d793c8ea61225a5d9421b1ed0
-    ");
-    place.write("desired-state/alice.yaml", &place.read("base/alice.yaml").replace("zuid: 111111", "zuid: 222222"));
-    let plan = place.ok("plan --base base");
-    assert!(plan.contains("zuid changed 111111") && plan.contains(" -> 222222"), "{plan}");
 }
 
 #[test]

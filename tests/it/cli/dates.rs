@@ -1,6 +1,7 @@
 //! Manifests with dates, as the commands tell of them.
 
 use super::{Place, Service};
+use crate::builders::Manifest;
 
 /// A place with a service, and an account that is to end in 2099.
 fn place() -> (Place, Service) {
@@ -104,4 +105,26 @@ fn validate_names_who_is_no_longer_valid_and_refuses_dates_that_leave_no_time() 
     place.account("alice", 1, "enabled: true, validFrom: 2020-06-30T18:00:00Z, validUntil: 2020-06-30T18:00:00Z");
     let refused = place.run("validate").err + &place.run("validate").out;
     assert!(refused.contains("spec.validUntil: expected a moment after validFrom, which is TIME"), "{refused}");
+}
+
+#[test]
+fn every_moment_may_have_an_offset() {
+    let place = Place::new();
+    let dates = "validFrom: 2020-01-01T00:00:00-11:00, validUntil: 2020-06-30T18:00:00+02:00, suspend: true, \
+                 suspendUntil: 2020-12-01T10:00:00+02:00";
+    place.account("alice", 1, &format!("enabled: true, {dates}"));
+    let approval =
+        Manifest::approval("leavers").set("expires", "2020-12-01T10:00:00+02:00").approving("alice", "enabled");
+    place.write("desired-state/leavers.yaml", &approval.to_string());
+    place.ok("validate");
+    // All of them are over: it is not suspended any more, and not valid any more.
+    let plan = place.ok("plan --sandbox");
+    assert!(plan.contains("(unknown) -> false (no longer valid since TIME)"), "{plan}");
+    place.account("alice", 1, "enabled: true, validUntil: 2020-06-30T18:00:00");
+    let said = place.run("validate");
+    assert!(
+        said.code == 1 && said.out.contains("end it with Z for UTC, or with its offset such as +01:00"),
+        "{}",
+        said.all()
+    );
 }

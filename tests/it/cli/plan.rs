@@ -1,6 +1,7 @@
 //! `plan` and `diff`.
 
 use super::{Place, Service};
+use crate::builders::Manifest;
 
 /// Alice applied, then changed; bob new; dave suspended; erin gone; frank leaves.
 fn changed() -> Place {
@@ -30,8 +31,8 @@ fn a_plan_reads_like_terraforms() {
     # bob (2560636000000008003), bob.yaml:1
       + enabled           (unknown) -> true
 
-    Left alone: 1 account suspended by a manifest.
-    Left alone: 1 account in the ledger without a readable manifest.
+    Left alone: 1 account suspended by a manifest: dave
+    Left alone: 1 account in the ledger without a readable manifest: erin
     Plan: 4 PUTs, of which 2 grant and 2 take away; 0 changes held.
     Digest: sha256:28264136a26f03c25dae68bd3bd68230c01a9a0b85b147f74f8651ea952182a9
     --- stderr
@@ -40,8 +41,8 @@ fn a_plan_reads_like_terraforms() {
     assert_eq!(place.run("plan --sandbox --detailed-exitcode").code, 2);
     place.ok("apply --sandbox");
     insta::assert_snapshot!(place.run("plan --sandbox --detailed-exitcode").all(), @"
-    Left alone: 1 account suspended by a manifest.
-    Left alone: 1 account in the ledger without a readable manifest.
+    Left alone: 1 account suspended by a manifest: dave
+    Left alone: 1 account in the ledger without a readable manifest: erin
     No changes: all that is wanted of 3 accounts has been acknowledged.
     Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     --- stderr
@@ -64,8 +65,8 @@ fn a_plan_shows_what_the_budget_holds() {
     # bob (2560636000000008003), bob.yaml:1
       + enabled           (unknown) -> true
 
-    Left alone: 1 account suspended by a manifest.
-    Left alone: 1 account in the ledger without a readable manifest.
+    Left alone: 1 account suspended by a manifest: dave
+    Left alone: 1 account in the ledger without a readable manifest: erin
     Plan: 2 PUTs, of which 2 grant and 0 take away; 2 changes held.
     Held by the disruption budget: 2 changes of 2 accounts: 1 account charged in the last 1h + 1 account pending, budget 0 accounts; 2 changes wait; it never fits by itself. If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.
     Digest: sha256:903d0aca195dabab49e538660e866ba85f7b362eb3f38d30713341da50902b38
@@ -151,6 +152,18 @@ fn a_plan_as_a_document_has_all_of_it() {
         "window": "1h",
         "nextFreed": "TIME"
       },
+      "leftAlone": [
+        {
+          "account": "2560636000000008005",
+          "name": "dave",
+          "reason": "Suspended"
+        },
+        {
+          "account": "2560636000000008006",
+          "name": "erin",
+          "reason": "Orphaned"
+        }
+      ],
       "problems": [
         {
           "path": "desired-state/carol.yaml",
@@ -193,6 +206,8 @@ fn a_plan_as_a_document_has_all_of_it() {
     }
     "#);
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let markdown = place.run("plan --sandbox --disruption-budget 0 -o markdown").out;
+    assert!(markdown.contains("- suspended by a manifest: `dave`\n"), "{markdown}");
     let yaml = place.run("plan --sandbox --disruption-budget 0 -o yaml").out;
     assert_eq!(serde_yaml::from_str::<serde_json::Value>(&yaml).unwrap(), json);
     assert_eq!(place.run("plan --sandbox --disruption-budget 0 -o name").out, "alice\nbob\nfrank\n");
@@ -204,7 +219,7 @@ fn problems_of_manifests_go_to_standard_error_with_paths_an_editor_finds() {
     place.manifest("twice", "alice", 9, "enabled: true");
     place.account("bob", 3, "enabled: yes, activeSync: true");
     insta::assert_snapshot!(place.run("plan --sandbox").all(), @r#"
-    Left alone: 2 accounts declared twice, or under a name that is.
+    Left alone: 2 accounts declared twice, or under a name that is: alice, alice
     No changes.
     Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     --- stderr
@@ -330,4 +345,28 @@ fn a_full_disk_behind_standard_output_is_an_error() {
     let output = place.command("plan --sandbox").stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"error: standard output: No space left on device (os error 28)");
+}
+
+#[test]
+fn a_part_of_the_folder_is_planned_as_a_part_of_it() {
+    let place = changed();
+    place.write("desired-state/limits.yaml", &Manifest::budget("limits").set("maxDisruptions", "0").to_string());
+    let plan = |arguments: &str| place.ok(&format!("plan --sandbox {arguments}"));
+    let digest = |text: &str| text.lines().last().unwrap().to_owned();
+    let whole = plan("");
+    for part in ["desired-state/sales", "desired-state/sales/alice.yaml"] {
+        let text = plan(part);
+        assert!(text.contains("# alice") && !text.contains("frank") && !text.contains("bob"), "{text}");
+        // The budget of the whole folder counts, and the digest is that which apply takes.
+        assert!(text.contains("1 change held") && !text.contains("Left alone"), "{text}");
+        assert_eq!(digest(&text), digest(&whole));
+    }
+    assert!(plan("desired-state/dave.yaml").contains("Left alone: 1 account suspended by a manifest: dave"));
+    place.write("desired-state/carol.yaml", "kind: MailAcount\n");
+    plan("desired-state/sales");
+    assert_eq!(place.run("plan --sandbox desired-state/carol.yaml").code, 1);
+    let missing = place.run("plan --sandbox desired-state/nothing.yaml");
+    assert!(missing.code == 1 && missing.err.contains("found nothing"), "{}", missing.all());
+    let piped = place.run("plan --sandbox -");
+    assert!(piped.code == 64 && piped.err.contains("validate - checks what is piped"), "{}", piped.all());
 }

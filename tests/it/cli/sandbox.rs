@@ -127,7 +127,7 @@ fn bad_input_is_refused_with_a_reason() {
     --listen nowhere: 64
     error: invalid value 'nowhere' for '--listen <ADDR>': expected an address and a port such as 127.0.0.1:PORT
     --faults not.json: 1
-    error: --faults not.json: the fault script cannot be read: EOF while parsing an object at line 1 column 1
+    error: --faults not.json: the fault script cannot be read: it ends too early, in line 1
     --faults idle.json: 1
     error: --faults idle.json: fault 1 of the script does nothing: it needs `do` or `latency`
     --faults large.json: 1

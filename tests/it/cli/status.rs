@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::{Place, Service};
 use crate::builders::account;
+use crate::commits::{commit, git};
 
 /// One account for each thing that can be said of one.
 fn one_of_each() -> Place {
@@ -74,7 +75,7 @@ fn every_account_has_the_conditions_that_kstatus_gives_its_case() {
     claimed: Ready=False/DuplicateAccount Stalled=True/DuplicateAccount
         claimed-again.yaml:1 and claimed.yaml:1 share an account, a name or an address; nothing is PUT for either
     doubtful: Ready=False/InDoubt Reconciling=True/InDoubt
-        enabled to true: the connection was lost before the whole answer had come: client error (SendRequest): connection closed before message completed
+        enabled to true: the connection was lost before the whole answer had come: the connection was closed before the answer
     forbidden: Ready=False/Forbidden Stalled=True/Forbidden
         enabled to true: HTTP 403 with an empty body (the owner of the token may not change this account)
     gone: Ready=False/Orphaned
@@ -111,7 +112,7 @@ fn columns_are_kubectls() {
     insta::assert_snapshot!(place.ok("status --sandbox -o wide"), @"
     NAME    READY   STATUS                    AGE   ACCOUNT               ENABLED   ACTIVESYNC   REVISION   MESSAGE
     alice   True    ReconciliationSucceeded   0s    2560636000000008002   true      false        unknown    everything the manifest wants has been acknowledged
-    bob     False   Progressing               0s    2560636000000008003   -         -            -          enabled (unknown) -> true
+    bob     False   Progressing               0s    2560636000000008003   -         -            unknown    enabled (unknown) -> true
     ");
     assert_eq!(place.ok("status --sandbox -o name"), "alice\nbob\n");
 }
@@ -224,8 +225,28 @@ fn while_the_service_pauses_everybody_everybody_says_so() {
     super::until("the pause is on the disk", || place.run("status").out.contains("Throttled"));
     insta::assert_snapshot!(place.ok("status -o wide"), @"
     NAME    READY   STATUS      AGE   ACCOUNT               ENABLED   ACTIVESYNC   REVISION   MESSAGE
-    alice   False   Throttled   0s    2560636000000008002   -         -            -          enabled (unknown) -> true, activeSyncEnabled (unknown) -> false: no request starts before TIME, when the pause the service imposed is over; the last answer: enabled to true: HTTP 429 with an empty body
+    alice   False   Throttled   0s    2560636000000008002   -         -            unknown    enabled (unknown) -> true, activeSyncEnabled (unknown) -> false: no request starts before TIME, when the pause the service imposed is over; the last answer: enabled to true: HTTP 429 with an empty body
     ");
     running.signal(rustix::process::Signal::TERM);
     running.ended();
+}
+
+#[test]
+fn a_change_that_waits_is_shown_with_its_own_revision_and_not_that_of_the_last_acknowledged_one() {
+    let place = Place::new();
+    let top = place.path().join("desired-state");
+    let shown = || {
+        let wide = place.ok("status --sandbox -o wide --disruption-budget 0 --no-headers");
+        wide.split_whitespace().find(|word| word.starts_with("main@sha1:")).unwrap().to_owned()
+    };
+    place.account("alice", 2, "enabled: true");
+    git(&top, "init -q -b main");
+    commit(&top);
+    place.ok("apply --sandbox");
+    let acknowledged = shown();
+    place.account("alice", 2, "enabled: false");
+    commit(&top);
+    let held = shown();
+    let plan = place.ok("plan --sandbox --disruption-budget 0");
+    assert!(held != acknowledged && plan.contains(&format!(" in {held}")), "{acknowledged}, {held}: {plan}");
 }

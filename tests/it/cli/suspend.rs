@@ -52,6 +52,13 @@ fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
         "{}",
         plan.err
     );
+    let document: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
+    assert_eq!(document["suspended"]["reason"], "mail migration", "{document}");
+    let comment = place.ok("plan -o markdown");
+    assert!(
+        comment.contains("**Everything is suspended:** `suspended since TIME by eve on HOST: mail migration`; none"),
+        "{comment}"
+    );
     let noted = place.run("status").err;
     assert!(noted.contains("note: all reconciling is suspended since TIME by eve on HOST: mail migration;"), "{noted}");
     let wide = place.ok("status -o wide");

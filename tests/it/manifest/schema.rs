@@ -92,21 +92,27 @@ fn a_disruption_approval_says_why_until_when_and_exactly_what() {
         "[{fields: [enabled]}]",
         "[{name: alice, fields: [enabled], zuid: 1}]",
     ];
-    let (good, mut bad) = (good.map(approval), bad.map(approval).to_vec());
+    let (mut good, mut bad) = (good.map(approval).to_vec(), bad.map(approval).to_vec());
+    good.push(good[0].replace("T08:00:00Z", "T09:00:00.5-11:30"));
     for (right, wrong) in [
         ("audit 7", "''"),
         ("audit 7", "\"a\\nb\""),
         ("audit 7", &*"x".repeat(201)),
         ("audit 7", "7"),
         ("'2027-01-31T08:00:00Z'", "'2027-01-31'"),
-        ("'2027-01-31T08:00:00Z'", "'2027-01-31T08:00:00+01:00'"),
+        ("'2027-01-31T08:00:00Z'", "'2027-01-31T08:00:00'"),
+        ("'2027-01-31T08:00:00Z'", "'2027-01-31T08:00:00+1:00'"),
         ("reason: audit 7, ", ""),
         ("expires: '2027-01-31T08:00:00Z', ", ""),
         ("reason", "resaon"),
     ] {
         bad.push(good[0].replace(right, wrong));
     }
-    check("DisruptionApproval", &good.each_ref().map(String::as_str), &bad.iter().map(|s| &**s).collect::<Vec<_>>());
+    check(
+        "DisruptionApproval",
+        &good.iter().map(|s| &**s).collect::<Vec<_>>(),
+        &bad.iter().map(|s| &**s).collect::<Vec<_>>(),
+    );
 }
 
 #[test]

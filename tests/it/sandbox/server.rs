@@ -122,7 +122,7 @@ async fn a_fault_script_is_taken_whole_or_not_at_all() {
     insta::assert_snapshot!(all.join("\n"), @r#"
     200 {"faults":1}
     400 {"error":"fault 2 of the script does nothing: it needs `do` or `latency`; nothing changed"}
-    400 {"error":"the fault script cannot be read: EOF while parsing a list at line 1 column 1; nothing changed"}
+    400 {"error":"the fault script cannot be read: it ends too early, in line 1; nothing changed"}
     405 {"error":"this URL takes PUT"}
     404 {"error":"there are GET /sandbox/accounts, GET /sandbox/requests and PUT /sandbox/faults"}
     "#);

@@ -68,8 +68,9 @@ pub const BUGS: &[Variant] = &[
         &[9],
         &[edit(
             "src/cli/status.rs",
-            "«ledger::file::read(&file, None)?».unwrap_or_else(|| Ledger::new(Owner::User))",
+            "Ok(«ledger::file::read(&self.target.place.file(), None)?».unwrap_or_else(|| Ledger::new(Owner::User)))",
             "{
+                let file = self.target.place.file();
                 let owner = ledger::file::read(&file, None)?.map_or(Owner::User, |ledger| ledger.owner);
                 Some(ledger::file::LedgerFile::open(&file, owner, tokio::sync::mpsc::unbounded_channel().0)?.1)
             }",

@@ -99,3 +99,22 @@ fn a_folder_that_is_being_emptied_when_patience_ends_loses_nothing() {
         }
     }
 }
+
+#[test]
+fn without_the_folder_that_is_needed_nothing_is_told_and_nothing_is_gone() {
+    let needs = Some("policy".to_owned());
+    let mut stage = Stage::within("policy", Watch { needs, poll: 10 * SECOND, ..quiet() });
+    stage.keeper.root = stage.folder.path().to_owned();
+    stage.write("a.yaml", "one");
+    stage.write("policy/limits.yaml", "two");
+    assert_eq!(stage.pass(SECOND)[0].files.len(), 2);
+    let (policy, aside) = (stage.folder.path().join("policy"), stage.folder.path().join(".aside"));
+    fs::rename(&policy, &aside).unwrap();
+    stage.write("a.yaml", "three");
+    let told = stage.pass(20 * SECOND);
+    assert!(
+        matches!(&told[..], [Batch { files, root: Root::Unknown(why), .. }] if files.is_empty() && why.contains("policy"))
+    );
+    fs::rename(&aside, &policy).unwrap();
+    assert_eq!(files(&stage.pass(20 * SECOND)), [r#"a.yaml Read("three")"#]);
+}

@@ -10,6 +10,7 @@ use gix::ObjectId;
 use gix::objs::TreeRefIter;
 
 use crate::source::list::is_manifest_name;
+use crate::source::repository;
 use crate::source::{MAX_DEPTH, MAX_ENTRIES};
 
 /// By the place of a path in the list: what it is in the new tree; `None` for nothing any more.
@@ -94,10 +95,10 @@ impl Trees<'_> {
     /// The files and folders in a tree that are asked about.
     fn entries(&self, tree: Option<ObjectId>, is_asked: &dyn Fn(&str, bool) -> bool) -> Result<Entries, String> {
         let Some(tree) = tree else { return Ok(BTreeMap::new()) };
-        let object = self.0.find_object(tree).map_err(|error| error.to_string())?;
+        let object = self.0.find_object(tree).map_err(|_| repository::lack(self.0, tree))?;
         let mut entries = BTreeMap::new();
         for entry in TreeRefIter::from_bytes(&object.data, tree.kind()) {
-            let entry = entry.map_err(|error| error.to_string())?;
+            let entry = entry.map_err(|_| repository::lack(self.0, tree))?;
             let (Ok(name), mode) = (std::str::from_utf8(entry.filename), entry.mode) else { continue };
             if (mode.is_tree() || mode.is_blob()) && is_asked(name, mode.is_tree()) {
                 entries.insert(name.to_owned(), (mode.is_tree(), entry.oid.to_owned()));

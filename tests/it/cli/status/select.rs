@@ -153,3 +153,23 @@ fn a_row_never_wraps_however_long_it_is() {
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines.len() == 2 && lines[1].len() > 300, "{table}");
 }
+
+#[test]
+fn an_entry_of_the_runbook_that_is_no_reason_leads_to_the_runbook() {
+    let place = Place::with_alice();
+    let said = place.run("status --sandbox --reason protectedaccount");
+    let hint = "ProtectedAccount is no reason but an entry of the runbook: see `explain ProtectedAccount`";
+    assert!(said.code == 64 && said.err.contains(hint), "{}", said.all());
+    assert!(place.ok("explain ProtectedAccount").contains("status --reason InvalidManifest"));
+}
+
+#[test]
+fn a_protected_account_whose_manifest_is_broken_is_a_problem_and_no_note_besides() {
+    let place = Place::with_alice();
+    place.account("ceo", 7, "enabled: false");
+    let said = place.run("plan --sandbox --protect ceo,2560636000000008007");
+    assert!(said.code == 1 && said.err.contains("protected by --protect"), "{}", said.all());
+    assert!(!said.err.contains("no readable manifest"), "{}", said.all());
+    let misspelt = place.run("plan --sandbox --protect ceo,cfo").err;
+    assert_eq!(misspelt.matches("no readable manifest").count(), 1, "{misspelt}");
+}

@@ -1,5 +1,7 @@
 //! What `validate` is given: standard input, several paths, a part of a folder, none at all; and what it passes over.
 
+use std::os::unix::fs::symlink;
+
 use assert_cmd::Command;
 
 use super::*;
@@ -55,7 +57,7 @@ fn a_file_that_is_given_in_several_ways_counts_once() {
         );
     }
     // Two links to one file are two manifests, for the daemon as well.
-    std::os::unix::fs::symlink("alice.yaml", place.path().join("desired-state/sales/again.yaml")).unwrap();
+    symlink("alice.yaml", place.path().join("desired-state/sales/again.yaml")).unwrap();
     assert_eq!(place.run("validate desired-state").code, 1);
 }
 
@@ -257,14 +259,57 @@ fn an_ignore_file_that_ignores_nothing_is_noted() {
 }
 
 #[test]
-fn a_part_of_the_folder_has_no_policies_and_that_is_said() {
-    let mut place = Place::with_alice();
-    place.set("ZOHO_MAIL_POLICY_DIR", "policy");
-    let said =
-        |place: &Place, command: &str| place.run(command).err.contains("there is no such folder in desired-state");
-    std::fs::create_dir(place.path().join("desired-state/policy")).unwrap();
-    for command in ["plan --sandbox", "apply --sandbox"] {
-        assert!(!said(&place, command), "{command}");
-        assert!(said(&place, &format!("{command} --desired-state desired-state/sales")), "{command}");
+fn what_a_shell_passes_on_is_read_as_it_comes() {
+    let place = Place::with_alice();
+    let alice = place.read("desired-state/sales/alice.yaml");
+    for given in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let ran = piped(&place, &format!("validate {given}"), alice.as_bytes());
+        assert!(ran.code == 0 && ran.out.contains("1 of 1 file read, 0 skipped; 1 account"), "{given}: {}", ran.all());
+        let ran = piped(&place, &format!("validate {given}"), b"kind: Nothing");
+        assert!(ran.code == 1 && ran.out.contains(&format!("{given}:1:")), "{given}: {}", ran.all());
+        assert_eq!(piped(&place, &format!("validate {given}"), b"").code, 1);
     }
+}
+
+#[test]
+fn a_file_that_is_no_manifest_and_says_nothing_is_a_problem() {
+    let place = Place::new();
+    for text in ["", "# only notes\n"] {
+        place.write("notes.txt", text);
+        let ran = place.run("validate notes.txt");
+        let what = "expected a file of manifests, in .yaml or .yml, found one without any";
+        assert!(ran.code == 1 && ran.out.contains(what), "{text}: {}", ran.all());
+        // By its name it is one, and may be about to be filled.
+        place.write("new.yaml", text);
+        place.ok("validate new.yaml");
+    }
+}
+
+#[test]
+fn a_link_that_shows_a_folder_or_a_file_twice_is_named() {
+    let place = Place::with_alice();
+    place.account("sales/bob", 3, "enabled: true");
+    let link = |to: &str, name: &str| symlink(to, place.path().join("desired-state").join(name)).unwrap();
+    link("sales", "alias");
+    link("sales/bob.yaml", "bob.yaml");
+    // What lies above the folder does not matter.
+    symlink("desired-state", place.path().join("current")).unwrap();
+    for (command, folder) in
+        [("validate", "desired-state"), ("validate current", "current"), ("plan --sandbox", "desired-state")]
+    {
+        let said = place.run(command);
+        assert_eq!(
+            (said.code, said.err.matches("is a link to what is read elsewhere as well").count()),
+            (1, 2),
+            "{}",
+            said.all()
+        );
+        for name in ["alias", "bob.yaml"] {
+            assert!(said.err.contains(&format!("note: {folder}/{name} is a link")), "{}", said.all());
+        }
+    }
+    for name in ["alias", "bob.yaml"] {
+        std::fs::remove_file(place.path().join("desired-state").join(name)).unwrap();
+    }
+    assert_eq!(place.run("validate").err, "");
 }

@@ -1,0 +1,69 @@
+//! A policy folder that is required and is not there: a part of the desired state is not taken for all of it.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use super::{Place, Service, until};
+use crate::builders::Manifest;
+
+/// One person of a team, and a budget of nothing in the policy folder; all of it applied once.
+fn team(service: &Service) -> Place {
+    let mut place = Place::new();
+    service.serve(&mut place);
+    place.account("team/p1", 1, "enabled: true");
+    place.account("other/p2", 2, "enabled: true");
+    place.write("desired-state/policy/limits.yaml", &Manifest::budget("limits").set("maxDisruptions", "0").to_string());
+    place.set("ZOHO_MAIL_POLICY_DIR", "policy");
+    place.ok("apply");
+    place
+}
+
+#[test]
+fn a_part_of_the_folder_is_refused_by_every_command_and_nothing_is_sent() {
+    let service = Service::start();
+    let place = team(&service);
+    place.account("team/p1", 1, "enabled: false");
+    let before = service.requests();
+    assert_eq!(place.run("apply").code, 3);
+    for command in ["plan", "plan --base desired-state", "diff", "apply", "run --listen off", "validate", "status"] {
+        let said = place.run(&format!("{command} --desired-state desired-state/team"));
+        let why = "--policy-dir policy: there is no such folder in desired-state/team, so that no budget and no approval \
+                   would count: name all of the desired state with --desired-state, or create the folder";
+        assert!(said.code == 64 && said.err.contains(why), "{command}: {}", said.all());
+    }
+    let doctor = place.run("doctor --offline --desired-state desired-state/team");
+    assert!(
+        doctor.code == 1 && doctor.out.contains("there is no such folder in desired-state/team"),
+        "{}",
+        doctor.all()
+    );
+    assert_eq!(service.requests(), before);
+    // Parts are still checked beside the whole, which has the folder.
+    place.ok("validate desired-state/team");
+    // A file of that name is no folder.
+    fs::remove_dir_all(place.path().join("desired-state/policy")).unwrap();
+    place.write("desired-state/policy", "");
+    assert_eq!(place.run("plan").code, 64);
+    // Without a folder at all the cause is that one, as ever.
+    assert_eq!(place.run("plan --desired-state nowhere").code, 1);
+}
+
+#[test]
+fn a_policy_folder_that_vanishes_while_the_daemon_runs_leaves_its_budget_in_force() {
+    let service = Service::start();
+    let place = team(&service);
+    let before = service.requests();
+    let mut daemon = place.start("run --listen off --log-level info --log-format text");
+    let says = |what: &str| until(what, || place.read("stderr").contains(what));
+    says("disruption budget in force max=0");
+    let aside = place.path().join("aside");
+    fs::rename(place.path().join("desired-state/policy"), &aside).unwrap();
+    place.account("team/p1", 1, "enabled: false");
+    says("expected the folder policy in");
+    fs::rename(&aside, place.path().join("desired-state/policy")).unwrap();
+    says("disruptions are held");
+    assert_eq!(service.requests(), before);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended(), 0, "{}", place.read("stderr"));
+}
