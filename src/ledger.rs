@@ -18,6 +18,7 @@ mod moments;
 mod outage;
 mod owner;
 mod record;
+mod requests;
 mod row;
 pub mod snapshot;
 mod stray;
@@ -36,18 +37,14 @@ pub use self::lapsed::{Ends, Lapsed};
 pub use self::outage::{Outage, OutageKind};
 pub use self::owner::Owner;
 pub use self::record::{Cause, Evidence, ImposedPause, Record};
+pub use self::requests::{REQUEST_MEMORY, REQUEST_MEMORY_MAX};
+use self::requests::{forget, remember};
 pub use self::row::{FailedAttempt, FieldState, Row};
 pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
 pub use self::unready::{Unready, Wanted};
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
 use crate::timestamp::{ClockStep, Timestamp};
-
-/// How long a request is remembered: the longest `--rate-limit` duration that is accepted.
-pub const REQUEST_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How many requests are remembered: the largest `--rate-limit` count that is accepted.
-pub const REQUEST_MEMORY_MAX: usize = 10_000;
 
 /// How long a disruption is remembered: the longest `--disruption-window` that is accepted.
 pub const DISRUPTION_MEMORY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -178,12 +175,7 @@ impl Ledger {
             }
             Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent } => {
                 self.discharge(account, [disruption, returned]);
-                if let Some(row) = self.accounts.get_mut(&account) {
-                    let path = row.source().cloned();
-                    *row.field_mut(field) = restore;
-                    row.valid_until = valid_until;
-                    row.declared_in(path);
-                }
+                self.restore(account, field, restore, valid_until);
                 unsent.into_iter().for_each(|begun| forget(&mut self.requests, begun));
             }
             Record::Failed { account, field, failed } => {
@@ -253,6 +245,22 @@ impl Ledger {
         }
     }
 
+    /// A field, and the end that was acted upon, are what they were before an intent.
+    fn restore(
+        &mut self,
+        account: AccountId,
+        field: Field,
+        before: Option<FieldState>,
+        valid_until: Option<Timestamp>,
+    ) {
+        if let Some(row) = self.accounts.get_mut(&account) {
+            let path = row.source().cloned();
+            *row.field_mut(field) = before;
+            row.valid_until = valid_until;
+            row.declared_in(path);
+        }
+    }
+
     /// What is missing of the account, or since when nothing is.
     fn looked_at(&mut self, account: AccountId, unready: Option<Unready>, ready_since: Option<Timestamp>) {
         if let Some(row) = self.accounts.get_mut(&account) {
@@ -284,20 +292,6 @@ impl Ledger {
             row.observed_generation = row.observed_generation.saturating_add(1);
         }
         row
-    }
-}
-
-fn remember(stamps: &mut VecDeque<Timestamp>, at: Timestamp) {
-    if stamps.len() == REQUEST_MEMORY_MAX {
-        stamps.pop_front();
-    }
-    stamps.push_back(at);
-}
-
-/// The request that was begun then was not sent; of several of one moment, one.
-fn forget(stamps: &mut VecDeque<Timestamp>, begun: Timestamp) {
-    if let Some(place) = stamps.iter().rposition(|at| *at == begun) {
-        stamps.remove(place);
     }
 }
 

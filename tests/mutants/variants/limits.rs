@@ -302,7 +302,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "requests_are_remembered_without_end",
         &[12],
-        &[edit("src/ledger.rs", "if «stamps.len() == REQUEST_MEMORY_MAX» {", "false")],
+        &[edit("src/ledger/requests.rs", "if «stamps.len() == REQUEST_MEMORY_MAX» {", "false")],
         &["lib::ledger::moments::tests::everything_remembered_is_bounded_in_number_and_in_time"],
     ),
     variant(
