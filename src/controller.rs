@@ -252,8 +252,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
                     None => break,
                 }
             }
-            let then = self.turn();
-            if fed.is_err() || then == Then::End {
+            // A ledger that cannot be trusted takes no intent any more, so nothing is begun.
+            if fed.is_err() || self.turn() == Then::End {
                 break fed;
             }
         };

@@ -55,11 +55,6 @@ impl AccountPlan {
     const fn blocked(reason: Reason) -> Self {
         Self { changes: Vec::new(), blocked: Some(reason) }
     }
-
-    /// Whether any of the changes can be held: a budget counts it, and no approval covers it.
-    pub fn needs_budget(&self) -> bool {
-        self.changes.iter().any(|change| change.needs_budget().is_some())
-    }
 }
 
 /// Plans one account at `now`, which decides whether a suspension is over, and whether what the manifest says is valid.

@@ -1,7 +1,7 @@
 //! Which account next, and when.
 //!
-//! In: accounts that may have work, after an edit or a failure. Out: [`WorkQueue::pop`], one
-//! account at a time, most urgent first.
+//! In: accounts that may have work, after an edit or a failure. Out: one account at a time, most urgent
+//! first ([`WorkQueue::peek_probe`], [`WorkQueue::take`]).
 //!
 //! The order: fresh revocations, fresh grants, then retries of either. Within a class of fresh edits each account counts as
 //! [`SLOT`] of waiting for every account it was edited together with: a small edit overtakes a bulk, and a bulk that has

@@ -25,6 +25,9 @@ const TRIALS: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::f
 /// The same where they cannot be read: a file is empty for a moment while it is replaced, and reading it costs nothing.
 const READS: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(5) };
 
+/// How often an access token that was given by itself is read again: as often as one that is requested expires.
+const STATIC_READS: Duration = Duration::from_secs(3600);
+
 /// So many different accounts whose PUTs a fresh token is refused for, with none accepted in between, say that it is not
 /// about them: two that lose something and two that are granted something.
 const SUSPECTS: usize = 4;
@@ -150,7 +153,9 @@ impl Tokens {
     /// The credentials as they are now.
     pub(super) fn read(&mut self, credentials: Result<Credentials, Failure>, now: Timestamp) {
         match credentials {
-            Ok(Credentials::Token(token)) => self.accept(token, None),
+            // It is read again as often as another one would be requested: nothing else tells that it was replaced, if only
+            // accounts ask for it that are refused alone.
+            Ok(Credentials::Token(token)) => self.accept(token, Some(now + STATIC_READS)),
             Ok(Credentials::Refresh(credentials)) => {
                 self.credentials = Some(credentials);
                 self.fresh = true;
@@ -256,7 +261,7 @@ impl Tokens {
         if generation != self.generation || !matches!(self.state, State::Valid { .. }) {
             return Refusal::Late;
         }
-        if self.alone.contains(&account) {
+        if others != Others::None && self.alone.contains(&account) {
             return Refusal::OfAccount;
         }
         let again = self.suspects.contains(&account);

@@ -156,7 +156,7 @@ fn what_was_refused_before_a_date_is_tried_at_it_and_behind_nothing() {
     let soon = |stage: &Stage| stage.machine.backlog.refused();
     assert_eq!(soon(&stage), 1);
     stage.now = from;
-    stage.feed(Event::Tick);
+    stage.step(Event::Tick);
     assert_eq!(stage.said.last().map(String::as_str), Some("append 3: intent 1 true"), "{:?}", stage.said);
     assert_eq!(soon(&stage), 0);
 }

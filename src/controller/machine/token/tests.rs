@@ -66,7 +66,7 @@ fn a_token_that_works_for_others_is_not_replaced_for_one_account() {
     assert!(tokens.wants_grant());
     tokens.accepted(1, account(2));
     for _ in 0..9 {
-        assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(1, account(1), Others::Idle, refusal(), now), Refusal::OfAccount);
     }
     tokens.accepted(1, account(1));
     assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
@@ -184,4 +184,27 @@ fn a_fresh_token_that_is_refused_for_the_one_account_that_has_anything_to_send_s
     }
     assert_eq!(tokens.refused(2, account(2), Others::Idle, refusal(), now), Refusal::OfAccount);
     assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfCredentials, "two say the same");
+}
+
+#[test]
+fn an_access_token_that_was_given_is_read_again_each_hour() {
+    let (mut tokens, now) = (Tokens::new(), Timestamp::from_millis(0));
+    let hour = Duration::from_secs(3600);
+    for read in [now, now + hour] {
+        assert_eq!(tokens.need(read), Need::Credentials);
+        tokens.read(Ok(Credentials::Token(token())), read);
+        assert_eq!(tokens.need((read + hour).before(Duration::from_millis(1))), Need::Nothing);
+    }
+}
+
+#[test]
+fn an_account_that_was_refused_alone_tells_of_the_credentials_once_it_is_the_only_one() {
+    let (mut tokens, now) = granted();
+    assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::Replaced);
+    tokens.granted(token(), Duration::from_secs(3600), now);
+    tokens.accepted(2, account(2));
+    assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(2, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    tokens.granted(token(), Duration::from_secs(3600), now);
+    assert_eq!(tokens.refused(3, account(1), Others::None, refusal(), now), Refusal::OfCredentials);
 }
