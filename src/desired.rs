@@ -21,7 +21,6 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -122,6 +121,8 @@ pub struct DesiredState {
     foreign: BTreeMap<Arc<str>, Box<[Foreign]>>,
     /// What the documents of each file that have problems declare, as far as that can be told.
     claims: BTreeMap<Arc<str>, Box<[Claim]>>,
+    /// The files with nothing in them.
+    empty: BTreeSet<Arc<str>>,
     policies: Policies,
     protection: Arc<Protection>,
 }
@@ -180,7 +181,10 @@ impl DesiredState {
         look: Look,
         found: &dyn Fn(&Document) -> Revisions,
     ) -> BTreeSet<AccountId> {
-        let Parsed { documents, policies, problems, claims, foreign } = match look {
+        let Parsed { documents, policies, problems, claims, foreign, empty } = match look {
+            Look::Parsed(parsed) if parsed.empty && self.policies.has_budget(path) => {
+                Parsed::broken(policies::emptied(path))
+            }
             Look::Parsed(parsed) => parsed,
             Look::Gone => Parsed::default(),
             Look::Unreadable(problem) => Parsed::broken(problem),
@@ -211,6 +215,11 @@ impl DesiredState {
         self.remember(path, &ids, problems);
         put(&mut self.foreign, path, foreign);
         put(&mut self.claims, path, claims);
+        if empty {
+            self.empty.insert(Arc::clone(path))
+        } else {
+            self.empty.remove(path)
+        };
 
         let changed = before.into_iter().filter(|(id, before)| self.digest(*id) != *before).map(|(id, _)| id);
         let crowded = neighbours.iter().filter(|(_, handle, crowd)| self.declarations.crowd(handle) != *crowd);
@@ -259,7 +268,12 @@ impl DesiredState {
     /// this once all of it is read, with what the ledger remembers ([`crate::ledger::Ledger::budgets`]).
     pub fn recall(&mut self, known: &[DeclaredBudget]) {
         // Where budgets do not count any more, an option says so, and what was read there before does not either.
-        let counts = |path: &str| self.protection.policies_are_elsewhere(path).is_none();
+        let protection = Arc::clone(&self.protection);
+        let counts = |path: &str| protection.policies_are_elsewhere(path).is_none();
+        let paths = known.iter().map(|known| &known.source.path).filter(|path| self.empty.contains(*path));
+        for path in &paths.filter(|path| counts(path)).cloned().collect::<Vec<_>>() {
+            self.update(path, Look::Unreadable(policies::emptied(path)));
+        }
         self.policies.recall(known, |path| self.problems.contains_key(path) && counts(path));
     }
 
@@ -312,21 +326,6 @@ impl DesiredState {
     /// How many accounts at least one readable document declares: of these the disruption budget's percentage is taken.
     pub const fn managed(&self) -> usize {
         self.declarations.managed()
-    }
-
-    /// Whether something of this file cannot be read now.
-    pub fn is_broken(&self, path: &str) -> bool {
-        self.problems.contains_key(path)
-    }
-
-    /// Every problem, of files and between them, ordered by path and place.
-    pub fn problems(&self) -> impl Iterator<Item = Cow<'_, Problem>> {
-        report::problems(&self.problems, &self.declarations, self.policies.problems())
-    }
-
-    /// How many [`Self::problems`] there are, without going through them.
-    pub fn problem_count(&self) -> usize {
-        self.problem_count + self.declarations.clashes().len() + self.policies.problem_count()
     }
 
     fn digest(&self, id: AccountId) -> Option<Digest> {

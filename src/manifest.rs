@@ -130,6 +130,8 @@ pub struct Parsed {
     pub claims: Vec<Claim>,
     /// Every document of another API group: it is another program's, and declares nothing here.
     pub foreign: Vec<Foreign>,
+    /// Nothing but blanks is in it, as in one that was emptied.
+    pub empty: bool,
 }
 
 /// A document of another API group.
@@ -149,6 +151,11 @@ impl Parsed {
 }
 
 impl Parsed {
+    /// Whether nothing is in it but blanks, comments and nulls.
+    pub fn says_nothing(&self) -> bool {
+        *self == Self { empty: self.empty, ..Self::default() }
+    }
+
     /// Whether it declares a budget, or may.
     pub fn speaks_of_budget(&self) -> bool {
         let declares = self.policies.iter().any(|policy| matches!(policy.spec, PolicySpec::Budget(_)));
@@ -196,7 +203,7 @@ pub fn parse(path: &Arc<str>, bytes: &[u8], rules: Rules<'_>) -> Parsed {
         let hint = Some("split the file");
         return unread(Problem::of_file(path, ProblemCode::TooLarge, &expected, "more", hint), bytes);
     }
-    let mut parsed = Parsed::default();
+    let mut parsed = Parsed { empty: text.trim().is_empty(), ..Parsed::default() };
     let mut unlisted = 0;
     for chunk in chunks(text) {
         let room = MAX_PROBLEMS - parsed.problems.len();

@@ -120,7 +120,7 @@ impl PolicyFiles {
         for (path, found) in &mut batch.files {
             match found {
                 Look::Read(parsed) if parsed.speaks_of_budget() => drop(self.files.insert(Arc::clone(path), None)),
-                Look::Read(parsed) if parsed.claims.is_empty() => drop(self.files.remove(path)),
+                Look::Read(parsed) if parsed.claims.is_empty() && !parsed.empty => drop(self.files.remove(path)),
                 Look::Gone if self.files.contains_key(path) => {
                     *found = self.now(path, lookup.out_of_sight(path));
                 }

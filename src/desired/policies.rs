@@ -121,6 +121,11 @@ impl Policies {
         };
     }
 
+    /// Whether the file `path` declares a budget, or did before it was broken.
+    pub(super) fn has_budget(&self, path: &Arc<str>) -> bool {
+        self.budgets.keys().any(|source| source.path == *path)
+    }
+
     /// Every budget that manifests declare, or declared before they were broken, in the order of their places.
     pub(super) fn declared_budgets(&self) -> Vec<DeclaredBudget> {
         let budgets = self.budgets.iter();
@@ -131,7 +136,7 @@ impl Policies {
     pub(super) fn recall(&mut self, known: &[DeclaredBudget], broken: impl Fn(&Arc<str>) -> bool) {
         for of_file in known.chunk_by(|a, b| a.source.path == b.source.path) {
             let Some(DeclaredBudget { source: SourceRef { path, .. }, .. }) = of_file.first() else { continue };
-            if !broken(path) || self.budgets.keys().any(|source| source.path == *path) {
+            if !broken(path) || self.has_budget(path) {
                 continue;
             }
             let unread = self.unread.remove(path).and_then(|unread| unread.checked_sub(of_file.len()));
@@ -246,9 +251,10 @@ impl Policies {
                     1 => format!("the only DisruptionBudget is in {}", places.join(" and ")),
                     _ => format!("there are {number}, in {}", places.join(" and ")),
                 };
-                // Where no grant budget was asked for, a slip in another file makes none.
+                // Where no grant budget was asked for, a slip in another file makes none; but one that was never read may
+                // ask for one.
                 let budgets = self.budgets.values().filter_map(|declared| declared.spec.max_grants);
-                let counts_grants = budgets.chain([options.max_grants]).any(|grants| grants.0.is_some());
+                let counts_grants = budgets.chain([options.max_grants]).any(|grants| grants.0.is_some()) || unread > 0;
                 let nothing = Allowance::nothing(options.window);
                 let max_grants = if counts_grants { nothing.max_grants } else { options.max_grants };
                 (Allowance { max_grants, ..nothing }, None, Some(why))
@@ -286,6 +292,12 @@ impl Policies {
         problems.sort_by(|a, b| (&a.path, a.place()).cmp(&(&b.path, b.place())));
         problems
     }
+}
+
+/// The problem of a file that declared a budget, and from which everything was removed: what goes on purpose is the file.
+pub(super) fn emptied(path: &Arc<str>) -> Problem {
+    let hint = "write it again, or delete the file: until then its budget counts as it was last read";
+    Problem::of_file(path, ProblemCode::Unreadable, "a DisruptionBudget, as before", "an empty file", Some(hint))
 }
 
 fn blank() -> Problem {

@@ -7,9 +7,32 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::DesiredState;
 use super::declared::{Clash, Declarations, Shared};
 use crate::account::SourceRef;
 use crate::manifest::{Problem, ProblemCode};
+
+impl DesiredState {
+    /// Every problem, of files and between them, ordered by path and place.
+    pub fn problems(&self) -> impl Iterator<Item = Cow<'_, Problem>> {
+        problems(&self.problems, &self.declarations, self.policies.problems())
+    }
+
+    /// How many [`Self::problems`] there are, without going through them.
+    pub fn problem_count(&self) -> usize {
+        self.problem_count + self.declarations.clashes().len() + self.policies.problem_count()
+    }
+
+    /// Whether something of this file cannot be read now.
+    pub fn is_broken(&self, path: &str) -> bool {
+        self.problems.contains_key(path)
+    }
+
+    /// Those of the file `path`, but for what is wrong between documents.
+    pub fn problems_of(&self, path: &str) -> &[Problem] {
+        self.problems.get(path).map_or(&[], |problems| problems)
+    }
+}
 
 /// All problems, ordered by path and place. `policies`: those of budgets and approvals, in this order.
 pub(super) fn problems<'s>(

@@ -29,8 +29,7 @@ struct Reading {
 
 /// Whether there is nothing at all in any file.
 fn says_nothing(batch: &source::Batch<Read>) -> bool {
-    let empty = manifest::Parsed::default();
-    batch.files.iter().all(|(_, found)| matches!(found, source::Look::Read((parsed, _)) if *parsed == empty))
+    batch.files.iter().all(|(_, found)| matches!(found, source::Look::Read((parsed, _)) if parsed.says_nothing()))
 }
 
 /// What is read as it comes, and how it is called: standard input, or what a shell passes on (`<(…)`).
@@ -220,7 +219,7 @@ impl Reading {
                 // What is piped lies in no folder yet.
                 let protection = rules.protection.clone().with_policy_dir(None);
                 let parsed = manifest::parse(&path, &read, Rules { protection: &protection, ..rules });
-                if parsed == manifest::Parsed::default() {
+                if parsed.says_nothing() {
                     let hint = "whatever should have written to this pipe did not";
                     return self.refuse(Path::new(&*path), "at least one document", "none", Some(hint));
                 }

@@ -10,9 +10,8 @@ use std::collections::BTreeSet;
 use super::Machine;
 use crate::attribution::{look, revisions};
 use crate::controller::event::ManifestLog;
-use crate::desired;
 use crate::ledger::Record;
-use crate::manifest::{Parsed, Problem};
+use crate::manifest::Parsed;
 use crate::report::PROBLEMS_TOLD;
 use crate::source::{Batch, Root};
 use crate::status;
@@ -28,9 +27,9 @@ impl Machine {
         for (path, found) in batch.files {
             let found = look(&path, found);
             let decided = batch.decided.get(&path);
-            problems_met += self.log_problems(&found, PROBLEMS_LOGGED.saturating_sub(problems_met));
             // Not `append`: that rebuilds the whole set for each file.
             touched.extend(self.desired.update_from(&path, found, &|document| revisions(document, decided)));
+            problems_met += self.log_problems(&path, PROBLEMS_LOGGED.saturating_sub(problems_met));
         }
         let is_read = batch.root == Root::Ready && (batch.full || self.folder.is_loaded());
         // A folder that is not there yet says nothing of the approvals that are over, nor of the budgets.
@@ -116,13 +115,10 @@ impl Machine {
     }
 
     /// Logs the problems of one file, at most `most` of them. Returns how many there are.
-    fn log_problems(&mut self, found: &desired::Look, most: usize) -> usize {
-        let problems: &[Problem] = match found {
-            desired::Look::Parsed(parsed) => &parsed.problems,
-            desired::Look::Unreadable(problem) => std::slice::from_ref(problem),
-            desired::Look::Gone => &[],
-        };
-        problems.iter().take(most).for_each(|problem| self.log(ManifestLog::Broken(problem.clone())));
-        problems.len()
+    fn log_problems(&mut self, path: &str, most: usize) -> usize {
+        let problems = self.desired.problems_of(path).to_vec();
+        let number = problems.len();
+        problems.into_iter().take(most).for_each(|problem| self.log(ManifestLog::Broken(problem)));
+        number
     }
 }

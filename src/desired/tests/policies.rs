@@ -32,7 +32,10 @@ fn a_budget_overrides_the_options_and_gives_them_back_when_it_goes() {
     assert_eq!(in_force(&[("a.yaml", &five)]), "5 in 1h by a.yaml:2");
     assert_eq!(in_force(&[("a.yaml", &window)]), "10,10% in 7days by a.yaml:2");
     assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", "gone")]), "10,10% in 1h by options");
-    assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", "")]), "10,10% in 1h by options");
+    assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", "# none\n")]), "10,10% in 1h by options");
+    // An emptied file may be about to be filled again.
+    assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", "")]), "5 in 1h by a.yaml:2");
+    assert_eq!(in_force(&[("a.yaml", &five), ("a.yaml", " \n"), ("a.yaml", "gone")]), "10,10% in 1h by options");
 }
 
 #[test]
@@ -91,13 +94,14 @@ fn a_budget_that_an_earlier_process_read_stands_in_for_a_file_that_is_broken_and
         (allowance.max.to_string(), unclear.is_some(), state.declared_budgets().len())
     };
     let kept = ("5".to_owned(), false, 1);
-    for now in [&*account, "a: [", "unreadable", &budget("limits", "many"), &five.replace("DisruptionBudget", "Budget")]
+    for now in
+        [&*account, "a: [", "unreadable", "", &budget("limits", "many"), &five.replace("DisruptionBudget", "Budget")]
     {
         assert_eq!(recalled(&[("a.yaml", now)]), kept, "{now}");
         assert_eq!(recalled(&[("a.yaml", now), ("b.yaml", &five)]), ("0".into(), true, 2), "two: {now}");
     }
     let sound = document("4", "alice", "true");
-    for files in [&[][..], &[("a.yaml", &*sound)], &[("b.yaml", &*account)], &[("a.yaml", "")]] {
+    for files in [&[][..], &[("a.yaml", &*sound)], &[("b.yaml", &*account)], &[("a.yaml", "# none\n")]] {
         assert_eq!(recalled(files), ("10,10%".into(), false, 0), "{files:?}");
     }
     // What it says now counts, and is what the next process has to know.

@@ -1,4 +1,5 @@
-//! A policy folder that is required and is not there: a part of the desired state is not taken for all of it.
+//! Policies that are not where they were: a part of the desired state is not taken for all of it, nor a file that was
+//! emptied for one that was deleted.
 
 use std::fs;
 
@@ -62,6 +63,55 @@ fn a_policy_folder_that_vanishes_while_the_daemon_runs_leaves_its_budget_in_forc
     place.account("team/p1", 1, "enabled: false");
     says("expected the folder policy in");
     fs::rename(&aside, place.path().join("desired-state/policy")).unwrap();
+    says("disruptions are held");
+    assert_eq!(service.requests(), before);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended(), 0, "{}", place.read("stderr"));
+}
+
+#[test]
+fn a_file_that_is_emptied_keeps_its_budget_until_it_is_deleted() {
+    let service = Service::start();
+    let place = team(&service);
+    place.account("team/p1", 1, "enabled: false");
+    let before = service.requests();
+    let limits = place.path().join("desired-state/policy/limits.yaml");
+    for text in ["", "\n \n"] {
+        fs::write(&limits, text).unwrap();
+        // At rest for long: else it is about to be filled.
+        let hour = std::time::Duration::from_secs(3600);
+        fs::File::options()
+            .write(true)
+            .open(&limits)
+            .unwrap()
+            .set_modified(std::time::SystemTime::now() - hour)
+            .unwrap();
+        let plan = place.run("plan");
+        let why = "policy/limits.yaml:1:1: expected a DisruptionBudget, as before, found an empty file";
+        assert!(plan.code == 1 && plan.out.contains("1 change held") && plan.err.contains(why), "{}", plan.all());
+        let applied = place.run("apply");
+        assert!(applied.out.contains("0 applied + 1 held"), "{}", applied.all());
+    }
+    assert_eq!(service.requests(), before);
+    // With nothing but a comment it says that there is none, and so it does when it is deleted.
+    fs::write(&limits, "# none any more\n").unwrap();
+    assert!(place.ok("plan").contains("1 PUT,"));
+    fs::write(place.path().join("desired-state/policy/.gitkeep"), "").unwrap();
+    fs::remove_file(&limits).unwrap();
+    assert!(place.ok("apply").contains("1 planned = 1 applied"));
+}
+
+#[test]
+fn an_emptied_budget_goes_on_holding_in_a_running_daemon() {
+    let service = Service::start();
+    let place = team(&service);
+    let before = service.requests();
+    let mut daemon = place.start("run --listen off --log-level info --log-format text");
+    let says = |what: &str| until(what, || place.read("stderr").contains(what));
+    says("disruption budget in force max=0");
+    fs::write(place.path().join("desired-state/policy/limits.yaml"), "").unwrap();
+    says("found an empty file");
+    place.account("team/p1", 1, "enabled: false");
     says("disruptions are held");
     assert_eq!(service.requests(), before);
     daemon.signal(Signal::TERM);

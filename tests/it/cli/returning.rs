@@ -1,6 +1,7 @@
 //! The grant budget: a revert that would enable many mailboxes again is held, until it is approved.
 
 use super::Place;
+use crate::builders::Manifest;
 
 /// Three people whose mailbox was disabled, and a revert of that.
 fn reverted() -> Place {
@@ -66,19 +67,26 @@ fn a_budget_among_the_manifests_has_the_say_and_a_branch_shows_what_it_will_hold
         let text = place.read(&format!("desired-state/p{n}.yaml")).replace("enabled: true", "enabled: false");
         place.write(&format!("base/p{n}.yaml"), &text);
     }
-    place.write(
-        "desired-state/limits.yaml",
-        &crate::builders::Manifest::budget("limits").wanting("maxGrants: 1").to_string(),
-    );
+    place.write("desired-state/limits.yaml", &Manifest::budget("limits").wanting("maxGrants: 1").to_string());
     let comment = place.ok("plan --base base -o markdown");
     assert!(comment.contains("**Held by the grant budget:** 3 changes of 3 accounts"), "{comment}");
     assert!(comment.contains("10,10% (1 come back) in 1h"), "{comment}");
     let document: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
     assert_eq!((&document["grantVerdict"]["limit"], &document["summary"]["held"]), (&1.into(), &3.into()));
     assert_eq!(place.run("apply --grant-budget off").code, 3, "the manifest has the say");
-    place.write(
-        "desired-state/limits.yaml",
-        &crate::builders::Manifest::budget("limits").wanting("maxGrants: off").to_string(),
-    );
+    place.write("desired-state/limits.yaml", &Manifest::budget("limits").wanting("maxGrants: off").to_string());
     assert!(place.ok("apply --grant-budget 0").contains("3 planned = 3 applied"));
+}
+
+#[test]
+fn a_budget_that_was_never_read_holds_what_comes_back_for_it_may_say_so() {
+    let place = reverted();
+    let limits = Manifest::budget("limits").set("maxGrants", "many").to_string();
+    for text in [limits.clone(), limits.replace("maxGrants: many", "maxGrants: \"1")] {
+        place.write("desired-state/limits.yaml", &text);
+        let plan = place.run("plan");
+        assert!(plan.code == 1 && plan.out.contains("3 changes held"), "{text}: {}", plan.all());
+    }
+    place.write("desired-state/limits.yaml", &limits.replace("many", "3"));
+    assert!(place.ok("apply").contains("3 planned = 3 applied"));
 }

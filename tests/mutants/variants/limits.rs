@@ -314,7 +314,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "every_problem_of_a_batch_is_logged",
         &[12],
-        &[edit("src/controller/machine/on_files.rs", "problems.iter().take(«most»)", "most.max(1)")],
+        &[edit("src/controller/machine/on_files.rs", "problems.into_iter().take(«most»)", "most.max(1)")],
         &["cli::logs::however_many_manifests_are_broken_the_log_stays_short"],
     ),
     variant(
