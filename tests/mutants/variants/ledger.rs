@@ -76,7 +76,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "an_intent_leaves_no_doubt_in_the_ledger",
         &[2, 5],
-        &[edit("src/ledger.rs", "row.field_mut(field).replace(state)", "{ let _ = (row, state); None }")],
+        &[edit("src/ledger.rs", "row.field_mut(field).replace(state)", "{ let _ = (&row, state); None }")],
         &[INTENT_FIRST, "lib::ledger::tests::a_field_is_in_doubt_from_its_intent_until_its_end_is_known"],
     ),
     variant(
@@ -100,7 +100,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "what_did_not_happen_stays_in_doubt",
         &[3],
-        &[edit("src/ledger.rs", "«*row.field_mut(field) = restore;»", "let _ = (row, restore);")],
+        &[edit("src/ledger.rs", "«*row.field_mut(field) = restore;»", "let _ = (&row, restore);")],
         &["lib::ledger::tests::what_provably_did_not_happen_leaves_the_field_as_it_was"],
     ),
     variant(
