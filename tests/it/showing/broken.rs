@@ -102,3 +102,16 @@ fn a_manifest_that_breaks_while_no_daemon_runs_is_known_by_its_file_also_by_one_
     let process = daemon(&rig);
     check(&rig, &process, &expected);
 }
+
+#[test]
+fn accounts_are_counted_as_they_are_listed_while_the_folder_is_not_there_from_the_start() {
+    let rig = Rig::new(2);
+    assert!(rig.apply().status.success());
+    let [place, away] = ["desired-state", "away"].map(|name| rig.folder.path().join(name));
+    fs::rename(&place, &away).unwrap();
+    let process = daemon(&rig);
+    assert_counted(&process, &by_daemon(&process, &["Progressing"; 2]));
+    assert_eq!(process.waits_for().as_deref(), Some("desired_state"));
+    fs::rename(&away, &place).unwrap();
+    check(&rig, &process, &["ReconciliationSucceeded"; 2]);
+}

@@ -257,7 +257,14 @@ pub const BUGS: &[Variant] = &[
     variant(
         "one_that_is_accepted_has_all_that_were_refused_alike_tried_at_once",
         &[12],
-        &[edit("src/controller/machine/attempts.rs", "const TRIED_WITH_EACH: u32 = «2»;", "u32::MAX")],
+        &[
+            edit(
+                "src/controller/machine/attempts.rs",
+                "let until = «if index < TRIED_WITH_EACH { now } else { now + span / number * index }»;",
+                "now",
+            ),
+            edit("src/controller/machine/attempts.rs", "if «index < TRIED_WITH_EACH || next > now + span» {", "true"),
+        ],
         &[
             "lib::controller::machine::tests::in_trouble::what_is_accepted_after_a_refusal_has_two_more_tried_and_the_rest_one_after_the_other",
         ],

@@ -76,7 +76,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "an_intent_leaves_no_doubt_in_the_ledger",
         &[2, 5],
-        &[edit("src/ledger.rs", "row.field_mut(field).replace(state)", "{ let _ = (row, state); None }")],
+        &[edit("src/ledger.rs", "row.field_mut(field).replace(state)", "{ let _ = (&row, state); None }")],
         &[INTENT_FIRST, "lib::ledger::tests::a_field_is_in_doubt_from_its_intent_until_its_end_is_known"],
     ),
     variant(
