@@ -114,7 +114,7 @@ fn change(
         from,
         to,
         source: desired.source.clone(),
-        revision: Arc::clone(desired.revision(field)),
+        revision: Arc::clone(desired.revision(field, row, now)),
         approval: None,
         not_before: unsettled().filter(|until| *until > now),
         gives_back: to && row.is_some_and(Row::is_disabled) && desired.wanted(Field::Enabled, row, now) == Some(true),

@@ -22,6 +22,25 @@ pub struct Period {
     pub until: Option<Timestamp>,
 }
 
+/// One of the two dates of a [`Period`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `validFrom`.
+    From,
+    /// `validUntil`.
+    Until,
+}
+
+impl Bound {
+    /// Both, in the order of time.
+    pub const ALL: [Self; 2] = [Self::From, Self::Until];
+
+    /// Position in [`Bound::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// How a moment lies to a [`Period`]. Displays as people say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "reason")]
@@ -57,9 +76,17 @@ impl Period {
         }
     }
 
+    /// One of its dates, if it has it.
+    pub const fn date(&self, bound: Bound) -> Option<Timestamp> {
+        match bound {
+            Bound::From => self.from,
+            Bound::Until => self.until,
+        }
+    }
+
     /// Its beginning and its end, as far as it has them.
     pub fn boundaries(&self) -> impl Iterator<Item = Timestamp> {
-        [self.from, self.until].into_iter().flatten()
+        Bound::ALL.into_iter().filter_map(|bound| self.date(bound))
     }
 
     /// When something else is wanted next.
