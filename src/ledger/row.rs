@@ -298,12 +298,14 @@ impl Row {
         self.valid_until.filter(|_| Field::ALL.into_iter().any(may_be_off))
     }
 
-    /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged.
+    /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged, or may be: such a PUT was begun,
+    /// and its end is not known.
     pub const fn is_disabled(&self) -> bool {
-        matches!(
-            self.enabled,
-            Some(FieldState::Applied { value: false, .. } | FieldState::Unsettled { value: false, .. })
-        )
+        match self.enabled {
+            Some(FieldState::Applied { value, .. } | FieldState::Unsettled { value, .. }) => !value,
+            Some(FieldState::InDoubt { to, .. }) => !matches!(to, Some(true)),
+            None => false,
+        }
     }
 
     /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.

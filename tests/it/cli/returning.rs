@@ -1,6 +1,6 @@
 //! The grant budget: a revert that would enable many mailboxes again is held, until it is approved.
 
-use super::Place;
+use super::{Place, Service};
 
 /// Three people whose mailbox was disabled, and a revert of that.
 fn reverted() -> Place {
@@ -81,4 +81,28 @@ fn a_budget_among_the_manifests_has_the_say_and_a_branch_shows_what_it_will_hold
         &crate::builders::Manifest::budget("limits").wanting("maxGrants: off").to_string(),
     );
     assert!(place.ok("apply --grant-budget 0").contains("3 planned = 3 applied"));
+}
+
+#[test]
+fn a_mailbox_that_may_be_disabled_counts_as_one_that_comes_back() {
+    // The service acts on all removals, and one of its answers arrives.
+    let mut place = Place::new();
+    let service = Service::with_faults(r#"{"operation": "put", "nth": 6, "times": 100, "do": "dropAfterActing"}"#);
+    service.serve(&mut place);
+    let declare =
+        |enabled: bool| (1..=4).for_each(|n| place.account(&format!("p{n}"), n, &format!("enabled: {enabled}")));
+    declare(true);
+    place.ok("apply");
+    declare(false);
+    place.run("apply --max-wait 1s --max-concurrency 1");
+    declare(true);
+    service.world.lock().unwrap().set_faults(Default::default());
+    let puts = service.requests();
+    let planned = place.run("plan --grant-budget 2");
+    assert!(planned.out.contains("Held by the grant budget: 4 changes of 4 accounts"), "{}", planned.all());
+    assert_eq!(place.run("apply --grant-budget 2").code, 3);
+    assert_eq!(service.requests(), puts, "nothing is sent");
+    assert!(
+        place.ok("plan --grant-budget 4").contains("Plan: 4 PUTs, of which 4 grant and 0 take away; 0 changes held.")
+    );
 }
