@@ -40,7 +40,11 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             active_sync_failed: None,
             ready_since: None,
             valid_until: None,
+            not_begun: false,
         });
+        if change.field == Field::Enabled {
+            row.begins_or_not(change.from, change.to, change.validity);
+        }
         let slot = match change.field {
             Field::Enabled => &mut row.enabled,
             Field::ActiveSyncEnabled => &mut row.active_sync_enabled,

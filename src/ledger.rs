@@ -165,6 +165,11 @@ impl Ledger {
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source, evidence } => {
+                if let (Field::Enabled, Some(by)) = (field, &evidence)
+                    && let Some(row) = self.accounts.get_mut(&account)
+                {
+                    row.begins_or_not(by.from, value, by.validity);
+                }
                 let has_begun = self.accounts.get(&account).is_some_and(|row| row.has_begun_removal(field));
                 self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
                 match (value, field) {

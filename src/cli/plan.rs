@@ -23,7 +23,7 @@ use crate::desired::DesiredState;
 use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
-use crate::plan::{self, Upcoming, plan, plan_account};
+use crate::plan::{self, LaterHeld, Upcoming, plan, plan_account};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -78,6 +78,8 @@ pub(super) struct Comparison {
     desired: DesiredState,
     /// What the dates of manifests bring later.
     upcoming: Vec<Upcoming>,
+    /// Where that is more than a budget allows.
+    later_held: Vec<LaterHeld>,
     standing: Standing,
     /// What the plan is compared with, if that is not the ledger alone.
     branch: Option<base::Branch>,
@@ -153,16 +155,20 @@ impl Comparison {
         let problems = load::problems(&desired, &folder.desired_state);
         let standing = Standing::count(&desired, &ledger, now);
         let upcoming = plan::upcoming(&desired, &ledger, now);
-        Self { ledger, reviewed, budget, problems, desired, upcoming, standing, branch: None }
+        let later_held = plan::later_held(&upcoming, &ledger, &reviewed, budget.allowance, desired.managed(), now);
+        Self { ledger, reviewed, budget, problems, desired, upcoming, later_held, standing, branch: None }
     }
 
-    /// What to know of a day on which more accounts end than the budget allows; of a branch, if it changes dates.
-    fn too_many_end(&self) -> Option<String> {
-        let changes_dates =
-            |branch: &base::Branch| branch.remarks.iter().any(|remark| matches!(remark.note, Note::Dated { .. }));
-        let managed = self.desired.managed();
-        let crowd = plan::too_many(&self.upcoming, self.budget.allowance, managed);
-        crowd.filter(|_| self.branch.as_ref().is_none_or(changes_dates))
+    /// The moments at which more begins or ends than a budget allows; of a branch, if it changes dates, or takes away or gives
+    /// back something now.
+    fn later_held(&self) -> &[LaterHeld] {
+        let Reviewed { allowed, held, .. } = &self.reviewed;
+        let counts = |change: &Change| change.needs_budget().is_some() && self.is_explained(change);
+        let has_part = |branch: &base::Branch| {
+            branch.remarks.iter().any(|remark| matches!(remark.note, Note::Dated { .. }))
+                || allowed.iter().chain(held).any(counts)
+        };
+        if self.branch.as_ref().is_none_or(has_part) { &self.later_held } else { &[] }
     }
 
     /// What `apply` is about to do, of what it has read and of the ledger that it has.
@@ -246,7 +252,7 @@ impl Plan {
         policies::note_absence(&self.folder, self.disruptions.protect.policy_dir.as_ref());
         policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
         approval::expired(&comparison, now).iter().for_each(|text| note(text));
-        comparison.too_many_end().iter().for_each(|text| note(text));
+        comparison.later_held().iter().for_each(|held| note(&held.to_string()));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {

@@ -13,6 +13,7 @@ use crate::account::{Field, SourceRef, Zuid};
 use crate::change::{Change, Known};
 use crate::condition::Reason;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// What is known of one field that was ever set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,6 +232,10 @@ pub struct Row {
     /// The `validUntil` by which something of the account was last to be taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
+    /// Whether the mailbox is disabled only because its manifest's `validFrom` was to come: this program disabled it for that
+    /// before it sent anything else for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_begun: bool,
 }
 
 impl Row {
@@ -254,6 +259,7 @@ impl Row {
             active_sync_failed: None,
             ready_since: None,
             valid_until: None,
+            not_begun: false,
         }
     }
 
@@ -298,11 +304,16 @@ impl Row {
         self.valid_until.filter(|_| Field::ALL.into_iter().any(may_be_off))
     }
 
+    /// The mailbox is acknowledged to be as the manifest's dates want it; `from`: what was known of it before.
+    pub const fn begins_or_not(&mut self, from: Known, value: bool, validity: Option<Validity>) {
+        self.not_begun = !value && matches!((from, validity), (Known::Absent, Some(Validity::NotYetValid { .. })));
+    }
+
     /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged, or may be: such a PUT was begun,
-    /// and its end is not known.
+    /// and its end is not known. Not one that has yet to begin by its date: nothing was taken away from it.
     pub const fn is_disabled(&self) -> bool {
         match self.enabled {
-            Some(FieldState::Applied { value, .. } | FieldState::Unsettled { value, .. }) => !value,
+            Some(FieldState::Applied { value, .. } | FieldState::Unsettled { value, .. }) => !value && !self.not_begun,
             Some(FieldState::InDoubt { to, .. }) => !matches!(to, Some(true)),
             None => false,
         }

@@ -16,7 +16,7 @@ use crate::change::Change;
 use crate::compare::{Note, Remark, Safety, digest};
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
-use crate::plan::Upcoming;
+use crate::plan::{LaterHeld, Upcoming};
 use crate::status::API_VERSION;
 
 /// What `apply` would do, or what a branch changes.
@@ -57,6 +57,10 @@ pub(super) struct Document<'a> {
     /// What the dates of manifests bring later, of all accounts, in its order.
     #[serde(skip_serializing_if = "Option::is_none")]
     upcoming: Option<&'a [Upcoming]>,
+    /// Where that is more than a budget lets go: the first moment of each budget.
+    #[serde(skip_serializing_if = "<[LaterHeld]>::is_empty")]
+    #[schemars(default)]
+    later_held: &'a [LaterHeld],
     /// Problems of the manifests.
     problems: &'a [Problem],
     /// With a base: problems of its manifests.
@@ -133,6 +137,7 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         unexplained: with_ledger.map(|_| unexplained()),
         settled: with_ledger.map(|branch| &*branch.split.settled),
         upcoming: Some(&*comparison.upcoming).filter(|upcoming| !upcoming.is_empty()),
+        later_held: comparison.later_held(),
         problems: &comparison.problems,
         base_problems: branch.map(|branch| &*branch.base_problems),
     }

@@ -106,3 +106,38 @@ fn a_mailbox_that_may_be_disabled_counts_as_one_that_comes_back() {
         place.ok("plan --grant-budget 4").contains("Plan: 4 PUTs, of which 4 grant and 0 take away; 0 changes held.")
     );
 }
+
+/// Three manifests that want this.
+fn declare(place: &Place, wanted: &str) {
+    (1..=3).for_each(|n| place.account(&format!("p{n}"), n, wanted));
+}
+
+#[test]
+fn joiners_begin_within_no_grant_budget_and_those_whose_mailbox_was_taken_away_come_back() {
+    let mut place = Place::new();
+    place.set("ZOHO_MAIL_SANDBOX", "true").set("ZOHO_MAIL_GRANT_BUDGET", "1");
+    let (later, begun) =
+        ("enabled: true, validFrom: 2999-01-01T08:00:00Z", "enabled: true, validFrom: 2020-01-01T08:00:00Z");
+    declare(&place, later);
+    place.ok("apply");
+    assert!(!place.run("plan").all().contains("grant budget"), "they never had anything");
+    declare(&place, begun);
+    assert!(place.ok("apply").contains("3 planned = 3 applied"));
+    // Now they have, and a date takes it away.
+    declare(&place, later);
+    let note = "3 accounts begin by their dates at TIME, and the grant budget lets 1 go: they are held then, unless an approval";
+    for when in ["planned", "sent"] {
+        let planned = place.run("plan");
+        assert!(planned.err.contains(note), "{when}: {}", planned.all());
+        assert!(
+            place.ok("plan -o markdown").contains(&format!("**Later held by the grant budget:** {note}")),
+            "{when}"
+        );
+        let document: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
+        assert_eq!(document["laterHeld"][0]["takesAway"], false, "{when}");
+        place.ok("apply");
+    }
+    declare(&place, begun);
+    let applied = place.run("apply");
+    assert!(applied.code == 3 && applied.out.contains("Held by the grant budget: 3 changes"), "{}", applied.all());
+}

@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::{AccountId, Field};
+use zoho_mail_reconciler::change::Known;
+use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::ledger::Record;
 use zoho_mail_reconciler::timestamp::Timestamp;
+use zoho_mail_reconciler::validity::Validity;
 
 use super::wall::shifted;
 
@@ -24,7 +27,8 @@ pub struct Returns {
 /// What is known of mailboxes.
 #[derive(Clone, Default)]
 struct Book {
-    /// Those that are disabled, or may be: the last PUT that was begun or acknowledged disables them.
+    /// Those that are disabled, or may be: the last PUT that was begun or acknowledged disables them. Not those that were
+    /// never known otherwise than as to come by their date.
     disabled: BTreeSet<AccountId>,
     /// Whether the account was one of them before the last intent, and whether that was a return which counts.
     before: BTreeMap<AccountId, (bool, bool)>,
@@ -57,8 +61,11 @@ impl Book {
                 let was = self.note(*account, !to);
                 self.before.insert(*account, (was, counts.is_some()));
             }
-            Record::Applied { account, field: Field::Enabled, value, .. } => {
-                self.note(*account, !value);
+            Record::Applied { account, field: Field::Enabled, value, evidence, .. } => {
+                let to_come = evidence.as_ref().is_some_and(|by| {
+                    (by.from, by.validity.and_then(Validity::reason)) == (Known::Absent, Some(Reason::NotYetValid))
+                });
+                self.note(*account, !value && !to_come);
             }
             Record::NotApplied { account, field: Field::Enabled, .. } => {
                 let (was, counted) = self.before.remove(account).unwrap_or_default();
