@@ -141,3 +141,23 @@ fn joiners_begin_within_no_grant_budget_and_those_whose_mailbox_was_taken_away_c
     let applied = place.run("apply");
     assert!(applied.code == 3 && applied.out.contains("Held by the grant budget: 3 changes"), "{}", applied.all());
 }
+
+#[test]
+fn a_manifest_that_says_nothing_of_grants_leaves_the_say_to_the_option() {
+    let place = reverted();
+    let limits = |wanted: &str| {
+        place.write(
+            "desired-state/limits.yaml",
+            &crate::builders::Manifest::budget("limits").wanting(wanted).to_string(),
+        );
+    };
+    for (wanted, advice) in [
+        ("maxDisruptions: 9", "or raise --grant-budget for one apply"),
+        ("maxGrants: 2", "(--grant-budget has no say: the manifest limits.yaml:1 has)"),
+    ] {
+        limits(wanted);
+        let (text, comment) =
+            (place.run("plan --grant-budget 2").out, place.run("plan --grant-budget 2 -o markdown").out);
+        assert!(text.contains(advice) && comment.contains(advice), "{wanted}: {text}{comment}");
+    }
+}
