@@ -3,7 +3,9 @@
 //! In: `validFrom` and `validUntil` as they are written, and a moment. Out: [`Validity`], which decides what is wanted then:
 //! outside of the period every managed field is `false`.
 //! Invariants: `validFrom` is the first moment of the period, `validUntil` the first one after it; what has ended stays
-//! ended, also by a clock that went back since. Absent by design: who remembers that (see [`crate::ledger::Row::ended`]).
+//! ended, also by a clock that went back since. Absent by design: who remembers that (see [`crate::ledger::Row::ended`]); and
+//! a memory of what has begun: a clock that was ahead by mistake would leave access behind that is not due, while one that
+//! goes back across a beginning only takes it away until then.
 
 use std::fmt;
 
