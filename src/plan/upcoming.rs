@@ -4,12 +4,13 @@
 //! Invariant: whatever is said to come is what [`super::plan_account`] wants at that moment, if nothing is edited before.
 //! Absent by design: whether a budget lets it go (see [`super::crowd`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::account::{AccountId, Field, SourceRef};
+use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
 use crate::change::{Direction, Known};
 use crate::desired::{DesiredState, Standing};
 use crate::ledger::{Ledger, Row};
@@ -41,18 +42,21 @@ pub fn upcoming(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<
         let Some(period) = account.spec.period.as_deref() else { continue };
         let row = ledger.accounts.get(&id);
         let on: Vec<_> = Field::ALL.into_iter().filter(|field| account.spec.written(*field) == Some(true)).collect();
-        let is_over = account.validity(row, now).and_then(|validity| validity.ended()).is_some();
+        let is_over = row.and_then(Row::ended).is_some_and(|ended| period.until == Some(ended));
         if is_over || on.is_empty() || matches!(account.standing, Standing::Duplicate { .. }) {
             continue;
         }
-        for at in period.boundaries().filter(|at| now < *at && !account.spec.is_suspended(*at)) {
+        let moments: BTreeSet<_> = period.boundaries().filter_map(|date| takes_effect(account.spec, date)).collect();
+        for at in moments.into_iter().filter(|at| now < *at) {
             let takes_away = !period.at(None, at).is_valid();
             if takes_away && account.protected {
                 continue;
             }
             let direction = if takes_away { Direction::TakesAway } else { Direction::GivesBack };
             let counts = takes_away || account.spec.enabled == Some(true) && is_taken_away(row);
-            let is_approved = on.iter().all(|field| account.approval(*field, direction, at).is_some());
+            // What comes back is the mailbox; the other field follows it.
+            let mut counted = on.iter().filter(|field| takes_away || **field == Field::Enabled);
+            let is_approved = counted.all(|field| account.approval(*field, direction, at).is_some());
             let needs_budget = (counts && !is_approved).then_some(direction);
             let (name, source) = (Arc::clone(account.name), account.source.clone());
             all.push(Upcoming { at, account: id, name, source, takes_away, needs_budget });
@@ -60,6 +64,14 @@ pub fn upcoming(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<
     }
     all.sort_by(|a, b| (a.at, a.takes_away, &a.name).cmp(&(b.at, b.takes_away, &b.name)));
     all
+}
+
+/// When a date of the manifest takes effect: once a suspension is over that lasts beyond it; `None` if that has no end.
+fn takes_effect(spec: &MailAccountSpec, date: Timestamp) -> Option<Timestamp> {
+    match &spec.suspend {
+        Some(suspend) if spec.is_suspended(date) => suspend.until,
+        _ => Some(date),
+    }
 }
 
 /// Whether the mailbox of an account that has yet to begin was taken away before, or is being so: then it comes back.
@@ -102,5 +114,10 @@ mod tests {
         let off = "enabled: false, validUntil: 1970-01-01T01:00:00Z";
         let asleep = "enabled: true, suspend: true, validUntil: 1970-01-01T01:00:00Z";
         check(&[off, asleep, "enabled: true"], &[]);
+        // A suspension that ends puts off what comes before.
+        let awake = |until: &str| format!("{both}, suspend: true, suspendUntil: 1970-01-01T00:00:0{until}Z");
+        check(&[&awake("1")], &["1000 a0 false", "2000 a0 true"]);
+        check(&[&awake("2")], &["2000 a0 true"]);
+        check(&[&awake("3")], &["3000 a0 true"]);
     }
 }

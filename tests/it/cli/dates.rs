@@ -49,6 +49,14 @@ fn what_is_to_come_is_in_the_plan_and_what_came_in_the_status_and_the_history() 
     note: 1 account is no longer valid, so that every managed field is wanted false: alice.yaml:1
     --- exit 0
     ");
+    insta::assert_snapshot!(place.run("diff").out, @"
+    --- ledger/2560636000000008001 alice
+    +++ alice.yaml alice
+    @@ -1,2 +1,2 @@
+    -enabled: true
+    +enabled: false  # no longer valid since TIME
+     activeSyncEnabled: false
+    ");
     place.ok("apply");
     let status: serde_json::Value = serde_json::from_str(&place.ok("status alice -o json")).unwrap();
     let item = &status["items"][0];
@@ -105,7 +113,8 @@ fn in_minutes(minutes: u64) -> Timestamp {
 
 #[test]
 fn an_end_that_is_held_because_of_what_goes_now_or_went_within_the_window_is_told_ahead() {
-    let (mut place, _service) = place();
+    let (mut place, service) = (Place::new(), Service::start());
+    service.serve(&mut place);
     place.set("ZOHO_MAIL_DISRUPTION_BUDGET", "2");
     (2..=3).for_each(|n| place.account(&format!("p{n}"), n, "enabled: true"));
     let ends = |minutes| place.account("contractor", 4, &format!("enabled: true, validUntil: {}", in_minutes(minutes)));
