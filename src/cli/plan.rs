@@ -171,6 +171,20 @@ impl Comparison {
         if self.branch.as_ref().is_none_or(has_part) { &self.later_held } else { &[] }
     }
 
+    /// The changes that dates are going to have held at those moments.
+    fn held_by_dates(&self) -> Vec<Change> {
+        let changes = |held: &LaterHeld| {
+            let (at, direction) = (held.at, Some(held.direction()));
+            let of_moment = self.upcoming.iter().filter(move |one| one.at == at && one.needs_budget == direction);
+            let planned = move |one: &Upcoming| {
+                let row = self.ledger.accounts.get(&one.account);
+                plan_account(one.account, self.desired.get(one.account), row, at).changes
+            };
+            of_moment.flat_map(planned).filter(move |change| change.needs_budget() == direction)
+        };
+        self.later_held().iter().flat_map(changes).collect()
+    }
+
     /// What `apply` is about to do, of what it has read and of the ledger that it has.
     pub(super) fn of_pass(
         desired: DesiredState,
@@ -234,7 +248,7 @@ impl Plan {
         };
         if self.approval.is_wanted() {
             let policy_dir = self.disruptions.protect.policy_dir.as_ref();
-            return self.approval.print(&comparison.reviewed.held, policy_dir, &comparison.problems);
+            return self.approval.print(&comparison, policy_dir);
         }
         print(&match self.output {
             Output::Text => text::text(&comparison),

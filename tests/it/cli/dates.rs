@@ -130,6 +130,16 @@ fn an_end_that_is_held_because_of_what_goes_now_or_went_within_the_window_is_tol
         assert!(place.ok("plan -o json").contains("\"laterHeld\""), "{when}");
         place.ok("apply");
     }
+    // It can be approved before.
+    let too_short = place.run("plan --approval --reason=contract --expires=20m");
+    assert_eq!(too_short.code, 64, "{}", too_short.all());
+    let printed = place.command("plan --approval --reason=contract").output().unwrap();
+    let said = String::from_utf8(printed.stderr).unwrap();
+    assert!(said.contains("note: nothing is held now: this is for what dates are going to have held"), "{said}");
+    place.write("desired-state/approval.yaml", &String::from_utf8(printed.stdout).unwrap());
+    let planned = place.run("plan");
+    assert!(!planned.err.contains("by its date"), "{}", planned.all());
+    std::fs::remove_file(place.path().join("desired-state/approval.yaml")).unwrap();
     ends(90);
     let planned = place.run("plan");
     assert!(!planned.err.contains("by its date"), "the window is over by then: {}", planned.all());
