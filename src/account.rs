@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::timestamp::Timestamp;
-use crate::validity::{Period, Validity};
+use crate::validity::{Bound, Period, Validity};
 
 /// The largest identifier: Zoho documents ids as "long", a signed 64-bit integer.
 pub const MAX_ID: u64 = i64::MAX as u64;
@@ -245,6 +245,18 @@ pub struct Suspend {
     pub until: Option<Timestamp>,
 }
 
+/// That a field is wanted so, and from when on or until when. Who decides a change is who made the statement that wants it
+/// (see [`crate::attribution`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The value that is written.
+    pub value: bool,
+    /// Which date it is about; `None` for `false`, of which no date says anything.
+    pub bound: Option<Bound>,
+    /// That date, if there is one.
+    pub date: Option<Timestamp>,
+}
+
 impl MailAccountSpec {
     /// What is wanted of `field` where the account stands so to its period; `None` is not managed. The one place that
     /// decides it; where the ledger is known, ask [`crate::desired::DesiredAccount::wanted`].
@@ -260,9 +272,11 @@ impl MailAccountSpec {
         }
     }
 
-    /// What the manifest says of `field`, with the period for which it does. A value of `false` is wanted at any time.
-    pub fn statement(&self, field: Field) -> Option<(bool, Option<&Period>)> {
-        self.written(field).map(|written| (written, self.period.as_deref().filter(|_| written)))
+    /// What the manifest says of `field` in view of one of its dates. A value of `false` is wanted at any time.
+    pub fn statement(&self, field: Field, bound: Bound) -> Option<Statement> {
+        let value = self.written(field)?;
+        let date = self.period.as_ref().filter(|_| value).and_then(|period| period.date(bound));
+        Some(Statement { value, bound: value.then_some(bound), date })
     }
 
     /// Whether nothing may be PUT at `now` because the manifest suspends the account.

@@ -2,22 +2,24 @@
 //!
 //! In: looks at files, and what was decided at which revision. Out: what the desired state takes in; the statements of a
 //! file, and those of them whose revision is worth asking for.
-//! Invariant: a statement is that one field of one account is wanted so, and when. Whatever else stands beside it, and in whichever
-//! file, is another statement: who renames a file, adds a comment or wants another field has not decided this one.
+//! Invariants: a statement is that one field of one account is wanted so, and from when on, or until when. Whatever else
+//! stands beside it, and in whichever file, is another statement: who renames a file, adds a comment, wants another field or
+//! touches the other date has not decided this one. Who moves a date has decided all that it wants from then on, also where
+//! the old one wanted the same; so has who turns a field off and on again beneath it.
 //! Absent by design: Git itself, and the folder (see [`crate::source`]).
 
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::account::{AccountId, Field};
+use crate::account::{AccountId, Field, Statement};
 use crate::change::Known;
 use crate::desired::{self, Revisions};
 use crate::ledger::{Ledger, Row};
 use crate::manifest::{Document, Parsed, Problem, ProblemCode};
 use crate::source::{Decided, Look, ReadProblem};
 use crate::timestamp::Timestamp;
-use crate::validity::Period;
+use crate::validity::Bound;
 
 /// Turns a look at one file into what the desired state takes in.
 pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
@@ -28,29 +30,30 @@ pub fn look(path: &Arc<str>, look: Look<Parsed>) -> desired::Look {
     }
 }
 
-/// The fingerprint of a document's statement about `field`, if it makes one.
-fn statement(document: &Document, field: Field) -> Option<u64> {
-    let (value, period) = document.spec.statement(field)?;
+/// The fingerprint of a document's statement about `field` in view of one of its dates, if it makes one.
+fn statement(document: &Document, field: Field, bound: Bound) -> Option<u64> {
+    let Statement { value, bound, date } = document.spec.statement(field, bound)?;
     let mut bytes = document.spec.account_id.get().to_le_bytes().to_vec();
-    bytes.push(u8::from(value));
+    bytes.extend([u8::from(value), bound.map_or(u8::MAX, |bound| bound.index() as u8)]);
     bytes.extend(field.as_str().bytes());
-    if let Some(Period { from, until }) = period {
-        let millis = |at: &Option<Timestamp>| at.map_or(u64::MAX, Timestamp::as_millis).to_le_bytes();
-        bytes.extend([millis(from), millis(until)].as_flattened());
-    }
+    bytes.extend(date.map_or(u64::MAX, Timestamp::as_millis).to_le_bytes());
     Some(xxh3_64(&bytes))
+}
+
+/// The fingerprints of a document's statements about these fields.
+fn statements(document: &Document, fields: impl Iterator<Item = Field>) -> impl Iterator<Item = u64> {
+    fields.flat_map(move |field| Bound::ALL.into_iter().filter_map(move |bound| statement(document, field, bound)))
 }
 
 /// The statements of a file, by their fingerprints.
 pub fn said(parsed: &Parsed) -> Vec<u64> {
-    let of = |document| Field::ALL.into_iter().filter_map(move |field| statement(document, field));
-    parsed.documents.iter().flat_map(of).collect()
+    parsed.documents.iter().flat_map(|document| statements(document, Field::ALL.into_iter())).collect()
 }
 
 /// The revisions at which what a document says came to be said, where that is known.
 pub fn revisions(document: &Document, decided: Option<&Decided>) -> Revisions {
-    let known = |field| decided?.get(&statement(document, field)?).map(Arc::clone);
-    Field::ALL.map(|field| known(field).unwrap_or_default())
+    let known = |field, bound| decided?.get(&statement(document, field, bound)?).map(Arc::clone);
+    Field::ALL.map(|field| Bound::ALL.map(|bound| known(field, bound).unwrap_or_default()))
 }
 
 fn unreadable(path: &Arc<str>, problem: &ReadProblem) -> Problem {
@@ -84,11 +87,12 @@ impl Baseline {
     fn news(&self, document: &Document) -> impl Iterator<Item = u64> {
         let found = self.0.binary_search_by_key(&document.spec.account_id, |(account, _)| *account);
         let known = found.map_or([Known::Absent; 2], |at| self.0[at].1);
+        let spec = &document.spec;
         let is_news = move |field: &Field| {
-            let statement = document.spec.statement(*field);
-            statement.is_some_and(|(to, period)| period.is_some() || known[field.index()] != Known::Applied(to))
+            let written = spec.written(*field);
+            written.is_some_and(|to| to && spec.period.is_some() || known[field.index()] != Known::Applied(to))
         };
-        Field::ALL.into_iter().filter(is_news).filter_map(|field| statement(document, field))
+        statements(document, Field::ALL.into_iter().filter(is_news))
     }
 }
 
@@ -117,19 +121,22 @@ mod tests {
         let off = one("enabled: false");
         assert_eq!(one("enabled: false, email: a@b.c"), off);
         assert_eq!(one("enabled: false, activeSyncEnabled: true")[0], off[0]);
-        assert_eq!(said(&declaring(&[(2, "enabled: true"), (1, "enabled: false")]))[1], off[0]);
-        // Dates say something of what is wanted, and nothing of what is not.
+        assert_eq!(said(&declaring(&[(2, "enabled: true"), (1, "enabled: false")]))[2..], off);
+        // Dates say something of what is wanted, each of its own, and nothing of what is not.
         let on = one("enabled: true");
-        let until = |day: u32| format!("validUntil: 2027-06-0{day}T00:00:00Z");
-        let dated = [1, 2].map(|day| one(&format!("enabled: true, {}", until(day))));
-        assert!(dated[0] != on && dated[0] != dated[1]);
-        assert_eq!(one(&format!("enabled: false, {}", until(1))), off);
+        let [from, until] = ["validFrom: 2027-06-01T00:00:00Z", "validUntil: 2027-06-02T00:00:00Z"];
+        let dated = |dates: &str| one(&format!("enabled: true, {dates}"));
+        assert_eq!(dated(from), [dated(&format!("{from}, {until}"))[0], on[1]]);
+        assert_eq!(dated(until), [on[0], dated(&format!("{from}, {until}"))[1]]);
+        assert!(dated(from)[0] != on[0] && dated(until)[1] != on[1]);
+        assert_ne!(dated("validUntil: 2027-06-01T00:00:00Z")[1], dated(from)[0]);
+        assert_eq!(one(&format!("enabled: false, {until}")), off);
         let others = [on, one("activeSyncEnabled: false"), said(&declaring(&[(2, "enabled: false")]))];
-        assert!(others.iter().all(|other| *other != off));
+        assert!(others.iter().flatten().all(|other| *other != off[0]));
         let by = Arc::new(Revision { id: "here".into(), ..Revision::default() });
         let both = declaring(&[(1, "enabled: false, activeSyncEnabled: true")]);
         let found = revisions(&both.documents[0], Some(&[(off[0], by)].into()));
-        assert_eq!(found.map(|revision| revision.id.to_string()), ["here", "unknown"]);
+        assert_eq!(found.map(|of| of.map(|revision| revision.id.to_string())), [["here"; 2], ["unknown"; 2]]);
     }
 
     #[test]
@@ -143,9 +150,9 @@ mod tests {
         let baseline = Baseline::of(&ledger);
         let asked = |accounts: &[(u64, &str)]| baseline.asked(&declaring(accounts)).len();
         assert_eq!(asked(&[(1, "enabled: true")]), 0);
-        assert_eq!(asked(&[(1, "enabled: false")]), 1);
-        assert_eq!(asked(&[(1, "enabled: true, validUntil: 2027-06-01T00:00:00Z")]), 1, "it ends by itself");
-        assert_eq!(asked(&[(1, "enabled: true, activeSyncEnabled: true"), (2, "enabled: true")]), 2);
-        assert_eq!(Baseline::default().asked(&declaring(&[(1, "enabled: true")])).len(), 1);
+        assert_eq!(asked(&[(1, "enabled: false")]), 2);
+        assert_eq!(asked(&[(1, "enabled: true, validUntil: 2027-06-01T00:00:00Z")]), 2, "it ends by itself");
+        assert_eq!(asked(&[(1, "enabled: true, activeSyncEnabled: true"), (2, "enabled: true")]), 4);
+        assert_eq!(Baseline::default().asked(&declaring(&[(1, "enabled: true")])).len(), 2);
     }
 }

@@ -41,7 +41,11 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             ready_since: None,
             valid_until: None,
             file: None,
+            not_begun: false,
         });
+        if change.field == Field::Enabled {
+            row.begins_or_not(change.from, change.to, change.validity);
+        }
         let slot = match change.field {
             Field::Enabled => &mut row.enabled,
             Field::ActiveSyncEnabled => &mut row.active_sync_enabled,

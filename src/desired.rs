@@ -31,7 +31,7 @@ use crate::ledger::{DeclaredBudget, Ends, Lapsed, Row};
 use crate::manifest::{Approval, Claim, Document, Foreign, Kind, Parsed, Problem, Protection};
 use crate::revision::Revision;
 use crate::timestamp::Timestamp;
-use crate::validity::Validity;
+use crate::validity::{Bound, Validity};
 use declared::{Declarations, Declared, Handle};
 use policies::Policies;
 
@@ -71,7 +71,7 @@ pub struct DesiredAccount<'a> {
     pub spec: &'a MailAccountSpec,
     /// Where it is declared.
     pub source: &'a SourceRef,
-    /// The revision at which each field came to be wanted as it is, in the order of [`Field::ALL`].
+    /// The revisions at which each field came to be wanted as it is.
     pub revisions: &'a Revisions,
     /// Fingerprint of `spec`, the same in every version of this program.
     pub spec_hash: u64,
@@ -83,13 +83,20 @@ pub struct DesiredAccount<'a> {
     pub clauses: &'a [Clause],
 }
 
-/// A revision for each field, in the order of [`Field::ALL`].
-pub type Revisions = [Arc<Revision>; Field::ALL.len()];
+/// A revision for each statement ([`MailAccountSpec::statement`]), in the orders of [`Field::ALL`] and [`Bound::ALL`].
+pub type Revisions = [[Arc<Revision>; Bound::ALL.len()]; Field::ALL.len()];
 
 impl DesiredAccount<'_> {
-    /// The revision at which `field` came to be wanted as it is.
-    pub const fn revision(&self, field: Field) -> &Arc<Revision> {
-        &self.revisions[field.index()]
+    /// The revision at which `field` came to be wanted as it is at `now`. What an end takes away, or gave back by being
+    /// postponed, is the work of who gave the manifest this end; all else that of who wrote the value, or its beginning.
+    pub fn revision(&self, field: Field, row: Option<&Row>, now: Timestamp) -> &Arc<Revision> {
+        let bound = match self.validity(row, now) {
+            Some(Validity::NoLongerValid { .. }) => Bound::Until,
+            Some(Validity::NotYetValid { .. }) => Bound::From,
+            Some(Validity::Valid { .. }) | None if row.is_some_and(|row| row.ended().is_some()) => Bound::Until,
+            Some(Validity::Valid { .. }) | None => Bound::From,
+        };
+        &self.revisions[field.index()][bound.index()]
     }
 
     /// How `now` lies to the period of its manifest, if it has one. What the ledger's `row` of it says has ended stays ended.
@@ -340,15 +347,17 @@ impl DesiredState {
     }
 }
 
-/// What was `found`, but for fields that the account wanted the same in this file before.
+/// What was `found`, but for statements that this file made of the account before.
 fn revisions(old: &[Declared], new: &Document, found: Revisions) -> Revisions {
     let same = |old: &&Declared| (old.document.spec.account_id, &old.document.name) == (new.spec.account_id, &new.name);
     let Some(old) = old.iter().find(same) else { return found };
-    Field::ALL.map(|field| {
-        let known = &old.revisions[field.index()];
-        let is_same = old.document.spec.statement(field) == new.spec.statement(field) && **known != Revision::default();
-        Arc::clone(if is_same { known } else { &found[field.index()] })
-    })
+    let revision = |field: Field, bound: Bound| {
+        let known = &old.revisions[field.index()][bound.index()];
+        let is_same = old.document.spec.statement(field, bound) == new.spec.statement(field, bound);
+        let is_known = is_same && **known != Revision::default();
+        Arc::clone(if is_known { known } else { &found[field.index()][bound.index()] })
+    };
+    Field::ALL.map(|field| Bound::ALL.map(|bound| revision(field, bound)))
 }
 
 /// What a file has of something; no entry for nothing. Returns what it had.

@@ -124,23 +124,31 @@ impl Guard {
 
     /// The verdict at `now` for `managed` accounts. The same for every pending disruption.
     pub fn verdict(&mut self, managed: usize, now: Timestamp) -> Verdict {
+        self.verdict_with(None, managed, now)
+    }
+
+    /// The verdict if `also` waited too.
+    fn verdict_with(&mut self, also: Option<AccountId>, managed: usize, now: Timestamp) -> Verdict {
         self.expire(now);
+        let also = also.filter(|account| !self.pending.contains_key(account));
+        let is_new = also.is_some_and(|account| !self.applied.contains_key(&account));
+        let limit = self.budget.map_or(usize::MAX, |budget| budget.limit(managed));
+        // More than the budget allows at once never fits, however empty the window is.
+        let fits = self.pending.len() + usize::from(also.is_some()) <= limit;
         Verdict {
             applied: self.applied.len(),
-            pending: self.pending.len() - self.both,
-            limit: self.budget.map_or(usize::MAX, |budget| budget.limit(managed)),
+            pending: self.pending.len() - self.both + usize::from(is_new),
+            limit,
             pending_changes: self.pending_changes,
             window: self.window,
-            next_freed: self.next_expiry(),
+            next_freed: self.next_expiry().filter(|_| fits),
         }
     }
 
     /// The verdict at `now` for an account that is not noted as pending, because the service refused it before, and that
     /// is tried again: as if it were, and without holding the others up.
     pub fn verdict_on(&mut self, account: AccountId, managed: usize, now: Timestamp) -> Verdict {
-        let verdict = self.verdict(managed, now);
-        let counts = self.pending.contains_key(&account) || self.applied.contains_key(&account);
-        Verdict { pending: verdict.pending + usize::from(!counts), ..verdict }
+        self.verdict_with(Some(account), managed, now)
     }
 
     /// When the oldest disruption leaves the window, which may change the verdict.

@@ -165,7 +165,11 @@ impl Ledger {
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source, evidence } => {
-                let has_begun = self.accounts.get(&account).is_some_and(|row| row.has_begun_removal(field));
+                let row = self.accounts.get_mut(&account);
+                let has_begun = row.as_ref().is_some_and(|row| row.has_begun_removal(field));
+                if let (Some(row), Field::Enabled, Some(by)) = (row, field, &evidence) {
+                    row.begins_or_not(by.from, value, by.validity);
+                }
                 self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
                 match (value, field) {
                     (false, _) => self.removed(account, at, has_begun),

@@ -24,6 +24,7 @@
 //! ActiveSync is changed while the mailbox is enabled: a mailbox that comes is enabled first, one
 //! that goes is disabled last.
 
+mod later_held;
 mod unready;
 mod upcoming;
 
@@ -39,8 +40,9 @@ use crate::ledger::{Ledger, Row};
 use crate::timestamp::Timestamp;
 use crate::validity::Validity;
 
+pub use later_held::{LaterHeld, later_held};
 pub use unready::unready;
-pub use upcoming::{Upcoming, too_many, upcoming};
+pub use upcoming::{Upcoming, upcoming};
 
 /// What one account needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,7 +111,7 @@ fn change(
         from,
         to,
         source: desired.source.clone(),
-        revision: Arc::clone(desired.revision(field)),
+        revision: Arc::clone(desired.revision(field, row, now)),
         approval: None,
         not_before: unsettled().filter(|until| *until > now),
         gives_back: to && row.is_some_and(Row::is_disabled) && desired.wanted(Field::Enabled, row, now) == Some(true),

@@ -252,7 +252,8 @@ fn item(account: AccountId, facts: Facts<'_>, now: Timestamp) -> Item {
             work: Work {
                 declared: desired.map(|desired| {
                     let first = Field::ALL.into_iter().find(|field| desired.spec.written(*field).is_some());
-                    (desired.source.clone(), Arc::clone(desired.revision(first.unwrap_or(Field::Enabled))))
+                    let revision = desired.revision(first.unwrap_or(Field::Enabled), row, now);
+                    (desired.source.clone(), Arc::clone(revision))
                 }),
                 pending: pending(&plan, facts),
                 failures: failures(&plan, facts),

@@ -3,7 +3,9 @@
 //! In: `validFrom` and `validUntil` as they are written, and a moment. Out: [`Validity`], which decides what is wanted then:
 //! outside of the period every managed field is `false`.
 //! Invariants: `validFrom` is the first moment of the period, `validUntil` the first one after it; what has ended stays
-//! ended, also by a clock that went back since. Absent by design: who remembers that (see [`crate::ledger::Row::ended`]).
+//! ended, also by a clock that went back since. Absent by design: who remembers that (see [`crate::ledger::Row::ended`]); and
+//! a memory of what has begun: a clock that was ahead by mistake would leave access behind that is not due, while one that
+//! goes back across a beginning only takes it away until then.
 
 use std::fmt;
 
@@ -20,6 +22,25 @@ pub struct Period {
     pub from: Option<Timestamp>,
     /// `validUntil`.
     pub until: Option<Timestamp>,
+}
+
+/// One of the two dates of a [`Period`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `validFrom`.
+    From,
+    /// `validUntil`.
+    Until,
+}
+
+impl Bound {
+    /// Both, in the order of time.
+    pub const ALL: [Self; 2] = [Self::From, Self::Until];
+
+    /// Position in [`Bound::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// How a moment lies to a [`Period`]. Displays as people say it.
@@ -57,9 +78,17 @@ impl Period {
         }
     }
 
+    /// One of its dates, if it has it.
+    pub const fn date(&self, bound: Bound) -> Option<Timestamp> {
+        match bound {
+            Bound::From => self.from,
+            Bound::Until => self.until,
+        }
+    }
+
     /// Its beginning and its end, as far as it has them.
     pub fn boundaries(&self) -> impl Iterator<Item = Timestamp> {
-        [self.from, self.until].into_iter().flatten()
+        Bound::ALL.into_iter().filter_map(|bound| self.date(bound))
     }
 
     /// When something else is wanted next.

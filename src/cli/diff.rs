@@ -50,12 +50,14 @@ fn unified(changes: &[Change], ledger: &Ledger) -> String {
     for field in Field::ALL {
         let change = changes.iter().find(|change| change.field == field);
         let known = ledger.known(*account, field);
-        for (text, value) in [(&mut before, Some(known)), (&mut after, change.map(|change| Known::Applied(change.to)))]
-        {
-            match value.unwrap_or(known) {
+        let wanted = change.map_or(known, |change| Known::Applied(change.to));
+        // A date that wants it stands behind it as YAML has comments: the manifest may say otherwise.
+        let dated = change.and_then(|change| change.validity).map_or_else(String::new, |dated| format!("  # {dated}"));
+        for (text, value, dated) in [(&mut before, known, ""), (&mut after, wanted, &dated)] {
+            match value {
                 Known::Absent => {}
                 // Writing to a String cannot fail.
-                value => drop(writeln!(text, "{field}: {value}")),
+                value => drop(writeln!(text, "{field}: {value}{dated}")),
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::freeze::Freeze;
 use crate::guard::{InForce, Reviewed, review};
 use crate::ledger::{self, Ledger};
 use crate::manifest::Problem;
-use crate::plan::{self, Upcoming, plan};
+use crate::plan::{self, LaterHeld, Upcoming, plan, plan_account};
 use crate::switch;
 use crate::timestamp::Timestamp;
 
@@ -87,6 +87,8 @@ pub(super) struct Comparison {
     desired: DesiredState,
     /// What the dates of manifests bring later.
     upcoming: Vec<Upcoming>,
+    /// Where that is more than a budget allows.
+    later_held: Vec<LaterHeld>,
     /// How many accounts are planned for.
     planned: usize,
     left_alone: Vec<LeftAlone>,
@@ -153,6 +155,7 @@ impl Comparison {
         let not_orphaned = left_alone.iter().filter(|one| one.reason != Why::Orphaned).count();
         let planned = desired.iter().count() - not_orphaned;
         let upcoming = plan::upcoming(&desired, &ledger, now);
+        let later_held = plan::later_held(&upcoming, &ledger, &reviewed, budget.allowance, desired.managed(), now);
         Self {
             ledger,
             reviewed,
@@ -160,6 +163,7 @@ impl Comparison {
             problems,
             desired,
             upcoming,
+            later_held,
             planned,
             left_alone,
             suspended: None,
@@ -168,13 +172,30 @@ impl Comparison {
         }
     }
 
-    /// What to know of a day on which more accounts end than the budget allows; of a branch, if it changes dates.
-    fn too_many_end(&self) -> Option<String> {
-        let changes_dates =
-            |branch: &base::Branch| branch.remarks.iter().any(|remark| matches!(remark.note, Note::Dated { .. }));
-        let managed = self.desired.managed();
-        let crowd = plan::too_many(&self.upcoming, self.budget.allowance, managed);
-        crowd.filter(|_| self.branch.as_ref().is_none_or(changes_dates))
+    /// The moments at which more begins or ends than a budget allows; of a branch, if it changes dates, or takes away or gives
+    /// back something now.
+    fn later_held(&self) -> &[LaterHeld] {
+        let Reviewed { allowed, held, .. } = &self.reviewed;
+        let counts = |change: &Change| change.needs_budget().is_some() && self.is_explained(change);
+        let has_part = |branch: &base::Branch| {
+            branch.remarks.iter().any(|remark| matches!(remark.note, Note::Dated { .. }))
+                || allowed.iter().chain(held).any(counts)
+        };
+        if self.branch.as_ref().is_none_or(has_part) { &self.later_held } else { &[] }
+    }
+
+    /// The changes that dates are going to have held at those moments.
+    fn held_by_dates(&self) -> Vec<Change> {
+        let changes = |held: &LaterHeld| {
+            let (at, direction) = (held.at, Some(held.direction()));
+            let of_moment = self.upcoming.iter().filter(move |one| one.at == at && one.needs_budget == direction);
+            let planned = move |one: &Upcoming| {
+                let row = self.ledger.accounts.get(&one.account);
+                plan_account(one.account, self.desired.get(one.account), row, at).changes
+            };
+            of_moment.flat_map(planned).filter(move |change| change.needs_budget() == direction)
+        };
+        self.later_held().iter().flat_map(changes).collect()
     }
 
     /// What `apply` is about to do, of what it has read and of the ledger that it has.
@@ -279,7 +300,7 @@ impl Plan {
         part.iter().for_each(|part| comparison.keep_only(part, &self.folder));
         if self.approval.is_wanted() {
             let policy_dir = self.disruptions.protect.policy_dir.as_ref();
-            return self.approval.print(&comparison.reviewed.held, policy_dir, &comparison.problems);
+            return self.approval.print(&comparison, policy_dir);
         }
         print(&match self.output {
             Output::Text => text::text(&comparison),
@@ -296,7 +317,7 @@ impl Plan {
         let policy_dir = self.disruptions.protect.policy_dir.iter();
         policy_dir.flat_map(|dir| policies::near_misses(&self.folder, dir)).for_each(|text| note(&text));
         approval::expired(&comparison, now).iter().for_each(|text| note(text));
-        comparison.too_many_end().iter().for_each(|text| note(text));
+        comparison.later_held().iter().for_each(|held| note(&held.to_string()));
         load::complain_of(&comparison.problems);
         let unexplained = comparison.branch.as_ref().map_or(0, |branch| branch.split.unexplained.len());
         if !comparison.problems.is_empty() || self.base.refuses(unexplained) {

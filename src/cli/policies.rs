@@ -68,10 +68,12 @@ fn undeclared(desired: &DesiredState, ledger: &Ledger) -> impl Iterator<Item = A
 
 /// Those of `known` that no manifest declares any more, in words.
 pub(super) fn gone(desired: &DesiredState, known: &[DeclaredBudget]) -> Vec<String> {
-    let left: BTreeSet<_> = desired.declared_budgets().into_iter().map(|budget| budget.source.path).collect();
-    let gone = known.iter().filter(|budget| !left.contains(&budget.source.path));
-    gone.map(|DeclaredBudget { source, .. }| {
-        format!("the DisruptionBudget of {source} is not there any more, and counts no longer")
+    let left = desired.declared_budgets();
+    let is_left = |known: &DeclaredBudget| left.iter().any(|budget| budget.source.path == known.source.path);
+    let gone = known.iter().filter(|budget| !is_left(budget));
+    gone.map(|DeclaredBudget { source, spec }| match left.iter().find(|budget| budget.spec == *spec) {
+        Some(moved) => format!("the DisruptionBudget of {source} is in {} now, and says the same", moved.source),
+        None => format!("the DisruptionBudget of {source} is not there any more, and counts no longer"),
     })
     .collect()
 }

@@ -102,7 +102,7 @@ pub fn safety(
 }
 
 /// What counts of a budget. Where it stands in its file does not.
-fn told(InForce { allowance: Allowance { max, max_grants, window }, manifest, unclear }: &InForce) -> String {
+fn told(InForce { allowance: Allowance { max, max_grants, window }, manifest, unclear, .. }: &InForce) -> String {
     let grants = max_grants.0.map_or_else(String::new, |grants| format!(" ({grants} come back)"));
     match (unclear, manifest) {
         (Some(why), _) => format!("nothing, until it is clear which budget counts: {why}"),

@@ -238,9 +238,13 @@ impl Policies {
         let counts = |(path, _): &(&Arc<str>, &usize)| !only_one || protection.policies_are_elsewhere(path).is_none();
         let unread: usize = self.unread.iter().filter(counts).map(|(_, unread)| unread).sum();
         let first_unread = self.unread.iter().find(counts);
+        let mut said = Budget::default();
         let (allowance, manifest, unclear) = match (read.next(), read.next(), first_unread) {
             (None, _, None) => (options, None, None),
-            (Some((source, declared)), None, None) => (declared.spec.over(options), Some(source.clone()), None),
+            (Some((source, declared)), None, None) => {
+                said = declared.spec;
+                (declared.spec.over(options), Some(source.clone()), None)
+            }
             (first, second, broken) => {
                 let readable = first.into_iter().chain(second).map(|(source, _)| source.to_string());
                 let broken =
@@ -260,7 +264,7 @@ impl Policies {
                 (Allowance { max_grants, ..nothing }, None, Some(why))
             }
         };
-        InForce { allowance, manifest, unclear }
+        InForce { allowance, manifest, declared: said, unclear }
     }
 
     /// How many [`Self::problems`] there are.

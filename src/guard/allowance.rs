@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::account::SourceRef;
 use crate::change::Direction;
 use crate::ledger::DISRUPTION_MEMORY;
+use crate::manifest::Budget;
 
 /// How many accounts may lose something within the window: a number, a share of the managed ones,
 /// or the larger of both.
@@ -190,6 +191,9 @@ pub struct InForce {
     /// The `DisruptionBudget` that says so; `None`: the options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<SourceRef>,
+    /// What that document says; the rest is the options'.
+    #[serde(skip)]
+    pub declared: Budget,
     /// Why nothing may be taken away until somebody mends the manifests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unclear: Option<String>,
@@ -203,7 +207,7 @@ impl Default for InForce {
             max_grants: GrantBudget::default(),
             window: Duration::from_secs(60 * 60),
         };
-        Self { allowance, manifest: None, unclear: None }
+        Self { allowance, manifest: None, declared: Budget::default(), unclear: None }
     }
 }
 
@@ -213,9 +217,9 @@ impl InForce {
         const APPROVE: &str = "If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it \
                                reviewed";
         const ELSE: &str = "else look for the mistake.";
-        let option = match direction {
-            Direction::TakesAway => "--disruption-budget",
-            Direction::GivesBack => "--grant-budget",
+        let (option, is_declared) = match direction {
+            Direction::TakesAway => ("--disruption-budget", self.declared.max.is_some()),
+            Direction::GivesBack => ("--grant-budget", self.declared.max_grants.is_some()),
         };
         match (&self.unclear, &self.manifest) {
             (Some(why), _) => {
@@ -225,8 +229,10 @@ impl InForce {
                 };
                 format!("Nothing may be {done} before it is clear which budget counts: {why}.")
             }
-            (None, Some(source)) => format!("{APPROVE} ({option} has no say: the manifest {source} has); {ELSE}"),
-            (None, None) => format!("{APPROVE}, or raise {option} for one apply; {ELSE}"),
+            (None, Some(source)) if is_declared => {
+                format!("{APPROVE} ({option} has no say: the manifest {source} has); {ELSE}")
+            }
+            (None, _) => format!("{APPROVE}, or raise {option} for one apply; {ELSE}"),
         }
     }
 }

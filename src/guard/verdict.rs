@@ -29,7 +29,7 @@ pub struct Verdict {
     #[serde(serialize_with = "humane")]
     #[schemars(with = "String")]
     pub window: Duration,
-    /// When the first of the accounts that lost something leaves the window.
+    /// When the first of the accounts that lost something leaves the window, if what waits can fit by that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_freed: Option<Timestamp>,
 }
@@ -86,10 +86,11 @@ impl fmt::Display for Verdict {
             write!(f, "; {} {wait}", several(pending_changes, "change"))?;
         }
         match next_freed {
-            _ if pending > limit && pending == 1 => f.write_str("; it never fits by itself"),
-            _ if pending > limit => f.write_str("; they never fit by themselves"),
             Some(at) => write!(f, "; the window frees the next account at {at}"),
-            None => Ok(()),
+            None if !self.exceeded() => Ok(()),
+            None if pending == 1 => f.write_str("; it never fits by itself"),
+            None if pending > 1 => f.write_str("; they never fit by themselves"),
+            None => f.write_str("; what waits never fits by itself"),
         }
     }
 }
@@ -113,9 +114,31 @@ mod tests {
         let (window, pending_changes) = (Duration::from_secs(3600), 8);
         let verdict = Verdict { applied: 7, pending: 5, limit: 10, pending_changes, window, next_freed };
         insta::assert_snapshot!(verdict, @"7 accounts charged in the last 1h + 5 accounts pending, budget 10 accounts; 8 changes wait; the window frees the next account at 1970-01-01T01:00:00.000Z");
-        let verdict = Verdict { applied: 1, pending: 11, limit: 10, pending_changes: 11, window, next_freed };
+        let verdict = Verdict { applied: 1, pending: 11, limit: 10, pending_changes: 11, window, next_freed: None };
         insta::assert_snapshot!(verdict, @"1 account charged in the last 1h + 11 accounts pending, budget 10 accounts; 11 changes wait; they never fit by themselves");
         let verdict = Verdict { pending: 1, limit: 1, pending_changes: 1, window, ..Verdict::default() };
         insta::assert_snapshot!(verdict, @"0 accounts charged in the last 1h + 1 account pending, budget 1 account; 1 change waits");
+    }
+
+    #[test]
+    fn what_is_more_than_the_budget_by_itself_is_freed_by_no_window() {
+        use crate::account::AccountId;
+        use crate::guard::{DisruptionBudget, Guard};
+
+        let (window, now) = (Duration::from_secs(3600), Timestamp::from_millis(10_000_000));
+        let [lately, other] = [1, 2].map(|n| AccountId::new(n).unwrap());
+        let guard = |budget: &str| {
+            let budget: DisruptionBudget = budget.parse().unwrap();
+            Guard::new(budget, window, &[(lately, now)].into())
+        };
+        // Its other field waits: it counts once, and no other account does.
+        let mut none = guard("0");
+        none.set_pending(lately, 1);
+        insta::assert_snapshot!(none.verdict(9, now), @"1 account charged in the last 1h + 0 accounts pending, budget 0 accounts; 1 change waits; what waits never fits by itself");
+        insta::assert_snapshot!(none.verdict_on(other, 9, now), @"1 account charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself");
+        let mut one = guard("1");
+        one.set_pending(other, 1);
+        assert_eq!(one.verdict(9, now).next_freed, Some(now + window));
+        assert_eq!(one.verdict_on(lately, 9, now).next_freed, None);
     }
 }

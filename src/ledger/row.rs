@@ -13,6 +13,7 @@ use crate::account::{Field, SourceRef, Zuid};
 use crate::change::{Change, Known};
 use crate::condition::Reason;
 use crate::timestamp::Timestamp;
+use crate::validity::Validity;
 
 /// What is known of one field that was ever set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +235,10 @@ pub struct Row {
     /// The file that declares it, where the last acknowledgement does not name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Arc<str>>,
+    /// Whether the mailbox is disabled only because its manifest's `validFrom` was to come: this program disabled it for that
+    /// before it sent anything else for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_begun: bool,
 }
 
 impl Row {
@@ -271,6 +276,7 @@ impl Row {
             ready_since: None,
             valid_until: None,
             file: None,
+            not_begun: false,
         }
     }
 
@@ -315,12 +321,19 @@ impl Row {
         self.valid_until.filter(|_| Field::ALL.into_iter().any(may_be_off))
     }
 
-    /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged.
+    /// The mailbox is acknowledged to be as the manifest's dates want it; `from`: what was known of it before.
+    pub const fn begins_or_not(&mut self, from: Known, value: bool, validity: Option<Validity>) {
+        self.not_begun = !value && matches!((from, validity), (Known::Absent, Some(Validity::NotYetValid { .. })));
+    }
+
+    /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged, or may be: such a PUT was begun,
+    /// and its end is not known. Not one that has yet to begin by its date: nothing was taken away from it.
     pub const fn is_disabled(&self) -> bool {
-        matches!(
-            self.enabled,
-            Some(FieldState::Applied { value: false, .. } | FieldState::Unsettled { value: false, .. })
-        )
+        match self.enabled {
+            Some(FieldState::Applied { value, .. } | FieldState::Unsettled { value, .. }) => !value && !self.not_begun,
+            Some(FieldState::InDoubt { to, .. }) => !matches!(to, Some(true)),
+            None => false,
+        }
     }
 
     /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.

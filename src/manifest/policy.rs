@@ -61,7 +61,7 @@ pub enum PolicySpec {
 }
 
 /// The `spec` of a `DisruptionBudget`: at least one of them. What is left out is what the options say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// `maxDisruptions`.

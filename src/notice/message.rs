@@ -231,7 +231,7 @@ const fn words(cause: Option<Cause>) -> (&'static str, &'static str) {
             ("Accounts stalled", "The service rejected a change. Each resync tries again; an edit does at once.")
         }
         Some(Cause::DisruptionsHeld) => (
-            "Disruptions held",
+            "Held by a budget",
             "More accounts would lose something, or come back, than a budget allows. None of it is sent until somebody approves.",
         ),
     }

@@ -211,11 +211,7 @@ fn held_back(by: Direction, held: usize, verdict: Verdict) -> Notice {
     let (accounts, changes) = (several(held, "account"), several(verdict.pending_changes, "change"));
     let title = format!("{accounts} ({changes}) held back by the {}", by.budget());
     let notice = Notice::new(Level::Attention, "DisruptionBudgetExceeded", title, text);
-    Notice {
-        state: Some(State::Held),
-        until: verdict.next_freed.filter(|_| verdict.pending <= verdict.limit),
-        ..notice
-    }
+    Notice { state: Some(State::Held), until: verdict.next_freed, ..notice }
 }
 
 /// What concerns some accounts.

@@ -1,19 +1,19 @@
-//! What the dates of manifests bring later: who begins and ends when, and whether the budget will let it go.
+//! What the dates of manifests bring later: who begins and ends when, and which budget has to let it go.
 //!
-//! In: the desired state, the ledger, the budget. Out: [`Upcoming`] boundaries by their moments; words for the first day on
-//! which more ends than the budget allows.
+//! In: the desired state, the ledger. Out: [`Upcoming`] boundaries by their moments.
 //! Invariant: whatever is said to come is what [`super::plan_account`] wants at that moment, if nothing is edited before.
+//! Absent by design: whether a budget lets it go (see [`super::crowd`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::account::{AccountId, Field, SourceRef};
-use crate::change::Direction;
+use crate::account::{AccountId, Field, MailAccountSpec, SourceRef};
+use crate::change::{Direction, Known};
 use crate::desired::{DesiredState, Standing};
-use crate::guard::Allowance;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Row};
 use crate::timestamp::Timestamp;
 
 /// A date at which something else is wanted of an account.
@@ -30,9 +30,9 @@ pub struct Upcoming {
     pub source: SourceRef,
     /// Whether every managed field is wanted false from then on; otherwise, what the manifest says.
     pub takes_away: bool,
-    /// Whether only the disruption budget can let it go.
+    /// The budget that has to let it go, if no approval does.
     #[serde(skip)]
-    pub needs_budget: bool,
+    pub needs_budget: Option<Direction>,
 }
 
 /// What comes after `now`, in the order in which it does.
@@ -42,17 +42,22 @@ pub fn upcoming(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<
         let Some(period) = account.spec.period.as_deref() else { continue };
         let row = ledger.accounts.get(&id);
         let on: Vec<_> = Field::ALL.into_iter().filter(|field| account.spec.written(*field) == Some(true)).collect();
-        let is_over = account.validity(row, now).and_then(|validity| validity.ended()).is_some();
+        let is_over = row.and_then(Row::ended).is_some_and(|ended| period.until == Some(ended));
         if is_over || on.is_empty() || matches!(account.standing, Standing::Duplicate { .. }) {
             continue;
         }
-        for at in period.boundaries().filter(|at| now < *at && !account.spec.is_suspended(*at)) {
+        let moments: BTreeSet<_> = period.boundaries().filter_map(|date| takes_effect(account.spec, date)).collect();
+        for at in moments.into_iter().filter(|at| now < *at) {
             let takes_away = !period.at(None, at).is_valid();
             if takes_away && account.protected {
                 continue;
             }
-            let needs_budget =
-                takes_away && on.iter().any(|field| account.approval(*field, Direction::TakesAway, at).is_none());
+            let direction = if takes_away { Direction::TakesAway } else { Direction::GivesBack };
+            let counts = takes_away || account.spec.enabled == Some(true) && is_taken_away(row);
+            // What comes back is the mailbox; the other field follows it.
+            let mut counted = on.iter().filter(|field| takes_away || **field == Field::Enabled);
+            let is_approved = counted.all(|field| account.approval(*field, direction, at).is_some());
+            let needs_budget = (counts && !is_approved).then_some(direction);
             let (name, source) = (Arc::clone(account.name), account.source.clone());
             all.push(Upcoming { at, account: id, name, source, takes_away, needs_budget });
         }
@@ -61,31 +66,28 @@ pub fn upcoming(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<
     all
 }
 
-/// What to know of the first time at which more accounts end within the window of the budget than it allows of `managed`.
-pub fn too_many(upcoming: &[Upcoming], Allowance { max, window, .. }: Allowance, managed: usize) -> Option<String> {
-    let ends: Vec<_> = upcoming.iter().filter(|upcoming| upcoming.needs_budget).collect();
-    let limit = max.limit(managed);
-    // They are in the order of their moments.
-    let before = |at: Timestamp| ends.partition_point(|end| end.at < at);
-    let (first, number) =
-        ends.iter().map(|end| (end.at, before(end.at + window) - before(end.at))).find(|(_, n)| *n > limit)?;
-    let window = humantime::format_duration(window);
-    Some(format!(
-        "{number} accounts end by their dates within {window} from {first} on, and the disruption budget lets {limit} go: they are \
-         held then, unless an approval covers them at that moment"
-    ))
+/// When a date of the manifest takes effect: once a suspension is over that lasts beyond it; `None` if that has no end.
+fn takes_effect(spec: &MailAccountSpec, date: Timestamp) -> Option<Timestamp> {
+    match &spec.suspend {
+        Some(suspend) if spec.is_suspended(date) => suspend.until,
+        _ => Some(date),
+    }
+}
+
+/// Whether the mailbox of an account that has yet to begin was taken away before, or is being so: then it comes back.
+fn is_taken_away(row: Option<&Row>) -> bool {
+    row.is_some_and(|row| row.is_disabled() || row.known(Field::Enabled) == Known::Applied(true))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::desired::Look;
-    use crate::guard::GrantBudget;
     use crate::ledger::Owner;
     use crate::manifest::{Rules, parse};
 
-    /// What is to come of accounts with these specs, a line each; and what of it is too much for a budget of one.
-    fn check(specs: &[&str], expected: &[&str], crowd: Option<&str>) {
+    /// What is to come of accounts with these specs, a line each.
+    fn check(specs: &[&str], expected: &[&str]) {
         let mut desired = DesiredState::new();
         for (n, spec) in specs.iter().enumerate() {
             let text = format!(
@@ -101,9 +103,6 @@ mod tests {
         let coming = upcoming(&desired, &Ledger::new(Owner::User), Timestamp::from_millis(0));
         let line = |one: &Upcoming| format!("{} {} {}", one.at.as_millis(), one.name, one.takes_away);
         assert_eq!(coming.iter().map(line).collect::<Vec<_>>(), expected);
-        let (max, window) = ("1".parse().unwrap(), std::time::Duration::from_secs(3600));
-        let budget = Allowance { max, window, max_grants: GrantBudget::default() };
-        assert_eq!(too_many(&coming, budget, specs.len()).as_deref(), crowd);
     }
 
     const ENDS: &str = "enabled: true, validUntil: 1970-01-01T01:00:00Z";
@@ -111,22 +110,14 @@ mod tests {
     #[test]
     fn what_is_to_come_is_told_in_its_order_and_nothing_of_what_nothing_comes_of() {
         let both = "enabled: true, validFrom: 1970-01-01T00:00:01Z, validUntil: 1970-01-01T00:00:02Z";
-        check(
-            &[ENDS, both],
-            &["1000 a1 false", "2000 a1 true", "3600000 a0 true"],
-            Some(
-                "2 accounts end by their dates within 1h from 1970-01-01T00:00:02.000Z on, and the disruption budget lets 1 go: \
-             they are held then, unless an approval covers them at that moment",
-            ),
-        );
+        check(&[ENDS, both], &["1000 a1 false", "2000 a1 true", "3600000 a0 true"]);
         let off = "enabled: false, validUntil: 1970-01-01T01:00:00Z";
         let asleep = "enabled: true, suspend: true, validUntil: 1970-01-01T01:00:00Z";
-        check(&[off, asleep, "enabled: true"], &[], None);
-    }
-
-    #[test]
-    fn two_that_end_a_window_apart_are_not_too_many() {
-        let later = "enabled: true, validUntil: 1970-01-01T02:00:00Z";
-        check(&[ENDS, later], &["3600000 a0 true", "7200000 a1 true"], None);
+        check(&[off, asleep, "enabled: true"], &[]);
+        // A suspension that ends puts off what comes before.
+        let awake = |until: &str| format!("{both}, suspend: true, suspendUntil: 1970-01-01T00:00:0{until}Z");
+        check(&[&awake("1")], &["1000 a0 false", "2000 a0 true"]);
+        check(&[&awake("2")], &["2000 a0 true"]);
+        check(&[&awake("3")], &["3000 a0 true"]);
     }
 }

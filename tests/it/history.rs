@@ -114,6 +114,57 @@ fn what_a_date_takes_away_is_the_work_of_who_wrote_the_date_and_the_date_is_name
 }
 
 #[test]
+fn what_a_date_wants_is_the_work_of_who_gave_that_date_whatever_others_say_of_the_other_one() {
+    let ended = "enabled: true, validUntil: 2025-06-01T00:00:00Z";
+    let moment = Timestamp::from(SystemTime::now()) + Duration::from_secs(6);
+    let (comes, begins) =
+        ("enabled: true, validFrom: 2999-01-01T00:00:00Z", format!("enabled: true, validFrom: {moment}"));
+    // What alice writes, what bob makes of it, and whose work it is that the mailbox is disabled.
+    let cases = [
+        (ended, "enabled: true, validFrom: 2025-01-01T00:00:00Z, validUntil: 2025-06-01T00:00:00Z", "alice"),
+        (ended, "enabled: true, email: b@example.com, validUntil: 2025-06-01T00:00:00.000Z", "alice"),
+        (ended, "enabled: true, validUntil: 2025-07-01T00:00:00Z", "bob"),
+        (comes, "enabled: true, validFrom: 2999-01-01T00:00:00Z, validUntil: 2999-06-01T00:00:00Z", "alice"),
+        (comes, "enabled: true, validFrom: 2999-02-01T00:00:00Z", "bob"),
+        ("enabled: false", "enabled: false, validUntil: 2025-06-01T00:00:00Z", "alice"),
+        ("enabled: true, validUntil: 2999-01-01T00:00:00Z", ended, "bob"),
+        (&begins, &format!("{begins}, validUntil: 2999-01-01T00:00:00Z"), "alice"),
+    ];
+    let (rig, repository) = versioned(cases.len() as u64);
+    let write = |n: usize, wanted: &str| {
+        repository.write(&format!("a{n}.yaml"), &Manifest::numbered(n as u64).wanting(wanted).to_string());
+    };
+    let last = |n: usize| {
+        let item = items(&rig, &[&format!("a{n}")]).into_iter().rfind(|item| item["field"] == "enabled").unwrap();
+        (item["to"] == true, item["author"].as_str().unwrap().split(' ').next().unwrap().to_owned())
+    };
+    cases.iter().enumerate().for_each(|(n, (by_alice, ..))| write(n, by_alice));
+    repository.commit("alice", "Dates");
+    cases.iter().enumerate().for_each(|(n, (_, by_bob, _))| write(n, by_bob));
+    repository.commit("bob", "Other dates");
+    let process = rig.run();
+    let all_off = || (0..cases.len()).all(|n| !last(n).0).then_some(());
+    wait_for("what the dates take away", all_off);
+    for (n, (.., author)) in cases.iter().enumerate() {
+        assert_eq!(last(n), (false, (*author).to_owned()), "{:?}", cases[n]);
+    }
+    assert_eq!(wait_for("the beginning", || Some(last(7)).filter(|(to, _)| *to)), (true, "alice".into()));
+    process.kill();
+    // What an end took away comes back by who takes that end away, or moves it, and by nothing that was said before.
+    write(0, "enabled: true, validFrom: 2025-01-01T00:00:00Z");
+    write(1, "enabled: true, validUntil: 2999-01-01T00:00:00Z");
+    write(4, "enabled: true");
+    repository.commit("carol", "They stay");
+    write(0, "enabled: true, email: b@example.com, validFrom: 2025-01-01T00:00:00Z");
+    write(1, "enabled: true, validFrom: 2025-01-01T00:00:00Z, validUntil: 2999-01-01T00:00:00Z");
+    repository.commit("dave", "Details");
+    apply(&rig);
+    for n in [0, 1, 4] {
+        assert_eq!(last(n), (true, "carol".into()), "{n}");
+    }
+}
+
+#[test]
 fn a_head_that_moves_without_a_manifest_changes_nothing() {
     let (rig, repository) = versioned(1);
     let (before, ledger) = (rig.world().requests_total(), fs::read(&rig.ledger).unwrap());

@@ -9,8 +9,10 @@ use super::Comparison;
 use crate::account::printable;
 use crate::change::Change;
 use crate::clock::Clock;
+use crate::config::UsageError;
+use crate::guard::Reviewed;
 use crate::guard::approval::manifest;
-use crate::manifest::{self, Approval, PolicyDir, Problem};
+use crate::manifest::{self, Approval, PolicyDir};
 use crate::throttle::RateLimit;
 use crate::timestamp::Timestamp;
 
@@ -20,7 +22,8 @@ use crate::timestamp::Timestamp;
 pub(super) struct Options {
     /// Print the DisruptionApproval that lets exactly the held disruptions through, and nothing else
     ///
-    /// Commit it to the desired state: whoever reviews it decides. Nothing is printed if nothing is held.
+    /// Commit it to the desired state: whoever reviews it decides. If nothing is held, it is for what dates are going to
+    /// have held, of which the plan warns; --expires has to reach beyond that moment. Else nothing is printed.
     #[arg(long, requires = "reason", conflicts_with_all = ["output", "detailed_exitcode"])]
     approval: bool,
 
@@ -52,17 +55,24 @@ impl Options {
         self.approval
     }
 
-    /// Prints the approval of what is `held`, which counts in `policy_dir` alone if there is one.
-    pub(super) fn print(
-        &self,
-        held: &[Change],
-        policy_dir: Option<&PolicyDir>,
-        problems: &[Problem],
-    ) -> anyhow::Result<Exit> {
+    /// Prints the approval of what is held, or else will be; it counts in `policy_dir` alone if there is one.
+    pub(super) fn print(&self, comparison: &Comparison, policy_dir: Option<&PolicyDir>) -> anyhow::Result<Exit> {
+        let Comparison { reviewed: Reviewed { held, .. }, problems, .. } = comparison;
         let now = Clock::start().now();
         let reason = self.reason.as_deref().unwrap_or_default();
+        let later = if held.is_empty() { comparison.held_by_dates() } else { Vec::new() };
+        let held = if held.is_empty() { &later } else { held };
         if held.is_empty() {
             note("nothing is held, so there is nothing to approve");
+        } else if let Some(at) = comparison.later_held().iter().map(|held| held.at).max().filter(|_| !later.is_empty())
+        {
+            if now + self.expires <= at {
+                let text = format!("--expires: this is for what is held at {at}, and the approval has to count then");
+                return Err(UsageError(text).into());
+            }
+            note(&format!(
+                "nothing is held now: this is for what dates are going to have held, the last of it at {at}"
+            ));
         }
         let place = policy_dir.map_or_else(
             || "the desired state".to_owned(),

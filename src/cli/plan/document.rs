@@ -17,7 +17,7 @@ use crate::compare::{Note, Remark, Safety};
 use crate::freeze::Freeze;
 use crate::guard::Reviewed;
 use crate::manifest::Problem;
-use crate::plan::Upcoming;
+use crate::plan::{LaterHeld, Upcoming};
 use crate::status::API_VERSION;
 
 /// What `apply` would do, or what a branch changes.
@@ -63,6 +63,10 @@ pub(super) struct Document<'a> {
     suspended: Option<&'a Freeze>,
     /// Accounts for which nothing is planned, by reason and account.
     left_alone: &'a [LeftAlone],
+    /// Where that is more than a budget lets go: the first moment of each budget.
+    #[serde(skip_serializing_if = "<[LaterHeld]>::is_empty")]
+    #[schemars(default)]
+    later_held: &'a [LaterHeld],
     /// Problems of the manifests.
     problems: &'a [Problem],
     /// With a base: problems of its manifests.
@@ -141,6 +145,7 @@ pub(super) fn document<'a>(comparison: &'a Comparison, folder: &Path) -> Documen
         upcoming: Some(&*comparison.upcoming).filter(|upcoming| !upcoming.is_empty()),
         suspended: comparison.suspended.as_ref(),
         left_alone: &comparison.left_alone,
+        later_held: comparison.later_held(),
         problems: &comparison.problems,
         base_problems: branch.map(|branch| &*branch.base_problems),
     }

@@ -53,8 +53,8 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
         sections.push(Section::text(format!("**Held by the {}:** {what} {advice}\n", by.budget())));
     }
     sections.push(Section::list("**Dates change:**", remarks(Weight::Dated)));
-    if let Some(crowd) = comparison.too_many_end() {
-        sections.push(Section::text(format!("**Later held by the disruption budget:** {crowd}.\n")));
+    for held in comparison.later_held() {
+        sections.push(Section::text(format!("**Later held by the {}:** {held}.\n", held.direction().budget())));
     }
     sections.push(table(comparison, &own));
     let pending = format!("Also pending, not from this branch: {}", count(others.len(), "change"));

@@ -14,7 +14,7 @@ const NEVER: &str = "2027-01-31T08:00:00Z";
 
 /// The budget that counts after these looks, in a line.
 fn in_force(files: &[(&str, &str)]) -> String {
-    let InForce { allowance: Allowance { max, window, .. }, manifest, unclear } =
+    let InForce { allowance: Allowance { max, window, .. }, manifest, unclear, .. } =
         state(files).0.budget(InForce::default().allowance);
     let window = humantime::format_duration(window);
     match (unclear, manifest) {

@@ -47,9 +47,10 @@ fn a_document_is_one_account_a_line_with_its_checksum_last() {
      "requests":["2025-11-21T19:23:22.000Z","2025-11-21T19:23:21.000Z","2025-11-21T19:23:23.000Z","2025-11-21T19:23:23.000Z","2025-11-21T19:23:23.000Z"],
      "tokenRequests":["2025-11-21T19:23:23.000Z"],
      "disruptions":{"2560636000000008002":"2025-11-21T19:23:23.000Z","2560636000000008003":"2025-11-21T19:27:23.000Z"},
+     "returns":{"2560636000000008003":"2025-11-21T19:23:24.000Z"},
      "strays":[{"account":"2560636000000008003","field":"enabled","to":false,"landsBy":"2025-11-21T19:27:23.000Z"}],
      "pause":{"until":"2025-11-21T19:38:20.000Z","reason":"Throttled"},
-     "crc32":"bc047ea1"}
+     "crc32":"a2ebaaa4"}
     "#);
 }
 
@@ -108,7 +109,7 @@ fn what_is_no_ledger_is_refused_in_words() {
     it is no JSON from line 1, column 1 on
     invalid length 0, expected a JSON object of kind Ledger at line 1 column 2
     account 1 stands there twice at line 1 column 124
-    unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `enabledFailed`, `activeSyncFailed`, `readySince`, `validUntil`, `file` at line 1 column 115
+    unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `enabledFailed`, `activeSyncFailed`, `readySince`, `validUntil`, `file`, `notBegun` at line 1 column 115
     its serial 9007199254740993 is more than 9007199254740992
     it is no Ledger of zoho-mail-reconciler/v2: apiVersion is "zoho-mail-reconciler/v2", kind is "MailAccount"
     it is no Ledger of zoho-mail-reconciler/v2: apiVersion is "soho-mail-reconciler/v2", kind is "Ledger"

@@ -1,5 +1,9 @@
 //! Manifests with dates, as the commands tell of them.
 
+use std::time::{Duration, SystemTime};
+
+use zoho_mail_reconciler::timestamp::Timestamp;
+
 use super::{Place, Service};
 use crate::builders::Manifest;
 
@@ -46,6 +50,14 @@ fn what_is_to_come_is_in_the_plan_and_what_came_in_the_status_and_the_history() 
     note: 1 account is no longer valid, so that every managed field is wanted false: alice.yaml:1
     --- exit 0
     ");
+    insta::assert_snapshot!(place.run("diff").out, @"
+    --- ledger/2560636000000008001 alice
+    +++ alice.yaml alice
+    @@ -1,2 +1,2 @@
+    -enabled: true
+    +enabled: false  # no longer valid since TIME
+     activeSyncEnabled: false
+    ");
     place.ok("apply");
     let status: serde_json::Value = serde_json::from_str(&place.ok("status alice -o json")).unwrap();
     let item = &status["items"][0];
@@ -70,7 +82,7 @@ fn a_day_on_which_more_end_than_the_budget_allows_is_told_ahead_and_in_the_pull_
     No changes: nothing is PUT for what this branch changes.
     Digest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     --- stderr
-    note: 2 accounts end by their dates within 1h from TIME on, and the disruption budget lets 1 go: they are held then, unless an approval covers them at that moment
+    note: 1 account ends by its date at TIME, beside 1 other within 1h, and the disruption budget lets 1 go: it is held then, unless an approval covers it at that moment
     --- exit 0
     ");
     insta::assert_snapshot!(place.ok("plan --base base -o markdown"), @"
@@ -83,13 +95,55 @@ fn a_day_on_which_more_end_than_the_budget_allows_is_told_ahead_and_in_the_pull_
 
     - Dates: `bob`, `bob.yaml:1`, `valid until TIME; outside of that every managed field is false`
 
-    **Later held by the disruption budget:** 2 accounts end by their dates within 1h from TIME on, and the disruption budget lets 1 go: they are held then, unless an approval covers them at that moment.
+    **Later held by the disruption budget:** 1 account ends by its date at TIME, beside 1 other within 1h, and the disruption budget lets 1 go: it is held then, unless an approval covers it at that moment.
     ");
     // Without a change of dates it is none of the branch's doing.
-    assert!(!place.run("plan --base desired-state").err.contains("by their dates"));
+    assert!(!place.run("plan --base desired-state").err.contains("by its date"));
+    let branch: serde_json::Value = serde_json::from_str(&place.ok("plan --base base -o json")).unwrap();
+    let held = serde_json::json!([{"at": "TIME", "takesAway": true, "accounts": 1, "others": 1, "limit": 1}]);
+    assert_eq!(branch["laterHeld"], held);
     let plan: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
     let upcoming = plan["upcoming"].as_array().unwrap();
     assert_eq!((upcoming.len(), &upcoming[1]["name"], &upcoming[1]["takesAway"]), (2, &"bob".into(), &true.into()));
+}
+
+/// So many minutes from now.
+fn in_minutes(minutes: u64) -> Timestamp {
+    Timestamp::from(SystemTime::now()) + Duration::from_secs(60 * minutes)
+}
+
+#[test]
+fn an_end_that_is_held_because_of_what_goes_now_or_went_within_the_window_is_told_ahead() {
+    let (mut place, service) = (Place::new(), Service::start());
+    service.serve(&mut place);
+    place.set("ZOHO_MAIL_DISRUPTION_BUDGET", "2");
+    (2..=3).for_each(|n| place.account(&format!("p{n}"), n, "enabled: true"));
+    let ends = |minutes| place.account("contractor", 4, &format!("enabled: true, validUntil: {}", in_minutes(minutes)));
+    ends(30);
+    place.ok("apply");
+    let note = "note: 1 account ends by its date at TIME, beside 2 others within 1h, and the disruption budget lets 2 go: it is held";
+    (2..=3).for_each(|n| place.account(&format!("p{n}"), n, "enabled: false"));
+    for when in ["planned", "sent"] {
+        let planned = place.run("plan");
+        assert!(planned.err.contains(note), "{when}: {}", planned.all());
+        let comment = place.ok("plan -o markdown");
+        assert!(comment.contains("**Later held by the disruption budget:** 1 account ends"), "{when}: {comment}");
+        assert!(place.ok("plan -o json").contains("\"laterHeld\""), "{when}");
+        place.ok("apply");
+    }
+    // It can be approved before.
+    let too_short = place.run("plan --approval --reason=contract --expires=20m");
+    assert_eq!(too_short.code, 64, "{}", too_short.all());
+    let printed = place.command("plan --approval --reason=contract").output().unwrap();
+    let said = String::from_utf8(printed.stderr).unwrap();
+    assert!(said.contains("note: nothing is held now: this is for what dates are going to have held"), "{said}");
+    place.write("desired-state/approval.yaml", &String::from_utf8(printed.stdout).unwrap());
+    let planned = place.run("plan");
+    assert!(!planned.err.contains("by its date"), "{}", planned.all());
+    std::fs::remove_file(place.path().join("desired-state/approval.yaml")).unwrap();
+    ends(90);
+    let planned = place.run("plan");
+    assert!(!planned.err.contains("by its date"), "the window is over by then: {}", planned.all());
 }
 
 #[test]

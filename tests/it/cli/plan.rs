@@ -149,8 +149,7 @@ fn a_plan_as_a_document_has_all_of_it() {
         "pending": 1,
         "limit": 0,
         "pendingChanges": 2,
-        "window": "1h",
-        "nextFreed": "TIME"
+        "window": "1h"
       },
       "leftAlone": [
         {

@@ -66,8 +66,15 @@ fn a_file_that_declared_a_budget_keeps_it_for_the_next_process_in_whatever_way_i
     holds(&place, "a link to nothing");
     fs::remove_file(&policy).unwrap();
     fs::rename(place.path().join("aside"), &policy).unwrap();
-    // What can be read, and declares none any more, ends it; and a file that is deleted, which the plan says.
+    // Another name for the file changes nothing.
+    let renamed = "desired-state/policy/budget.yaml";
     fs::remove_file(place.path().join(LIMITS)).unwrap();
+    place.write(renamed, &nothing());
+    let plan = place.run("plan --sandbox");
+    let moved = "note: the DisruptionBudget of policy/limits.yaml:1 is in policy/budget.yaml:1 now, and says the same";
+    assert!(plan.err.contains(moved) && plan.out.contains("Held by"), "{}", plan.all());
+    // What can be read, and declares none any more, ends it; and a file that is deleted, which the plan says.
+    fs::remove_file(place.path().join(renamed)).unwrap();
     let plan = place.run("plan --sandbox");
     assert_eq!(plan.code, 0, "{}", plan.all());
     assert!(

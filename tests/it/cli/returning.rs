@@ -1,6 +1,6 @@
 //! The grant budget: a revert that would enable many mailboxes again is held, until it is approved.
 
-use super::Place;
+use super::{Place, Service};
 use crate::builders::Manifest;
 
 /// Three people whose mailbox was disabled, and a revert of that.
@@ -89,4 +89,80 @@ fn a_budget_that_was_never_read_holds_what_comes_back_for_it_may_say_so() {
     }
     place.write("desired-state/limits.yaml", &limits.replace("many", "3"));
     assert!(place.ok("apply").contains("3 planned = 3 applied"));
+}
+
+#[test]
+fn a_mailbox_that_may_be_disabled_counts_as_one_that_comes_back() {
+    // The service acts on all removals, and one of its answers arrives.
+    let mut place = Place::new();
+    let service = Service::with_faults(r#"{"operation": "put", "nth": 6, "times": 100, "do": "dropAfterActing"}"#);
+    service.serve(&mut place);
+    let declare =
+        |enabled: bool| (1..=4).for_each(|n| place.account(&format!("p{n}"), n, &format!("enabled: {enabled}")));
+    declare(true);
+    place.ok("apply");
+    declare(false);
+    place.run("apply --max-wait 1s --max-concurrency 1");
+    declare(true);
+    service.world.lock().unwrap().set_faults(Default::default());
+    let puts = service.requests();
+    let planned = place.run("plan --grant-budget 2");
+    assert!(planned.out.contains("Held by the grant budget: 4 changes of 4 accounts"), "{}", planned.all());
+    assert_eq!(place.run("apply --grant-budget 2").code, 3);
+    assert_eq!(service.requests(), puts, "nothing is sent");
+    assert!(
+        place.ok("plan --grant-budget 4").contains("Plan: 4 PUTs, of which 4 grant and 0 take away; 0 changes held.")
+    );
+}
+
+/// Three manifests that want this.
+fn declare(place: &Place, wanted: &str) {
+    (1..=3).for_each(|n| place.account(&format!("p{n}"), n, wanted));
+}
+
+#[test]
+fn joiners_begin_within_no_grant_budget_and_those_whose_mailbox_was_taken_away_come_back() {
+    let mut place = Place::new();
+    place.set("ZOHO_MAIL_SANDBOX", "true").set("ZOHO_MAIL_GRANT_BUDGET", "1");
+    let (later, begun) =
+        ("enabled: true, validFrom: 2999-01-01T08:00:00Z", "enabled: true, validFrom: 2020-01-01T08:00:00Z");
+    declare(&place, later);
+    place.ok("apply");
+    assert!(!place.run("plan").all().contains("grant budget"), "they never had anything");
+    declare(&place, begun);
+    assert!(place.ok("apply").contains("3 planned = 3 applied"));
+    // Now they have, and a date takes it away.
+    declare(&place, later);
+    let note = "3 accounts begin by their dates at TIME, and the grant budget lets 1 go: they are held then, unless an approval";
+    for when in ["planned", "sent"] {
+        let planned = place.run("plan");
+        assert!(planned.err.contains(note), "{when}: {}", planned.all());
+        assert!(
+            place.ok("plan -o markdown").contains(&format!("**Later held by the grant budget:** {note}")),
+            "{when}"
+        );
+        let document: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
+        assert_eq!(document["laterHeld"][0]["takesAway"], false, "{when}");
+        place.ok("apply");
+    }
+    declare(&place, begun);
+    let applied = place.run("apply");
+    assert!(applied.code == 3 && applied.out.contains("Held by the grant budget: 3 changes"), "{}", applied.all());
+}
+
+#[test]
+fn a_manifest_that_says_nothing_of_grants_leaves_the_say_to_the_option() {
+    let place = reverted();
+    let limits = |wanted: &str| {
+        place.write("desired-state/limits.yaml", &Manifest::budget("limits").wanting(wanted).to_string());
+    };
+    for (wanted, advice) in [
+        ("maxDisruptions: 9", "or raise --grant-budget for one apply"),
+        ("maxGrants: 2", "(--grant-budget has no say: the manifest limits.yaml:1 has)"),
+    ] {
+        limits(wanted);
+        let (text, comment) =
+            (place.run("plan --grant-budget 2").out, place.run("plan --grant-budget 2 -o markdown").out);
+        assert!(text.contains(advice) && comment.contains(advice), "{wanted}: {text}{comment}");
+    }
 }

@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zoho_mail_reconciler::account::{AccountId, Field};
+use zoho_mail_reconciler::change::Known;
+use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::ledger::Record;
 use zoho_mail_reconciler::timestamp::Timestamp;
+use zoho_mail_reconciler::validity::Validity;
 
 use super::wall::shifted;
 
@@ -24,10 +27,11 @@ pub struct Returns {
 /// What is known of mailboxes.
 #[derive(Clone, Default)]
 struct Book {
-    /// What the service acknowledged last; nothing of one in doubt.
-    acknowledged: BTreeMap<AccountId, bool>,
-    /// The same before the last intent, and whether that was a return which counts.
-    before: BTreeMap<AccountId, (Option<bool>, bool)>,
+    /// Those that are disabled, or may be: the last PUT that was begun or acknowledged disables them. Not those that were
+    /// never known otherwise than as to come by their date.
+    disabled: BTreeSet<AccountId>,
+    /// Whether the account was one of them before the last intent, and whether that was a return which counts.
+    before: BTreeMap<AccountId, (bool, bool)>,
     /// The returns that count, since their intents.
     charges: Vec<(Timestamp, AccountId)>,
 }
@@ -38,26 +42,34 @@ impl Book {
         match record {
             Record::Intent { account, field: Field::Enabled, to: true, cause, .. } => {
                 let approved = cause.as_ref().is_some_and(|cause| cause.approval.is_some());
-                (!approved && self.acknowledged.get(account) == Some(&false)).then_some(*account)
+                (!approved && self.disabled.contains(account)).then_some(*account)
             }
             _ => None,
         }
+    }
+
+    /// Whether the account is disabled from now on, or may be. Returns whether it was.
+    fn note(&mut self, account: AccountId, disabled: bool) -> bool {
+        if disabled { !self.disabled.insert(account) } else { self.disabled.remove(&account) }
     }
 
     fn live_through(&mut self, record: &Record, now: Timestamp) {
         let counts = self.counts(record);
         self.charges.extend(counts.map(|account| (now, account)));
         match record {
-            Record::Intent { account, field: Field::Enabled, .. } => {
-                let known = self.acknowledged.remove(account);
-                self.before.insert(*account, (known, counts.is_some()));
+            Record::Intent { account, field: Field::Enabled, to, .. } => {
+                let was = self.note(*account, !to);
+                self.before.insert(*account, (was, counts.is_some()));
             }
-            Record::Applied { account, field: Field::Enabled, value, .. } => {
-                self.acknowledged.insert(*account, *value);
+            Record::Applied { account, field: Field::Enabled, value, evidence, .. } => {
+                let to_come = evidence.as_ref().is_some_and(|by| {
+                    (by.from, by.validity.and_then(Validity::reason)) == (Known::Absent, Some(Reason::NotYetValid))
+                });
+                self.note(*account, !value && !to_come);
             }
             Record::NotApplied { account, field: Field::Enabled, .. } => {
-                let (known, counted) = self.before.remove(account).unwrap_or_default();
-                self.acknowledged.extend(known.map(|known| (*account, known)));
+                let (was, counted) = self.before.remove(account).unwrap_or_default();
+                self.note(*account, was);
                 if counted && let Some(last) = self.charges.iter().rposition(|(_, other)| other == account) {
                     self.charges.remove(last);
                 }

@@ -330,7 +330,11 @@ pub const BUGS: &[Variant] = &[
     variant(
         "one_account_whose_token_is_refused_stops_all_others",
         &[15],
-        &[edit("src/controller/machine/token.rs", "if «self.alone.contains(&account)» {", "false")],
+        &[edit(
+            "src/controller/machine/token.rs",
+            "if others != Others::None && «self.alone.contains(&account)» {",
+            "false",
+        )],
         &["lib::controller::machine::token::tests::a_token_that_works_for_others_is_not_replaced_for_one_account"],
     ),
     variant(
