@@ -51,7 +51,7 @@ pub fn unsettled(until: Timestamp) -> String {
     format!("acknowledged, but an earlier PUT of the other value may still take effect; sent once more at {until}")
 }
 
-/// The same by whoever finds it, whether a daemon runs or not.
+/// The same text from the daemon and from a command, whether a daemon runs or not.
 pub(super) fn broken(file: &str) -> String {
     let file = printable::escape(file);
     format!(

@@ -6,7 +6,7 @@
 use super::PAUSE_MAX;
 use super::breaker::Opened;
 use crate::account::Field;
-use crate::ledger::{FailedAttempt, FieldState, ImposedPause, Ledger, OutageKind, Row};
+use crate::ledger::{FailedAttempt, FieldState, ImposedPause, Ledger, Outage, OutageKind, Row};
 use crate::timestamp::Timestamp;
 use crate::zoho::Code;
 
@@ -20,9 +20,11 @@ pub fn remembered_pause(ledger: &Ledger, now: Timestamp) -> Option<ImposedPause>
 /// What was wrong with the service when it was last heard of: then one request probes it, and the others go once it accepts
 /// one.
 pub(super) fn trouble(ledger: &Ledger) -> Option<Opened> {
-    if ledger.outage.as_ref().is_some_and(|outage| outage.kind == OutageKind::RefusesAlike) {
-        // All were refused as the last one was.
-        let refused = refusals(ledger).max_by_key(|failed| failed.at);
+    let alike = ledger.outage.as_ref().filter(|outage| outage.kind == OutageKind::RefusesAlike);
+    if let Some(Outage { since, .. }) = alike {
+        // Those that opened it were refused by then; what was under way may have been refused otherwise.
+        let opened = refusals(ledger).filter(|failed| failed.at <= *since).max_by_key(|failed| failed.at);
+        let refused = opened.or_else(|| refusals(ledger).max_by_key(|failed| failed.at));
         if let Some((refused, code)) = refused.and_then(|refused| Some((refused, refused.code.parse().ok()?))) {
             return Some(Opened::Alike(refused.reason, Code::Http(code)));
         }

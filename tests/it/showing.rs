@@ -303,7 +303,7 @@ fn a_ledger_that_cannot_be_written_is_shown_by_the_command_too_and_its_absence_a
     assert!(!differs, "{found:?} {by_page:?}");
     process.kill();
     assert!(status().contains("LedgerUnavailable"), "what the last daemon could not do: {}", status());
-    assert_eq!(since(by_command(&rig)), found, "as long as nobody writes");
+    assert_eq!(since(by_command(&rig)), found, "until the ledger is written again");
 }
 
 #[test]

@@ -207,9 +207,9 @@ impl Machine {
     }
 }
 
-/// What the ledger has to remember of an account that no PUT says: a version of its manifest that needs none, or that it
-/// stands in another file. Of an account that is as new as that, once its manifest breaks: whoever reads the folder
-/// then finds nothing that declares it.
+/// What the ledger has to remember of an account beside its PUTs: a version of its manifest that needs none, and the file
+/// where it moved to another one. An account without a row gets one when its manifest breaks: the next process finds no
+/// manifest that declares it.
 fn observed(account: AccountId, desired: DesiredAccount<'_>, row: Option<&Row>, plan: &AccountPlan) -> Option<Record> {
     let (name, path) = (Arc::clone(desired.name), &desired.source.path);
     let record = |spec_hash, path| Record::Observed { account, name, zuid: desired.spec.zuid, spec_hash, path };
