@@ -2,7 +2,7 @@
 //!
 //! In: what is [`Upcoming`], what the ledger counts, what waits now. Out: [`LaterHeld`]s, the first in each direction.
 //! Invariant: an account counts once, and for the window of the budget, as in [`crate::guard`]. What is held counts for as long
-//! as it waits. Absent by design: edits that nobody has made yet.
+//! as it waits. Absent by design: edits to come.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //!
 //! In: the desired state, the ledger. Out: [`Upcoming`] boundaries by their moments.
 //! Invariant: whatever is said to come is what [`super::plan_account`] wants at that moment, if nothing is edited before.
-//! Absent by design: whether a budget lets it go (see [`super::crowd`]).
+//! Absent by design: whether a budget lets it go (see [`super::later_held()`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -113,7 +113,7 @@ fn in_minutes(minutes: u64) -> Timestamp {
 }
 
 #[test]
-fn an_end_that_is_held_because_of_what_goes_now_or_went_within_the_window_is_told_ahead() {
+fn an_end_that_is_held_because_of_what_goes_now_or_went_within_the_window_is_announced() {
     let (mut place, service) = (Place::new(), Service::start());
     service.serve(&mut place);
     place.set("ZOHO_MAIL_DISRUPTION_BUDGET", "2");

@@ -129,6 +129,28 @@ pub const BUGS: &[Variant] = &[
         &["lib::controller::machine::tests::returning::what_came_back_counts_for_the_window_also_after_a_restart_and_what_was_refused_does_not"],
     ),
     variant(
+        "a_removal_in_doubt_escapes_the_grant_budget",
+        &[13],
+        &[edit(
+            "src/plan.rs",
+            "gives_back: to && «row.is_some_and(Row::is_disabled)» && desired",
+            "row.is_some_and(|row| row.is_disabled() && from != Known::InDoubt)",
+        )],
+        &["cli::returning::a_mailbox_that_may_be_disabled_counts_as_one_that_comes_back"],
+    ),
+    variant(
+        "a_joiner_comes_back",
+        &[3],
+        &[edit("src/ledger.rs", "row.begins_or_not(by.from, value, by.validity);", "let _ = (row, by);")],
+        &["cli::returning::joiners_begin_within_no_grant_budget_and_those_whose_mailbox_was_taken_away_come_back"],
+    ),
+    variant(
+        "an_end_is_the_work_of_who_wrote_the_beginning",
+        &[14],
+        &[edit("src/desired.rs", "Some(Validity::NoLongerValid { .. }) => «Bound::Until»,", "Bound::From")],
+        &["history::what_a_date_wants_is_the_work_of_who_gave_that_date_whatever_others_say_of_the_other_one"],
+    ),
+    variant(
         "an_approval_of_removals_lets_back_whom_it_names",
         &[13],
         &[edit("src/desired/policies.rs", "«is_it» && !self.lapsed", "(is_it || true)")],
