@@ -102,6 +102,9 @@ pub struct Document {
     pub protected: bool,
 }
 
+/// The key of a budget that limits what may come back.
+const MAX_GRANTS: &str = "maxGrants";
+
 /// What a document with problems declares, as far as it can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
@@ -109,6 +112,8 @@ pub struct Claim {
     pub kind: Option<Kind>,
     /// It is a `DisruptionBudget`, or cannot be read and speaks of one.
     pub budget: bool,
+    /// It speaks of how much may come back (`maxGrants`), and may be a budget of that.
+    pub grants: bool,
     /// Its annotation [`PROTECT`] says that nothing may be taken away.
     pub protected: bool,
     /// Its `spec.accountId`.
@@ -185,8 +190,8 @@ impl Parsed {
 impl Claim {
     /// Of a text that nobody can read: it may be anything, but a budget only if it speaks of one.
     fn of_unread(text: &[u8]) -> Self {
-        let word = Kind::DisruptionBudget.as_str().as_bytes();
-        Self { budget: text.windows(word.len()).any(|window| window == word), ..Self::default() }
+        let speaks_of = |word: &str| text.windows(word.len()).any(|window| window == word.as_bytes());
+        Self { budget: speaks_of(Kind::DisruptionBudget.as_str()), grants: speaks_of(MAX_GRANTS), ..Self::default() }
     }
 }
 
@@ -285,6 +290,7 @@ fn read(
         return (None, Vec::new(), None);
     }
     let Verdict { content, problems, claim } = decode(path, &tree, rules, most);
+    let claim = claim.map(|claim| Claim { grants: chunk.text.contains(MAX_GRANTS), ..claim });
     let place_of = |key: &[&str]| tree.root.at(key).map_or(tree.root.place, |(key, _)| key.place);
     let (account_id_at, name_at) = (place_of(&["spec", "accountId"]), place_of(&["metadata", "name"]));
     let source = SourceRef { path: Arc::clone(path), line: chunk.content_line };

@@ -54,6 +54,8 @@ pub(super) struct Policies {
     last_good: BTreeSet<SourceRef>,
     /// Files with documents that are budgets, or may be, and never could be read; and how many.
     unread: BTreeMap<Arc<str>, usize>,
+    /// Those of them that may limit what comes back.
+    of_grants: BTreeSet<Arc<str>>,
     /// By name; several documents of one name approve nothing.
     approvals: BTreeMap<Arc<str>, BTreeMap<SourceRef, Declared<Approval>>>,
     /// The names of the approvals of each file that has any.
@@ -115,10 +117,13 @@ impl Policies {
             self.budgets.remove(source);
         }
         self.budgets.extend(new);
-        match unread {
-            0 => self.unread.remove(path),
-            unread => self.unread.insert(Arc::clone(path), unread),
-        };
+        if unread == 0 {
+            self.unread.remove(path);
+            self.of_grants.remove(path);
+        } else {
+            self.unread.insert(Arc::clone(path), unread);
+            self.of_grants.extend(claims.iter().any(|claim| claim.budget && claim.grants).then(|| Arc::clone(path)));
+        }
     }
 
     /// Whether the file `path` declares a budget, or did before it was broken.
@@ -255,10 +260,10 @@ impl Policies {
                     1 => format!("the only DisruptionBudget is in {}", places.join(" and ")),
                     _ => format!("there are {number}, in {}", places.join(" and ")),
                 };
-                // Where no grant budget was asked for, a slip in another file makes none; but one that was never read may
-                // ask for one.
+                // Where no grant budget was asked for, a slip in another file makes none, unless it speaks of one.
                 let budgets = self.budgets.values().filter_map(|declared| declared.spec.max_grants);
-                let counts_grants = budgets.chain([options.max_grants]).any(|grants| grants.0.is_some()) || unread > 0;
+                let counts_grants = budgets.chain([options.max_grants]).any(|grants| grants.0.is_some())
+                    || self.unread.keys().any(|path| self.of_grants.contains(path));
                 let nothing = Allowance::nothing(options.window);
                 let max_grants = if counts_grants { nothing.max_grants } else { options.max_grants };
                 (Allowance { max_grants, ..nothing }, None, Some(why))

@@ -88,7 +88,7 @@ pub(super) fn decode<'n>(path: &Arc<str>, tree: &'n Tree<'n>, rules: Rules<'_>, 
         let budget = budget || kinds(root).any(|kind| kind == Kind::DisruptionBudget.as_str());
         Claim { budget, protected, ..Claim::default() }
     } else {
-        Claim { kind, budget, protected, account, name }
+        Claim { kind, budget, protected, account, name, grants: false }
     };
     Verdict { content: None, problems: judge.into_problems(), claim: Some(claim) }
 }

@@ -5,6 +5,7 @@
 //! Invariant: some 300 bytes an account; what only a single account's page shows is not kept.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::account::{AccountId, Field};
@@ -160,6 +161,8 @@ pub struct Catalogue {
     pub approvals: Vec<ApprovalStatus>,
     counts: [usize; State::ALL.len()],
     reasons: BTreeMap<Reason, usize>,
+    /// How many accounts begin, and how many end, at each date of their manifests.
+    dates: BTreeMap<Timestamp, [usize; 2]>,
 }
 
 impl Catalogue {
@@ -167,6 +170,11 @@ impl Catalogue {
     pub fn extend(&mut self, items: &[Item]) {
         let first = self.entries.len();
         self.entries.extend(items.iter().map(Entry::from));
+        for (date, side) in items.iter().flat_map(|item| [(item.spec.valid_from, 0), (item.spec.valid_until, 1)]) {
+            if let Some(date) = date {
+                self.dates.entry(date).or_default()[side] += 1;
+            }
+        }
         for entry in &self.entries[first..] {
             self.counts[entry.state as usize] += 1;
             *self.reasons.entry(entry.reason).or_default() += 1;
@@ -182,6 +190,11 @@ impl Catalogue {
     pub(super) fn next_attempt(&self, state: State) -> Option<Timestamp> {
         let of_state = self.entries.iter().filter(|entry| entry.state == state);
         of_state.filter_map(|entry| entry.next_attempt).min()
+    }
+
+    /// The dates after `now`, with how many accounts begin and how many end at each.
+    pub fn upcoming(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, [usize; 2])> {
+        self.dates.range((Bound::Excluded(now), Bound::Unbounded)).map(|(date, numbers)| (*date, *numbers))
     }
 
     /// Every reason there is, and how many accounts give it.

@@ -13,6 +13,9 @@ use super::{Frame, changes, icon, table};
 use crate::report::Report;
 use crate::timestamp::Timestamp;
 
+/// How many of the next dates are listed; `plan` lists more.
+const DATES_MAX: usize = 3;
+
 /// The page; `behind` says that the accounts are from then, for the conductor has not answered since.
 pub fn overview(frame: Frame<'_>, catalogue: &Catalogue, selection: &Selection, behind: Option<Timestamp>) -> String {
     let Frame { report, now, .. } = frame;
@@ -36,6 +39,7 @@ pub fn overview(frame: Frame<'_>, catalogue: &Catalogue, selection: &Selection, 
         (states(catalogue, selection))
         (cards(report, now))
         (approvals(catalogue, now))
+        (dates(catalogue, now))
         section aria-labelledby="changes-title" {
             h2 #changes-title { "Latest changes" }
             @match changes::list(report.recent.iter(), Some(""), now) {
@@ -189,6 +193,27 @@ fn approvals(catalogue: &Catalogue, now: Timestamp) -> Markup {
                         }
                     }
                 } }
+            }
+        }
+    }
+}
+
+/// What the dates of manifests bring next.
+fn dates(catalogue: &Catalogue, now: Timestamp) -> Markup {
+    let moments = catalogue.upcoming(now).count();
+    html! {
+        @if moments > 0 {
+            section aria-labelledby="dates-title" {
+                h2 #dates-title { "Upcoming dates" }
+                ul.approvals { @for (at, [begin, end]) in catalogue.upcoming(now).take(DATES_MAX) {
+                    li {
+                        (moment(at, now)) ": "
+                        @if begin > 0 { (several(begin, "account")) @if begin == 1 { " begins" } @else { " begin" } }
+                        @if begin > 0 && end > 0 { " · " }
+                        @if end > 0 { (several(end, "account")) @if end == 1 { " ends" } @else { " end" } }
+                    }
+                } }
+                @if moments > DATES_MAX { p.quiet { "and " (several(moments - DATES_MAX, "later moment")) } }
             }
         }
     }

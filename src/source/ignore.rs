@@ -35,6 +35,26 @@ pub struct Ignored {
     within: Arc<str>,
 }
 
+/// A line in which braces stand for themselves, as they do to Git: the library takes them for alternatives.
+fn without_braces(line: &str) -> Cow<'_, str> {
+    if !line.contains(['{', '}']) {
+        return line.into();
+    }
+    let (mut plain, mut is_in_class, mut characters) = (String::new(), false, line.chars());
+    while let Some(c) = characters.next() {
+        match c {
+            '[' => is_in_class = true,
+            ']' => is_in_class = false,
+            '{' | '}' if !is_in_class => plain.push('\\'),
+            _ => {}
+        }
+        plain.push(c);
+        // What is escaped already.
+        plain.extend((c == '\\').then(|| characters.next()).flatten());
+    }
+    plain.into()
+}
+
 /// The patterns, and the text that they stand in.
 #[derive(Debug)]
 struct Patterns {
@@ -62,7 +82,7 @@ impl Ignored {
         // Git takes one that is not closed for one that matches nothing; here it is a mistake that takes effect.
         builder.allow_unclosed_class(false);
         for (number, line) in (1..).zip(text.lines()) {
-            builder.add_line(None, line).map_err(|error| broken(number, &reason(error)))?;
+            builder.add_line(None, &without_braces(line)).map_err(|error| broken(number, &reason(error)))?;
         }
         let patterns = builder.build().map_err(|error| broken(1, &reason(error)))?;
         let patterns = (!patterns.is_empty()).then(|| Arc::new(Patterns { all: patterns, text: text.into() }));
@@ -244,8 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn braces_stand_for_themselves_as_they_do_to_git() {
+        let ignored = Ignored::parse(b"{a,b}.yaml\nx\\{y\\}\n[{]\n{open\n").unwrap();
+        for (path, expected) in
+            [("a.yaml", false), ("{a,b}.yaml", true), ("x{y}", true), ("{", true), ("{open", true), ("open", false)]
+        {
+            assert_eq!(ignored.has(path, false), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn what_is_no_pattern_is_a_problem_with_its_line() {
-        for (bytes, line) in [(&b"a\n[b\n"[..], 2), (b"{a\n", 1), (b"a\n\n\xff", 3), (&[b'a'; MAX_BYTES + 1], 1)] {
+        for (bytes, line) in [(&b"a\n[b\n"[..], 2), (b"a\n\n\xff", 3), (&[b'a'; MAX_BYTES + 1], 1)] {
             let Err(ReadProblem::Pattern { line: found, why }) = Ignored::parse(bytes) else { panic!("{bytes:?}") };
             assert_eq!(found, line, "{why}");
         }

@@ -186,3 +186,20 @@ fn whatever_is_asked_the_pages_only_show_and_say_what_a_browser_may_do() {
         assert_eq!((status, text(&parse(&body), "h1")), (404, "Nothing here".to_owned()), "{unknown}");
     }
 }
+
+#[test]
+fn the_next_dates_of_manifests_stand_on_the_page() {
+    let rig = Rig::new(6);
+    for n in 0..6 {
+        rig.declare(n, true, true);
+        let path = rig.folder.path().join(format!("desired-state/a{n}.yaml"));
+        let text = fs::read_to_string(&path).unwrap();
+        // Two end at the first moment, and one at each of four later ones.
+        fs::write(path, format!("{text}  validUntil: 2999-01-0{}T08:00:00Z\n", n.max(1) + 1)).unwrap();
+    }
+    let process = run_without_budget(&rig);
+    let html = shows(&process, "/", "section[aria-labelledby=dates-title]", "Upcoming dates");
+    let text = text(&html, "section[aria-labelledby=dates-title]");
+    assert!(text.contains(": 2 accounts end") && text.ends_with("and 2 later moments"), "{text}");
+    assert_eq!(text.matches(": 1 account ends").count(), 2, "{text}");
+}

@@ -85,10 +85,10 @@ impl Machine {
         let change = request.into_change();
         self.log(RequestLog::Applied(change.clone()));
         let over = self.refused_as(&change);
-        let Change { account, name, field, from, to, source, revision, approval, validity, .. } = change;
-        if approval.is_some() {
+        if change.approval.is_some() && change.is_disruption() {
             self.count(Metric::DisruptionApproved);
         }
+        let Change { account, name, field, from, to, source, revision, approval, validity, .. } = change;
         self.acknowledged.push(Acknowledged {
             at: now,
             account,

@@ -87,6 +87,9 @@ fn a_budget_that_was_never_read_holds_what_comes_back_for_it_may_say_so() {
         let plan = place.run("plan");
         assert!(plan.code == 1 && plan.out.contains("3 changes held"), "{text}: {}", plan.all());
     }
+    // Where none was asked for, a slip in another file makes none.
+    place.write("desired-state/limits.yaml", "kind: MailAcount\n");
+    assert!(place.run("plan").out.contains("3 PUTs, of which 3 grant"));
     place.write("desired-state/limits.yaml", &limits.replace("many", "3"));
     assert!(place.ok("apply").contains("3 planned = 3 applied"));
 }

@@ -277,3 +277,15 @@ fn a_workflow_that_is_repeated_sends_nothing_once_its_commit_is_no_tip() {
         said(&repeated)
     );
 }
+
+#[test]
+fn every_recipe_has_the_options_that_decide_what_is_held() {
+    let deciding =
+        ["ZOHO_MAIL_DISRUPTION_BUDGET: 10,10%\n", "ZOHO_MAIL_PROTECT: \"\"\n", "ZOHO_MAIL_POLICY_DIR: policy\n"];
+    for file in ["github/pull-request.yaml", "github/apply.yaml", "gitlab/gitlab-ci.yaml"] {
+        let recipe = text(&format!("ci/{file}"));
+        deciding.iter().for_each(|option| assert!(recipe.contains(option), "{file}: {option}"));
+        assert_eq!(recipe.contains("ZOHO_MAIL_ZOID: "), recipe.contains(" apply "), "{file}: what applies needs it");
+    }
+    assert!(text("ci/pre-commit-config.yaml").contains("validate --policy-dir policy desired-state\n"));
+}

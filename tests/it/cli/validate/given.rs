@@ -148,9 +148,9 @@ fn what_is_ignored_is_ignored_by_every_command_and_for_each_part_of_the_folder()
     );
     commit("two");
     assert!(place.ok("plan --base-ref HEAD").starts_with("No changes"));
-    place.write("desired-state/.reconcilerignore", "*.tpl.yaml\n{a\n");
+    place.write("desired-state/.reconcilerignore", "*.tpl.yaml\n[a\n");
     insta::assert_snapshot!(place.run("validate").all(), @"
-    error[unreadable]: expected patterns as in a .gitignore, found unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) (line 2)
+    error[unreadable]: expected patterns as in a .gitignore, found unclosed character class; missing ']' (line 2)
     --> desired-state/.reconcilerignore:1:1
      = help: mend it: until then it is not known which files are manifests, and all of them are held
 
