@@ -126,7 +126,7 @@ pub struct DesiredState {
     problem_count: usize,
     /// The documents of each file that are another program's.
     foreign: BTreeMap<Arc<str>, Box<[Foreign]>>,
-    /// What the documents of each file that have problems declare, as far as that can be told.
+    /// What the documents of each file that have problems declare, as far as that is known.
     claims: BTreeMap<Arc<str>, Box<[Claim]>>,
     /// The files with nothing in them.
     empty: BTreeSet<Arc<str>>,

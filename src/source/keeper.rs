@@ -267,7 +267,7 @@ impl<T: Send> Keeper<T> {
         let walk = Walk { beneath: &folder.beneath, ignored: &self.ignore.ignored(), on_find: &watch, stop: &stop };
         let scanned = self.index.scan(&scope, walk, &eyes)?;
         if let Some(needs) = self.options.needs.as_deref().filter(|needs| folder.beneath.folder(needs).is_err()) {
-            // What lay in it is not gone: nothing of this scan is told.
+            // What lay in it is not gone: nothing of this scan is passed on.
             self.doubt(&SourceError::Incomplete { root: self.root.clone(), needs: needs.to_owned() }, now.mono);
             return Ok(());
         }

@@ -61,7 +61,7 @@ pub(super) fn go_on(
                 Ok(Some(Batch { root: Root::Unknown(why), .. })) => of_folder.is(Some(why)),
                 Ok(Some(mut batch)) => {
                     of_folder.is(None);
-                    // A ledger that cannot be read is told below.
+                    // A ledger that cannot be read is reported below.
                     drop(sources.attribute(&mut batch, &protection, &screen));
                     manifests.get_or_insert_with(|| Manifests::protecting(Arc::clone(&protection))).take(batch);
                 }
