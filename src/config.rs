@@ -8,6 +8,7 @@
 mod daemon;
 mod notifications;
 mod safety;
+mod unread;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

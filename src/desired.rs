@@ -194,7 +194,8 @@ impl DesiredState {
             }
             Look::Parsed(parsed) => parsed,
             Look::Gone => Parsed::default(),
-            Look::Unreadable(problem) => Parsed::broken(problem),
+            // A file of the policy folder may limit everything.
+            Look::Unreadable(problem) => Parsed::unreadable(problem, self.protection.is_policy(path)),
         };
         let old_ids = self.files.remove(path);
         let old_ids = old_ids.as_ref().map_or(&[][..], Ids::as_slice);

@@ -151,7 +151,13 @@ pub struct Foreign {
 impl Parsed {
     /// A file of which nothing can be told but `problem`: it may declare anything.
     pub fn broken(problem: Problem) -> Self {
-        Self { problems: vec![problem], claims: vec![Claim::default()], ..Self::default() }
+        Self::unreadable(problem, false)
+    }
+
+    /// The same; `budget`: what it may declare are budgets.
+    pub fn unreadable(problem: Problem, budget: bool) -> Self {
+        let claim = Claim { budget, grants: budget, ..Claim::default() };
+        Self { problems: vec![problem], claims: vec![claim], ..Self::default() }
     }
 }
 

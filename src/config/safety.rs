@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::UsageError;
-use crate::account::printable;
+use super::{UsageError, unread};
 use crate::desired::DesiredState;
 use crate::guard::{self, Allowance, DisruptionBudget, GrantBudget, Guards, InForce};
 use crate::ledger::Ledger;
@@ -90,18 +89,13 @@ impl Protect {
     ///
     /// # Errors
     ///
-    /// If the folder is there and the policy folder is not in it: it may be a part of the folder that is meant, and what
-    /// the budgets of the whole one hold would be sent.
+    /// If the folder is there and the policy folder is not in it, as it is in a part of the folder that is meant, or cannot be
+    /// read, leads out of it, or is ignored: what the budgets in it hold would be sent.
     pub fn protection(&self, folder: &Path) -> Result<Arc<Protection>, UsageError> {
-        if let Some(dir) = &self.policy_dir
-            && folder.is_dir()
-            && !folder.join(dir.to_string()).is_dir()
+        if let Some(dir) = self.policy_dir.as_ref().filter(|_| folder.is_dir())
+            && let Err(why) = unread::look(folder, &dir.to_string())
         {
-            return Err(UsageError(format!(
-                "--policy-dir {dir}: there is no such folder in {}, so that no budget and no approval would count: name all \
-                 of the desired state with --desired-state, or create the folder (Git keeps none without a file)",
-                printable::path(folder)
-            )));
+            return Err(UsageError(format!("--policy-dir {dir}: {why}")));
         }
         let protection: Protection = self.protect.iter().cloned().collect();
         Ok(Arc::new(protection.with_policy_dir(self.policy_dir.clone())))

@@ -71,6 +71,11 @@ impl Logger {
                 let runbook = self.about(Reason::DisruptionBudgetExceeded);
                 warn!(why, runbook, "it is not clear which disruption budget counts; what no approval covers is held");
             }
+            ManifestLog::BudgetGone(source) => {
+                let runbook = self.about(Reason::DisruptionBudgetExceeded);
+                let source = field::display(source);
+                warn!(%source, runbook, "a DisruptionBudget is not there any more, and counts no longer");
+            }
             ManifestLog::BudgetInForce { allowance, source } => {
                 let (max, window) = (allowance.max, humantime::format_duration(allowance.window));
                 let (grants, source) = (allowance.max_grants, source.as_ref().map(field::display));

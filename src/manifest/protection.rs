@@ -39,7 +39,10 @@ pub struct PolicyDir(Box<str>);
 
 /// Why a text is no folder beneath that of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a folder within that of the manifests, such as policy: without a leading / and without ..")]
+#[error(
+    "expected a folder within that of the manifests, such as policy: without a leading / and without .., and not hidden, \
+     for what is in a folder whose name begins with a dot is not read"
+)]
 pub struct InvalidPolicyDir;
 
 impl FromStr for PolicyDir {
@@ -47,7 +50,7 @@ impl FromStr for PolicyDir {
 
     fn from_str(text: &str) -> Result<Self, InvalidPolicyDir> {
         let names: Vec<_> = text.trim_end_matches('/').split('/').filter(|name| *name != ".").collect();
-        let is_name = |name: &&str| !name.is_empty() && *name != "..";
+        let is_name = |name: &&str| !name.is_empty() && !name.starts_with('.');
         if names.is_empty() || !names.iter().all(is_name) {
             Err(InvalidPolicyDir)
         } else {
@@ -128,6 +131,12 @@ impl Protection {
         let path = path.strip_prefix(&*self.base).unwrap_or(path);
         let is_in = |PolicyDir(dir): &PolicyDir| path.strip_prefix(&**dir).is_some_and(|rest| rest.starts_with('/'));
         self.policy_dir.as_ref().filter(|dir| !is_in(dir))
+    }
+
+    /// Whether the file `path` is where budgets and approvals count, and nowhere else: it may declare some whatever becomes
+    /// of it.
+    pub fn is_policy(&self, path: &str) -> bool {
+        self.policy_dir.is_some() && self.policies_are_elsewhere(path).is_none()
     }
 
     /// What protects the account with this name and this id, as far as they are known.

@@ -53,6 +53,8 @@ pub enum ManifestLog {
     KnownAgain,
     /// Several budgets, or one that cannot be read.
     BudgetUnclear(String),
+    /// A budget that counted before, also for an earlier process, is declared no more.
+    BudgetGone(SourceRef),
     /// Another disruption budget counts from now on.
     BudgetInForce {
         /// How much it allows.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::Machine;
 use crate::attribution::{look, revisions};
 use crate::controller::event::ManifestLog;
-use crate::ledger::Record;
+use crate::ledger::{DeclaredBudget, Record};
 use crate::manifest::Parsed;
 use crate::report::PROBLEMS_TOLD;
 use crate::source::{Batch, Root};
@@ -95,6 +95,11 @@ impl Machine {
     fn remember_budgets(&mut self, now: Timestamp) {
         let budgets = self.desired.declared_budgets();
         if budgets != self.ledger.budgets {
+            let is_left = |known: &DeclaredBudget| {
+                budgets.iter().any(|budget| budget.source.path == known.source.path || budget.spec == known.spec)
+            };
+            let gone: Vec<_> = self.ledger.budgets.iter().filter(|known| !is_left(known)).cloned().collect();
+            gone.into_iter().for_each(|known| self.log(ManifestLog::BudgetGone(known.source)));
             self.record(Record::Budgets { budgets }, now);
         }
     }

@@ -117,3 +117,69 @@ fn an_emptied_budget_goes_on_holding_in_a_running_daemon() {
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended(), 0, "{}", place.read("stderr"));
 }
+
+#[test]
+fn a_policy_folder_that_is_not_read_is_refused_and_an_unreadable_file_in_it_holds() {
+    let service = Service::start();
+    let prepared = || {
+        let mut place = Place::new();
+        service.serve(&mut place);
+        (1..=3).for_each(|n| place.account(&format!("p{n}"), n, "enabled: false"));
+        let limits = Manifest::budget("limits").set("maxDisruptions", "1").to_string();
+        place.write("desired-state/policy/limits.yaml", &limits);
+        place.set("ZOHO_MAIL_POLICY_DIR", "policy");
+        place
+    };
+    let before = service.requests();
+    // What the folder is, and why it is not read.
+    type Change = fn(&Place);
+    let cases: [(&str, Change, &str); 4] = [
+        (
+            "policy",
+            |place| place.write("desired-state/.reconcilerignore", "# ours\npolicy/\n"),
+            "line 2 of .reconcilerignore hides policy",
+        ),
+        (
+            "policy",
+            |place| place.write("desired-state/.reconcilerignore", "limits.*\n"),
+            "line 1 of .reconcilerignore hides policy/limits.yaml",
+        ),
+        (
+            "policy",
+            |place| {
+                let policy = place.path().join("desired-state/policy");
+                fs::rename(&policy, place.path().join("elsewhere")).unwrap();
+                std::os::unix::fs::symlink("../elsewhere", policy).unwrap();
+            },
+            "it is a link that leads out of desired-state",
+        ),
+        (".policy", |_| (), "a folder whose name begins with a dot is not read"),
+    ];
+    for (dir, change, why) in cases {
+        let mut place = prepared();
+        place.set("ZOHO_MAIL_POLICY_DIR", dir);
+        change(&place);
+        for command in ["plan", "apply", "run --listen off", "validate"] {
+            let said = place.run(command);
+            assert!(said.code == 64 && said.err.contains(why), "{command}: {}", said.all());
+        }
+    }
+    // Not for want of a permission: the tests may run as root.
+    let place = prepared();
+    let limits = place.path().join("desired-state/policy/limits.yaml");
+    fs::remove_file(&limits).unwrap();
+    std::os::unix::fs::symlink("nothing.yaml", limits).unwrap();
+    let applied = place.run("apply");
+    assert!(applied.out.contains("3 planned = 0 applied + 3 held"), "{}", applied.all());
+    assert_eq!(service.requests(), before);
+}
+
+#[test]
+fn a_part_of_the_folder_without_a_policy_folder_is_said_to_have_lost_its_budget() {
+    let service = Service::start();
+    let mut place = team(&service);
+    place.set("ZOHO_MAIL_POLICY_DIR", "");
+    let said = place.run("apply --log-level warn --desired-state desired-state/team").err;
+    assert!(said.contains("a DisruptionBudget is not there any more, and counts no longer"), "{said}");
+    assert!(said.contains("policy/limits.yaml:1"), "{said}");
+}
