@@ -4,13 +4,13 @@
 //! Invariants: no more pages than half of what the request budget has left, and none begun after [`PATIENCE`]; an account
 //! that was not listed is missing only if all of the listing was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Finding, Subject, count, now};
-use crate::account::AccountId;
+use crate::account::{AccountId, Zuid};
 use crate::change::{Outcome, PauseCause};
 use crate::observed::ObservedAccount;
 use crate::zoho::{AccessToken, Answer, Code, Extent, PageAnswer, Paging, Principal, Reader};
@@ -115,11 +115,16 @@ fn compared(subject: &Subject, Listed { accounts, whole, .. }: &Listed) -> Findi
         return Finding::skip("the service lists no accounts to compare with");
     }
     let there: BTreeMap<AccountId, _> = accounts.iter().map(|listed| (listed.account, listed.zuid)).collect();
-    let (mut wrong, mut missing, mut found) = (Vec::new(), Vec::new(), 0);
+    let users: BTreeSet<u64> = accounts.iter().filter_map(|listed| Some(listed.zuid?.get())).collect();
+    let is_account = |zuid: Zuid| AccountId::new(zuid.get()).is_some_and(|id| there.contains_key(&id));
+    let (mut wrong, mut missing, mut swapped, mut found) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (id, account) in desired.iter() {
         match there.get(&id) {
             Some(Some(zuid)) if account.spec.zuid.is_some_and(|ours| ours != *zuid) => wrong.push(account.name),
             Some(_) => found += 1,
+            None if users.contains(&id.get()) || account.spec.zuid.is_some_and(is_account) => {
+                swapped.push(account.name)
+            }
             None if *whole => missing.push(account.name),
             None => {}
         }
@@ -128,6 +133,12 @@ fn compared(subject: &Subject, Listed { accounts, whole, .. }: &Listed) -> Findi
         let shown: Vec<_> = names.iter().take(3).map(|name| &***name).collect();
         format!("{}{}", shown.join(", "), if names.len() > shown.len() { ", …" } else { "" })
     };
+    if !swapped.is_empty() {
+        return Finding::warn(
+            format!("accountId and zuid are swapped, or taken from each other's place, in {}", first(&swapped)),
+            "spec.accountId is the listing's accountId, and spec.zuid its zuid",
+        );
+    }
     if !wrong.is_empty() {
         let what = format!("the service knows another zuid for {}", first(&wrong));
         return Finding::warn(

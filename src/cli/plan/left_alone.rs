@@ -3,6 +3,7 @@
 //! In: the desired state and the ledger. Out: [`LeftAlone`], the same for text, Markdown and documents.
 //! Invariant: every account of either is planned for, or is here with its reason. Absent by design: how it is printed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -25,6 +26,20 @@ pub(super) struct LeftAlone {
     pub(super) name: Arc<str>,
     /// Why.
     pub(super) reason: Why,
+    /// The account that a manifest of this name declares instead: its accountId changed.
+    #[serde(rename = "accountIdChangedTo", skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub(super) changed_to: Option<AccountId>,
+}
+
+impl LeftAlone {
+    /// Its name for people, with its account where another one has the name now.
+    pub(super) fn shown(&self) -> Cow<'_, str> {
+        match self.changed_to {
+            Some(to) => format!("{} (accountId changed {} -> {to})", self.name, self.account).into(),
+            None => Cow::Borrowed(&self.name),
+        }
+    }
 }
 
 /// Why nothing is planned for an account: the reason that `status` shows.
@@ -57,13 +72,14 @@ pub(super) fn left_alone(desired: &DesiredState, ledger: &Ledger, now: Timestamp
             Reason::Suspended => Why::Suspended,
             _ => Why::Duplicate,
         };
-        Some(LeftAlone { account, name: Arc::clone(declared.name), reason })
+        Some(LeftAlone { account, name: Arc::clone(declared.name), reason, changed_to: None })
     });
     let orphans = ledger.accounts.iter().filter(|(account, _)| desired.get(**account).is_none());
     let orphans = orphans.map(|(account, row)| LeftAlone {
         account: *account,
         name: Arc::clone(&row.name),
         reason: Why::Orphaned,
+        changed_to: desired.named(&row.name).next(),
     });
     let mut all: Vec<_> = declared.chain(orphans).collect();
     all.sort_by_key(|one| (one.reason, one.account));

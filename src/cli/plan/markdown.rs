@@ -192,7 +192,7 @@ fn problems(what: &str, problems: &[Problem]) -> Section {
 }
 
 fn left_alone(comparison: &Comparison) -> Section {
-    let row = |one: &LeftAlone| format!("- {}: {}\n", one.reason.words(), code(&one.name));
+    let row = |one: &LeftAlone| format!("- {}: {}\n", one.reason.words(), code(&one.shown()));
     let sum = format!("Left alone: {}", count(comparison.left_alone.len(), "account"));
     Section::folded(&sum, comparison.left_alone.iter().map(row).collect())
 }

@@ -3,6 +3,7 @@
 //! In: a comparison. Out: text for a terminal: first each account's changes, then what is left alone, then the sum.
 //! Invariant: nothing that strangers wrote steers the terminal.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
@@ -205,7 +206,7 @@ fn write_upcoming(text: &mut String, comparison: &Comparison) -> fmt::Result {
     let moments: Vec<_> = comparison.upcoming.chunk_by(alike).collect();
     writeln!(text, "Later, by the dates of manifests:")?;
     for all in moments.iter().take(MOMENTS_MAX) {
-        let names = listed(all.iter().map(|one| &*one.name));
+        let names = listed(all.iter().map(|one| Cow::Borrowed(&*one.name)));
         let Some(Upcoming { at, takes_away, .. }) = all.first() else { continue };
         let verb = match (takes_away, all.len()) {
             (true, 1) => "ends",
@@ -224,14 +225,14 @@ fn write_upcoming(text: &mut String, comparison: &Comparison) -> fmt::Result {
 fn write_left_alone(text: &mut String, comparison: &Comparison) -> fmt::Result {
     for alike in comparison.left_alone.chunk_by(|a, b| a.reason == b.reason) {
         let Some(LeftAlone { reason, .. }) = alike.first() else { continue };
-        let names = listed(alike.iter().map(|one| &*one.name));
+        let names = listed(alike.iter().map(LeftAlone::shown));
         writeln!(text, "Left alone: {} {}: {names}", count(alike.len(), "account"), reason.words())?;
     }
     Ok(())
 }
 
 /// The first names, and how many more there are.
-fn listed<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+fn listed<'n>(names: impl ExactSizeIterator<Item = Cow<'n, str>>) -> String {
     let more = names.len().checked_sub(NAMES_MAX).filter(|more| *more > 0);
     let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
     names.take(NAMES_MAX).collect::<Vec<_>>().join(", ") + &more

@@ -47,3 +47,19 @@ fn accounts_that_were_swapped_are_told_as_that_for_both() {
         assert!(!plan.contains("zuid changed") && !plan.contains("Renamed"), "{plan}");
     }
 }
+
+#[test]
+fn an_account_whose_id_changed_is_left_alone_under_both_ids() {
+    let mut place = Place::new();
+    place.set("ZOHO_MAIL_SANDBOX", "true");
+    place.account("alice", 1, "enabled: true");
+    place.ok("apply");
+    place.account("alice", 2, "enabled: true");
+    let said = "alice (accountId changed 2560636000000008001 -> 2560636000000008002)";
+    for output in ["text", "markdown"] {
+        let plan = place.ok(&format!("plan -o {output}"));
+        assert!(plan.replace('`', "").contains(said), "{plan}");
+    }
+    let document: serde_json::Value = serde_json::from_str(&place.ok("plan -o json")).unwrap();
+    assert_eq!(document["leftAlone"][0]["accountIdChangedTo"], "2560636000000008002");
+}

@@ -11,6 +11,7 @@ use zoho_mail_reconciler::sandbox::{Credentials, Scope, Settings};
 
 use super::{Duration, Rig, ask, command, diagnose, now, remember, replace};
 use crate::builders::zuid;
+use crate::process::account;
 use crate::zoho_https::Https;
 
 fn with(command: Command, variable: &str, value: &str) -> Command {
@@ -121,6 +122,9 @@ fn accounts_that_the_service_does_not_list_or_knows_for_another_user_are_named()
     let path = rig.folder.path().join("desired-state/a1.yaml");
     fs::write(&path, fs::read_to_string(&path).unwrap().replace(&format!("zuid: {}", zuid(1)), "zuid: 4711")).unwrap();
     diagnose(&rig).expect("Service/accounts", "warn", "another zuid for a1", "spec.zuid");
+    let text = fs::read_to_string(&path).unwrap().replace("zuid: 4711", &format!("zuid: {}", account(1)));
+    fs::write(&path, text.replacen(&account(1).to_string(), &zuid(1).to_string(), 1)).unwrap();
+    diagnose(&rig).expect("Service/accounts", "warn", "accountId and zuid are swapped", "spec.zuid its zuid");
 }
 
 #[test]
