@@ -289,7 +289,7 @@ fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
         // A restart has to find it out anew; only what is accepted tells that it is over.
         Cause::RefusedAlike => (failing(&report.refused_alike), idle || answered(cause, report) > answered_before),
         Cause::DesiredStateUnknown => (failing(&report.desired_unknown), report.loaded),
-        // Each resync tries what stalled again: until all of it has ended, nothing is over.
+        // What stalled is tried again by and by: until all of it has ended, nothing is over.
         Cause::AccountsStalled => (several(report.stalled), idle),
         Cause::DisruptionsHeld => (
             several(report.held).map(|_| Presence::Here { accounts: report.held, why: why_held(report) }),

@@ -72,7 +72,7 @@ impl Apply {
         let settings = Settings { max_wait, ..settings };
         // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
         let (root, git, auth) = (folder.desired_state.clone(), folder.git(), target.auth.into());
-        let protection = disruptions.protect.protection(&root)?;
+        let protection = disruptions.protect.protection_to_act(&root)?;
         let protected = Arc::clone(&protection);
         let reading = tokio::task::spawn_blocking(move || {
             load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))

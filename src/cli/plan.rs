@@ -109,7 +109,7 @@ pub(super) fn compare(folder: &Folder, target: &Target, disruptions: &Disruption
             &folder.desired_state,
             &folder.git(),
             target.auth.into(),
-            disruptions.protect.protection(&folder.desired_state)?,
+            disruptions.protect.protection_to_act(&folder.desired_state)?,
             Some(&acknowledged),
         )?
     };

@@ -52,7 +52,7 @@ impl Run {
         let mut settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
         settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
-        let protection = disruptions.protect.protection(&folder.desired_state)?;
+        let protection = disruptions.protect.protection_to_act(&folder.desired_state)?;
         let webhook = webhook::check(&notify)?;
         let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, known, cancel } =
             engine::build(&target, &service, settings, Arc::clone(&protection)).await?;

@@ -90,14 +90,32 @@ impl Protect {
     /// # Errors
     ///
     /// If the folder is there and the policy folder is not in it, as it is in a part of the folder that is meant, or cannot be
-    /// read, leads out of it, or is ignored: what the budgets in it hold would be sent.
+    /// read, or leads out of it: what the budgets in it hold would be sent.
     pub fn protection(&self, folder: &Path) -> Result<Arc<Protection>, UsageError> {
         if let Some(dir) = self.policy_dir.as_ref().filter(|_| folder.is_dir())
             && let Err(why) = unread::look(folder, &dir.to_string())
         {
             return Err(UsageError(format!("--policy-dir {dir}: {why}")));
         }
+        Ok(self.unchecked())
+    }
+
+    /// The same, for what plans or sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::protection`], and if anything in the policy folder is ignored.
+    pub fn protection_to_act(&self, folder: &Path) -> Result<Arc<Protection>, UsageError> {
+        let protection = self.protection(folder)?;
+        if let Some(dir) = self.policy_dir.as_ref().filter(|_| folder.is_dir()) {
+            unread::refuse_hidden(folder, &dir.to_string())
+                .map_err(|why| UsageError(format!("--policy-dir {dir}: {why}")))?;
+        }
+        Ok(protection)
+    }
+
+    fn unchecked(&self) -> Arc<Protection> {
         let protection: Protection = self.protect.iter().cloned().collect();
-        Ok(Arc::new(protection.with_policy_dir(self.policy_dir.clone())))
+        Arc::new(protection.with_policy_dir(self.policy_dir.clone()))
     }
 }

@@ -28,26 +28,36 @@ pub(super) fn look(root: &Path, dir: &str) -> Result<(), String> {
             "it is a link that leads out of {shown}, and is not followed: put the folder itself there"
         ));
     }
+    read_all(&path, dir, &|_, _| Ok(()), DEPTH_MAX)
+}
+
+/// Looks whether the file that says what is ignored in `root` hides anything of its folder `dir`.
+pub(super) fn refuse_hidden(root: &Path, dir: &str) -> Result<(), String> {
     let ignored = source::ignored(root).unwrap_or_default();
-    read_all(&path, dir, &ignored, DEPTH_MAX)
+    read_all(&root.join(dir), dir, &|path, is_folder| refuse_ignored(path, is_folder, &ignored), DEPTH_MAX)
 }
 
 fn unlistable(dir: &str, error: &io::Error) -> String {
     format!("{} cannot be listed ({error}): let this user read it", printable::path(Path::new(dir)))
 }
 
-/// Whether this folder, and each in it, can be listed, and nothing in them is ignored.
-fn read_all(path: &Path, dir: &str, ignored: &Ignored, depth: usize) -> Result<(), String> {
-    refuse_ignored(dir, true, ignored)?;
+/// Goes through this folder, and each in it: what is `found`, and whether it is a folder.
+fn read_all(
+    path: &Path,
+    dir: &str,
+    found: &dyn Fn(&str, bool) -> Result<(), String>,
+    depth: usize,
+) -> Result<(), String> {
+    found(dir, true)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
     for entry in fs::read_dir(path).map_err(|error| unlistable(dir, &error))?.flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let (inside, is_folder) = (format!("{dir}/{name}"), entry.file_type().is_ok_and(|kind| kind.is_dir()));
         if is_folder {
-            read_all(&entry.path(), &inside, ignored, depth)?;
+            read_all(&entry.path(), &inside, found, depth)?;
         } else if is_manifest_name(name) {
-            refuse_ignored(&inside, false, ignored)?;
+            found(&inside, false)?;
         }
     }
     Ok(())

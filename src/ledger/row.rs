@@ -336,6 +336,12 @@ impl Row {
         }
     }
 
+    /// Whether the service acknowledged something of the account.
+    pub fn was_acknowledged(&self) -> bool {
+        let states = Field::ALL.into_iter().filter_map(|field| self.field(field));
+        states.into_iter().any(|state| !matches!(state, FieldState::InDoubt { .. }))
+    }
+
     /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.
     pub fn has_begun_removal(&self, field: Field) -> bool {
         matches!(self.field(field), Some(FieldState::InDoubt { to: Some(false), .. }))

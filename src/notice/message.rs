@@ -227,9 +227,10 @@ const fn words(cause: Option<Cause>) -> (&'static str, &'static str) {
         Some(Cause::DesiredStateUnknown) => {
             ("The desired state is unknown", "No edit is seen until the folder can be read; nothing is taken away.")
         }
-        Some(Cause::AccountsStalled) => {
-            ("Accounts stalled", "The service rejected a change. Each resync tries again; an edit does at once.")
-        }
+        Some(Cause::AccountsStalled) => (
+            "Accounts stalled",
+            "The service rejected a change. It is tried again at growing intervals, at most a day apart; an edit is tried at once.",
+        ),
         Some(Cause::DisruptionsHeld) => (
             "Held by a budget",
             "More accounts would lose something, or come back, than a budget allows. None of it is sent until somebody approves.",

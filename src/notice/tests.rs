@@ -343,7 +343,7 @@ fn a_notification_names_whom_what_since_when_and_what_to_do() {
     insta::assert_snapshot!(value["text"].as_str().unwrap(), @"
     *Accounts stalled*, instance `12345678`: 12 accounts
     `alice`, `alice`, `alice`, `alice`, `alice`, `alice`, `alice`, `alice`, `alice`, `alice` and 2 more
-    The service rejected a change. Each resync tries again; an edit does at once.
+    The service rejected a change. It is tried again at growing intervals, at most a day apart; an edit is tried at once.
     `HTTP 403`
     Since 2001-09-09T01:46:40.000Z. What to do: <https://mail.example/runbook#Forbidden|Forbidden>
     ");

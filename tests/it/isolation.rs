@@ -83,6 +83,30 @@ fn up_to_half_of_the_accounts_whose_requests_always_fail_keep_no_other_from_bein
 }
 
 #[test]
+fn credentials_that_die_while_the_daemon_runs_stop_all_requests_and_are_said_whatever_was_accepted_before() {
+    let rig = Rig::new(20);
+    (0..20).for_each(|n| rig.declare(n, true, true));
+    let mut command = rig.writing("run");
+    command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms"]);
+    let process = rig.begin(command);
+    wait_for("all accounts", || (applied(&rig, 0..20) == 20).then_some(()));
+    // A fresh token is granted, and refused as well.
+    rig.script(&format!(r#"{{"faults": [{{"operation": "put", {}}}]}}"#, WAYS[3]));
+    let before = rig.world().requests_total();
+    (0..12).for_each(|n| rig.declare(n, false, true));
+    wait_for("the cause", || process.said().contains("the credentials do not work").then_some(()));
+    wait_for("readiness", || process.page("/readyz").filter(|(status, _)| *status == 503));
+    let asked = rig.puts(before).len();
+    assert!(asked <= 12, "{asked} requests: {}", process.said());
+    // Once it is mended, an operator has them tried again.
+    rig.script(r#"{"faults": []}"#);
+    process.signal(Signal::HUP);
+    let is_out = |n: u64| !rig.world().account(account(n)).unwrap().mailbox_enabled;
+    wait_for("all removals", || (0..12).all(is_out).then_some(()));
+    wait_for("readiness again", || process.page("/readyz").filter(|(status, _)| *status == 200));
+}
+
+#[test]
 fn a_pass_ends_beside_accounts_that_are_always_throttled() {
     for failing in [1, 3] {
         let rig = rig(8, failing, WAYS[7]);

@@ -155,7 +155,7 @@ impl Against {
         disruptions: &Disruptions,
     ) -> anyhow::Result<Comparison> {
         let ledger = if self.reads_ledger(target)? { Some(super::read_ledger(target)?) } else { None };
-        let (auth, protection) = (target.auth.into(), disruptions.protect.protection(&folder.desired_state)?);
+        let (auth, protection) = (target.auth.into(), disruptions.protect.protection_to_act(&folder.desired_state)?);
         let Base { origin, desired: mut base, problems } = self.read(folder, auth, Arc::clone(&protection))?;
         let now = Clock::start().now();
         base.recall(ledger.as_ref().map_or(&[], |ledger| &ledger.budgets));

@@ -209,6 +209,11 @@ impl Backlog {
         self.rejected.len()
     }
 
+    /// The accounts whose plan is not empty.
+    pub(super) fn waiting(&self) -> Vec<AccountId> {
+        self.pending.keys().copied().collect()
+    }
+
     /// How many accounts have a plan that is not empty.
     pub(super) fn pending(&self) -> usize {
         self.pending.len()

@@ -43,7 +43,7 @@ impl Machine {
         if problems_met > PROBLEMS_LOGGED {
             self.log(ManifestLog::More(problems_met - PROBLEMS_LOGGED));
         }
-        self.adopt_budget();
+        self.adopt_budget(now);
         self.first_problems = self.desired.problems().take(PROBLEMS_TOLD).map(|problem| problem.to_string()).collect();
         self.note_plan(now);
         // Those that failed before in the order in which they did, so that no pass begins with the same one again.
@@ -106,7 +106,7 @@ impl Machine {
 
     /// The budget that the manifests declare now is in force. What is held by it is looked at in this turn, and what was
     /// held by the one before.
-    fn adopt_budget(&mut self) {
+    fn adopt_budget(&mut self, now: Timestamp) {
         let budget = self.desired.budget(self.settings.allowance());
         if budget == self.budget {
             return;
@@ -117,6 +117,10 @@ impl Machine {
             None => ManifestLog::BudgetInForce { allowance: budget.allowance, source: budget.manifest.clone() },
         });
         self.budget = budget;
+        // Whoever waits is held by the new one at once, whether its turn comes or not.
+        for account in self.backlog.waiting() {
+            self.replan(account, now);
+        }
     }
 
     /// Logs the problems of one file, at most `most` of them. Returns how many there are.

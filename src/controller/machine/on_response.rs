@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::change::{Change, Failure, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::controller::event::{Metric, RequestLog};
-use crate::ledger::{Evidence, OutageKind, Record};
+use crate::ledger::{Evidence, OutageKind, Record, Row};
 use crate::report::Acknowledged;
 use crate::throttle::Ended;
 use crate::timestamp::Timestamp;
@@ -202,8 +202,10 @@ impl Machine {
             0 | 1 => Others::None,
             _ => Others::Idle,
         };
+        let row = self.ledger.accounts.get(&change.account);
+        let accepted_before = row.is_some_and(Row::was_acknowledged);
         let refusal = request.token().map_or(Refusal::Late, |generation| {
-            self.tokens.refused(generation, change.account, others, failure.0.clone(), now)
+            self.tokens.refused(generation, change.account, accepted_before, others, failure.0.clone(), now)
         });
         match refusal {
             Refusal::Late | Refusal::Replaced => self.hold_back(change, failure, now, now),

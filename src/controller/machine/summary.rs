@@ -123,7 +123,10 @@ impl Machine {
     fn why(&self, change: &Change, held: bool, summary: &Summary, now: Timestamp) -> String {
         if held {
             let by = change.direction().and_then(|direction| Some((direction, summary.verdicts.of(direction)?)));
-            return by.map_or_else(String::new, |(by, verdict)| format!("held by the {} ({verdict})", by.budget()));
+            return by.map_or_else(String::new, |(by, verdict)| {
+                let since = if verdict.exceeded() { "" } else { " when the pass began; it fits now, so apply again" };
+                format!("held by the {}{since} ({verdict})", by.budget())
+            });
         }
         let row = self.ledger.accounts.get(&change.account);
         if let Some(until) = row.and_then(|row| row.field(change.field)?.unsettled_until(change.to)) {

@@ -32,7 +32,8 @@ const STATIC_READS: Duration = Duration::from_secs(3600);
 /// about them: two that lose something and two that are granted something.
 const SUSPECTS: usize = 4;
 
-/// The same where the credentials were accepted for some account before: the others may be idle, and tell nothing.
+/// The same where the credentials were accepted for some account before: the others may be idle, and tell nothing. Of
+/// accounts that were accepted themselves [`SUSPECTS`] are enough then as well: what is new is not about each of them.
 const SUSPECTS_PROVEN: usize = 16;
 
 /// What a refusal of a token means.
@@ -103,6 +104,8 @@ pub(super) struct Tokens {
     proven: bool,
     /// The accounts whose PUTs were refused since the last that was accepted, with this token or the one before.
     suspects: Vec<AccountId>,
+    /// How many of them were accepted before.
+    accepted_before: usize,
     /// Those that were refused with a token that was accepted for others: what they are answered says nothing of it.
     alone: BTreeSet<AccountId>,
     /// How often in a row the credentials did not work.
@@ -125,6 +128,7 @@ impl Tokens {
             works: false,
             proven: false,
             suspects: Vec::new(),
+            accepted_before: 0,
             alone: BTreeSet::new(),
             trials: 0,
             hastened: false,
@@ -241,6 +245,7 @@ impl Tokens {
         (self.trials, self.hastened) = (0, false);
         self.works |= generation == self.generation;
         (self.doubted, self.proven) = (false, true);
+        self.accepted_before = 0;
         let others = std::mem::take(&mut self.suspects).into_iter().filter(|suspect| *suspect != account);
         self.alone.extend(others);
         if matches!(self.state, State::Refused { .. }) {
@@ -248,12 +253,13 @@ impl Tokens {
         }
     }
 
-    /// A PUT of `account` with the token of `generation` was refused at `now`. `others`: which other accounts there are,
-    /// that could tell whose fault it is.
+    /// A PUT of `account` with the token of `generation` was refused at `now`. `accepted_before`: something of it was
+    /// acknowledged once; `others`: which other accounts there are, that could tell whose fault it is.
     pub(super) fn refused(
         &mut self,
         generation: u64,
         account: AccountId,
+        accepted_before: bool,
         others: Others,
         failure: Failure,
         now: Timestamp,
@@ -267,10 +273,12 @@ impl Tokens {
         let again = self.suspects.contains(&account);
         if !again {
             self.suspects.push(account);
+            self.accepted_before += usize::from(accepted_before);
         }
+        let are_enough = |suspects: usize| suspects >= SUSPECTS || again && suspects > 1;
         let by_several = match self.suspects.len() {
-            suspects if self.proven => suspects >= SUSPECTS_PROVEN,
-            suspects => suspects >= SUSPECTS || again && suspects > 1,
+            suspects if self.proven => suspects >= SUSPECTS_PROVEN || are_enough(self.accepted_before),
+            suspects => are_enough(suspects),
         };
         if self.doubted && (by_several || others == Others::None) {
             self.give_up(failure, now);
@@ -332,6 +340,7 @@ impl Tokens {
             self.doubted = true;
             // Each trial has its own: what the last one asked says nothing of those that it did not.
             self.suspects.clear();
+            self.accepted_before = 0;
         }
     }
 

@@ -216,7 +216,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --protect CEO
     error: invalid value 'CEO' for '--protect <NAME|ACCOUNT-ID>': expected the name of a manifest, or an account's id (digits)
     --policy-dir /etc
-    error: invalid value '/etc' for '--policy-dir <DIR>': expected a folder within that of the manifests, such as policy: without a leading / and without ..
+    error: invalid value '/etc' for '--policy-dir <DIR>': expected a folder within that of the manifests, such as policy: without a leading / and without .., and not hidden, for what is in a folder whose name begins with a dot is not read
     --debounce 6s
     error: invalid value '6s' for '--debounce <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 5s
     --resync-interval often

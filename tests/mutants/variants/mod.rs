@@ -2,6 +2,7 @@
 //!
 //! In: nothing. Out: every [`Variant`]. Each is a slip that compiles, reads well in a review, and breaks a promise.
 
+mod company;
 mod conductor;
 mod doors;
 mod folder;
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Variant> {
         conductor::BUGS,
         plan::BUGS,
         limits::BUGS,
+        company::BUGS,
         ledger::BUGS,
         folder::BUGS,
         doors::BUGS,

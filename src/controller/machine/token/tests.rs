@@ -44,11 +44,11 @@ fn account(n: u64) -> AccountId {
 #[test]
 fn a_refused_token_is_replaced_once_and_the_next_refusal_stops_all_requests_until_the_next_trial() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), false, Others::None, refusal(), now), Refusal::Replaced);
     assert_eq!((tokens.need(now), tokens.next_trial()), (Need::Credentials, None));
     tokens.granted(token(), Duration::from_secs(3600), now);
-    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Late);
-    assert_eq!(tokens.refused(2, account(1), Others::None, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(1, account(1), false, Others::None, refusal(), now), Refusal::Late);
+    assert_eq!(tokens.refused(2, account(1), false, Others::None, refusal(), now), Refusal::OfCredentials);
     assert_eq!(tokens.need(now), Need::Others(refusal()));
     let trial = now + Duration::from_secs(60);
     assert_eq!(tokens.next_trial(), Some(trial));
@@ -62,43 +62,47 @@ fn a_refused_token_is_replaced_once_and_the_next_refusal_stops_all_requests_unti
 fn a_token_that_works_for_others_is_not_replaced_for_one_account() {
     let (mut tokens, now) = granted();
     tokens.accepted(1, account(2));
-    assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(1, account(1), false, Others::Ready, refusal(), now), Refusal::OfAccount);
     assert!(tokens.wants_grant());
     tokens.accepted(1, account(2));
     for _ in 0..9 {
-        assert_eq!(tokens.refused(1, account(1), Others::Idle, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(1, account(1), false, Others::Idle, refusal(), now), Refusal::OfAccount);
     }
     tokens.accepted(1, account(1));
-    assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
-    assert_eq!(tokens.refused(1, account(2), Others::Ready, refusal(), now), Refusal::Replaced, "it works no longer");
+    assert_eq!(tokens.refused(1, account(1), false, Others::Ready, refusal(), now), Refusal::OfAccount);
+    assert_eq!(
+        tokens.refused(1, account(2), false, Others::Ready, refusal(), now),
+        Refusal::Replaced,
+        "it works no longer"
+    );
 }
 
 #[test]
 fn a_fresh_token_that_is_refused_is_tried_on_another_account_first() {
     let fresh = || {
         let (mut tokens, now) = granted();
-        assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::Replaced);
+        assert_eq!(tokens.refused(1, account(1), false, Others::Ready, refusal(), now), Refusal::Replaced);
         tokens.granted(token(), Duration::from_secs(3600), now);
-        assert_eq!(tokens.refused(2, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(2, account(1), false, Others::Ready, refusal(), now), Refusal::OfAccount);
         (tokens, now)
     };
     let (mut tokens, now) = fresh();
     for n in [2, 3] {
-        assert_eq!(tokens.refused(2, account(n), Others::Ready, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(2, account(n), false, Others::Ready, refusal(), now), Refusal::OfAccount);
     }
-    assert_eq!(tokens.refused(2, account(4), Others::Ready, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(2, account(4), false, Others::Ready, refusal(), now), Refusal::OfCredentials);
     let (mut tokens, now) = fresh();
     tokens.accepted(2, account(2));
-    assert_eq!(tokens.refused(2, account(1), Others::Ready, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(2, account(1), false, Others::Ready, refusal(), now), Refusal::OfAccount);
     assert_eq!(tokens.need(now), Need::Nothing);
 }
 
 #[test]
 fn credentials_that_only_one_account_had_refused_are_tried_at_once_for_another() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), false, Others::None, refusal(), now), Refusal::Replaced);
     tokens.granted(token(), Duration::from_secs(3600), now);
-    assert_eq!(tokens.refused(2, account(1), Others::None, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(2, account(1), false, Others::None, refusal(), now), Refusal::OfCredentials);
     tokens.may_tell(account(1));
     assert!(tokens.next_trial().is_some());
     tokens.may_tell(account(2));
@@ -108,7 +112,7 @@ fn credentials_that_only_one_account_had_refused_are_tried_at_once_for_another()
 #[test]
 fn a_storm_of_edits_tries_credentials_that_are_refused_once_between_two_trials() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), false, Others::None, refusal(), now), Refusal::Replaced);
     tokens.give_up(refusal(), now);
     let (mut now, mut requests) = (now, 0);
     let end = now + Duration::from_secs(600);
@@ -129,10 +133,10 @@ fn an_edit_that_finds_credentials_refused_again_has_to_wait_for_the_next_trial()
     let (mut tokens, now) = granted();
     let refuse = |tokens: &mut Tokens, n| {
         let (generation, state) =
-            (tokens.generation, tokens.refused(tokens.generation, account(n), Others::None, refusal(), now));
+            (tokens.generation, tokens.refused(tokens.generation, account(n), false, Others::None, refusal(), now));
         assert_eq!((tokens.generation, state), (generation, Refusal::OfCredentials));
     };
-    assert_eq!(tokens.refused(1, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), false, Others::None, refusal(), now), Refusal::Replaced);
     tokens.granted(token(), Duration::from_secs(3600), now);
     refuse(&mut tokens, 1);
     tokens.may_tell(account(2));
@@ -177,13 +181,17 @@ fn a_token_is_renewed_and_a_failure_waited_for_as_late_after_a_step_as_before() 
 #[test]
 fn a_fresh_token_that_is_refused_for_the_one_account_that_has_anything_to_send_says_nothing_of_the_credentials() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), Others::Idle, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), false, Others::Idle, refusal(), now), Refusal::Replaced);
     tokens.granted(token(), Duration::from_secs(3600), now);
     for _ in 0..10 {
-        assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfAccount);
+        assert_eq!(tokens.refused(2, account(1), false, Others::Idle, refusal(), now), Refusal::OfAccount);
     }
-    assert_eq!(tokens.refused(2, account(2), Others::Idle, refusal(), now), Refusal::OfAccount);
-    assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfCredentials, "two say the same");
+    assert_eq!(tokens.refused(2, account(2), false, Others::Idle, refusal(), now), Refusal::OfAccount);
+    assert_eq!(
+        tokens.refused(2, account(1), false, Others::Idle, refusal(), now),
+        Refusal::OfCredentials,
+        "two say the same"
+    );
 }
 
 #[test]
@@ -200,11 +208,28 @@ fn an_access_token_that_was_given_is_read_again_each_hour() {
 #[test]
 fn an_account_that_was_refused_alone_tells_of_the_credentials_once_it_is_the_only_one() {
     let (mut tokens, now) = granted();
-    assert_eq!(tokens.refused(1, account(1), Others::Ready, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(1, account(1), false, Others::Ready, refusal(), now), Refusal::Replaced);
     tokens.granted(token(), Duration::from_secs(3600), now);
     tokens.accepted(2, account(2));
-    assert_eq!(tokens.refused(2, account(1), Others::Idle, refusal(), now), Refusal::OfAccount);
-    assert_eq!(tokens.refused(2, account(1), Others::None, refusal(), now), Refusal::Replaced);
+    assert_eq!(tokens.refused(2, account(1), false, Others::Idle, refusal(), now), Refusal::OfAccount);
+    assert_eq!(tokens.refused(2, account(1), false, Others::None, refusal(), now), Refusal::Replaced);
     tokens.granted(token(), Duration::from_secs(3600), now);
-    assert_eq!(tokens.refused(3, account(1), Others::None, refusal(), now), Refusal::OfCredentials);
+    assert_eq!(tokens.refused(3, account(1), false, Others::None, refusal(), now), Refusal::OfCredentials);
+}
+
+#[test]
+fn a_few_accounts_that_were_accepted_before_and_are_refused_now_tell_that_the_credentials_are_dead() {
+    for (accepted_before, expected) in [(true, Refusal::OfCredentials), (false, Refusal::OfAccount)] {
+        let (mut tokens, now) = granted();
+        tokens.accepted(1, account(9));
+        let mut refused =
+            |generation, n| tokens.refused(generation, account(n), accepted_before, Others::Ready, refusal(), now);
+        assert_eq!(refused(1, 1), Refusal::OfAccount);
+        assert_eq!(refused(1, 2), Refusal::Replaced);
+        tokens.granted(token(), Duration::from_secs(3600), now);
+        let mut refused =
+            |generation, n| tokens.refused(generation, account(n), accepted_before, Others::Ready, refusal(), now);
+        assert_eq!(refused(2, 3), Refusal::OfAccount);
+        assert_eq!(refused(2, 4), expected);
+    }
 }
