@@ -16,6 +16,8 @@ pub mod machine;
 mod requests;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use crate::runbook::ExternalUrl;
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
+use crate::switch;
 use crate::throttle::RateLimit;
 use crate::zoho::{Client, CredentialSource, Transport};
 
@@ -121,8 +124,9 @@ pub struct Inputs {
     pub committed: mpsc::UnboundedReceiver<Committed>,
     /// Orders to finish what is in flight and end.
     pub stops: mpsc::Receiver<Stop>,
-    /// The switch that suspends everything.
-    pub freeze: watch::Receiver<Option<Freeze>>,
+    /// The ledger beside which the switch that suspends everything is, if there is one. It is looked at, and not heard
+    /// of: what was suspended before a look is never sent after it.
+    pub ledger: Option<PathBuf>,
     /// What an operator orders.
     pub orders: watch::Receiver<Option<Order>>,
     /// Who wants to know the status of accounts.
@@ -156,6 +160,8 @@ pub struct Controller<T: Transport, J: Journal> {
     /// Who asked and was not answered yet, in their order.
     askers: VecDeque<oneshot::Sender<MailAccountList>>,
     report: watch::Sender<Report>,
+    /// See [`Inputs::ledger`].
+    switch: Option<PathBuf>,
 }
 
 /// What came in.
@@ -218,6 +224,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             answers,
             askers,
             report,
+            switch: None,
         };
         (controller, reports)
     }
@@ -238,13 +245,17 @@ impl<T: Transport, J: Journal> Controller<T, J> {
 
     /// Turns until the end: a signal, the end of the one pass, or a ledger that cannot be trusted.
     pub async fn run(mut self, mut inputs: Inputs) -> Ended<J> {
-        let freeze = inputs.freeze.borrow_and_update().clone();
-        self.feed(Event::Suspension(freeze));
+        self.switch = inputs.ledger.take();
+        let unclear = |error: io::Error| Some(Freeze::unclear(&error.to_string()));
+        let first = self.switch.as_deref().map(|ledger| switch::read(ledger).unwrap_or_else(unclear));
+        self.feed(Event::Suspension(first.flatten()));
         let order = inputs.orders.borrow_and_update().clone();
         order.into_iter().for_each(|order| self.feed(Event::Ordered(order)));
         let result = loop {
             let input = self.next(&mut inputs).await;
             self.look_at_clock();
+            // What became durable sends a token request at once.
+            self.look_at_switch();
             let mut fed = self.take(input);
             for _ in 0..EVENTS_PER_TURN {
                 match self.ready(&mut inputs).filter(|_| fed.is_ok()) {
@@ -269,9 +280,6 @@ impl<T: Transport, J: Journal> Controller<T, J> {
             biased;
             // What comes seldom comes first: a bulk change must not drown an order to stop.
             Some(Stop) = inputs.stops.recv() => Input::Event(Event::Stop),
-            Ok(()) = inputs.freeze.changed() => {
-                Input::Event(Event::Suspension(inputs.freeze.borrow_and_update().clone()))
-            }
             Ok(()) = inputs.orders.changed() => {
                 Input::Event(inputs.orders.borrow_and_update().clone().map_or(Event::Tick, Event::Ordered))
             }
@@ -327,12 +335,22 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         }
     }
 
+    /// Looks before anything leaves: when `suspend` has returned, no request begins. One open(2), which finds nothing.
+    fn look_at_switch(&mut self) {
+        // A shortage of this process changes nothing.
+        if let Some(Ok(freeze)) = self.switch.as_deref().map(switch::read) {
+            self.feed(Event::Suspension(freeze));
+        }
+    }
+
     fn feed(&mut self, event: Event) {
         self.machine.handle(event, self.clock.now(), fastrand::f64());
     }
 
     /// Performs what follows of all events so far, and shows the state they led to.
     fn turn(&mut self) -> Then {
+        // To take in a large look at the folder takes time.
+        self.look_at_switch();
         let now = self.clock.now();
         let then = loop {
             let Turn { effects, then } = self.machine.turn(now);

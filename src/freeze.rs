@@ -20,7 +20,7 @@ const KIND: &str = "Suspension";
 /// The longest reason or name that is repeated, in characters: as long as a manifest's `suspendReason`.
 pub const TEXT_MAX: usize = 200;
 
-/// How soon a running daemon notices that the file came or went.
+/// How soon a running daemon takes an order, and notices by itself that everything was suspended or resumed.
 pub const NOTICED: Duration = Duration::from_secs(1);
 
 /// Nothing is sent while it lasts.

@@ -1,11 +1,12 @@
 //! What an operator orders through files beside the ledger: the switch that suspends everything, and orders to the process
 //! that has the ledger ([`mod@order`]).
 //!
-//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force, once or whenever it changes; the one that was lifted
-//! last, and who lifted it; each order, once.
+//! In: the ledger's path; [`Freeze`]s to set. Out: the freeze in force; the one that was lifted last, and who lifted it; each
+//! order, once.
 //! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
 //! memory) changes nothing; the file is complete under its name or not there at all, also after a power cut.
-//! Deliberately absent: events. The file is looked at every [`NOTICED`], which works on any file system.
+//! Deliberately absent: events. The controller looks at the switch before anything leaves, and [`watch`] for an order every
+//! [`NOTICED`], which works on any file system.
 
 pub mod order;
 
@@ -130,38 +131,20 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What an operator orders.
-#[derive(Debug)]
-pub struct Orders {
-    /// The freeze in force, whenever it changes.
-    pub freeze: watch::Receiver<Option<Freeze>>,
-    /// The order that came last, whenever one comes.
-    pub orders: watch::Receiver<Option<Order>>,
-}
-
-/// Reports every change of the switch beside `ledger`, and takes every order, until `cancel`. What is
-/// there now is reported when this returns. Must be called within a tokio runtime, by the process that has the ledger.
-pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> Orders {
-    let first = read(&ledger).unwrap_or_else(|error| Some(Freeze::unclear(&error.to_string())));
-    let (told, freeze) = watch::channel(first);
+/// Takes every order that is left beside `ledger`, until `cancel`: the one that came last. One that is there now is taken
+/// when this returns. Must be called within a tokio runtime, by the process that has the ledger.
+pub fn watch(ledger: PathBuf, cancel: CancellationToken) -> watch::Receiver<Option<Order>> {
     let (ordered, orders) = watch::channel(order::take(&ledger));
     tokio::spawn(async move {
         while cancel.run_until_cancelled(tokio::time::sleep(NOTICED)).await.is_some() {
             let path = ledger.clone();
-            let looked = tokio::task::spawn_blocking(move || (read(&path), order::take(&path)));
-            let Ok((now, order)) = looked.await else { continue };
-            if order.is_some() {
-                ordered.send_replace(order);
+            let taken = tokio::task::spawn_blocking(move || order::take(&path));
+            if let Ok(Some(order)) = taken.await {
+                ordered.send_replace(Some(order));
             }
-            let Ok(now) = now else { continue };
-            told.send_if_modified(|before| {
-                let news = *before != now;
-                *before = now;
-                news
-            });
         }
     });
-    Orders { freeze, orders }
+    orders
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::report::{Report, Summary};
 use crate::sandbox::{self, Account, World};
 use crate::shutdown::Stop;
 use crate::source::Batch;
-use crate::switch::{self, Orders};
+use crate::switch;
 use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport};
 
 /// How many looks at the folder, signals and questions may wait for the conductor.
@@ -116,13 +116,13 @@ pub(super) async fn build(
     let known = Remembered::of(&ledger);
     let (controller, reports) =
         Controller::new(settings, client, credentials, (ledger, file), Arc::clone(&metrics), clock.clone());
-    let Orders { freeze, orders } = switch::watch(path, cancel.clone());
+    let orders = switch::watch(path.clone(), cancel.clone());
     Ok(Engine {
         controller: controller.protecting(protection),
         reports,
         metrics,
         clock,
-        inputs: Inputs { looks, committed, stops, queries, freeze, orders },
+        inputs: Inputs { looks, committed, stops, queries, ledger: Some(path), orders },
         acknowledged,
         known,
         outside: Outside { looks: looks_out, stops: stops_out, queries: queries_out },

@@ -158,8 +158,9 @@ Examples:
 
 Makes the file ledger.json.suspended beside the ledger, and that is all: an empty
 file made by hand does the same. It says who asked, and on which machine. It
-outlasts restarts. What is asked of the service meanwhile is planned, and sent
-when the suspension ends. `apply` ends with 3 while there is something that it
+outlasts restarts. A daemon looks for it before anything leaves, so once this
+command has ended no request begins; what is under way ends. What is asked of the
+service meanwhile is planned, and sent when the suspension ends. `apply` ends with 3 while there is something that it
 does not send. One account alone is suspended by its manifest.
 
 Where there is neither a ledger nor a daemon it is refused, for it would suspend

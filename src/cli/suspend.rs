@@ -13,7 +13,7 @@ use super::{Exit, complain, print};
 use crate::account::printable;
 use crate::clock::Clock;
 use crate::config::{LedgerPlace, positive_long};
-use crate::freeze::{Freeze, NOTICED, TEXT_MAX};
+use crate::freeze::{Freeze, TEXT_MAX};
 use crate::ledger::file::{self, LedgerError};
 use crate::switch;
 use crate::timestamp::Timestamp;
@@ -115,11 +115,9 @@ impl Suspend {
             return Ok(Exit::Failed);
         }
         switch::set(&ledger, &freeze).with_context(|| format!("{}: cannot be written", printable::path(&file)))?;
-        let within = humantime::format_duration(NOTICED);
         let instead = first.map_or_else(String::new, |first| format!("It takes the place of: {first}\n"));
         print(&format!(
-            "{freeze}\n{instead}\nNothing is sent while this lasts; what is under way ends. A daemon that runs notices within \
-             {within}.\nThe folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume{}\n",
+            "{freeze}\n{instead}\nNothing is sent from now on, while this lasts; what is under way ends.\nThe folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume{}\n",
             place.options()
         ))?;
         Ok(Exit::Done)

@@ -80,11 +80,7 @@ pub fn build_over<T: Transport, J: Journal>(
     let (stops_out, stops) = mpsc::channel(1);
     let (queries_out, queries) = mpsc::channel(1);
     let outside = Outside { looks: looks_out, reports, _stops: stops_out, queries: queries_out };
-    (
-        controller,
-        Inputs { looks, committed, stops, queries, freeze: watch::channel(None).1, orders: watch::channel(None).1 },
-        outside,
-    )
+    (controller, Inputs { looks, committed, stops, queries, ledger: None, orders: watch::channel(None).1 }, outside)
 }
 
 /// A look at the manifest of the account numbered `n`.

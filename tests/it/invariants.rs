@@ -82,7 +82,7 @@ async fn pass<T: Transport, J: Journal>(
             committed,
             stops,
             queries,
-            freeze: tokio::sync::watch::channel(None).1,
+            ledger: None,
             orders: tokio::sync::watch::channel(None).1,
         }),
     );

@@ -119,14 +119,7 @@ async fn pass(latency: Duration, rate_limit: Option<RateLimit>) -> Pass {
     looks_out.send(manifests()).await.unwrap();
     let begun = Instant::now();
     let ended = controller
-        .run(Inputs {
-            looks,
-            committed,
-            stops,
-            queries,
-            freeze: tokio::sync::watch::channel(None).1,
-            orders: tokio::sync::watch::channel(None).1,
-        })
+        .run(Inputs { looks, committed, stops, queries, ledger: None, orders: tokio::sync::watch::channel(None).1 })
         .await;
     let took = begun.elapsed();
     assert_eq!(ended.summary.applied, 2 * ACCOUNTS);

@@ -27,7 +27,7 @@ fn nothing_is_sent_while_everything_is_suspended_and_all_of_it_afterwards() {
     insta::assert_snapshot!(said(&place, &["suspend", "--force", "--reason", "mail migration"]), @"
     suspended since TIME by eve on HOST: mail migration
 
-    Nothing is sent while this lasts; what is under way ends. A daemon that runs notices within 1s.
+    Nothing is sent from now on, while this lasts; what is under way ends.
     The folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume
     --- stderr
     --- exit 0
@@ -95,6 +95,32 @@ fn a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resu
     place.ok("resume --log-level off");
     until("bob is applied", || place.ok("plan --log-level off").starts_with("No changes"));
     assert!(place.read("stderr").contains("resumed: what is pending is sent"));
+}
+
+#[test]
+fn nothing_that_is_edited_after_suspend_has_returned_is_sent() {
+    const ROUNDS: u64 = 6;
+    let (mut place, service) = frozen();
+    place.set("ZOHO_MAIL_LOG_LEVEL", "info");
+    for n in 1..=9 {
+        place.account(&format!("a{n}"), 10 + n, "enabled: true");
+    }
+    let _daemon = place.start("run --listen off --debounce 20ms --disruption-budget 100%");
+    let is_applied = || place.ok("plan --log-level off").starts_with("No changes");
+    until("all are applied", is_applied);
+    for round in 0..ROUNDS {
+        let (requests, read) = (service.requests(), place.read("stderr").matches("\"pending\":9").count());
+        place.ok("suspend --log-level off");
+        for n in 1..=9 {
+            place.account(&format!("a{n}"), 10 + n, &format!("enabled: {}", round % 2 == 1));
+        }
+        // With so many changes known, it would send them; the log says that they wait.
+        until("all edits are read", || place.read("stderr").matches("\"pending\":9").count() > read);
+        assert_eq!(service.requests(), requests, "round {round}: sent after `suspend` had returned");
+        place.ok("resume --log-level off");
+        until("all are applied again", is_applied);
+        assert_eq!(service.requests(), requests + 9);
+    }
 }
 
 #[test]
@@ -191,7 +217,7 @@ fn a_second_suspension_shows_the_first_and_takes_its_place_only_when_that_is_ask
     suspended since TIME by bob on HOST: lunch
     It takes the place of: suspended since TIME by eve on HOST until TIME
 
-    Nothing is sent while this lasts; what is under way ends. A daemon that runs notices within 1s.
+    Nothing is sent from now on, while this lasts; what is under way ends.
     The folder is still read, and plan and status still tell. The end: zoho-mail-reconciler resume
     --- stderr
     --- exit 0

@@ -195,7 +195,7 @@ impl Scene {
             committed,
             stops,
             queries,
-            freeze: tokio::sync::watch::channel(None).1,
+            ledger: None,
             orders: tokio::sync::watch::channel(None).1,
         }));
         Process { running, clock, metrics, reports, looks: looks_out, stops: stops_out, queries: queries_out }
