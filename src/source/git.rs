@@ -1,8 +1,7 @@
 //! Whether git is at work in the folder: while it is, files of two revisions lie side by side.
 //!
 //! In: the root, which may have submodules. Out: wait, or go on; what git has begun and not finished; and whether git has worked meanwhile.
-//! Invariants: nothing but the stamps of git's lock and of its index, and the names of [`Operation`]'s table, is looked
-//! at; a lock that a killed git left behind delays nothing for longer than [`super::LOCK_PATIENCE`] after the last event,
+//! Invariants: nothing but the stamps of git's lock and of its index, and what [`Operation`] is made of, is looked at; a lock that a killed git left behind delays nothing for longer than [`super::LOCK_PATIENCE`] after the last event,
 //! nor than [`LOCK_PATIENCE_MAX`], and only once; an operation is waited for in silence for that long, and then named.
 //! What lies in the folder until it ends is half of something, so no time that passes makes it fit to be read.
 //! Deliberately absent: git itself.
@@ -16,9 +15,11 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::repository;
+use crate::account::printable;
 
 mod operation;
 
+use operation::Indexes;
 pub use operation::Operation;
 
 /// How long git's lock is respected whatever stirs, for that may be somebody else. A checkout of 100,000 files takes about 5 s
@@ -44,12 +45,13 @@ impl Git {
     /// What git has begun and not finished in the work tree that `folder` is in.
     pub fn in_progress(&self, folder: &Path) -> Option<Operation> {
         let folder = fs::canonicalize(folder).ok()?;
-        self.unfinished(&folder, &self.all(&folder))
+        self.unfinished(&folder, &self.all(&folder), &mut Indexes::default())
     }
 
     /// What is under way in one of these Git directories, unless `root` (without links) is none of their business.
-    fn unfinished(&self, root: &Path, gits: &[PathBuf]) -> Option<Operation> {
-        let found = gits.iter().find_map(|git| Operation::in_progress(git)).filter(|_| !self.reads_unfinished);
+    fn unfinished(&self, root: &Path, gits: &[PathBuf], indexes: &mut Indexes) -> Option<Operation> {
+        let mut gits = gits.iter().filter(|_| !self.reads_unfinished);
+        let found = gits.find_map(|git| Operation::in_progress(git, indexes));
         found.filter(|_| repository::keeps(root, self))
     }
 
@@ -103,6 +105,8 @@ pub(super) struct Gate {
     outwaited: Option<Stamp>,
     /// Of each, git's list of the files it keeps, which it replaces at the end of whatever it does to them.
     indexes: Vec<Option<Stamp>>,
+    /// What they say of conflicts.
+    conflicts: Indexes,
     /// Since when something is not finished.
     unfinished: Option<Instant>,
     /// Something was not finished, and now it is.
@@ -121,14 +125,15 @@ impl Gate {
     /// In no repository yet.
     pub(super) fn new(patience: Duration, rules: Git) -> Self {
         let (root, gits, indexes) = (PathBuf::new(), Vec::new(), Vec::new());
-        Self { patience, rules, root, gits, waiting: None, outwaited: None, indexes, unfinished: None, ended: false }
+        let (conflicts, unfinished, ended) = (Indexes::default(), None, false);
+        Self { patience, rules, root, gits, waiting: None, outwaited: None, indexes, conflicts, unfinished, ended }
     }
 
     /// Looks for the repository that `root` (without links) is in; there may be none, and it may come and go.
     pub(super) fn find(&mut self, root: &Path) {
         let gits = self.rules.all(root);
         if self.gits != gits || self.root != root {
-            (self.root, self.gits) = (root.to_owned(), gits);
+            (self.root, self.gits, self.conflicts) = (root.to_owned(), gits, Indexes::default());
             self.has_worked();
         }
     }
@@ -148,18 +153,17 @@ impl Gate {
 
     /// Whether git stands in the way at `now`.
     pub(super) fn ask(&mut self, now: Instant) -> Verdict {
+        // The lock first: what ends between the two looks has left in the index what it did.
+        let seen = self.gits.iter().find_map(|git| look(&git.join(LOCK)));
         match self.unfinished(now) {
-            Verdict::GoOn => {
-                let seen = self.gits.iter().find_map(|git| look(&git.join(LOCK)));
-                self.judge(seen, now)
-            }
+            Verdict::GoOn => self.judge(seen, now),
             stands_in_the_way => stands_in_the_way,
         }
     }
 
     /// Whether something that git has begun stands in the way at `now`, lock or not.
     pub(super) fn unfinished(&mut self, now: Instant) -> Verdict {
-        let Some(operation) = self.rules.unfinished(&self.root, &self.gits) else {
+        let Some(operation) = self.rules.unfinished(&self.root, &self.gits, &mut self.conflicts) else {
             self.ended |= self.unfinished.take().is_some();
             return Verdict::GoOn;
         };
@@ -186,7 +190,8 @@ impl Gate {
 pub(super) fn warn_of_lock(gate: &Gate) {
     let seconds = gate.patience.as_secs();
     let lock = gate.gits.iter().map(|git| git.join(LOCK)).find(|lock| look(lock).is_some());
-    warn!(?lock, seconds, "git's lock is still there: going on; remove it if no git runs");
+    let lock = lock.as_deref().map(printable::path);
+    warn!(lock, seconds, "git's lock is still there: going on; remove it if no git runs");
 }
 
 fn look(path: &Path) -> Option<Stamp> {
