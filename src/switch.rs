@@ -53,7 +53,10 @@ fn beside(ledger: &Path, suffix: &str) -> PathBuf {
 pub fn read(ledger: &Path) -> io::Result<Option<Freeze>> {
     match bytes(&path(ledger)) {
         Ok(bytes) => Ok(Some(Freeze::from_bytes(&bytes))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let is_link = path(ledger).symlink_metadata().is_ok();
+            Ok(is_link.then(|| Freeze::unclear("its file is a link that leads nowhere")))
+        }
         Err(error) if is_shortage(&error) => Err(error),
         Err(error) => Ok(Some(Freeze::unclear(&format!("its file cannot be read: {error}")))),
     }
@@ -105,9 +108,13 @@ fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn lift(ledger: &Path, resumed: Resumed) -> io::Result<Option<Freeze>> {
     let Some(freeze) = read(ledger)? else { return Ok(None) };
     let lifted = Freeze { resumed: Some(resumed), ..freeze };
-    // First, so that who did it is known as soon as the suspension is over. A disk without room does not prolong it.
+    // What could not be lifted is not remembered as lifted.
+    if !remove(&path(ledger))? {
+        return Ok(None);
+    }
+    // A disk without room does not keep the suspension.
     let _ = publish(&resumed_path(ledger), &lifted.to_bytes());
-    Ok(remove(&path(ledger))?.then_some(lifted))
+    Ok(Some(lifted))
 }
 
 /// The suspension beside `ledger` that was lifted last, and who did it; `None` if there was none, or nothing can be read
@@ -180,7 +187,14 @@ mod tests {
         fs::create_dir(path(&ledger)).unwrap();
         let freeze = read(&ledger).unwrap().unwrap();
         assert!(freeze.to_string().contains("its file cannot be read"), "{freeze}");
+        let resumed = Resumed { at: Timestamp::from_millis(7), by: "bob".into(), host: "web1".into() };
+        lift(&ledger, resumed.clone()).unwrap_err();
+        assert_eq!(last_lifted(&ledger), None, "what could not be lifted was not");
         fs::remove_dir(path(&ledger)).unwrap();
+        std::os::unix::fs::symlink("nowhere", path(&ledger)).unwrap();
+        let freeze = read(&ledger).unwrap().unwrap();
+        assert!(freeze.to_string().contains("a link that leads nowhere"), "{freeze}");
+        assert!(lift(&ledger, resumed).unwrap().is_some() && read(&ledger).unwrap().is_none());
         rustix::fs::mknodat(rustix::fs::CWD, path(&ledger), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(read(&ledger).unwrap().is_some(), "a pipe that nobody writes to does not hang");
         fs::remove_file(path(&ledger)).unwrap();

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::{Exit, json, load, note, policies, print, yaml};
-use crate::account::{AccountId, Field};
+use crate::account::{AccountId, Field, printable};
 use crate::attribution::Baseline;
-use crate::change::Change;
+use crate::change::{Change, Direction};
 use crate::clock::Clock;
 use crate::compare::{Note, digest};
 use crate::config::{Disruptions, Folder, Target, UsageError};
@@ -137,6 +137,19 @@ fn read_ledger(target: &Target) -> anyhow::Result<Ledger> {
 type Marked<'c> = (&'c Change, bool);
 
 impl Comparison {
+    /// What to do about changes that are held by the budget of this direction. Without the base of this plan the approval
+    /// would also be of what others left pending.
+    fn advice(&self, direction: Direction) -> String {
+        const COMMAND: &str = "`plan ";
+        let advice = self.budget.advice(direction);
+        let Some(branch) = &self.branch else { return advice };
+        let (option, base) = match &branch.origin {
+            base::Origin::Folder { folder } => ("--base", folder),
+            base::Origin::Commit { revision, .. } => ("--base-ref", revision),
+        };
+        advice.replacen(COMMAND, &format!("{COMMAND}{option} {} ", printable::argument(base)), 1)
+    }
+
     fn new(
         mut desired: DesiredState,
         ledger: Ledger,

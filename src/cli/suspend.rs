@@ -104,6 +104,10 @@ impl Suspend {
             return Err(crate::config::UsageError("--until is in the past".into()).into());
         }
         let file = switch::path(&ledger);
+        if ledger.is_dir() {
+            complain(&format!("nothing is suspended: {} is a folder, and no ledger", printable::path(&ledger)));
+            return Ok(Exit::Failed);
+        }
         if let Some(nothing) = no_ledger(&ledger).filter(|_| !force) {
             complain(&format!("nothing is suspended: {nothing}, --force suspends what begins there later"));
             return Ok(Exit::Failed);

@@ -12,7 +12,7 @@
 mod error;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct Committed<T> {
     pub batch: Batch<T>,
     /// Whether the commit has the folder at all.
     pub present: bool,
-    /// How many of its files the sparse checkout leaves out of the work tree; they are not in the batch.
+    /// How many of its files, and of HEAD's, the sparse checkout leaves out of the work tree; they are not in the batch.
     pub left_out: usize,
     /// The commit that was read: the merge base of `tip` and `head`. 40 digits, as the other two.
     pub commit: String,
@@ -89,9 +89,21 @@ pub fn load_committed_ignoring<T>(
     let tree = tree.map_err(|_| CommitError::Missing { shallow, why: repository::lack(repository, base) })?;
     let found = read(&store, tree, &within, ignored).map_err(|fault| fault.told(root, shallow))?;
     let (mut files, present) = found.map_or_else(|| (Vec::new(), false), |files| (files, true));
-    let (all, sparse) = (files.len(), Sparse::of(&opened));
-    files.retain(|(path, _)| !sparse.leaves_out(&within.join(&**path)));
-    let left_out = all - files.len();
+    let sparse = Sparse::of(&opened);
+    let is_left_out = |path: &str| sparse.leaves_out(&within.join(path));
+    let mut left_out: BTreeSet<Arc<str>> = files.iter().map(|(path, _)| Arc::clone(path)).collect();
+    left_out.retain(|path| is_left_out(path));
+    files.retain(|(path, _)| !left_out.contains(path));
+    if !sparse.is_empty() {
+        // What the branch adds there is in neither of the two that are compared.
+        let missing = |why: String| CommitError::Missing { shallow, why };
+        let tree = repository.find_commit(head).and_then(|commit| commit.tree_id().map(gix::Id::detach));
+        let tree = tree.map_err(|_| missing(repository::lack(repository, head)))?;
+        let added =
+            read(&store, tree, &within, ignored).map_err(|fault| fault.told(root, shallow))?.unwrap_or_default();
+        left_out.extend(added.into_iter().map(|(path, _)| path).filter(|path| is_left_out(path)));
+    }
+    let left_out = left_out.len();
     let batch = Batch {
         files,
         root: Root::Ready,

@@ -33,6 +33,11 @@ impl Sparse {
         sparse
     }
 
+    /// Whether nothing is marked as left out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.folders.is_empty()
+    }
+
     /// Whether `path`, from the top of the work tree, is left out of it.
     pub(super) fn leaves_out(&self, path: &Path) -> bool {
         let marked = self.files.contains(path) || path.ancestors().any(|folder| self.folders.contains(folder));

@@ -335,6 +335,12 @@ fn what_a_sparse_checkout_leaves_out_is_not_in_the_base_either() {
         let base = committed(&top.join("state"), "HEAD");
         let files: Vec<&str> = base.batch.files.iter().map(|(path, _)| &**path).collect();
         assert_eq!((files, base.left_out), (vec!["d.yaml", "sales/a.yaml"], 2), "{index}");
+        // What the branch adds where nothing is checked out is in neither; it is counted.
+        git(&top, "sparse-checkout disable");
+        write(&top.join("state/it/new.yaml"), "new");
+        commit(&top);
+        git(&top, &format!("sparse-checkout set --cone {index} state/sales"));
+        assert_eq!(committed(&top.join("state"), "HEAD~1").left_out, 3, "{index}");
     }
 }
 

@@ -253,7 +253,7 @@ fn read_revision(folder: &Folder, revision: &str, auth: AuthMode, protection: Ar
         note(&format!("{short} has no {}: everything is new", printable::path(folder)));
     }
     if left_out > 0 {
-        note(&format!("{} left out by the sparse checkout: not compared", count(left_out, "manifest")));
+        note(&format!("{} left out of this sparse checkout: not compared", count(left_out, "manifest")));
     }
     let desired = load::declared(batch, protection);
     let within = |problem: Problem| Problem { path: format!("{short}:{}", problem.path).into(), ..problem };

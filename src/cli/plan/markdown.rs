@@ -49,7 +49,7 @@ pub(super) fn markdown(comparison: &Comparison, folder: &Path) -> String {
     sections.push(Section::list("**Left alone until it is mended:**", remarks(Weight::Held)));
     for (by, what) in what_is_held(comparison) {
         // The advice names the manifest that has the say.
-        let advice = code(&comparison.budget.advice(by));
+        let advice = code(&comparison.advice(by));
         sections.push(Section::text(format!("**Held by the {}:** {what} {advice}\n", by.budget())));
     }
     sections.push(Section::list("**Dates change:**", remarks(Weight::Dated)));
@@ -114,7 +114,7 @@ fn head(summary: &Summary, origin: Option<&Origin>, folder: &Path, comparison: &
     if puts + held + no_longer_managed + dated + unexplained + safety == 0 {
         return format!("**{sum}.** {compared}\n");
     }
-    format!("**{sum}**\n\n{compared} Nothing else changes. Digest {}\n", code(comparison.digest()))
+    format!("**{sum}**\n\n{compared} Nothing else is sent. Digest {}\n", code(comparison.digest()))
 }
 
 /// The table of changes: what takes away, what is held, what grants.

@@ -70,7 +70,7 @@ fn write_sum(text: &mut String, comparison: &Comparison, own: &[Marked<'_>], oth
         }
     }
     for (by, what) in what_is_held(comparison) {
-        writeln!(text, "{HELD}Held by the {}{HELD:#}: {what} {}", by.budget(), comparison.budget.advice(by))?;
+        writeln!(text, "{HELD}Held by the {}{HELD:#}: {what} {}", by.budget(), comparison.advice(by))?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ fn a_comment_shows_disruptions_first_and_folds_the_rest() {
     <!-- zoho-mail-reconciler plan -->
     **3 PUTs: 1 takes away, 2 grant; 0 changes held; 1 account no longer managed**
 
-    From `base` to `desired-state`. Nothing else changes. Digest `sha256:b2e28872426d6f249631ef67b88ed2002ba36b2cfe402d4897e75418158bcd05`
+    From `base` to `desired-state`. Nothing else is sent. Digest `sha256:b2e28872426d6f249631ef67b88ed2002ba36b2cfe402d4897e75418158bcd05`
 
     | | account | e-mail | field | from | to | declared at |
     |-|-|-|-|-|-|-|
@@ -89,9 +89,9 @@ fn a_comment_says_what_is_held_and_why() {
     <!-- zoho-mail-reconciler plan -->
     **2 PUTs: 0 take away, 2 grant; 1 change held; 1 account no longer managed**
 
-    From `base` to `desired-state`. Nothing else changes. Digest `sha256:d619dd109aecf4be14a967cb4ce751d7ee3629003e4b3220df5711baf0d8df2c`
+    From `base` to `desired-state`. Nothing else is sent. Digest `sha256:d619dd109aecf4be14a967cb4ce751d7ee3629003e4b3220df5711baf0d8df2c`
 
-    **Held by the disruption budget:** 1 change of 1 account: 0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself. ``If all of them are meant, commit what `plan --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.``
+    **Held by the disruption budget:** 1 change of 1 account: 0 accounts charged in the last 1h + 1 account pending, budget 0 accounts; 1 change waits; it never fits by itself. ``If all of them are meant, commit what `plan --base base --approval --reason TEXT` prints and have it reviewed, or raise --disruption-budget for one apply; else look for the mistake.``
 
     | | account | e-mail | field | from | to | declared at |
     |-|-|-|-|-|-|-|
@@ -154,7 +154,7 @@ fn whatever_loosens_or_tightens_what_may_be_taken_away_is_told_before_the_change
     <!-- zoho-mail-reconciler plan -->
     **No changes; what may be taken away changes**
 
-    From `base` to `desired-state`. Nothing else changes. Digest `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`
+    From `base` to `desired-state`. Nothing else is sent. Digest `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`
 
     **What may be taken away changes:**
 

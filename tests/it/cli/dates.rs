@@ -89,7 +89,7 @@ fn a_day_on_which_more_end_than_the_budget_allows_is_told_ahead_and_in_the_pull_
     <!-- zoho-mail-reconciler plan -->
     **No changes; dates of 1 account change**
 
-    From `base` to `desired-state`. Nothing else changes. Digest `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`
+    From `base` to `desired-state`. Nothing else is sent. Digest `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`
 
     **Dates change:**
 

@@ -165,12 +165,15 @@ fn what_cannot_be_a_suspension_is_refused_before_anything_is_written() {
     let nowhere = place.run("suspend --force --ledger nowhere/ledger.json");
     assert_eq!(nowhere.code, 1);
     assert!(nowhere.err.contains("nowhere/ledger.json.suspended: cannot be written"), "{}", nowhere.err);
+    let folder = place.run("suspend --force --ledger desired-state");
+    assert!(folder.code == 1 && folder.err.contains("desired-state is a folder, and no ledger"), "{}", folder.all());
     // What is there and is no ledger either.
     place.write("odd/other.json", "{}");
     place.write("odd/ledger.json.audit", "");
     for other in ["odd", "odd/other.json", "odd/ledger.json.audit", "desired-state/sales/alice.yaml"] {
         let ran = place.run(&format!("suspend --ledger {other}"));
-        assert_eq!((ran.code, ran.err.contains("there is no such ledger")), (1, true), "{other}: {}", ran.all());
+        let is_said = ran.err.contains("there is no such ledger") || ran.err.contains("is a folder, and no ledger");
+        assert_eq!((ran.code, is_said), (1, true), "{other}: {}", ran.all());
     }
     assert_eq!(fs::read_dir(place.path().join("odd")).unwrap().count(), 2, "no switch");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "the folders alone");
