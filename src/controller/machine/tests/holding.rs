@@ -45,6 +45,7 @@ fn a_budget_that_is_lowered_while_removals_wait_holds_them_and_lets_them_go_when
     stage.step(Event::Suspension(Some(Freeze::default())));
     stage.step(budgeted(false, 10));
     stage.step(budgeted(false, 3));
+    assert_eq!(stage.report().held, 5, "before its turn comes");
     stage.step(Event::Suspension(None));
     assert_eq!(counts(&mut stage), (5, 5, 0));
     stage.said.clear();
