@@ -5,8 +5,8 @@
 //! order, once.
 //! Invariants: a file that is there but cannot be read freezes as well; a shortage of this process (of descriptors, of
 //! memory) changes nothing; the file is complete under its name or not there at all, also after a power cut.
-//! Deliberately absent: events. The controller looks at the switch before anything leaves, and [`watch`] for an order every
-//! [`NOTICED`], which works on any file system.
+//! Deliberately absent: events. The controller looks at the switch before anything leaves, and [`watch()`] for an order
+//! every [`NOTICED`], which works on any file system.
 
 pub mod order;
 

@@ -110,6 +110,40 @@ fn a_broken_manifest_is_annotated_on_its_line_and_fails_the_check() {
     assert!(merged.comment().contains("desired-state/user-7.yaml") || merged.comment().contains("user-7.yaml"));
 }
 
+#[test]
+fn a_pull_request_that_is_refused_says_so_in_the_log_and_in_its_comment() {
+    let policy = |text: &str| [("ZOHO_MAIL_POLICY_DIR", text.to_owned())];
+    let merged = Merged::of(|origin| origin.account(7, "enabled: false"));
+    for step in ["Validate", "Plan"] {
+        let output = run("plan", step, merged.clone.path(), &policy("policy"));
+        assert_eq!(output.status.code(), Some(64), "{step}");
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(log.contains("policy"), "{step}: {log}");
+    }
+    let comment = merged.comment();
+    assert!(comment.starts_with("<!-- zoho-mail-reconciler plan -->\n**No plan**"), "{comment}");
+    // GitLab's has no page to show, and fails.
+    let environment = [("ZOHO_MAIL_POLICY_DIR", "policy"), ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "HEAD^1")];
+    let refused = shell(&gitlab("plan-manifests"), merged.clone.path(), &environment);
+    assert_eq!(refused.status.code(), Some(64), "{}", said(&refused));
+    assert!(!merged.clone.path().join("plan.md").exists());
+}
+
+#[test]
+fn gitlabs_plan_of_a_merged_result_is_from_its_first_parent() {
+    let merged = Merged::of(|origin| origin.account(7, "enabled: false"));
+    for kind in ["merged_result", "merge_train"] {
+        // Where the branch began, which a clone of the merge alone does not have.
+        let environment = [("CI_MERGE_REQUEST_EVENT_TYPE", kind), ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "no-such-commit")];
+        let planned = shell(&gitlab("plan-manifests"), merged.clone.path(), &environment);
+        assert!(planned.status.success(), "{}", said(&planned));
+        let page = fs::read_to_string(merged.clone.path().join("plan.md")).unwrap();
+        assert!(page.contains("user-7") && !page.contains("user-20"), "{page}");
+    }
+    let environment = [("CI_MERGE_REQUEST_EVENT_TYPE", "detached"), ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "HEAD^1")];
+    assert!(shell(&gitlab("plan-manifests"), merged.clone.path(), &environment).status.success());
+}
+
 type Comments = Arc<Mutex<BTreeMap<u64, Value>>>;
 
 /// As much of GitHub's API as the workflow uses.
@@ -287,5 +321,22 @@ fn every_recipe_has_the_options_that_decide_what_is_held() {
         deciding.iter().for_each(|option| assert!(recipe.contains(option), "{file}: {option}"));
         assert_eq!(recipe.contains("ZOHO_MAIL_ZOID: "), recipe.contains(" apply "), "{file}: what applies needs it");
     }
-    assert!(text("ci/pre-commit-config.yaml").contains("validate --policy-dir policy desired-state\n"));
+    let hook = text("ci/pre-commit-config.yaml");
+    assert!(hook.contains("validate --policy-dir policy desired-state\n"));
+    let files = hook.lines().find_map(|line| line.trim().strip_prefix("files: ")).unwrap();
+    let matches = |path: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", "[[ desired-state/$1 =~ $2 ]]", "matches", path, files]).status().unwrap().success()
+    };
+    for path in [
+        "a.yaml",
+        "sales/a.yml",
+        "policy/limits.yaml",
+        "policy/.gitkeep",
+        ".reconcilerignore",
+        "sales/.reconcilerignore",
+    ] {
+        assert!(matches(path), "{path}");
+    }
+    assert!(!matches("README.md"));
 }

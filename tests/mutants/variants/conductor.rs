@@ -269,4 +269,14 @@ pub const BUGS: &[Variant] = &[
             "lib::controller::machine::tests::in_trouble::what_is_accepted_after_a_refusal_has_two_more_tried_and_the_rest_one_after_the_other",
         ],
     ),
+    variant(
+        "the_switch_is_looked_at_when_nothing_comes_in_for_a_second",
+        &[6],
+        &[edit(
+            "src/controller.rs",
+            "if let Some(Ok(freeze)) = self.switch.as_deref()«.map(switch::read)»",
+            ".filter(|_| self.report.borrow().turned_at + HEARTBEAT <= self.clock.now()).map(switch::read)",
+        )],
+        &["cli::suspend::nothing_that_is_edited_after_suspend_has_returned_is_sent"],
+    ),
 ];

@@ -55,16 +55,6 @@ pub const BUGS: &[Variant] = &[
         &[FREEZE, "cli::suspend::a_daemon_that_is_suspended_reads_on_outlasts_a_kill_and_sends_when_it_is_resumed"],
     ),
     variant(
-        "the_switch_is_looked_at_when_nothing_comes_in_for_a_second",
-        &[6],
-        &[edit(
-            "src/controller.rs",
-            "if let Some(Ok(freeze)) = self.switch.as_deref()«.map(switch::read)»",
-            ".filter(|_| self.report.borrow().turned_at + HEARTBEAT <= self.clock.now()).map(switch::read)",
-        )],
-        &["cli::suspend::nothing_that_is_edited_after_suspend_has_returned_is_sent"],
-    ),
-    variant(
         "a_freeze_stops_what_is_new_and_not_what_is_a_token",
         &[6],
         &[
