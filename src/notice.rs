@@ -290,7 +290,7 @@ fn presence(cause: Cause, report: &Report, answered_before: u64) -> Presence {
         Cause::RefusedAlike => (failing(&report.refused_alike), idle || answered(cause, report) > answered_before),
         Cause::DesiredStateUnknown => (failing(&report.desired_unknown), report.loaded),
         // What stalled is tried again by and by: until all of it has ended, nothing is over.
-        Cause::AccountsStalled => (several(report.stalled), idle),
+        Cause::AccountsStalled => (several(report.rejected), idle),
         Cause::DisruptionsHeld => (
             several(report.held).map(|_| Presence::Here { accounts: report.held, why: why_held(report) }),
             report.loaded,

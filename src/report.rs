@@ -204,8 +204,9 @@ pub struct Report {
     pub first_problems: Vec<String>,
     /// Accounts whose plan is not empty.
     pub pending: usize,
-    /// Accounts the service rejected.
-    pub stalled: usize,
+    /// Accounts of which the service rejected a change: the metric `accounts_rejected`. All that go no further by themselves
+    /// are [`ByCondition::stalled`].
+    pub rejected: usize,
     /// Accounts that are stalled because a budget holds something.
     pub held: usize,
     /// Those of them of which the grant budget alone holds something.

@@ -84,8 +84,8 @@ pub fn reload(mut reports: watch::Receiver<Report>) -> impl Future<Output = ()> 
 }
 
 fn line(report: &Report) -> String {
-    let Report { managed, pending, held, stalled, .. } = report;
-    let counts = format!("{managed} accounts, {pending} pending, {held} held, {stalled} stalled");
+    let Report { managed, pending, held, rejected, .. } = report;
+    let counts = format!("{managed} accounts, {pending} pending, {held} held, {rejected} rejected");
     let told = report.not_ready().or_else(|| report.suspended.as_ref().map(ToString::to_string));
     told.map_or_else(|| counts.clone(), |why| format!("{counts}; {why}"))
 }

@@ -32,7 +32,7 @@ const COUNTS: [Count; 21] = [
     ("watch_degraded", "1 while changes of the folder may go unnoticed until its next scan, else 0", |report| {
         usize::from(report.degraded.is_some())
     }),
-    ("accounts_rejected", "Accounts of which the service rejected a change", |report| report.stalled),
+    ("accounts_rejected", "Accounts of which the service rejected a change", |report| report.rejected),
     ("disruptions_held", "Accounts whose disruptions the budget holds", |report| report.held - report.held_grants),
     ("grants_held", "Accounts whose mailbox would come back, and that the grant budget holds", |report| {
         report.held_grants

@@ -73,8 +73,8 @@ fn well() -> Report {
     Report { loaded: true, managed: 9, ..Report::default() }
 }
 
-fn stalled(stalled: usize) -> Report {
-    Report { stalled, pending: stalled, ..well() }
+fn stalled(rejected: usize) -> Report {
+    Report { rejected, pending: rejected, ..well() }
 }
 
 fn refused() -> Report {
@@ -218,7 +218,7 @@ fn any_report() -> impl Strategy<Value = Report> {
             ledger_error,
             credentials_refused,
             desired_unknown,
-            stalled,
+            rejected: stalled,
             held,
             pending: stalled + held + more,
             totals: Totals { applied, ..Totals::default() },

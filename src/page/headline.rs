@@ -222,7 +222,16 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
     let held = held.filter_map(|(by, held)| Some(held_back(by, held, report.verdicts().of(by)?)));
     let stalled = Some(catalogue.count(State::Stalled)).filter(|stalled| *stalled > 0).map(|stalled| {
         let (title, verb) = (several(stalled, "account"), if stalled == 1 { "is" } else { "are" });
-        let text = "Somebody has to act there; the list says why. What the service refused is tried again at growing intervals.";
+        let rejected = match report.rejected {
+            0 => String::new(),
+            rejected if rejected == stalled => {
+                " The service rejected something; it is tried again at growing intervals.".into()
+            }
+            rejected => {
+                format!(" Of {rejected}, the service rejected something; it is tried again at growing intervals.")
+            }
+        };
+        let text = format!("Somebody has to act there; the list says why.{rejected}");
         let notice = Notice::new(Level::Attention, "", format!("{title} {verb} stalled"), text);
         Notice { state: Some(State::Stalled), next: catalogue.next_attempt(State::Stalled), ..notice }
     });

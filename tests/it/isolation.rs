@@ -236,7 +236,7 @@ fn what_was_refused_and_is_no_longer_declared_is_counted_nowhere() {
         Some(body["reconciler"].clone()).filter(|report| report["managed"] == 1)
     };
     let report = wait_for("the start", report);
-    assert_eq!(report["stalled"], 0, "{report}");
+    assert_eq!(report["rejected"], 0, "{report}");
     assert!(process.page("/metrics").unwrap().1.contains("condition=\"Stalled\"} 0"));
 }
 

@@ -30,7 +30,7 @@ fn until(process: &Process, what: &str, wish: impl Fn(&Value) -> bool) {
 
 /// Nothing is left to do but for this many accounts, which are stalled.
 fn rests(stalled: u64) -> impl Fn(&Value) -> bool {
-    move |report| report["loaded"] == true && ["stalled", "pending"].iter().all(|key| report[key] == stalled)
+    move |report| report["loaded"] == true && ["rejected", "pending"].iter().all(|key| report[key] == stalled)
 }
 
 fn stop(mut process: Process) {

@@ -113,7 +113,7 @@ impl Daemon {
     /// Whether nothing is left to do.
     pub fn is_idle(&self) -> anyhow::Result<bool> {
         let Some(report) = self.report() else { return Ok(false) };
-        let counts = ["/pending", "/stalled", "/held", "/byCondition/suspended", "/queued", "/inFlight", "/problems"];
+        let counts = ["/pending", "/rejected", "/held", "/byCondition/suspended", "/queued", "/inFlight", "/problems"];
         let mut sum = 0;
         for count in counts {
             sum += report.pointer(count).and_then(Value::as_u64).with_context(|| format!("/status has no {count}"))?;

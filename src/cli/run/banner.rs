@@ -41,7 +41,7 @@ impl Banner {
         let disruption_budget = format!("{} in {}", allowance.max, humantime::format_duration(allowance.window));
         let grant_budget = allowance.max_grants.0.map(|budget| budget.to_string());
         info!(accounts = report.managed, problems = report.problems, pending = report.pending, held = report.held,
-            stalled = report.stalled, request_budget = %self.limit, disruption_budget, grant_budget,
+            rejected = report.rejected, request_budget = %self.limit, disruption_budget, grant_budget,
             next_resync, "ready");
     }
 }

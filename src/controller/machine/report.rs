@@ -55,7 +55,7 @@ impl Machine {
             report.first_problems.clone_from(&self.first_problems);
         }
         report.pending = self.backlog.pending();
-        report.stalled = self.backlog.refused();
+        report.rejected = self.backlog.refused();
         [report.held, report.held_grants] = self.backlog.held();
         report.by_condition = self.by_condition(now);
         report.queued = self.queue.depth();

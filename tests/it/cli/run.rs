@@ -67,7 +67,7 @@ fn the_daemon_applies_edits_answers_on_its_pages_and_stops_in_order() {
     let page = status(&address);
     assert_eq!((&page["kind"], &page["items"][1]["metadata"]["name"]), (&"MailAccountList".into(), &"bob".into()));
     assert_eq!(page["items"][1]["status"]["conditions"][1]["reason"], "InvalidManifest");
-    for key in ["queued", "pause", "waiting", "totals", "disruptions", "pending", "stalled", "held"] {
+    for key in ["queued", "pause", "waiting", "totals", "disruptions", "pending", "rejected", "held"] {
         assert!(page["reconciler"].get(key).is_some(), "{key}");
     }
 

@@ -128,7 +128,7 @@ impl Process {
 /// and otherwise ends by itself.
 fn is_quiet(report: &Report, mode: Mode, has_tried: bool) -> Option<bool> {
     let refused = report.credentials_refused.is_some() && has_tried;
-    let nothing_open = mode == Mode::Run && (report.pending == report.stalled || refused);
+    let nothing_open = mode == Mode::Run && (report.pending == report.rejected || refused);
     let quiet = report.loaded && report.in_flight == 0 && (nothing_open || report.pause.is_some());
-    quiet.then_some(refused || report.stalled > 0)
+    quiet.then_some(refused || report.rejected > 0)
 }

@@ -189,12 +189,12 @@ impl Life<'_> {
     fn check(&mut self) {
         let now = self.now;
         self.program.describe(&mut self.report, now);
-        let Report { pending, held, in_flight, queued, stalled, .. } = self.report;
+        let Report { pending, held, in_flight, queued, rejected, .. } = self.report;
         let all_held = held == 0 || self.report.pending_changes.total() <= self.report.held_changes();
         // What was refused before, and does not fit the budget now, is asked for again when the window has room.
-        let refused = if now.since(self.began) > 3 * RESYNC { stalled } else { 0 };
+        let refused = if now.since(self.began) > 3 * RESYNC { rejected } else { 0 };
         let all_tried = if refused > 0 { self.is_quiet() } else { all_held };
-        let done = pending <= held + refused && all_tried && queued <= refused && in_flight + stalled - refused == 0;
+        let done = pending <= held + refused && all_tried && queued <= refused && in_flight + rejected - refused == 0;
         // While something that was taken away is within the window, what is held may still be let go, and what was refused.
         let durable = &self.universe.disk.durable;
         let mut lost = durable.disruptions.values().chain(durable.returns.values());
