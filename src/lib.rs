@@ -56,10 +56,9 @@
 //!
 //! # Reading order
 //!
-//! The words first: [`account`], [`change`], [`condition`], [`revision`], [`timestamp`], [`validity`]. Then the heart, all of it
-//! pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
-//! [`controller`], with its machine, which follows of which event. The rest
-//! can be read in any order.
+//! The words first: [`account`], [`change`], [`condition`], [`observed`], [`revision`], [`timestamp`], [`validity`]. Then the
+//! heart, all of it pure: [`plan`] (with the truth table), [`guard`], [`queue`], [`throttle`], [`ledger`]. Then
+//! [`controller`], with its machine, which says what follows of which event. The rest can be read in any order.
 //!
 //! # Who may import whom
 //!
@@ -102,7 +101,8 @@
 //!
 //! # What is deliberately absent
 //!
-//! Reading the service's state (drift): [`zoho`] has a client that looks, for [`doctor`] alone, and the conductor has none.
+//! Reading the service's state (drift): [`zoho`] decodes the whole listing into [`observed`]
+//! accounts, for a client that looks, which [`doctor`] alone has; the conductor has none.
 
 pub mod account;
 pub mod change;
