@@ -25,6 +25,7 @@ pub fn switched(text: &str, edits: &[(&str, &Edit)]) -> anyhow::Result<String> {
     for ((start, stop), bugs) in places {
         ensure!(start >= end, "{} overlaps another one", bugs[0].0);
         let sound = &text[start..stop];
+        ensure!(!sound.starts_with('.'), "{}: {sound:?} is neither an expression nor a statement", bugs[0].0);
         let chain: String = (bugs.iter())
             .map(|(name, bug)| format!("if crate::mutant::is(\"{name}\") {{ {bug} }} else "))
             .chain([format!("{{ {sound} }}")])

@@ -274,8 +274,8 @@ pub const BUGS: &[Variant] = &[
         &[6],
         &[edit(
             "src/controller.rs",
-            "if let Some(Ok(freeze)) = self.switch.as_deref()«.map(switch::read)»",
-            ".filter(|_| self.report.borrow().turned_at + HEARTBEAT <= self.clock.now()).map(switch::read)",
+            "if let Some(Ok(freeze)) = «self.switch.as_deref()».map(switch::read)",
+            "self.switch.as_deref().filter(|_| self.report.borrow().turned_at + HEARTBEAT <= self.clock.now())",
         )],
         &["cli::suspend::nothing_that_is_edited_after_suspend_has_returned_is_sent"],
     ),

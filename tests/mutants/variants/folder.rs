@@ -122,8 +122,8 @@ pub const BUGS: &[Variant] = &[
         &[4],
         &[edit(
             "src/source/git/operation.rs",
-            "found«.or_else(|| indexes.conflict(git))»",
-            ".or_else(|| indexes.conflict(git).filter(|_| false))",
+            "found.or_else(|| «indexes.conflict(git)»)",
+            "indexes.conflict(git).filter(|_| false)",
         )],
         &["torture::unfinished::a_conflict_that_the_index_alone_knows_of_is_a_half_as_well"],
     ),
