@@ -175,7 +175,7 @@ pub const BUGS: &[Variant] = &[
             "",
         )],
         &[
-            "lib::controller::machine::tests::holding::a_budget_that_is_lowered_while_removals_wait_holds_them_and_lets_them_go_when_it_is_raised",
+            "lib::controller::machine::tests::holding::a_share_of_fewer_accounts_holds_removals_that_wait_and_lets_them_go_when_the_others_are_back",
             "lib::controller::machine::tests::holding::one_edit_that_takes_removals_back_and_adds_others_loses_none_of_them",
         ],
     ),
