@@ -213,6 +213,9 @@ fn a_mass_change_that_is_held_is_one_line_in_the_log() {
     let process = rig.begin(command);
     until(&process, "all to be held", |report| report["held"] == 6);
     wait_for("what is held in the log", || process.said().contains("disruptions are held").then_some(()));
+    // Nor by the next turn.
+    rig.declare(0, false, true);
+    wait_for("another look", || (process.said().matches("manifests read").count() == 2).then_some(()));
     assert_eq!(process.said().matches("disruptions are held").count(), 1, "{}", process.said());
     assert_eq!(rig.world().totals().puts, 12, "those of the apply");
 }
