@@ -249,7 +249,7 @@ try {
   browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
   await until("everybody", async () => {
     const report = await scene.report();
-    return report.managed === ACCOUNTS && report.pending === report.stalled && report.stalled === 3;
+    return report.managed === ACCOUNTS && report.pending === report.rejected && report.rejected === 3;
   });
   for (const [name, step] of Object.entries(steps)) {
     const begun = Date.now();
