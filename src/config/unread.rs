@@ -1,7 +1,7 @@
 //! Why a policy folder would not be read: then no budget in it would hold anything.
 //!
 //! In: the folder of the manifests, and the name of the policy folder in it. Out: nothing, or why, with the way out.
-//! Invariant: what says nothing of policies is left to whoever reads them: a file that is broken is a problem by itself.
+//! Absent by design: what a file says. One that is broken is a problem of its own when it is read.
 
 use std::fs;
 use std::io;

@@ -98,7 +98,7 @@ fn refused(answer: &Answer) -> Finding {
         }
         Outcome::Rejected(failure) if matches!(answer.code, Code::Http(403 | 404)) => Finding::fail(
             &*failure.message,
-            "check --zoid and --data-center; whoever made the refresh token must be an administrator there",
+            "check --zoid and --data-center; the owner of the refresh token must be an administrator there",
         ),
         Outcome::Rejected(failure)
         | Outcome::Retry(failure)

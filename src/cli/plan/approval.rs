@@ -22,7 +22,7 @@ use crate::timestamp::Timestamp;
 pub(super) struct Options {
     /// Print the DisruptionApproval that lets exactly the held disruptions through, and nothing else
     ///
-    /// Commit it to the desired state: whoever reviews it decides. If nothing is held, it is for what dates are going to
+    /// Commit it to the desired state, where its reviewers decide. If nothing is held, it is for what dates are going to
     /// have held, of which the plan warns; --expires has to reach beyond that moment. Else nothing is printed.
     #[arg(long, requires = "reason", conflicts_with_all = ["output", "detailed_exitcode"])]
     approval: bool,

@@ -117,7 +117,7 @@ impl Machine {
             None => ManifestLog::BudgetInForce { allowance: budget.allowance, source: budget.manifest.clone() },
         });
         self.budget = budget;
-        // Whoever waits is held by the new one at once, whether its turn comes or not.
+        // Accounts that wait are held by the new budget at once, before their turn comes.
         for account in self.backlog.waiting() {
             self.replan(account, now);
         }
