@@ -5,7 +5,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use super::{Place, Service, until};
+use super::{Place, Running, Service, until};
 use crate::builders::Manifest;
 
 /// One person of a team, and a budget of nothing in the policy folder; all of it applied once.
@@ -18,6 +18,14 @@ fn team(service: &Service) -> Place {
     place.set("ZOHO_MAIL_POLICY_DIR", "policy");
     place.ok("apply");
     place
+}
+
+/// The daemon holds what is to be taken away, and ends in order.
+fn holds(mut daemon: Running, place: &Place) {
+    let what = "disruptions are held";
+    until(what, || place.read("stderr").contains(what));
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended(), 0, "{}", place.read("stderr"));
 }
 
 #[test]
@@ -55,7 +63,7 @@ fn a_policy_folder_that_vanishes_while_the_daemon_runs_leaves_its_budget_in_forc
     let service = Service::start();
     let place = team(&service);
     let before = service.requests();
-    let mut daemon = place.start("run --listen off --log-level info --log-format text");
+    let daemon = place.start("run --listen off --log-level info --log-format text");
     let says = |what: &str| until(what, || place.read("stderr").contains(what));
     says("disruption budget in force max=0");
     let aside = place.path().join("aside");
@@ -63,10 +71,8 @@ fn a_policy_folder_that_vanishes_while_the_daemon_runs_leaves_its_budget_in_forc
     place.account("team/p1", 1, "enabled: false");
     says("expected the folder policy in");
     fs::rename(&aside, place.path().join("desired-state/policy")).unwrap();
-    says("disruptions are held");
+    holds(daemon, &place);
     assert_eq!(service.requests(), before);
-    daemon.signal(Signal::TERM);
-    assert_eq!(daemon.ended(), 0, "{}", place.read("stderr"));
 }
 
 #[test]
@@ -106,16 +112,14 @@ fn an_emptied_budget_goes_on_holding_in_a_running_daemon() {
     let service = Service::start();
     let place = team(&service);
     let before = service.requests();
-    let mut daemon = place.start("run --listen off --log-level info --log-format text");
+    let daemon = place.start("run --listen off --log-level info --log-format text");
     let says = |what: &str| until(what, || place.read("stderr").contains(what));
     says("disruption budget in force max=0");
     fs::write(place.path().join("desired-state/policy/limits.yaml"), "").unwrap();
     says("found an empty file");
     place.account("team/p1", 1, "enabled: false");
-    says("disruptions are held");
+    holds(daemon, &place);
     assert_eq!(service.requests(), before);
-    daemon.signal(Signal::TERM);
-    assert_eq!(daemon.ended(), 0, "{}", place.read("stderr"));
 }
 
 #[test]
