@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use zoho_mail_reconciler::source;
 
 use super::*;
 
@@ -229,14 +228,11 @@ fn two_thousand_files_made_and_removed_at_once_leave_the_others_alone() {
     let puts = trial.puts();
     // Manifests of accounts that are not wanted: whoever believes one of them sends it.
     let text = |n: u64| manifest(1000 + n, false, false);
-    let begun = Instant::now();
+    // A busy machine may pause for a debounce between writing and removing; what was at rest then is told, once a file.
+    trial.warnings = 2000;
     (0..2000).for_each(|n| write(&passing(n), &text(n)[..100]));
     (0..2000).for_each(|n| fs::remove_file(passing(n)).unwrap());
     (0..20).for_each(|n| fs::remove_dir(root.join(format!("m{n}"))).unwrap());
-    if begun.elapsed() > source::DEBOUNCE_MAX / 2 {
-        // So slow a disk that some were at rest for as long as anybody is waited for, and each is told.
-        trial.warnings = 2000;
-    }
     trial.mark();
     assert_eq!(trial.puts(), puts + 1);
     trial.verdict();
