@@ -22,7 +22,7 @@ use crate::validity::Validity;
 pub enum Known {
     /// Never set by this program.
     Absent,
-    /// The service acknowledged this value.
+    /// The service acknowledged this value, or showed it when it was read.
     Applied(bool),
     /// A PUT was begun and its end is not known.
     InDoubt,

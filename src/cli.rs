@@ -15,9 +15,11 @@ mod history;
 mod load;
 mod manual;
 mod order;
+mod pass;
 mod plan;
 mod policies;
 mod progress;
+mod refresh;
 mod resume;
 mod run;
 mod sandbox;
@@ -123,6 +125,9 @@ enum Command {
     /// Check manifests, and show every problem under the line it is on
     #[command(after_long_help = manual::VALIDATE)]
     Validate(validate::Validate),
+    /// Read the service, and record what is there; sends no PUT
+    #[command(after_long_help = manual::REFRESH)]
+    Refresh(refresh::Refresh),
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
@@ -282,7 +287,7 @@ impl Cli {
             .log_format
             .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
         telemetry::start(format, &self.log.log_level)?;
-        let has_log = matches!(self.command, Command::Run(_) | Command::Apply(_));
+        let has_log = matches!(self.command, Command::Run(_) | Command::Apply(_) | Command::Refresh(_));
         if has_log {
             telemetry::queue_lines();
         }
@@ -298,6 +303,7 @@ impl Cli {
             Command::Plan(plan) => plan.run(),
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
+            Command::Refresh(refresh) => refresh.run(),
             Command::Status(status) => status.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::History(history) => history.run(),

@@ -353,6 +353,7 @@ impl Service {
             // A daemon begins with its resync interval.
             rejected: Backoff { min: self.retry_max, max: ATTEMPT_WAIT_MAX },
             throttle_pause: self.throttle_pause,
+            refresh: None,
             max_wait: MAX_WAIT,
             disruption_budget: disruptions.disruption_budget,
             grant_budget: disruptions.grant_budget,

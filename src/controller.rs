@@ -8,109 +8,46 @@
 //! The only two cycles of the house are in the machine: a retry goes back to the queue, and the ledger feeds the plan.
 //!
 //! The parts: [`event`] (what can happen, and what is done), [`machine`] (which follows of which), `log` (its words),
-//! `requests` (the tasks).
+//! `requests` (the tasks), `settings` (what options decide).
 
 pub mod event;
 mod log;
 pub mod machine;
 mod requests;
+mod settings;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::event::{Effect, Event, Metric, Then, Turn};
 use self::log::Logger;
 use self::machine::Machine;
+pub use self::settings::{APPLY_ATTEMPTS, APPLY_PROBES, ATTEMPT_WAIT_MAX, MAX_WAIT, Mode, Settings};
 use crate::account::{AccountId, Field};
 use crate::change::Failure;
 use crate::clock::Clock;
 use crate::condition::Reason;
 use crate::freeze::Freeze;
-use crate::guard::{Allowance, DisruptionBudget, GrantBudget};
 use crate::ledger::file::{Committed, LedgerError, LedgerFile};
 use crate::ledger::{Ledger, Record};
 use crate::manifest::{Parsed, Protection};
 use crate::metrics::Metrics;
+use crate::observed::ObservedAccount;
 use crate::order::Order;
-use crate::queue::Backoff;
-use crate::report::{HEARTBEAT, Report, Summary};
-use crate::runbook::ExternalUrl;
+use crate::report::{HEARTBEAT, Report, ServiceRead, Summary};
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
 use crate::switch;
-use crate::throttle::RateLimit;
 use crate::zoho::{Client, CredentialSource, Transport};
 
 /// How many events are taken before work is dispatched again: enough to share one commit among
 /// many answers, few enough to keep the requests going.
 const EVENTS_PER_TURN: usize = 256;
-
-/// How often `apply` tries one account before it counts as failed: a blip is survived, a pipeline does not hang.
-pub const APPLY_ATTEMPTS: u32 = 4;
-
-/// The longest wait between two attempts: what was refused for good is tried once a day.
-pub const ATTEMPT_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How many probes `apply` makes of a service that is in trouble or throttles, before it gives up on all that is left.
-pub const APPLY_PROBES: u32 = 3;
-
-/// How long `apply` waits for its next request at most, before it gives up on all that is left; the default of `--max-wait`.
-/// A pipeline does not hang, and one pause of the default length is waited out.
-pub const MAX_WAIT: Duration = Duration::from_secs(20 * 60);
-
-/// Whether the controller lives on after the first pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The daemon: watches, resyncs, never gives up.
-    Run,
-    /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`], and after [`Settings::max_wait`].
-    Apply,
-}
-
-/// Everything that options decide about the conductor.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Daemon or one pass.
-    pub mode: Mode,
-    /// The request budget; `None` is unlimited.
-    pub rate_limit: Option<RateLimit>,
-    /// Requests in flight at the same time, at most.
-    pub max_concurrency: usize,
-    /// How long one request may take.
-    pub request_timeout: Duration,
-    /// How long an account waits after a failure.
-    pub backoff: Backoff,
-    /// How long an account waits after a refusal for good.
-    pub rejected: Backoff,
-    /// How long everybody waits when throttled and not told how long.
-    pub throttle_pause: Duration,
-    /// How long a single pass waits for its next request.
-    pub max_wait: Duration,
-    /// How many accounts may lose something within the window.
-    pub disruption_budget: DisruptionBudget,
-    /// How many accounts whose mailbox was disabled may come back within the window.
-    pub grant_budget: GrantBudget,
-    /// The window of both.
-    pub disruption_window: Duration,
-    /// How long a stop waits for what is in flight.
-    pub shutdown_grace: Duration,
-    /// Where people reach the pages, for links in the log.
-    pub external_url: Option<ExternalUrl>,
-}
-
-impl Settings {
-    /// The budgets that count where no manifest says anything else.
-    pub const fn allowance(&self) -> Allowance {
-        let Self { disruption_budget: max, grant_budget: max_grants, disruption_window: window, .. } = *self;
-        Allowance { max, max_grants, window }
-    }
-}
 
 /// Somebody wants to know the status of a part of the accounts.
 pub type Query = (Part, oneshot::Sender<MailAccountList>);
@@ -192,6 +129,8 @@ pub struct Ended<J> {
     pub journal: J,
     /// What the pass came to.
     pub summary: Summary,
+    /// What was read of the service, if anything was to be, and with [`Mode::Refresh`] its accounts.
+    pub read: Option<(ServiceRead, Vec<ObservedAccount>)>,
     /// Why it ended early, if it did.
     pub result: Result<(), Fatal>,
 }
@@ -206,8 +145,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> (Self, watch::Receiver<Report>) {
-        // One slot for each request that can be under way, and the token request.
-        let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 1);
+        // One slot for each PUT that can be under way, one for the request for a page, one for that for a token.
+        let (answers_out, answers) = mpsc::channel(settings.max_concurrency + 2);
         let logger = Logger(settings.external_url.clone());
         let machine = Machine::new(settings, ledger, clock.now());
         let (report, reports) = watch::channel(machine.first_report());
@@ -233,6 +172,13 @@ impl<T: Transport, J: Journal> Controller<T, J> {
     #[must_use]
     pub fn protecting(mut self, protection: Arc<Protection>) -> Self {
         self.machine.protect(protection);
+        self
+    }
+
+    /// Nothing is recorded but of these accounts, and reading ends when all of them were shown.
+    #[must_use]
+    pub fn reading_only(mut self, accounts: BTreeSet<AccountId>) -> Self {
+        self.machine.read_only(accounts);
         self
     }
 
@@ -270,7 +216,8 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         };
         let now = self.clock.now();
         self.machine.end(now).into_iter().for_each(|effect| self.perform(effect));
-        Ended { summary: self.machine.summary(now), journal: self.journal, result }
+        let (summary, read) = (self.machine.summary(now), self.machine.take_read());
+        Ended { summary, read, journal: self.journal, result }
     }
 
     async fn next(&mut self, inputs: &mut Inputs) -> Input {
@@ -370,6 +317,7 @@ impl<T: Transport, J: Journal> Controller<T, J> {
         match effect {
             Effect::Append { records, ticket } => self.journal.append(records, ticket),
             Effect::Put(put) => requests::put(self.client.clone(), *put, self.answers_out.clone()),
+            Effect::Read(read) => requests::read(self.client.clone(), *read, self.answers_out.clone()),
             Effect::FetchToken(credentials) => {
                 requests::fetch_token(self.client.clone(), credentials, self.answers_out.clone());
             }

@@ -10,6 +10,7 @@
 pub mod audit;
 mod budgets;
 mod fault;
+mod field;
 pub mod file;
 pub mod journal;
 mod charges;
@@ -19,6 +20,7 @@ mod outage;
 mod owner;
 mod record;
 mod requests;
+mod reading;
 mod row;
 pub mod snapshot;
 mod stray;
@@ -26,6 +28,8 @@ mod unready;
 
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,13 +37,15 @@ use std::time::Duration;
 
 pub use self::budgets::DeclaredBudget;
 pub use self::fault::Fault;
+pub use self::field::FieldState;
 pub use self::lapsed::{Ends, Lapsed};
 pub use self::outage::{Outage, OutageKind};
 pub use self::owner::Owner;
+pub use self::reading::READ_LAG;
 pub use self::record::{Cause, Evidence, ImposedPause, Record};
 pub use self::requests::{REQUEST_MEMORY, REQUEST_MEMORY_MAX};
 use self::requests::{forget, remember};
-pub use self::row::{FailedAttempt, FieldState, Row};
+pub use self::row::{FailedAttempt, Row};
 pub use self::stray::{LANDING, LANDING_UNSAID, Strays};
 pub use self::unready::{Unready, Wanted};
 use crate::account::{AccountId, Field, SourceRef, Zuid};
@@ -165,17 +171,7 @@ impl Ledger {
                 remember(&mut self.requests, at);
             }
             Record::Applied { at, account, field, value, source, evidence } => {
-                let row = self.accounts.get_mut(&account);
-                let has_begun = row.as_ref().is_some_and(|row| row.has_begun_removal(field));
-                if let (Some(row), Field::Enabled, Some(by)) = (row, field, &evidence) {
-                    row.begins_or_not(by.from, value, by.validity);
-                }
-                self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
-                match (value, field) {
-                    (false, _) => self.removed(account, at, has_begun),
-                    (true, Field::Enabled) => self.returned(account, at),
-                    (true, Field::ActiveSyncEnabled) => {}
-                }
+                self.applied(at, (account, field), value, source, evidence);
             }
             Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent } => {
                 self.discharge(account, [disruption, returned]);
@@ -193,6 +189,9 @@ impl Ledger {
                     row.declared_in(path);
                 }
             }
+            Record::Read { at, begun, account, name, zuid, enabled, active_sync_enabled } => {
+                self.read((account, name, zuid), [enabled, active_sync_enabled], (begun, at));
+            }
             Record::Forgotten { account, .. } => {
                 self.accounts.remove(&account);
                 self.unready.remove(&account);
@@ -202,6 +201,8 @@ impl Ledger {
                 remember(&mut self.requests, at);
                 remember(&mut self.token_requests, at);
             }
+            Record::ReadRequest { at } => remember(&mut self.requests, at),
+            Record::ReadNotSent { begun } => forget(&mut self.requests, begun),
             Record::TokenNotSent => {
                 let begun = self.token_requests.pop_back();
                 begun.into_iter().for_each(|begun| forget(&mut self.requests, begun));
@@ -213,6 +214,28 @@ impl Ledger {
             Record::Lapsed { approvals } => self.lapsed = Lapsed { approvals, by: None },
             Record::Budgets { budgets } => self.budgets = budgets,
             Record::PauseLifted { pause, .. } => self.pause = Some(pause.lifted()),
+        }
+    }
+
+    /// The service acknowledged a PUT: what is known of the field, and what that uses up.
+    fn applied(
+        &mut self,
+        at: Timestamp,
+        (account, field): (AccountId, Field),
+        value: bool,
+        source: SourceRef,
+        evidence: Option<Box<Evidence>>,
+    ) {
+        let row = self.accounts.get_mut(&account);
+        let has_begun = row.as_ref().is_some_and(|row| row.has_begun_removal(field));
+        if let (Some(row), Field::Enabled, Some(by)) = (row, field, &evidence) {
+            row.begins_or_not(by.from, value, by.validity);
+        }
+        self.acknowledged(at, (account, field), value, (source, evidence.map(|by| by.revision.id.clone())));
+        match (value, field) {
+            (false, _) => self.removed(account, at, has_begun),
+            (true, Field::Enabled) => self.returned(account, at),
+            (true, Field::ActiveSyncEnabled) => {}
         }
     }
 
@@ -296,104 +319,5 @@ impl Ledger {
             row.observed_generation = row.observed_generation.saturating_add(1);
         }
         row
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::samples::{account, after, applied, at, intent, owner, source};
-    use super::*;
-    use crate::condition::Reason;
-
-    #[test]
-    fn a_field_is_in_doubt_from_its_intent_until_its_end_is_known() {
-        let mut ledger = Ledger::new(owner());
-        let enabled = |ledger: &Ledger| ledger.known(account(1), Field::Enabled);
-        assert_eq!(enabled(&ledger), Known::Absent);
-        ledger.apply(intent(1, Field::Enabled, true));
-        assert_eq!(enabled(&ledger), Known::InDoubt);
-        ledger.apply(applied(1, Field::Enabled, true));
-        assert_eq!(enabled(&ledger), Known::Applied(true));
-        assert_eq!(ledger.known(account(1), Field::ActiveSyncEnabled), Known::Absent);
-        assert_eq!(ledger.serial, 2);
-    }
-
-    fn not_applied(restore: Option<FieldState>) -> Record {
-        let (account, field, disruption, returned, valid_until, unsent) =
-            (account(1), Field::Enabled, None, None, None, None);
-        Record::NotApplied { account, field, restore, disruption, returned, valid_until, unsent }
-    }
-
-    #[test]
-    fn what_provably_did_not_happen_leaves_the_field_as_it_was() {
-        let before = after(Ledger::new(owner()), &[intent(1, Field::Enabled, true), applied(1, Field::Enabled, true)]);
-        let restore = before.accounts[&account(1)].enabled.clone();
-        let ledger = after(before.clone(), &[intent(1, Field::Enabled, false), not_applied(restore)]);
-        assert_eq!(ledger.accounts, before.accounts);
-        assert!(ledger.disruptions.is_empty());
-    }
-
-    #[test]
-    fn only_taking_away_is_remembered_as_a_disruption_and_once_an_account() {
-        let field = Field::ActiveSyncEnabled;
-        let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
-        assert!(ledger.disruptions.is_empty());
-        for later in [7, 9] {
-            ledger.apply(intent(1, field, false));
-            ledger.apply(Record::Applied {
-                at: at(later),
-                account: account(1),
-                field,
-                value: false,
-                source: source(),
-                evidence: None,
-            });
-        }
-        assert_eq!(ledger.disruptions, BTreeMap::from([(account(1), at(9))]));
-    }
-
-    #[test]
-    fn a_disruption_counts_from_its_intent_until_it_provably_did_not_happen() {
-        let field = Field::Enabled;
-        let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
-        ledger.apply(intent(1, field, false));
-        assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
-        ledger.apply(not_applied(None));
-        assert!(ledger.disruptions.is_empty());
-    }
-
-    #[test]
-    fn a_generation_begins_with_a_spec_not_seen_before() {
-        let observed =
-            |spec_hash| Record::Observed { account: account(1), name: "a".into(), zuid: None, spec_hash, path: None };
-        let ledger = after(Ledger::new(owner()), &[1, 1, 2, 2, 1].map(observed));
-        assert_eq!(ledger.accounts[&account(1)].observed_generation, 3);
-    }
-
-    #[test]
-    fn a_token_request_that_was_not_sent_is_remembered_no_longer() {
-        let token = |n| Record::TokenRequest { at: at(n) };
-        let before = after(Ledger::new(owner()), &[token(1), intent(1, Field::Enabled, true)]);
-        let ledger = after(before.clone(), &[token(9), Record::TokenNotSent]);
-        assert_eq!((&ledger.requests, &ledger.token_requests), (&before.requests, &before.token_requests));
-        let none = after(Ledger::new(owner()), &[Record::TokenNotSent]);
-        assert_eq!((none.requests.len(), none.token_requests.len()), (0, 0));
-    }
-
-    #[test]
-    fn a_pause_is_in_force_until_it_is_lifted() {
-        let pause = Some(ImposedPause { until: at(60), reason: Reason::Throttled });
-        let mut ledger = after(Ledger::new(owner()), &[Record::Pause { pause }]);
-        assert_eq!(ledger.pause, pause);
-        ledger.apply(Record::Pause { pause: None });
-        assert_eq!(ledger.pause, None);
-    }
-
-    #[test]
-    fn an_owner_reads_back_as_it_prints() {
-        for owner in [owner(), Owner::User, Owner::Sandbox] {
-            assert_eq!(owner.to_string().parse::<Owner>().unwrap(), owner);
-        }
-        assert!("nobody".parse::<Owner>().is_err());
     }
 }

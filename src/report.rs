@@ -4,6 +4,7 @@
 //! progress of `apply` read.
 //! Invariant: planned = applied + held + failed + in doubt, in every summary.
 
+mod reading;
 mod recent;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::ledger::ImposedPause;
 use crate::throttle::{Usage, Wait};
 use crate::timestamp::Timestamp;
 
+pub use reading::{Odd, Oddity, ServiceRead};
 pub use recent::{Acknowledged, RECENT_MAX, Recent};
 
 /// How many problems of manifests are told in full; `validate` lists them all.
@@ -117,6 +119,8 @@ pub enum WaitsFor {
     NextPass,
     /// The credentials do not work.
     Credentials,
+    /// The service is read first.
+    Reading,
     /// A limit, a pause or the trouble of the service.
     Limit(Wait),
 }
@@ -131,6 +135,7 @@ impl WaitsFor {
             Self::Suspension => "suspended",
             Self::NextPass => "gave_up",
             Self::Credentials => "credentials",
+            Self::Reading => "reading",
             Self::Limit(wait) => wait.label(),
         }
     }
@@ -239,6 +244,9 @@ pub struct Report {
     pub budget: InForce,
     /// How PUTs ended.
     pub totals: Totals,
+    /// What was read of the service so far, if it is read before anything is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<ServiceRead>,
     /// PUTs the single pass set out to make.
     pub planned: usize,
     /// How many records the ledger has lived through: a number that stays says that nothing happened.

@@ -361,9 +361,10 @@ fn failures(plan: &AccountPlan, facts: Facts<'_>) -> u32 {
 }
 
 /// Since when an account is ready that is: the moment that is written down if it took no PUT, else the last
-/// acknowledgement or doubt.
+/// acknowledgement, read or doubt.
 fn ready_since(row: &Row) -> Option<Timestamp> {
     let moments = Field::ALL.into_iter().filter_map(|field| row.field(field)).map(|state| match state {
+        FieldState::Read { read_at, .. } => *read_at,
         FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => *applied_at,
         FieldState::InDoubt { since, .. } => *since,
     });

@@ -236,6 +236,12 @@ impl Throttle {
         }
     }
 
+    /// Whether a request that changes nothing may start at `now`. It goes also to a service in trouble: one at a time, as
+    /// the breaker has PUTs go.
+    pub fn admit_read(&mut self, now: Timestamp) -> Admission {
+        self.admit_any(now)
+    }
+
     fn admit_any(&mut self, now: Timestamp) -> Admission {
         if let Some(pause) = self.pause {
             if pause.until > now {
@@ -275,6 +281,21 @@ impl Throttle {
     /// What is wrong with the service, once several accounts tell so; until it accepts a request.
     pub fn trouble(&self) -> Option<OutageKind> {
         self.breaker.trouble()
+    }
+
+    /// A request that changes nothing was admitted.
+    pub fn begin_read(&mut self) {
+        self.requests.begin();
+    }
+
+    /// One that was begun never left.
+    pub fn cancel_read(&mut self) {
+        self.requests.cancel();
+    }
+
+    /// One ended at `now`.
+    pub fn end_read(&mut self, now: Timestamp) {
+        self.end(now);
     }
 
     /// A token request was admitted.

@@ -49,5 +49,5 @@ pub use request::{
 pub use response::{Answer, Code, HttpResponse, TransportError, classify};
 pub use text::Secrets;
 pub use token::{TokenAnswer, TokenOutcome, classify_token};
-pub use transport::{HttpTransport, SetupError, Transport};
+pub use transport::{HttpTransport, ReadOnly, SetupError, Transport};
 pub use wait::RetryAfter;

@@ -3,27 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 
 use super::engine::{self, Engine};
+use super::pass::{self, Pass, Patience};
 use super::plan::Comparison;
-use super::policies::PolicyFiles;
 use super::{Exit, complain, count, load, note, print, progress};
 use crate::account::printable;
 use crate::compare::parse_digest;
-use crate::config::{Disruptions, Folder, Service, Target, positive};
+use crate::config::{Disruptions, Folder, Service, Target};
 use crate::controller::{Mode, Settings};
-use crate::manifest::Rules;
 use crate::report::{Summary, Unapplied};
-use crate::{shutdown, telemetry};
-
-/// A manifest younger than this is looked at twice, for it may be half-written: the daemon's default debounce.
-const SETTLE: Duration = Duration::from_millis(200);
-
-/// How long a stop waits for what is in flight; a pipeline's own grace is often 30 s.
-const GRACE: Duration = Duration::from_secs(25);
 
 /// How many changes of a kind are listed; `status` lists them all.
 const LISTED: usize = 50;
@@ -46,12 +37,14 @@ pub(super) struct Apply {
     #[command(flatten)]
     disruptions: Disruptions,
 
-    /// Ends with what is left, and with 1, when the next request cannot start within this time
+    #[command(flatten)]
+    patience: Patience,
+
+    /// Read the organization's accounts first, so that what is there already takes no PUT; see refresh
     ///
-    /// As during a pause that the service imposed, or where the request budget is used up.
-    #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_MAX_WAIT", default_value = "20m", value_parser = positive,
-        help_heading = "Service")]
-    max_wait: Duration,
+    /// Nothing is sent if they cannot all be read.
+    #[arg(long, help_heading = "Service", conflicts_with = "expect_digest")]
+    refresh: bool,
 
     /// Apply only if the plan is the one that was reviewed: the digest that plan printed; else show what it is, and exit 1
     ///
@@ -66,26 +59,15 @@ impl Apply {
     }
 
     async fn pass(self) -> anyhow::Result<Exit> {
-        let Self { folder, target, service, disruptions, max_wait, expect_digest } = self;
+        let Self { folder, target, service, disruptions, patience: Patience { max_wait }, expect_digest, refresh } =
+            self;
         let limit = service.limit(target.sandbox);
-        let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, GRACE, None)?;
-        let settings = Settings { max_wait, ..settings };
-        // Side by side with the ledger: each takes about as long. Which of them failed first does not matter.
-        let (root, git, auth) = (folder.desired_state.clone(), folder.git(), target.auth.into());
-        let protection = disruptions.protect.protection_to_act(&root)?;
-        let protected = Arc::clone(&protection);
-        let reading = tokio::task::spawn_blocking(move || {
-            load::batch(&root, &git, Rules { auth, protection: &protected }, Some(SETTLE))
-        });
-        let engine = engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
-        let Engine { mut controller, reports, clock, inputs, outside, acknowledged, known, cancel, .. } = engine;
-        // There is nothing to read again in a single pass.
-        shutdown::listen(outside.stops, || {}, telemetry::flush)?;
-        let mut batch = reading.await??;
-        tokio::task::block_in_place(|| {
-            PolicyFiles::new(folder.desired_state.clone(), folder.git(), known).look_after(&mut batch);
-            load::attribute(&mut batch, Rules { auth, protection: &protection }, &acknowledged)
-        });
+        let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, pass::GRACE, None)?;
+        let refresh = refresh.then(|| target.principal()).transpose()?;
+        let settings = Settings { max_wait, refresh, ..settings };
+        let begun = pass::begin(&folder, &target, &service, &disruptions, settings, |network| network).await?;
+        let Pass { engine: Engine { mut controller, reports, clock, inputs, outside, cancel, .. }, batch, protection } =
+            begun;
         if let Some(expected) = expect_digest {
             // No other process writes the ledger now: this one has its lock.
             let desired = load::declared(batch.clone(), Arc::clone(&protection));
@@ -211,7 +193,7 @@ mod tests {
     #[test]
     fn a_pass_waits_out_one_pause_of_the_default_length() {
         let Line { apply } = Line::try_parse_from(["test"]).unwrap();
-        assert_eq!(apply.max_wait, MAX_WAIT);
-        assert!(apply.service.throttle_pause < apply.max_wait, "{:?}", apply.service.throttle_pause);
+        assert_eq!(apply.patience.max_wait, MAX_WAIT);
+        assert!(apply.service.throttle_pause < apply.patience.max_wait, "{:?}", apply.service.throttle_pause);
     }
 }

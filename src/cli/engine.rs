@@ -27,7 +27,7 @@ use crate::sandbox::{self, Account, World};
 use crate::shutdown::Stop;
 use crate::source::Batch;
 use crate::switch;
-use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport};
+use crate::zoho::{BaseUrl, Client, CredentialSource, HttpTransport, Transport};
 
 /// How many looks at the folder, signals and questions may wait for the conductor.
 const INPUTS_WAITING: usize = 16;
@@ -54,8 +54,8 @@ pub(super) fn block_on<T: Send + 'static>(
 }
 
 /// The conductor, ready to run, and the ends of its channels.
-pub(super) struct Engine {
-    pub(super) controller: Controller<HttpTransport, LedgerFile>,
+pub(super) struct Engine<T: Transport> {
+    pub(super) controller: Controller<T, LedgerFile>,
     pub(super) reports: watch::Receiver<Report>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
@@ -76,13 +76,15 @@ pub(super) struct Outside {
     pub(super) queries: mpsc::Sender<Query>,
 }
 
-/// Opens the ledger (which locks it), builds the client, and starts the sandbox if it is the target.
-pub(super) async fn build(
+/// Opens the ledger (which locks it), builds the client, and starts the sandbox if it is the target. `transport` wraps the
+/// network.
+pub(super) async fn build<T: Transport>(
     target: &Target,
     service: &Service,
     settings: Settings,
     protection: Arc<Protection>,
-) -> anyhow::Result<Engine> {
+    transport: impl FnOnce(HttpTransport) -> T,
+) -> anyhow::Result<Engine<T>> {
     let (committed_out, committed) = mpsc::unbounded_channel();
     let path = target.ledger_file();
     let (owner, principal) = (target.owner()?, target.principal()?);
@@ -104,9 +106,9 @@ pub(super) async fn build(
             (api, accounts, credentials)
         }
     };
-    let transport = HttpTransport::new(settings.request_timeout);
-    transport.check(&api)?;
-    let client = Client::new(transport, api, accounts, principal);
+    let network = HttpTransport::new(settings.request_timeout);
+    network.check(&api)?;
+    let client = Client::new(transport(network), api, accounts, principal);
     let (looks_out, looks) = mpsc::channel(INPUTS_WAITING);
     let (stops_out, stops) = mpsc::channel(INPUTS_WAITING);
     let (queries_out, queries) = mpsc::channel(INPUTS_WAITING);
@@ -189,7 +191,7 @@ pub(super) fn sandbox_credentials(target: &Target) -> CredentialSource {
 
 /// Folds the journal after the conductor has ended. Its own error, if it has one, comes first.
 pub(super) fn close(ended: Ended<LedgerFile>) -> anyhow::Result<Summary> {
-    let Ended { journal, summary, result } = ended;
+    let Ended { journal, summary, result, read: _ } = ended;
     result?;
     tokio::task::block_in_place(|| journal.close())
         .context("what was acknowledged is in the journal, but it could not be folded into the ledger at the end")?;

@@ -122,6 +122,27 @@ done, 1 something failed or a manifest is broken, 3 a budget holds the rest
 or everything is suspended, 4 the ledger is in use, 5 the ledger is
 refused, 64 usage.";
 
+pub(super) const REFRESH: &str = "\
+Examples:
+  zoho-mail-reconciler refresh              # before the first run: nothing is PUT that is there already
+  zoho-mail-reconciler refresh alice bob    # these accounts alone
+
+Reads the organization's accounts with GETs, within the request budget, and records
+in the ledger what the service shows of each account that a manifest declares, for
+the fields that it manages. Then shows the plan: what is left to be done.
+What was acknowledged and is shown alike stays as it is. What a PUT of the last
+minutes may still change is not read, for reads lag behind writes.
+
+An account that is not listed keeps what the ledger knows of it, and is named. So is
+one of which the service knows another zuid: nothing of that is recorded.
+The token needs the scope ZohoMail.organization.accounts.READ; with --auth user
+ZohoMail.accounts.READ. A daemon that runs holds the ledger (exit code 4): it reads
+the service itself, with run --refresh-at-start.
+
+Exit codes: 0 read, 1 not all of it was read (what was stays recorded) or a manifest
+is broken, 3 everything is suspended, 4 the ledger is in use, 5 the ledger is
+refused, 64 usage.";
+
 pub(super) const PLAN: &str = "\
 Examples:
   zoho-mail-reconciler plan

@@ -5,6 +5,7 @@ mod banner;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
@@ -51,16 +52,14 @@ impl Run {
         let external = daemon.external_url;
         let mut settings =
             service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
+        settings.refresh = daemon.refresh_at_start.then(|| target.principal()).transpose()?;
         settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection_to_act(&folder.desired_state)?;
         let webhook = webhook::check(&notify)?;
         let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, known, cancel } =
-            engine::build(&target, &service, settings, Arc::clone(&protection)).await?;
+            engine::build(&target, &service, settings, Arc::clone(&protection), |network| network).await?;
         // After the ledger: a second daemon learns of the first, and not of its port.
-        let listener = match daemon.listen {
-            Listen::On(address) => Some(admin::bind(address).await?),
-            Listen::Off => None,
-        };
+        let listener = bind(daemon.listen).await?;
         let resync = Arc::new(Notify::new());
         let (read_again, watched) = (Arc::clone(&resync), reports.clone());
         shutdown::listen(
@@ -115,6 +114,14 @@ impl Run {
         info!("stopped");
         Ok(Exit::Done)
     }
+}
+
+/// The socket of the pages, if there are to be any.
+async fn bind(listen: Listen) -> anyhow::Result<Option<TcpListener>> {
+    Ok(match listen {
+        Listen::On(address) => Some(admin::bind(address).await?),
+        Listen::Off => None,
+    })
 }
 
 /// Passes each look on once it is known whose work it is. Of the first one, what was acknowledged before is nobody's

@@ -34,7 +34,14 @@ pub struct Daemon {
     #[arg(long, value_name = "DURATION", env = "ZOHO_MAIL_POLL_INTERVAL", default_value = "10s", value_parser = positive)]
     pub poll_interval: Duration,
 
-    /// Reserved: this version does not read the service's state, so only off is taken
+    /// Read the organization's accounts before anything is sent, so that what is there already takes no PUT
+    ///
+    /// Needs a token that may read them: scope ZohoMail.organization.accounts.READ with --auth admin, ZohoMail.accounts.READ
+    /// with --auth user. What cannot be read stays as the ledger knows it, and the daemon goes on.
+    #[arg(long, env = "ZOHO_MAIL_REFRESH_AT_START", value_parser = clap::builder::BoolishValueParser::new())]
+    pub refresh_at_start: bool,
+
+    /// Reserved: this version does not look for drift, so only off is taken
     #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = drift)]
     pub drift_interval: Drift,
 
@@ -76,8 +83,7 @@ fn drift(text: &str) -> Result<Drift, String> {
     if text == "off" {
         return Ok(Drift);
     }
-    Err("this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off"
-        .into())
+    Err("this version does not look for drift: leave the option out, or say off".into())
 }
 
 fn debounce(text: &str) -> Result<Duration, String> {

@@ -21,7 +21,7 @@ use crate::source::Batch;
 use crate::status::{MailAccountList, Part};
 use crate::throttle::Wait;
 use crate::timestamp::{ClockStep, Timestamp};
-use crate::zoho::{AccessToken, Answer, Code, Credentials, RefreshCredentials, TokenAnswer};
+use crate::zoho::{AccessToken, Answer, Code, Credentials, PageAnswer, RefreshCredentials, TokenAnswer, Window};
 
 pub use self::log::{Log, ManifestLog, RequestLog, StateLog};
 
@@ -46,6 +46,8 @@ pub enum Event {
         /// How it ended.
         answer: Answer,
     },
+    /// The request for a page ended.
+    Page(PageAnswer),
     /// The token request ended.
     Token(TokenAnswer),
     /// The credentials as they are now: the answer to [`Then::ReadCredentials`].
@@ -76,6 +78,8 @@ pub enum Effect {
     },
     /// Send this change; [`Event::Answered`] follows.
     Put(Box<Put>),
+    /// Ask for this page of the organization's accounts; [`Event::Page`] follows.
+    Read(Box<Read>),
     /// Ask for an access token; [`Event::Token`] follows.
     FetchToken(Box<RefreshCredentials>),
     /// Answer the oldest question that is open.
@@ -91,6 +95,15 @@ pub enum Effect {
 pub struct Put {
     /// What it changes.
     pub change: Change,
+    /// What it is signed with.
+    pub token: AccessToken,
+}
+
+/// One request for a page, with all it needs.
+#[derive(Debug)]
+pub struct Read {
+    /// Which.
+    pub window: Window,
     /// What it is signed with.
     pub token: AccessToken,
 }

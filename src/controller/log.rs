@@ -13,7 +13,7 @@ use crate::change::{Direction, Failure};
 use crate::condition::Reason;
 use crate::ledger::file::LedgerError;
 use crate::ledger::{ImposedPause, Outage, OutageKind};
-use crate::report::TOKEN_FAILURES;
+use crate::report::{ServiceRead, TOKEN_FAILURES};
 use crate::runbook::{self, ExternalUrl};
 use crate::timestamp::ClockStep;
 
@@ -115,6 +115,11 @@ impl Logger {
             RequestLog::PauseLifted { pause: ImposedPause { until, reason }, by } => {
                 info!(%until, %reason, by = by.as_deref(), "the pause was lifted; one request probes before all others");
             }
+            RequestLog::ReadAgain { failure, attempts } => {
+                let runbook = self.about(failure.reason);
+                warn!(why = %failure.message, attempts, runbook, "a page of accounts could not be read; asking again");
+            }
+            RequestLog::Read(read) => self.read(&read),
             RequestLog::InTrouble(kind, why) => self.in_trouble(kind, &why),
             RequestLog::AnswersAgain => info!("the service answers again"),
             RequestLog::TokenGranted { expires_in } => {
@@ -145,6 +150,24 @@ impl Logger {
                     "the credentials do not work; all PUTs wait for others");
             }
         }
+    }
+
+    fn read(&self, read: &ServiceRead) {
+        let ServiceRead { requests, accounts, declared, corrected, odd, incomplete, is_over: _ } = read;
+        let odd = odd.len();
+        let Some(why) = incomplete else {
+            return info!(requests, accounts, declared, corrected, odd, "the organization's accounts were read");
+        };
+        let runbook = self.runbook("NotRead");
+        error!(
+            requests,
+            accounts,
+            declared,
+            corrected,
+            why = &**why,
+            runbook,
+            "the organization's accounts were not all read; what was not read stays as the ledger knows it"
+        );
     }
 
     fn in_trouble(&self, kind: OutageKind, why: &str) {

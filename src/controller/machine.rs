@@ -24,10 +24,11 @@
 //! ```
 //!
 //! The parts: `on_files` (looks become queued accounts), `dispatch` (queued accounts become intents), `reconcile`
-//! (one account's next step), `send` (durable intents become PUTs), `on_response` and `on_token` (answers),
+//! (one account's next step), `send` (durable intents become PUTs), `on_response`, `on_page` and `on_token` (answers),
 //! `outages` (what keeps every request from succeeding), `orders` (to stop, to suspend), `on_clock` (the wall clock was
 //! set), `attempts` (what failed, and is tried again), `patience` (of a single pass), `report` and `summary` (what is
-//! reported). Their state: `inflight`, `backlog`, `token`, `unwritten`, `suspension`, `folder`.
+//! reported). Their state: `inflight`, `backlog`, `token`, `unwritten`, `suspension`, `folder`,
+//! `reading`.
 
 mod attempts;
 mod backlog;
@@ -37,11 +38,13 @@ mod folder;
 mod inflight;
 mod on_clock;
 mod on_files;
+mod on_page;
 mod on_response;
 mod on_token;
 mod orders;
 mod outages;
 mod patience;
+mod reading;
 mod reconcile;
 mod report;
 mod send;
@@ -60,6 +63,7 @@ use self::backlog::Backlog;
 use self::blocked::{Blocked, Delay};
 use self::folder::Folder;
 use self::inflight::Inflight;
+use self::reading::Reading;
 use self::summary::Pass;
 use self::suspension::Suspension;
 use self::throttling::Throttling;
@@ -90,6 +94,8 @@ pub struct Machine {
     inflight: Inflight,
     unwritten: Unwritten,
     folder: Folder,
+    /// The reading of the service that goes before everything else, if one does.
+    reading: Option<Reading>,
     suspension: Suspension,
     pass: Pass,
     /// Why the ledger cannot be written now, and since when.
@@ -140,7 +146,7 @@ impl Machine {
             // The daemon remembers what failed; a single pass tries it again.
             tries_from: match settings.mode {
                 Mode::Run => Timestamp::default(),
-                Mode::Apply => now,
+                Mode::Apply | Mode::Refresh => now,
             },
             began: now,
             backlog: Backlog::default(),
@@ -153,6 +159,7 @@ impl Machine {
             tokens: Tokens::new(),
             unwritten: Unwritten::default(),
             folder: Folder::default(),
+            reading: settings.refresh.map(|principal| Reading::new(principal, settings.mode == Mode::Refresh, now)),
             suspension: Suspension::default(),
             unwritable: None,
             stop_by: None,
@@ -181,6 +188,11 @@ impl Machine {
         self.desired = DesiredState::protecting(protection);
     }
 
+    /// Nothing is read of the service but what it shows of these accounts.
+    pub fn read_only(&mut self, accounts: BTreeSet<AccountId>) {
+        self.reading.iter_mut().for_each(|reading| reading.restrict(&accounts));
+    }
+
     /// A single pass makes none but these changes: the account, the field and the value of each.
     pub fn restrict(&mut self, reviewed: BTreeSet<(AccountId, Field, bool)>) {
         self.pass.restrict(reviewed);
@@ -197,6 +209,7 @@ impl Machine {
             }
             Event::Writable => self.unwritable = None,
             Event::Answered { account, answer } => self.on_response(account, answer, now, chance),
+            Event::Page(answer) => self.on_page(answer, now, chance),
             Event::Token(answer) => self.on_token(answer, now, chance),
             Event::Credentials(credentials) => self.tokens.read(credentials, now),
             Event::Stop => self.stop(now),
@@ -235,20 +248,26 @@ impl Machine {
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
         let (due, trial) = (self.queue.next_due(), self.tokens.next_trial());
-        let due = [due, trial, waiting, held, resumed, woken, self.stop_by, self.unwritten.due()];
+        let page = self.reading.as_ref().and_then(|reading| reading.due()).filter(|_| self.folder.is_loaded());
+        let page = page.filter(|due| *due > self.turned_at);
+        let due = [due, trial, waiting, held, resumed, woken, page, self.stop_by, self.unwritten.due()];
         due.into_iter().flatten().min()
     }
 
     /// The last words: what never left is taken back, and all records are handed over.
     pub fn end(&mut self, now: Timestamp) -> Vec<Effect> {
         self.take_back_unsent(now);
+        self.read_not_sent(now);
         self.write();
         std::mem::take(&mut self.effects)
     }
 
     fn on_commit(&mut self, ticket: u64, now: Timestamp) {
-        let Due { puts, token_request } = self.unwritten.durable(ticket);
+        let Due { puts, token_request, read } = self.unwritten.durable(ticket);
         self.inflight.committed(puts);
+        if let Some(begun) = read {
+            self.send_read(begun, now);
+        }
         if let Some(begun) = token_request {
             self.fetch_token(begun, now);
         }

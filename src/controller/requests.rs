@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::event::{Event, Put};
+use super::event::{Event, Put, Read};
 use crate::change::{Failure, Outcome};
 use crate::condition::Reason;
-use crate::zoho::{Answer, Client, Code, RefreshCredentials, TokenAnswer, TokenOutcome, Transport};
+use crate::zoho::{Answer, Client, Code, PageAnswer, RefreshCredentials, TokenAnswer, TokenOutcome, Transport};
 
 /// Begins a PUT. [`Event::Answered`] follows.
 pub(super) fn put<T: Transport>(client: Client<T>, put: Put, out: mpsc::Sender<Event>) {
@@ -26,6 +26,17 @@ pub(super) fn put<T: Transport>(client: Client<T>, put: Put, out: mpsc::Sender<E
         let answer = answered.unwrap_or_else(|| broken_put(begun.elapsed()));
         // The controller is gone only if the process ends; then the field stays in doubt.
         let _ = out.send(Event::Answered { account: change.account, answer }).await;
+    });
+}
+
+/// Asks for a page of accounts. [`Event::Page`] follows.
+pub(super) fn read<T: Transport>(client: Client<T>, read: Read, out: mpsc::Sender<Event>) {
+    tokio::spawn(async move {
+        let (Read { window, token }, begun) = (read, Instant::now());
+        let answered = unless_it_panics(client.page(window, &token)).await;
+        let broken = || PageAnswer { answer: broken_put(begun.elapsed()), page: None };
+        // The controller is gone only if the process ends.
+        let _ = out.send(Event::Page(answered.unwrap_or_else(broken))).await;
     });
 }
 

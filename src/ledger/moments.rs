@@ -65,7 +65,7 @@ impl Ledger {
         let state = |field| match row?.field(field)? {
             FieldState::InDoubt { lands_by, .. } => Some(*lands_by),
             FieldState::Unsettled { until, .. } => Some(*until),
-            FieldState::Applied { .. } => None,
+            FieldState::Applied { .. } | FieldState::Read { .. } => None,
         };
         let late = |field| [false, true].into_iter().filter_map(move |to| self.strays.until(account, field, to)).max();
         Field::ALL.into_iter().filter_map(|field| state(field).max(late(field))).max().filter(|until| *until > now)
@@ -190,7 +190,7 @@ mod tests {
     fn spans(ledger: &Ledger) -> Vec<i64> {
         let fields = ledger.accounts.values().flat_map(|row| Field::ALL.map(|field| row.field(field)));
         let fields = fields.flatten().flat_map(|state| match state {
-            FieldState::Applied { .. } => vec![],
+            FieldState::Applied { .. } | FieldState::Read { .. } => vec![],
             FieldState::InDoubt { since, lands_by, .. } => vec![*since, *lands_by],
             FieldState::Unsettled { until, .. } => vec![*until],
         });

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::budgets::DeclaredBudget;
+use super::field::FieldState;
 use super::lapsed::Ends;
 use super::outage::Outage;
-use super::row::{FailedAttempt, FieldState, hex};
+use super::row::{FailedAttempt, hex};
 use super::unready::Unready;
 use crate::account::{AccountId, Field, SourceRef, Zuid};
 use crate::change::Known;
@@ -166,6 +167,36 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<Arc<str>>,
     },
+    /// A page of the organization's accounts is about to be asked for.
+    ReadRequest {
+        /// When.
+        at: Timestamp,
+    },
+    /// The page that was to be asked for then was not: it takes no place in the request budget.
+    ReadNotSent {
+        /// When it was begun.
+        begun: Timestamp,
+    },
+    /// The service showed an account as it is, and that is news.
+    Read {
+        /// When the answer came.
+        at: Timestamp,
+        /// When it was asked.
+        begun: Timestamp,
+        /// Which account.
+        account: AccountId,
+        /// Its manifest's name.
+        name: Arc<str>,
+        /// Its user's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zuid: Option<Zuid>,
+        /// Whether its mailbox is enabled; left out where the answer does not say, or the ledger knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        enabled: Option<bool>,
+        /// Whether its ActiveSync flag is set; left out likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        active_sync_enabled: Option<bool>,
+    },
     /// An operator had an account forgotten that no manifest declares.
     Forgotten {
         /// When.
@@ -261,9 +292,11 @@ impl Record {
             | Self::NotApplied { account, .. }
             | Self::Failed { account, .. }
             | Self::Observed { account, .. }
+            | Self::Read { account, .. }
             | Self::Forgotten { account, .. }
             | Self::Unready { account, .. } => Some(*account),
             Self::TokenRequest { .. } | Self::TokenNotSent => None,
+            Self::ReadRequest { .. } | Self::ReadNotSent { .. } => None,
             Self::Pause { .. } | Self::Outage { .. } | Self::PauseLifted { .. } => None,
             Self::ClockStepped { .. } | Self::ClockBehind { .. } | Self::Lapsed { .. } | Self::Budgets { .. } => None,
         }

@@ -1,171 +1,18 @@
 //! One account's row: what is known of its two fields, and how the last attempt at each failed.
 //!
 //! In: JSON of the snapshot, or [`super::Record`]s through [`super::Ledger::apply`]. Out: [`Row`].
-//! Invariant: a field is applied (with value, moment and manifest), in doubt (with moment and the
-//! value that was sent), or unsettled (applied, and yet in doubt until a moment); never half of one.
+//! Invariant: what was said against a field is over when a value of it is acknowledged.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::LANDING_UNSAID;
-use crate::account::{Field, SourceRef, Zuid};
+use super::field::FieldState;
+use crate::account::{Field, Zuid};
 use crate::change::{Change, Known};
 use crate::condition::Reason;
 use crate::timestamp::Timestamp;
 use crate::validity::Validity;
-
-/// What is known of one field that was ever set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "FieldStateJson", into = "FieldStateJson")]
-pub enum FieldState {
-    /// The service acknowledged `value`.
-    Applied {
-        /// The acknowledged value.
-        value: bool,
-        /// When the acknowledgement came.
-        applied_at: Timestamp,
-        /// The manifest that wanted it.
-        source: SourceRef,
-        /// The revision at which it came to want it; `None` in a file from before this was written down.
-        revision: Option<Arc<str>>,
-    },
-    /// A PUT was begun and its end is not known.
-    InDoubt {
-        /// When the PUT was begun.
-        since: Timestamp,
-        /// The value it carries; `None` in a file from before this was written down: either.
-        to: Option<bool>,
-        /// Until when it may take effect.
-        lands_by: Timestamp,
-    },
-    /// The service acknowledged `value`, but an earlier PUT of the other value, whose end was never known, may
-    /// still come to it. Known for sure again once `value` is acknowledged by a PUT that was begun after `until`.
-    Unsettled {
-        /// The acknowledged value.
-        value: bool,
-        /// When the acknowledgement came.
-        applied_at: Timestamp,
-        /// The manifest that wanted it.
-        source: SourceRef,
-        /// The revision at which it came to want it; `None` in a file from before this was written down.
-        revision: Option<Arc<str>>,
-        /// Until when the earlier PUT may take effect.
-        until: Timestamp,
-    },
-}
-
-impl FieldState {
-    /// The revision at which the manifest came to want what was acknowledged, if that was written down.
-    pub const fn revision(&self) -> Option<&Arc<str>> {
-        match self {
-            Self::Applied { revision, .. } | Self::Unsettled { revision, .. } => revision.as_ref(),
-            Self::InDoubt { .. } => None,
-        }
-    }
-
-    /// Until when nothing can settle the field, though `wanted` was acknowledged: an earlier PUT is still out.
-    pub fn unsettled_until(&self, wanted: bool) -> Option<Timestamp> {
-        match self {
-            Self::Unsettled { value, until, .. } if *value == wanted => Some(*until),
-            _ => None,
-        }
-    }
-}
-
-impl FieldState {
-    /// Gives the spans in it other moments: of the beginning of a PUT, and until when one may take effect. When something
-    /// was acknowledged stays as it was written.
-    pub fn retime(&mut self, began: impl Fn(Timestamp) -> Timestamp, lands_by: impl Fn(Timestamp) -> Timestamp) {
-        match self {
-            Self::Applied { .. } => {}
-            Self::InDoubt { since, to: _, lands_by: last } => (*since, *last) = (began(*since), lands_by(*last)),
-            Self::Unsettled { until, .. } => *until = lands_by(*until),
-        }
-    }
-}
-
-/// [`FieldState`] as the file writes it. Its own struct because an untagged enum would be buffered
-/// and tried twice, which a ledger of 100,000 accounts feels.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FieldStateJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    value: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    applied_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<SourceRef>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<Arc<str>>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    in_doubt: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    lands_by: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<Timestamp>,
-}
-
-/// Nothing is known.
-const BLANK: FieldStateJson = FieldStateJson {
-    value: None,
-    applied_at: None,
-    source: None,
-    revision: None,
-    in_doubt: false,
-    since: None,
-    to: None,
-    lands_by: None,
-    until: None,
-};
-
-impl From<FieldState> for FieldStateJson {
-    fn from(state: FieldState) -> Self {
-        match state {
-            FieldState::Applied { value, applied_at, source, revision } => {
-                Self { value: Some(value), applied_at: Some(applied_at), source: Some(source), revision, ..BLANK }
-            }
-            FieldState::InDoubt { since, to, lands_by } => {
-                Self { in_doubt: true, since: Some(since), to, lands_by: Some(lands_by), ..BLANK }
-            }
-            FieldState::Unsettled { value, applied_at, source, revision, until } => Self {
-                value: Some(value),
-                applied_at: Some(applied_at),
-                source: Some(source),
-                revision,
-                in_doubt: true,
-                until: Some(until),
-                ..BLANK
-            },
-        }
-    }
-}
-
-impl TryFrom<FieldStateJson> for FieldState {
-    type Error = &'static str;
-
-    fn try_from(json: FieldStateJson) -> Result<Self, Self::Error> {
-        let FieldStateJson { value, applied_at, source, revision, in_doubt, since, to, lands_by, until } = json;
-        match (in_doubt, (value, applied_at, source), (since, to, lands_by), until) {
-            (true, (None, None, None), (Some(since), to, lands_by), None) if revision.is_none() => {
-                Ok(Self::InDoubt { since, to, lands_by: lands_by.unwrap_or(since + LANDING_UNSAID) })
-            }
-            (false, (Some(value), Some(applied_at), Some(source)), (None, None, None), None) => {
-                Ok(Self::Applied { value, applied_at, source, revision })
-            }
-            (true, (Some(value), Some(applied_at), Some(source)), (None, None, None), Some(until)) => {
-                Ok(Self::Unsettled { value, applied_at, source, revision, until })
-            }
-            _ => Err(
-                "expected value, appliedAt and source, or inDoubt and since, or value, appliedAt, source, inDoubt and until",
-            ),
-        }
-    }
-}
 
 /// What the service said against a field last, until it acknowledges a value or another manifest wants something else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,7 +96,7 @@ impl Row {
             FieldState::Applied { applied_at, source, .. } | FieldState::Unsettled { applied_at, source, .. } => {
                 Some((*applied_at, &source.path))
             }
-            FieldState::InDoubt { .. } => None,
+            FieldState::InDoubt { .. } | FieldState::Read { .. } => None,
         };
         let last = || Field::ALL.into_iter().filter_map(acknowledged).max_by_key(|(at, _)| *at);
         self.file.as_ref().or_else(|| Some(last()?.1))
@@ -327,19 +174,20 @@ impl Row {
     }
 
     /// Whether the mailbox is disabled by a PUT of this program, as the service acknowledged, or may be: such a PUT was begun,
-    /// and its end is not known. Not one that has yet to begin by its date: nothing was taken away from it.
+    /// and its end is not known. Not one that has yet to begin by its date: nothing was taken away from it. Nor one that was
+    /// read to be disabled: somebody else did that.
     pub const fn is_disabled(&self) -> bool {
         match self.enabled {
             Some(FieldState::Applied { value, .. } | FieldState::Unsettled { value, .. }) => !value && !self.not_begun,
             Some(FieldState::InDoubt { to, .. }) => !matches!(to, Some(true)),
-            None => false,
+            Some(FieldState::Read { .. }) | None => false,
         }
     }
 
     /// Whether the service acknowledged something of the account.
     pub fn was_acknowledged(&self) -> bool {
         let states = Field::ALL.into_iter().filter_map(|field| self.field(field));
-        states.into_iter().any(|state| !matches!(state, FieldState::InDoubt { .. }))
+        states.into_iter().any(|state| matches!(state, FieldState::Applied { .. } | FieldState::Unsettled { .. }))
     }
 
     /// Whether a removal of `field` was begun whose end is not known: it counts in the disruption budget since then.
@@ -358,7 +206,7 @@ impl Row {
     pub const fn known(&self, field: Field) -> Known {
         match self.field(field) {
             None => Known::Absent,
-            Some(FieldState::Applied { value, .. }) => Known::Applied(*value),
+            Some(FieldState::Applied { value, .. } | FieldState::Read { value, .. }) => Known::Applied(*value),
             Some(FieldState::InDoubt { .. } | FieldState::Unsettled { .. }) => Known::InDoubt,
         }
     }

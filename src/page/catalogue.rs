@@ -147,7 +147,7 @@ impl Entry {
 /// What a field's state says of its value.
 pub const fn known(state: &FieldState) -> Known {
     match state {
-        FieldState::Applied { value, .. } => Known::Applied(*value),
+        FieldState::Applied { value, .. } | FieldState::Read { value, .. } => Known::Applied(*value),
         FieldState::InDoubt { .. } | FieldState::Unsettled { .. } => Known::InDoubt,
     }
 }

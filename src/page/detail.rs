@@ -111,6 +111,9 @@ fn provenance(state: Option<&FieldState>, now: Timestamp) -> Markup {
         Some(FieldState::InDoubt { since, .. }) => html! {
             td { "in doubt: sent " (moment(*since, now)) ", and its end is not known" } td {}
         },
+        Some(FieldState::Read { value, read_at }) => html! {
+            td { (table::on_or_off(*value)) ", read " (moment(*read_at, now)) } td { "as the service showed it" }
+        },
         Some(FieldState::Applied { value, applied_at, source, revision }) => {
             acknowledged(*value, *applied_at, source, revision)
         }

@@ -87,7 +87,7 @@ const fn acknowledged(state: &FieldState) -> Option<(Timestamp, bool, &SourceRef
         | FieldState::Unsettled { value, applied_at, source, revision, .. } => {
             Some((*applied_at, *value, source, revision.as_ref()))
         }
-        FieldState::InDoubt { .. } => None,
+        FieldState::InDoubt { .. } | FieldState::Read { .. } => None,
     }
 }
 

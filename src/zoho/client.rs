@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::base_url::BaseUrl;
 use super::credentials::{AccessToken, RefreshCredentials};
+use super::listing::{PageAnswer, Window, decode_listing, encode_listing};
 use super::request::{HttpRequest, MissingZuid, Principal, encode, encode_token_request};
 use super::response::{Answer, Code, HttpResponse, TEXT_MAX, TransportError, classify};
 use super::text::Secrets;
@@ -55,6 +56,13 @@ impl<T: Transport> Client<T> {
         let (answer, took) = self.send(request).await;
         let secrets = Secrets::new([token.expose()]);
         Answer { took, ..classify(&answer, &secrets, wall_clock()) }
+    }
+
+    /// One page of the accounts that this principal may see: one GET.
+    pub async fn page(&self, window: Window, token: &AccessToken) -> PageAnswer {
+        let (answer, took) = self.send(encode_listing(self.inner.principal, window, &self.inner.api_url, token)).await;
+        let PageAnswer { answer, page } = decode_listing(&answer, &Secrets::new([token.expose()]), wall_clock());
+        PageAnswer { answer: Answer { took, ..answer }, page }
     }
 
     /// Asks for an access token: one POST.

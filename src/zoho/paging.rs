@@ -51,6 +51,11 @@ impl Paging {
         self.window
     }
 
+    /// Whether a page showed the account.
+    pub fn has(&self, account: AccountId) -> bool {
+        self.seen.contains(&account)
+    }
+
     /// How many accounts were read.
     pub fn read(&self) -> usize {
         self.seen.len()

@@ -38,6 +38,19 @@ pub trait Transport: Send + Sync + 'static {
     fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, TransportError>> + Send;
 }
 
+/// A transport by which no PUT leaves: for commands that only read.
+#[derive(Debug)]
+pub struct ReadOnly<T>(pub T);
+
+impl<T: Transport> Transport for ReadOnly<T> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.method == Method::Put {
+            return Err(TransportError::Unsent("this command only reads, and sends no PUT".into()));
+        }
+        self.0.send(request).await
+    }
+}
+
 /// No client can be built on this system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -44,6 +44,7 @@ pub fn settings() -> Settings {
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) },
         rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(24 * 3600) },
         throttle_pause: Duration::from_secs(1),
+        refresh: None,
         max_wait: MAX_WAIT,
         disruption_budget: "100%".parse().unwrap(),
         grant_budget: Default::default(),

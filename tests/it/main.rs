@@ -32,6 +32,7 @@ mod process;
 mod properties;
 mod provenance;
 mod readme;
+mod refreshing;
 mod remembering;
 mod repository;
 mod sandbox;

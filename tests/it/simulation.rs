@@ -134,6 +134,7 @@ impl Simulation {
             disruption_budget: disruptions.to_string().parse().unwrap(),
             disruption_window: DISRUPTION_WINDOW,
             grant_budget: GrantBudget(seed.is_multiple_of(3).then(|| "1".parse().unwrap())),
+            refresh: None,
             shutdown_grace: Duration::from_secs(25),
             ..builders::settings()
         };

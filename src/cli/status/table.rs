@@ -132,7 +132,7 @@ fn coloured(line: &str, start: usize, width: usize) -> String {
 fn field(state: &Option<FieldState>) -> String {
     match state {
         None => "-".to_owned(),
-        Some(FieldState::Applied { value, .. }) => value.to_string(),
+        Some(FieldState::Applied { value, .. } | FieldState::Read { value, .. }) => value.to_string(),
         Some(FieldState::InDoubt { .. } | FieldState::Unsettled { .. }) => "in doubt".into(),
     }
 }
@@ -146,7 +146,7 @@ fn revision(item: &Item) -> String {
     let states = [&applied.enabled, &applied.active_sync_enabled].into_iter().flatten();
     let dated = states.filter_map(|state| match state {
         FieldState::Applied { applied_at, .. } | FieldState::Unsettled { applied_at, .. } => Some((applied_at, state)),
-        FieldState::InDoubt { .. } => None,
+        FieldState::InDoubt { .. } | FieldState::Read { .. } => None,
     });
     let Some((_, last)) = dated.max_by_key(|(at, _)| **at) else { return "-".to_owned() };
     last.revision().map_or_else(|| "unknown".to_owned(), |revision| printable::escape(&short(revision)))

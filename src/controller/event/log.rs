@@ -12,6 +12,7 @@ use crate::freeze::Freeze;
 use crate::guard::{Allowance, Verdict};
 use crate::ledger::{ImposedPause, Outage, OutageKind};
 use crate::manifest::Problem;
+use crate::report::ServiceRead;
 use crate::timestamp::{ClockStep, Timestamp};
 
 /// One line.
@@ -105,6 +106,15 @@ pub enum RequestLog {
         /// Who ordered it.
         by: Option<Box<str>>,
     },
+    /// A page of the organization's accounts was not had, and is asked for again.
+    ReadAgain {
+        /// Why it was not.
+        failure: Failure,
+        /// How often in a row.
+        attempts: u32,
+    },
+    /// The organization's accounts were read, or no more of them are going to be.
+    Read(ServiceRead),
     /// Several accounts tell that the service is in trouble, the last one for this reason.
     InTrouble(OutageKind, String),
     /// It accepts PUTs again.

@@ -38,6 +38,8 @@ pub(super) enum Blocked<'a> {
     Outage(&'a Outage),
     /// The service asked everybody to pause.
     Paused(ImposedPause),
+    /// The service is read first.
+    Reading,
     /// The service is in trouble, and what was intended before is not what probes it.
     InTrouble,
     /// The last dispatch found that a request has to wait: for its place in a budget, or as a probe.
@@ -48,7 +50,12 @@ impl Blocked<'_> {
     /// Whether no account is even planned. Behind the other reasons accounts are planned, to learn what is held and
     /// what has become needless.
     pub(super) const fn stops_planning(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Ledger(..) | Self::Suspended(_) | Self::GaveUp(_))
+        matches!(self, Self::Stopping | Self::Ledger(..) | Self::Suspended(_) | Self::GaveUp(_) | Self::Reading)
+    }
+
+    /// Whether no page is asked for. What is read is compared with manifests, so these come first.
+    pub(super) const fn stops_reading(&self) -> bool {
+        matches!(self, Self::Unread(_)) || self.stops_planning() && !matches!(self, Self::Reading)
     }
 
     /// Whether intents whose PUTs did not leave are taken back. A ledger that cannot be written only delays them.
@@ -73,6 +80,7 @@ impl Blocked<'_> {
             Self::Outage(Outage { kind: OutageKind::CredentialsRefused, .. }) => (WaitsFor::Credentials, None),
             Self::Paused(pause) => (WaitsFor::Limit(Wait::Paused(pause.reason)), Some(pause.until)),
             Self::Waiting(Delay { until, why }) => (WaitsFor::Limit(*why), Some(*until)),
+            Self::Reading => (WaitsFor::Reading, None),
             Self::Outage(_) | Self::InTrouble => return None,
         };
         Some(Waiting { until, why })
@@ -86,7 +94,7 @@ impl Blocked<'_> {
             Self::Suspended(freeze) => Some(BlockedBy::suspended(freeze)),
             Self::Outage(outage) => Some(BlockedBy::outage(outage)),
             Self::Paused(pause) => Some(BlockedBy::paused(*pause)),
-            Self::Stopping | Self::GaveUp(_) | Self::InTrouble | Self::Waiting(_) => None,
+            Self::Stopping | Self::GaveUp(_) | Self::Reading | Self::InTrouble | Self::Waiting(_) => None,
         }
     }
 }
@@ -111,6 +119,7 @@ impl Machine {
             other.map(Blocked::Outage),
             in_trouble.then_some(Blocked::InTrouble),
             self.waiting.map(Blocked::Waiting),
+            self.reads_first().then_some(Blocked::Reading),
         ]
         .into_iter()
         .flatten()
@@ -137,6 +146,7 @@ mod tests {
             (Blocked::GaveUp("it throttles"), [true, false, false, false], "gave_up"),
             (Blocked::Outage(&outage), [false, false, false, true], "credentials"),
             (Blocked::Paused(ImposedPause { until, reason }), [false, true, true, true], "imposed"),
+            (Blocked::Reading, [true, false, false, false], "reading"),
             (Blocked::InTrouble, [false, true, false, false], ""),
             (Blocked::Waiting(Delay { until, why: wait }), [false, false, false, false], "rate_limit"),
         ] {

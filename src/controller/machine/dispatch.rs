@@ -25,8 +25,16 @@ use crate::validity::Validity;
 /// As long as the default `--request-timeout`; a disk that always takes longer is broken.
 pub(super) const INTENT_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// Whether a PUT may start.
-enum Start {
+/// What is to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Put,
+    /// A request that changes nothing.
+    Read,
+}
+
+/// Whether a request may start.
+pub(super) enum Start {
     Yes,
     No,
     /// The credentials have to be read first.
@@ -42,6 +50,9 @@ impl Machine {
         self.tell_suspension(now);
         self.tokens.try_if_due(now);
         self.look_at_held(now);
+        if self.dispatch_read(now) == Then::ReadCredentials {
+            return Then::ReadCredentials;
+        }
         while let Some(account) = self.next_account(now) {
             let change = match self.reconcile(account, now) {
                 Action::Put(change) => change,
@@ -60,7 +71,7 @@ impl Machine {
                     continue;
                 }
             };
-            match self.may_start(now) {
+            match self.may_start(Kind::Put, now) {
                 Start::Yes => self.begin(change, now),
                 Start::No => break,
                 Start::Credentials => return Then::ReadCredentials,
@@ -87,9 +98,10 @@ impl Machine {
         next.filter(|_| !halted && self.inflight.has_room())
     }
 
-    /// Whether a PUT may start now; if not, notes for how long.
-    fn may_start(&mut self, now: Timestamp) -> Start {
+    /// Whether a request of this kind may start now; if not, notes for how long.
+    pub(super) fn may_start(&mut self, kind: Kind, now: Timestamp) -> Start {
         let admission = match self.tokens.need(now) {
+            Need::Nothing if kind == Kind::Read => self.throttle.admit_read(now),
             Need::Nothing => self.throttle.admit_put(now),
             Need::Credentials => return Start::Credentials,
             Need::Request => {

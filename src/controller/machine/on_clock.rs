@@ -44,6 +44,7 @@ impl Machine {
         self.inflight.carry(step);
         self.unwritten.carry(step);
         self.folder.carry(step);
+        self.reading.iter_mut().for_each(|reading| reading.carry(step));
         self.stop_by = self.stop_by.map(|at| step.carry(at));
         self.unwritable.iter_mut().for_each(|(_, since)| *since = step.carry(*since));
         self.tries_from = step.carry(self.tries_from);

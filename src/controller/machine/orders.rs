@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::suspension::News;
 use super::{Blocked, Machine};
 use crate::account::AccountId;
+use crate::controller::Mode;
 use crate::controller::event::StateLog;
 use crate::freeze::Freeze;
 use crate::ledger::Record;
@@ -74,7 +75,8 @@ impl Machine {
 
     /// Whether nothing is left for the controller to do.
     pub(super) fn has_ended(&mut self, now: Timestamp) -> bool {
-        let in_flight = self.inflight.len();
+        let is_reading = self.reading.as_ref().is_some_and(|reading| reading.is_under_way());
+        let in_flight = self.inflight.len() + usize::from(is_reading);
         if let Some(deadline) = self.stop_by {
             let late = now >= deadline;
             if late && in_flight > 0 {
@@ -88,7 +90,9 @@ impl Machine {
             Blocked::Ledger(..) => self.inflight.sent() == 0,
             _ => false,
         };
-        let nothing_left = in_flight == 0 && self.queue.depth() == 0;
+        let is_read = self.reading.as_ref().is_none_or(|reading| reading.is_over());
+        let only_reads = self.settings.mode == Mode::Refresh;
+        let nothing_left = in_flight == 0 && is_read && (only_reads || self.queue.depth() == 0);
         self.pass.is_single() && self.folder.is_loaded() && (nothing_left || self.blocked(now).any(is_stuck))
     }
 }

@@ -59,7 +59,8 @@ impl Machine {
     /// The earliest moment at which another request can start, and what it waits for; `None` while that is not known,
     /// because something is under way, or where nothing is in its way.
     fn next_start(&self, now: Timestamp) -> Option<(Timestamp, Obstacle)> {
-        if self.queue.depth() == 0 {
+        let is_reading = self.reading.as_ref().is_some_and(|reading| !reading.is_over());
+        if self.queue.depth() == 0 && !is_reading {
             return None;
         }
         let all = self.blocked(now).filter_map(|blocked| match blocked {
@@ -67,7 +68,7 @@ impl Machine {
             Blocked::Waiting(waiting) => Some((waiting.until, Obstacle::All(waiting.why))),
             _ => None,
         });
-        let only_backoffs = self.inflight.len() == 0 && self.queue.delayed() == self.queue.depth();
+        let only_backoffs = !is_reading && self.inflight.len() == 0 && self.queue.delayed() == self.queue.depth();
         let backoff = self.queue.next_due().filter(|_| only_backoffs).map(|due| (due, Obstacle::Backoff));
         // Of two that end together the first one counts: a pause holds requests for tokens as well.
         all.chain(backoff).reduce(|latest, next| if next.0 > latest.0 { next } else { latest })

@@ -67,6 +67,11 @@ impl Machine {
             report.budget.clone_from(&self.budget);
         }
         report.totals = self.totals;
+        if let Some(reading) = &self.reading
+            && report.read.as_ref().is_none_or(|read| !read.is_over)
+        {
+            report.read = Some(reading.found().clone());
+        }
         report.planned = self.pass.planned();
         report.serial = self.ledger.serial;
         self.acknowledged.drain(..).for_each(|acknowledged| report.recent.add(acknowledged));
@@ -95,7 +100,11 @@ impl Machine {
                 Blocked::Suspended(freeze) => suspended = Some(freeze),
                 Blocked::Outage(found) => outage = Some(found),
                 Blocked::Paused(pause) => report.pause = Some(pause),
-                Blocked::Stopping | Blocked::Unread(_) | Blocked::InTrouble | Blocked::Waiting(_) => {}
+                Blocked::Stopping
+                | Blocked::Unread(_)
+                | Blocked::Reading
+                | Blocked::InTrouble
+                | Blocked::Waiting(_) => {}
             }
         }
         // Those that do not work are tried again, or read again.

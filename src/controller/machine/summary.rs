@@ -30,7 +30,7 @@ pub(super) struct Pass {
 impl Pass {
     pub(super) fn new(mode: Mode) -> Self {
         let (planned, may) = (Vec::new(), BTreeSet::new());
-        Self { is_single: mode == Mode::Apply, planned, may, reviewed: None, gave_up: None }
+        Self { is_single: mode != Mode::Run, planned, may, reviewed: None, gave_up: None }
     }
 
     /// It makes none but these changes.

@@ -6,6 +6,7 @@ mod dates;
 mod holding;
 mod in_trouble;
 mod pausing;
+mod refreshing;
 mod returning;
 mod without_token;
 
@@ -45,6 +46,12 @@ fn word(effect: &Effect) -> Option<String> {
         Record::Pause { .. } => "pause".to_owned(),
         Record::PauseLifted { by, .. } => format!("lifted by {}", by.as_deref().unwrap_or("somebody")),
         Record::TokenRequest { .. } => "token request".to_owned(),
+        Record::ReadRequest { .. } => "read request".to_owned(),
+        Record::ReadNotSent { .. } => "read not sent".to_owned(),
+        Record::Read { account, enabled, active_sync_enabled, .. } => {
+            let shown = |value: &Option<bool>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+            format!("shown {account} {} {}", shown(enabled), shown(active_sync_enabled))
+        }
         Record::TokenNotSent => "token not sent".to_owned(),
         Record::ClockStepped { .. } => "clock stepped".to_owned(),
         Record::Outage { outage } => outage.as_ref().map_or("outage over".to_owned(), |is| format!("{:?}", is.kind)),
@@ -60,6 +67,7 @@ fn word(effect: &Effect) -> Option<String> {
             (!words.is_empty()).then(|| format!("append {ticket}: {}", words.join(", ")))
         }
         Effect::Put(put) => Some(format!("put {} {}", put.change.account, put.change.to)),
+        Effect::Read(read) => Some(format!("read {} from {}", read.window.limit, read.window.start)),
         Effect::FetchToken(_) => Some("fetch a token".to_owned()),
         Effect::Answer(list) => Some(format!("answer {}", list.items.len())),
         Effect::Log(_) | Effect::Count(_) => None,
@@ -78,6 +86,7 @@ fn settings(mode: Mode) -> Settings {
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
         throttle_pause: Duration::from_secs(90),
+        refresh: None,
         max_wait: MAX_WAIT,
         disruption_budget: DisruptionBudget::default(),
         grant_budget: Default::default(),

@@ -293,6 +293,13 @@ impl Tokens {
         Refusal::Replaced
     }
 
+    /// The token of `generation` was refused to a read, which says nothing of PUTs: the next request asks for a fresh one.
+    pub(super) fn renew(&mut self, generation: u64) {
+        if generation == self.generation && matches!(self.state, State::Valid { .. }) {
+            self.state = State::Absent;
+        }
+    }
+
     /// Whether so many were refused that the next one to be asked should be one from the other end of the queue: those at
     /// its beginning may be refused together.
     pub(super) const fn wants_another_end(&self) -> bool {

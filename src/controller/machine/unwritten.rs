@@ -23,6 +23,8 @@ pub(super) struct Due {
     pub(super) puts: Vec<AccountId>,
     /// A token request, and when it was begun.
     pub(super) token_request: Option<Timestamp>,
+    /// A request for a page, and when it was begun.
+    pub(super) read: Option<Timestamp>,
 }
 
 /// See the module.
@@ -56,6 +58,11 @@ impl Unwritten {
         self.next.token_request = Some(now);
     }
 
+    /// The request for a page that was begun `now` waits for the records so far.
+    pub(super) fn read(&mut self, now: Timestamp) {
+        self.next.read = Some(now);
+    }
+
     /// When records must be handed over at the latest.
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.since.map(|since| since + WRITE_DELAY)
@@ -63,7 +70,8 @@ impl Unwritten {
 
     /// The wall clock was set: what waits has waited for as long as before. The records were made by the clock of then.
     pub(super) fn carry(&mut self, step: ClockStep) {
-        let due = self.handed_over.values_mut().chain([&mut self.next]).map(|due| &mut due.token_request);
+        let due = self.handed_over.values_mut().chain([&mut self.next]);
+        let due = due.flat_map(|due| [&mut due.token_request, &mut due.read]);
         due.chain([&mut self.since]).flatten().for_each(|at| *at = step.carry(*at));
     }
 
@@ -99,8 +107,8 @@ mod tests {
         unwritten.push(Record::Pause { pause: None }, at(5));
         unwritten.put(account);
         let (_, second) = unwritten.hand_over().unwrap();
-        assert_eq!(unwritten.durable(second), Due { puts: vec![account], token_request: None });
-        assert_eq!(unwritten.durable(first), Due { puts: vec![], token_request: Some(at(1)) });
+        assert_eq!(unwritten.durable(second), Due { puts: vec![account], ..Due::default() });
+        assert_eq!(unwritten.durable(first), Due { token_request: Some(at(1)), ..Due::default() });
         assert_eq!(unwritten.durable(first), Due::default());
     }
 

@@ -2,19 +2,19 @@
 
 use super::Place;
 
-const ALL: &str = "run apply plan diff doctor";
-const SERVICE: &str = "run apply doctor";
+const ALL: &str = "run apply refresh plan diff doctor";
+const SERVICE: &str = "run apply refresh doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 54] = [
-    ("--desired-state", "desired-state", "run apply plan diff doctor status forget validate", ""),
-    ("--git-dir", "", "run apply plan diff doctor status forget validate", "desired-state"),
-    ("--git-in-progress", "wait", "run apply plan diff doctor status forget validate", "hold"),
-    ("--ledger", "ledger.json", "run apply plan diff doctor status history suspend resume forget", ""),
-    ("--auth", "admin", "run apply plan diff doctor status validate forget", "root"),
+const OPTIONS: [(&str, &str, &str, &str); 56] = [
+    ("--desired-state", "desired-state", "run apply refresh plan diff doctor status forget validate", ""),
+    ("--git-dir", "", "run apply refresh plan diff doctor status forget validate", "desired-state"),
+    ("--git-in-progress", "wait", "run apply refresh plan diff doctor status forget validate", "hold"),
+    ("--ledger", "ledger.json", "run apply refresh plan diff doctor status history suspend resume forget", ""),
+    ("--auth", "admin", "run apply refresh plan diff doctor status validate forget", "root"),
     ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply plan diff doctor status history suspend resume forget", "perhaps"),
+    ("--sandbox", "", "run apply refresh plan diff doctor status history suspend resume forget", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -24,16 +24,18 @@ const OPTIONS: [(&str, &str, &str, &str); 54] = [
     ("--retry-min", "1s", SERVICE, "0s"),
     ("--retry-max", "5m", SERVICE, "-1s"),
     ("--throttle-pause", "15m", SERVICE, "2days"),
-    ("--max-wait", "20m", "apply", "2days"),
+    ("--max-wait", "20m", "apply refresh", "2days"),
+    ("--refresh", "", "apply", ""),
     ("--expect-digest", "", "apply", "sha256:abc"),
-    ("--disruption-budget", "10,10%", "run apply plan diff doctor status", "ten"),
-    ("--grant-budget", "off", "run apply plan diff doctor status", "ten"),
-    ("--disruption-window", "1h", "run apply plan diff doctor status", "1y"),
-    ("--protect", "", "run apply plan diff doctor status validate", "CEO"),
-    ("--policy-dir", "", "run apply plan diff doctor status validate", "/etc"),
+    ("--disruption-budget", "10,10%", "run apply refresh plan diff doctor status", "ten"),
+    ("--grant-budget", "off", "run apply refresh plan diff doctor status", "ten"),
+    ("--disruption-window", "1h", "run apply refresh plan diff doctor status", "1y"),
+    ("--protect", "", "run apply refresh plan diff doctor status validate", "CEO"),
+    ("--policy-dir", "", "run apply refresh plan diff doctor status validate", "/etc"),
     ("--debounce", "200ms", DAEMON, "6s"),
     ("--resync-interval", "10m", DAEMON, "often"),
     ("--poll-interval", "10s", DAEMON, "0s"),
+    ("--refresh-at-start", "", DAEMON, ""),
     ("--drift-interval", "off", DAEMON, "5m"),
     ("--listen", "127.0.0.1:8686", DAEMON, "8686"),
     ("--external-url", "", DAEMON, "mail.example.com"),
@@ -44,13 +46,13 @@ const OPTIONS: [(&str, &str, &str, &str); 54] = [
     (
         "--log-format",
         "",
-        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
+        "run apply refresh plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
         "xml",
     ),
     (
         "--log-level",
         "info",
-        "run apply plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
+        "run apply refresh plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
         "inof",
     ),
     ("--output", "text", "plan validate history doctor", "xml"),
@@ -75,7 +77,8 @@ const OPTIONS: [(&str, &str, &str, &str); 54] = [
 ];
 
 /// Options that choose what is printed, what it is compared with, or what is lifted, have no variable.
-const WITHOUT_VARIABLE: [&str; 18] = [
+const WITHOUT_VARIABLE: [&str; 19] = [
+    "--refresh",
     "--expect-digest",
     "--output",
     "--detailed-exitcode",
@@ -224,7 +227,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --poll-interval 0s
     error: invalid value '0s' for '--poll-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --drift-interval 5m
-    error: invalid value '5m' for '--drift-interval <off>': this version does not read the service's state, so drift cannot be looked for: leave the option out, or say off
+    error: invalid value '5m' for '--drift-interval <off>': this version does not look for drift: leave the option out, or say off
     --listen 8686
     error: invalid value '8686' for '--listen <ADDR|off>': expected an address and a port such as 127.0.0.1:PORT, or off
     --external-url mail.example.com

@@ -151,7 +151,8 @@ fn every_value_that_deploy_gives_a_variable_is_accepted_by_its_option() {
             continue;
         };
         // A flag has no value of its own; its variable says yes or no.
-        let flag = option == "--sandbox" && ["true", "false"].contains(&value.as_str());
+        let is_flag = ["--sandbox", "--refresh-at-start"].contains(&option.as_str());
+        let flag = is_flag && ["true", "false"].contains(&value.as_str());
         let arguments = ["run", &option, value];
         parse(&arguments[..if flag { 2 } else { 3 }]).unwrap_or_else(|error| panic!("{variable}={value}: {error}"));
         parsed += 1;

@@ -104,7 +104,7 @@ impl Process {
     pub async fn end(&mut self) -> Result<Summary, String> {
         let _ = self.stops.send(Stop).await;
         let ended = timeout(PATIENCE, &mut self.running).await.map_err(|_| "it does not end".to_owned())?;
-        let Ended { journal, summary, result } = ended.map_err(|panic| panic.to_string())?;
+        let Ended { journal, summary, result, read: _ } = ended.map_err(|panic| panic.to_string())?;
         result.map_err(|fatal| fatal.to_string())?;
         journal.close().map_err(|error| error.to_string())?;
         Ok(summary)

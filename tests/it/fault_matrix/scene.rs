@@ -243,6 +243,7 @@ fn settings(mode: Mode) -> Settings {
         throttle_pause: Duration::from_secs(THROTTLE_PAUSE),
         // A pass waits until it is stopped: what it comes to is the answer's doing alone.
         max_wait: Duration::MAX,
+        refresh: None,
         shutdown_grace: PATIENCE,
         ..builders::settings()
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use zoho_mail_reconciler::account::AccountId;
 use zoho_mail_reconciler::controller::Settings;
-use zoho_mail_reconciler::controller::event::{Effect, Event, Put, Then, Turn};
+use zoho_mail_reconciler::controller::event::{Effect, Event, Put, Read, Then, Turn};
 use zoho_mail_reconciler::controller::machine::Machine;
 use zoho_mail_reconciler::ledger::{Ledger, Record};
 use zoho_mail_reconciler::report::{Report, Summary};
@@ -17,8 +17,8 @@ use zoho_mail_reconciler::sandbox;
 use zoho_mail_reconciler::status::MailAccountList;
 use zoho_mail_reconciler::timestamp::{ClockStep, Timestamp};
 use zoho_mail_reconciler::zoho::{
-    Answer, BaseUrl, CredentialSource, HttpRequest, HttpResponse, Principal, Secrets, TransportError, classify,
-    classify_token, encode, encode_token_request,
+    Answer, BaseUrl, CredentialSource, HttpRequest, HttpResponse, PageAnswer, Principal, Secrets, TransportError,
+    classify, classify_token, decode_listing, encode, encode_listing, encode_token_request,
 };
 
 use super::folder::protection;
@@ -50,6 +50,7 @@ pub struct Moment {
 enum Whose {
     Account(AccountId, Timestamp),
     Token(Timestamp),
+    Page(Timestamp),
 }
 
 /// See the module.
@@ -133,6 +134,10 @@ impl Program {
                 let answer = Answer { took: now.since(since), ..classify(answer, &secrets, shown) };
                 Event::Answered { account, answer }
             }
+            Whose::Page(since) => {
+                let PageAnswer { answer, page } = decode_listing(answer, &secrets, shown);
+                Event::Page(PageAnswer { answer: Answer { took: now.since(since), ..answer }, page })
+            }
             Whose::Token(since) => {
                 let mut answer = classify_token(answer, &self.url, &secrets, shown);
                 answer.took = now.since(since);
@@ -176,6 +181,10 @@ impl Program {
                     let Put { change, token } = *put;
                     let request = encode(&change, principal, &self.url, &token).expect("every account has a zuid");
                     self.send(Whose::Account(change.account, now), request)
+                }
+                Effect::Read(read) => {
+                    let Read { window, token } = *read;
+                    self.send(Whose::Page(now), encode_listing(principal, window, &self.url, &token))
                 }
                 Effect::FetchToken(credentials) => {
                     self.send(Whose::Token(now), encode_token_request(&credentials, &self.url))

@@ -161,7 +161,7 @@ pub const BUGS: &[Variant] = &[
         &[10],
         &[edit(
             "src/controller/machine/patience.rs",
-            "let only_backoffs = «self.inflight.len() == 0 && self.queue.delayed() == self.queue.depth()»;",
+            "let only_backoffs = !is_reading && «self.inflight.len() == 0 && self.queue.delayed() == self.queue.depth()»;",
             "true",
         )],
         &[

@@ -1,0 +1,169 @@
+//! Pages of the organization's accounts: asked for, and what their answers mean for the ledger.
+//!
+//! In: the reading that goes first; how its requests ended. Out: requests for pages; records of what the ledger did not
+//! know, and the accounts planned anew.
+//! Invariants: a page is asked for only when its record is durable, within the request budget, and never during a pause or
+//! a suspension; a read corrects the ledger and never PUTs by itself; what is not declared, not managed or not shown
+//! changes nothing; an account whose user is another one is not believed.
+
+use super::dispatch::{INTENT_AGE_MAX, Kind, Start};
+use super::{Machine, Mode};
+use crate::account::Field;
+use crate::change::{Failure, Outcome, PauseCause};
+use crate::condition::Reason;
+use crate::controller::event::{Effect, Metric, Read, RequestLog, Then};
+use crate::ledger::Record;
+use crate::observed::ObservedAccount;
+use crate::report::{Odd, Oddity, ServiceRead};
+use crate::timestamp::Timestamp;
+use crate::zoho::{Answer, Code, PageAnswer};
+
+impl Machine {
+    /// What was read of the service, and the accounts if they are to be handed out; nothing if none was to be read.
+    pub fn take_read(&mut self) -> Option<(ServiceRead, Vec<ObservedAccount>)> {
+        self.reading.take().map(super::reading::Reading::into_parts)
+    }
+
+    /// Asks for the next page, if one is due and may be asked for.
+    pub(super) fn dispatch_read(&mut self, now: Timestamp) -> Then {
+        let is_due = self.reading.as_ref().and_then(|reading| reading.due()).is_some_and(|due| due <= now);
+        if !is_due || self.blocked(now).any(|blocked| blocked.stops_reading()) {
+            return Then::Wait;
+        }
+        match self.may_start(Kind::Read, now) {
+            Start::Credentials => return Then::ReadCredentials,
+            Start::No => {}
+            Start::Yes => {
+                self.throttle.begin_read();
+                self.record(Record::ReadRequest { at: now }, now);
+                self.unwritten.read(now);
+                self.reading.iter_mut().for_each(|reading| reading.begin(now));
+            }
+        }
+        Then::Wait
+    }
+
+    /// The record of the request for a page is durable: it leaves, if it may still.
+    pub(super) fn send_read(&mut self, begun: Timestamp, now: Timestamp) {
+        let late = now.since(begun) > INTENT_AGE_MAX;
+        let late = late || self.blocked(now).any(|blocked| blocked.recalls_token_request());
+        let token = self.tokens.current().filter(|_| !late);
+        let token = token.map(|(token, generation)| (token.clone(), generation));
+        match (&mut self.reading, token) {
+            (Some(reading), Some((token, generation))) => {
+                let window = reading.send(begun, generation);
+                self.effects.push(Effect::Read(Box::new(Read { window, token })));
+            }
+            _ => self.read_not_sent(now),
+        }
+    }
+
+    /// A request for a page that was begun did not leave: it takes no place in the request budget.
+    pub(super) fn read_not_sent(&mut self, now: Timestamp) {
+        if let Some(begun) = self.reading.as_ref().and_then(|reading| reading.unsent()) {
+            self.throttle.cancel_read();
+            self.record(Record::ReadNotSent { begun }, now);
+            self.reading.iter_mut().for_each(|reading| reading.cancel(now));
+        }
+    }
+
+    /// `chance`, from 0 to 1, spreads a backoff.
+    pub(super) fn on_page(&mut self, PageAnswer { answer, page }: PageAnswer, now: Timestamp, chance: f64) {
+        let Some((begun, token)) = self.reading.as_mut().and_then(|reading| reading.answered(now)) else { return };
+        self.throttle.end_read(now);
+        self.count(Metric::Request { operation: "list", code: answer.code, took: answer.took });
+        let Answer { outcome, retry_after, code, .. } = answer;
+        match outcome {
+            Outcome::Applied => {
+                let mut page = page.unwrap_or_default();
+                self.reading.iter_mut().for_each(|reading| reading.take(&mut page));
+                page.accounts.iter().for_each(|account| self.observe(account, begun, now));
+            }
+            Outcome::Paused(PauseCause::Throttled, failure) => {
+                self.log(RequestLog::Throttled(failure.clone()));
+                self.slow_down(retry_after, &failure, now);
+            }
+            Outcome::Paused(PauseCause::TokenRefused, failure) => {
+                self.tokens.renew(token);
+                self.not_read(&failure, code, now, chance);
+            }
+            Outcome::Retry(failure) | Outcome::InDoubt(failure) => {
+                if let Some(asked) = retry_after {
+                    self.impose(asked, Reason::ServiceUnavailable, now);
+                }
+                self.not_read(&failure, code, now, chance);
+            }
+            Outcome::Paused(PauseCause::ScopeMissing, failure) | Outcome::Rejected(failure) => {
+                self.reading.iter_mut().for_each(|reading| reading.end(failure.message.clone()));
+            }
+        }
+        if self.reading.as_ref().is_some_and(|reading| reading.is_over()) {
+            self.end_reading(now);
+        }
+    }
+
+    /// The page was not had for a reason that may pass.
+    fn not_read(&mut self, failure: &Failure, code: Code, now: Timestamp, chance: f64) {
+        let Some(reading) = &mut self.reading else { return };
+        if let Some(attempts) = reading.fail(&failure.message, code == Code::Timeout) {
+            reading.wait(now, self.settings.backoff.delay(attempts, chance));
+            self.log(RequestLog::ReadAgain { failure: failure.clone(), attempts });
+        }
+    }
+
+    /// The service shows an account: what the ledger did not know of it is written down, if a manifest manages it.
+    fn observe(&mut self, shown: &ObservedAccount, begun: Timestamp, now: Timestamp) {
+        let account = shown.account;
+        let reading = self.reading.as_mut().filter(|reading| reading.is_about(account));
+        let (Some(desired), Some(reading)) = (self.desired.get(account), reading) else { return };
+        let (name, zuid, found) = (desired.name.clone(), desired.spec.zuid, reading.found_mut());
+        found.declared += 1;
+        let mut odd = |what| found.odd.push(Odd { account, name: name.clone(), source: desired.source.clone(), what });
+        if let (Some(ours), Some(theirs)) = (zuid, shown.zuid)
+            && ours != theirs
+        {
+            return odd(Oddity::OtherUser(theirs));
+        }
+        let row = self.ledger.accounts.get(&account);
+        let is_managed = |field: &Field| desired.wanted(*field, row, now).is_some();
+        if Field::ALL.iter().filter(|field| is_managed(field)).any(|field| shown.field(*field).is_none()) {
+            odd(Oddity::Unclear);
+        }
+        let values = Field::ALL.map(|field| shown.field(field).filter(|_| is_managed(&field)));
+        let [enabled, active_sync_enabled] = self.ledger.news(account, values, (begun, now));
+        if enabled.or(active_sync_enabled).is_none() {
+            return;
+        }
+        found.corrected += 1;
+        self.record(Record::Read { at: now, begun, account, name, zuid, enabled, active_sync_enabled }, now);
+        self.touch(account, 1, now);
+    }
+
+    /// All is read, or nothing more is going to be: what was planned before is planned by what is known now.
+    fn end_reading(&mut self, now: Timestamp) {
+        let Some(reading) = &mut self.reading else { return };
+        if reading.found().incomplete.is_none() {
+            let is_missing = |account| reading.is_about(account) && !reading.has(account);
+            let missing = self.desired.iter().filter(|(account, _)| is_missing(*account)).map(|(account, desired)| {
+                let (name, source) = (desired.name.clone(), desired.source.clone());
+                Odd { account, name, source, what: Oddity::NotListed }
+            });
+            let missing: Vec<_> = missing.collect();
+            reading.found_mut().odd.extend(missing);
+        }
+        let found = reading.found_mut();
+        found.odd.sort_by_key(|odd| odd.account);
+        found.is_over = true;
+        let found = found.clone();
+        if let Some(why) = &found.incomplete {
+            self.pass.give_up(|| format!("the organization's accounts were not read: {why}"));
+        }
+        self.log(RequestLog::Read(found));
+        self.note_plan(now);
+    }
+
+    /// Whether the reading goes before everything else.
+    pub(super) fn reads_first(&self) -> bool {
+        self.settings.mode == Mode::Refresh || self.reading.as_ref().is_some_and(|reading| !reading.is_over())
+    }
+}
