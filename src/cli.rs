@@ -3,13 +3,14 @@
 //! In: arguments and environment. Out: an [`Exit`] code, text on standard output, errors once on
 //! standard error.
 //! Invariants: no command has logic of its own; `plan`, `diff`, `validate` and `status` never name
-//! the client that writes; exit codes are a promise to scripts.
+//! the client that writes, and by that of `refresh` and `export` no PUT leaves; exit codes are a promise to scripts.
 
 mod apply;
 mod diff;
 mod doctor;
 mod engine;
 mod explain;
+mod export;
 mod forget;
 mod history;
 mod load;
@@ -128,6 +129,9 @@ enum Command {
     /// Read the service, and record what is there; sends no PUT
     #[command(after_long_help = manual::REFRESH)]
     Refresh(refresh::Refresh),
+    /// Write the organization's accounts as manifests; sends no PUT, overwrites nothing
+    #[command(after_long_help = manual::EXPORT)]
+    Export(export::Export),
     /// Show each account's conditions, from the ledger
     #[command(after_long_help = manual::STATUS)]
     Status(status::Status),
@@ -287,7 +291,8 @@ impl Cli {
             .log_format
             .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
         telemetry::start(format, &self.log.log_level)?;
-        let has_log = matches!(self.command, Command::Run(_) | Command::Apply(_) | Command::Refresh(_));
+        let has_log =
+            matches!(self.command, Command::Run(_) | Command::Apply(_) | Command::Refresh(_) | Command::Export(_));
         if has_log {
             telemetry::queue_lines();
         }
@@ -304,6 +309,7 @@ impl Cli {
             Command::Diff(diff) => diff.run(),
             Command::Validate(validate) => validate.run(),
             Command::Refresh(refresh) => refresh.run(),
+            Command::Export(export) => export.run(),
             Command::Status(status) => status.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::History(history) => history.run(),

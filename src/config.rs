@@ -19,6 +19,7 @@ use clap::{Args, ValueEnum};
 
 use crate::account::{AuthMode, Zoid, printable};
 use crate::controller::{ATTEMPT_WAIT_MAX, MAX_WAIT, Mode, Settings};
+use crate::guard::Allowance;
 use crate::ledger::Owner;
 use crate::queue::Backoff;
 use crate::runbook::ExternalUrl;
@@ -335,7 +336,7 @@ impl Service {
         &self,
         mode: Mode,
         sandbox: bool,
-        disruptions: &Disruptions,
+        allowance: Allowance,
         shutdown_grace: Duration,
         external_url: Option<ExternalUrl>,
     ) -> Result<Settings, UsageError> {
@@ -355,9 +356,9 @@ impl Service {
             throttle_pause: self.throttle_pause,
             refresh: None,
             max_wait: MAX_WAIT,
-            disruption_budget: disruptions.disruption_budget,
-            grant_budget: disruptions.grant_budget,
-            disruption_window: disruptions.disruption_window,
+            disruption_budget: allowance.max,
+            grant_budget: allowance.max_grants,
+            disruption_window: allowance.window,
             shutdown_grace,
             external_url,
         })

@@ -27,9 +27,10 @@
 //!  zoho             Change -> request -> response -> Outcome
 //!     v
 //!  ledger: outcome  with who decided it; then the report, the status and the metrics see it
-//!     | at each fold
-//!     v
-//!  ledger: audit    every acknowledged change, chained by hashes: what `history` reads
+//!     | at each fold                                     ^
+//!     v                                                  | corrects; never a PUT by itself
+//!  ledger: audit    every acknowledged change, chained    zoho: listing, what the service shows
+//!                   by hashes: what `history` reads
 //! ```
 //!
 //! Beside it, for pull requests: [`compare`] makes a plan of two desired states, of which [`source`] reads one from Git's
@@ -75,12 +76,14 @@
 //!    PUT leaves.
 //! 3. After a fully successful pass the plan is empty, and a restart issues no request.
 //! 4. An unreadable file, folder or listing never takes anything away. Where it is not known what is ignored, nothing is.
-//! 5. Whatever was in doubt is settled by a PUT of what is desired now.
+//! 5. Whatever was in doubt is settled by a PUT of what is desired now, or by a read that began when that PUT could land no
+//!    more.
 //! 6. No window ever exceeds the request budget; a pause the service imposed is never jumped, unless an operator lifts it;
 //!    nothing is sent during a freeze.
 //! 7. Incremental reading and a fresh full load give the same desired state, for any edits.
 //! 8. The cost of one edit does not grow with the number of accounts; nor does that of one PUT on disk.
-//! 9. `plan`, `diff`, `validate`, `status`, `history` and `doctor` cannot write: they never name the client that does.
+//! 9. `plan`, `diff`, `validate`, `status`, `history` and `doctor` cannot write: they never name the client that does;
+//!    `refresh` and `export` wrap the network in one that lets no PUT out.
 //! 10. planned = applied + held + failed + in doubt, in every report.
 //! 11. Secrets are in no log, error, ledger, metric, page or panic.
 //! 12. Everything is bounded: queue, body, file, retry, journal, token requests, log lines per cause, and the time for which

@@ -15,6 +15,7 @@
 mod chunk;
 mod decode;
 mod explain;
+pub mod export;
 mod fingerprint;
 mod judge;
 mod labels;

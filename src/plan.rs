@@ -25,6 +25,7 @@
 //! that goes is disabled last.
 
 mod later_held;
+mod shown;
 mod unready;
 mod upcoming;
 
@@ -41,6 +42,7 @@ use crate::timestamp::Timestamp;
 use crate::validity::Validity;
 
 pub use later_held::{LaterHeld, later_held};
+pub use shown::shown;
 pub use unready::unready;
 pub use upcoming::{Upcoming, upcoming};
 

@@ -62,7 +62,7 @@ impl Apply {
         let Self { folder, target, service, disruptions, patience: Patience { max_wait }, expect_digest, refresh } =
             self;
         let limit = service.limit(target.sandbox);
-        let settings = service.settings(Mode::Apply, target.sandbox, &disruptions, pass::GRACE, None)?;
+        let settings = service.settings(Mode::Apply, target.sandbox, disruptions.options(), pass::GRACE, None)?;
         let refresh = refresh.then(|| target.principal()).transpose()?;
         let settings = Settings { max_wait, refresh, ..settings };
         let begun = pass::begin(&folder, &target, &service, &disruptions, settings, |network| network).await?;

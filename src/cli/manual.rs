@@ -143,6 +143,28 @@ Exit codes: 0 read, 1 not all of it was read (what was stays recorded) or a mani
 is broken, 3 everything is suspended, 4 the ledger is in use, 5 the ledger is
 refused, 64 usage.";
 
+pub(super) const EXPORT: &str = "\
+Examples:
+  zoho-mail-reconciler export desired-state              # a file an account
+  zoho-mail-reconciler export desired-state --layout domain --match '*@example.com' --label team=sales
+
+Reads the organization's accounts with GETs, as refresh does, and writes one file
+an account: ids, address, and the two fields as they are. The ledger knows them then,
+so that the first plan is empty. Nothing is overwritten: what is declared in the
+folder already stays, and counts as declared.
+
+The name is what stands before the @, with the domain where two have that in common.
+Accounts of administrators are protected by an annotation, and a field of theirs that
+is off is left out. What the service does not show clearly is left out as well.
+If not all accounts can be read, no file is written.
+
+The token needs the scope ZohoMail.organization.accounts.READ; with --auth user
+ZohoMail.accounts.READ.
+
+Exit codes: 0 written, 1 not all accounts could be read, a file could not be
+written, or a manifest in the folder is broken, 3 everything is suspended, 4 the
+ledger is in use, 5 the ledger is refused, 64 usage.";
+
 pub(super) const PLAN: &str = "\
 Examples:
   zoho-mail-reconciler plan

@@ -48,7 +48,7 @@ impl Refresh {
     async fn pass(self) -> anyhow::Result<Exit> {
         let Self { names, folder, target, service, disruptions, patience: Patience { max_wait } } = self;
         let limit = service.limit(target.sandbox);
-        let settings = service.settings(Mode::Refresh, target.sandbox, &disruptions, pass::GRACE, None)?;
+        let settings = service.settings(Mode::Refresh, target.sandbox, disruptions.options(), pass::GRACE, None)?;
         let settings = Settings { max_wait, refresh: Some(target.principal()?), ..settings };
         let begun = pass::begin(&folder, &target, &service, &disruptions, settings, ReadOnly).await;
         let begun = begun.map_err(who_reads)?;
@@ -85,7 +85,7 @@ impl Refresh {
 }
 
 /// Says of a ledger that a daemon has how that one reads.
-fn who_reads(error: anyhow::Error) -> anyhow::Error {
+pub(super) fn who_reads(error: anyhow::Error) -> anyhow::Error {
     if error.downcast_ref::<LedgerError>().is_some_and(|error| error.exit_code() == 4) {
         return error.context("a daemon reads the service itself, when it starts with --refresh-at-start");
     }

@@ -17,9 +17,10 @@ use super::policies::{self, PolicyFiles};
 use super::webhook::{self, Watched};
 use crate::account::AuthMode;
 use crate::attribution::Baseline;
-use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target};
-use crate::controller::Mode;
+use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target, UsageError};
+use crate::controller::{Mode, Settings};
 use crate::manifest::{Parsed, Protection, Rules};
+use crate::queue::Backoff;
 use crate::report::Report;
 use crate::source::{Batch, Watch};
 use crate::{admin, page, service, shutdown, source, telemetry};
@@ -46,14 +47,20 @@ impl Run {
         engine::block_on(self.serve())
     }
 
+    fn settings(&self) -> Result<Settings, UsageError> {
+        let Self { target, service, disruptions, daemon, .. } = self;
+        let (allowance, external) = (disruptions.options(), daemon.external_url.clone());
+        let settings = service.settings(Mode::Run, target.sandbox, allowance, daemon.shutdown_grace, external)?;
+        let refresh = daemon.refresh_at_start.then(|| target.principal()).transpose()?;
+        let min = daemon.resync_interval.min(settings.rejected.max);
+        Ok(Settings { refresh, rejected: Backoff { min, ..settings.rejected }, ..settings })
+    }
+
     async fn serve(self) -> anyhow::Result<Exit> {
+        let settings = self.settings()?;
         let Self { folder, target, service, disruptions, daemon, notify } = self;
         let watch = Watch { git: folder.git(), needs: disruptions.protect.needs(), ..daemon.watch() };
         let external = daemon.external_url;
-        let mut settings =
-            service.settings(Mode::Run, target.sandbox, &disruptions, daemon.shutdown_grace, external.clone())?;
-        settings.refresh = daemon.refresh_at_start.then(|| target.principal()).transpose()?;
-        settings.rejected.min = daemon.resync_interval.min(settings.rejected.max);
         let protection = disruptions.protect.protection_to_act(&folder.desired_state)?;
         let webhook = webhook::check(&notify)?;
         let Engine { controller, reports, metrics, clock, inputs, outside, acknowledged, known, cancel } =

@@ -146,7 +146,7 @@ impl Machine {
             // The daemon remembers what failed; a single pass tries it again.
             tries_from: match settings.mode {
                 Mode::Run => Timestamp::default(),
-                Mode::Apply | Mode::Refresh => now,
+                Mode::Apply | Mode::Refresh | Mode::Export => now,
             },
             began: now,
             backlog: Backlog::default(),
@@ -159,7 +159,7 @@ impl Machine {
             tokens: Tokens::new(),
             unwritten: Unwritten::default(),
             folder: Folder::default(),
-            reading: settings.refresh.map(|principal| Reading::new(principal, settings.mode == Mode::Refresh, now)),
+            reading: settings.refresh.map(|principal| Reading::new(principal, settings.mode.only_reads(), now)),
             suspension: Suspension::default(),
             unwritable: None,
             stop_by: None,
@@ -248,7 +248,7 @@ impl Machine {
         let waiting = self.waiting.map(|waiting| waiting.until);
         let (resumed, woken) = (self.suspension.until(), self.backlog.next_wake());
         let (due, trial) = (self.queue.next_due(), self.tokens.next_trial());
-        let page = self.reading.as_ref().and_then(|reading| reading.due()).filter(|_| self.folder.is_loaded());
+        let page = self.reading.as_ref().and_then(|reading| reading.due()).filter(|_| self.may_read());
         let page = page.filter(|due| *due > self.turned_at);
         let due = [due, trial, waiting, held, resumed, woken, page, self.stop_by, self.unwritten.due()];
         due.into_iter().flatten().min()

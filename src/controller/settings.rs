@@ -31,8 +31,17 @@ pub enum Mode {
     Run,
     /// Reads the service, corrects the ledger by what it shows, and ends. No PUT leaves.
     Refresh,
+    /// Reads the service and hands out its accounts. No manifests are read, and nothing is corrected or PUT.
+    Export,
     /// One pass, then the end; gives up after [`APPLY_ATTEMPTS`] and [`APPLY_PROBES`], and after [`Settings::max_wait`].
     Apply,
+}
+
+impl Mode {
+    /// Whether no PUT ever leaves.
+    pub const fn only_reads(self) -> bool {
+        matches!(self, Self::Refresh | Self::Export)
+    }
 }
 
 /// Everything that options decide about the conductor.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::account::{AccountId, SourceRef, Zuid};
+use crate::desired::DesiredAccount;
 
 /// A declared account of which the service shows something else than its manifest says, beside its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,13 @@ pub struct Odd {
     pub source: SourceRef,
     /// What is odd.
     pub what: Oddity,
+}
+
+impl Odd {
+    /// What is odd about the account, as its manifest has it.
+    pub fn of(account: AccountId, desired: &DesiredAccount<'_>, what: Oddity) -> Self {
+        Self { account, name: Arc::clone(desired.name), source: desired.source.clone(), what }
+    }
 }
 
 /// What is odd about an account.

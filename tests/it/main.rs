@@ -13,6 +13,7 @@ mod crash;
 mod depth;
 mod deploy;
 mod doctor;
+mod exporting;
 mod fault_matrix;
 mod gitops;
 mod history;

@@ -11,7 +11,8 @@ use zoho_mail_reconciler::account::{Field, SourceRef, Zoid, Zuid};
 use zoho_mail_reconciler::change::{Change, Known, Outcome};
 use zoho_mail_reconciler::condition::Reason;
 use zoho_mail_reconciler::zoho::{
-    AccessToken, Answer, BaseUrl, Client, Code, HttpTransport, Principal, RefreshCredentials, RetryAfter, TokenOutcome,
+    AccessToken, Answer, BaseUrl, Client, Code, HttpTransport, Principal, ReadOnly, RefreshCredentials, RetryAfter,
+    TokenOutcome, Window,
 };
 
 use crate::loopback::{Reply, Server, http};
@@ -186,6 +187,19 @@ async fn a_change_without_a_zuid_never_reaches_the_network_of_an_administrator()
     let answer = client(&server.url, LONG).put(&Change { zuid: None, ..change(1) }, &token()).await;
     assert_eq!(answer.outcome.failure().unwrap().reason, Reason::Rejected);
     assert_eq!((answer.code, server.memory.connections()), (Code::Unsent, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_only_reads_lets_no_put_out() {
+    let server = Server::start(Reply::success()).await;
+    let url: BaseUrl = server.url.parse().unwrap();
+    let transport = ReadOnly(HttpTransport::new(LONG));
+    let client = Client::new(transport, url.clone(), url, Principal::Admin(Zoid::new(12_345_678).unwrap()));
+    let answer = client.put(&change(1), &token()).await;
+    assert_eq!((answer.code, server.memory.connections()), (Code::Unsent, 0));
+    assert!(matches!(answer.outcome, Outcome::Retry(_)), "nothing happened: {:?}", answer.outcome);
+    let read = client.page(Window { start: 0, limit: 200 }, &token()).await;
+    assert_eq!((read.page.is_some(), server.memory.connections()), (false, 1), "a success without a listing is none");
 }
 
 #[tokio::test]

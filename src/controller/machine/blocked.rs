@@ -53,9 +53,9 @@ impl Blocked<'_> {
         matches!(self, Self::Stopping | Self::Ledger(..) | Self::Suspended(_) | Self::GaveUp(_) | Self::Reading)
     }
 
-    /// Whether no page is asked for. What is read is compared with manifests, so these come first.
+    /// Whether no page is asked for.
     pub(super) const fn stops_reading(&self) -> bool {
-        matches!(self, Self::Unread(_)) || self.stops_planning() && !matches!(self, Self::Reading)
+        self.stops_planning() && !matches!(self, Self::Reading)
     }
 
     /// Whether intents whose PUTs did not leave are taken back. A ledger that cannot be written only delays them.

@@ -8,12 +8,12 @@
 
 use super::dispatch::{INTENT_AGE_MAX, Kind, Start};
 use super::{Machine, Mode};
-use crate::account::Field;
 use crate::change::{Failure, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::controller::event::{Effect, Metric, Read, RequestLog, Then};
 use crate::ledger::Record;
 use crate::observed::ObservedAccount;
+use crate::plan::shown;
 use crate::report::{Odd, Oddity, ServiceRead};
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Code, PageAnswer};
@@ -27,7 +27,7 @@ impl Machine {
     /// Asks for the next page, if one is due and may be asked for.
     pub(super) fn dispatch_read(&mut self, now: Timestamp) -> Then {
         let is_due = self.reading.as_ref().and_then(|reading| reading.due()).is_some_and(|due| due <= now);
-        if !is_due || self.blocked(now).any(|blocked| blocked.stops_reading()) {
+        if !is_due || !self.may_read() || self.blocked(now).any(|blocked| blocked.stops_reading()) {
             return Then::Wait;
         }
         match self.may_start(Kind::Read, now) {
@@ -112,31 +112,19 @@ impl Machine {
     }
 
     /// The service shows an account: what the ledger did not know of it is written down, if a manifest manages it.
-    fn observe(&mut self, shown: &ObservedAccount, begun: Timestamp, now: Timestamp) {
-        let account = shown.account;
+    fn observe(&mut self, observed: &ObservedAccount, begun: Timestamp, now: Timestamp) {
+        let account = observed.account;
         let reading = self.reading.as_mut().filter(|reading| reading.is_about(account));
         let (Some(desired), Some(reading)) = (self.desired.get(account), reading) else { return };
-        let (name, zuid, found) = (desired.name.clone(), desired.spec.zuid, reading.found_mut());
+        let (record, odd) = shown(account, &desired, &self.ledger, observed, (begun, now));
+        let found = reading.found_mut();
         found.declared += 1;
-        let mut odd = |what| found.odd.push(Odd { account, name: name.clone(), source: desired.source.clone(), what });
-        if let (Some(ours), Some(theirs)) = (zuid, shown.zuid)
-            && ours != theirs
-        {
-            return odd(Oddity::OtherUser(theirs));
+        found.corrected += usize::from(record.is_some());
+        found.odd.extend(odd.map(|what| Odd::of(account, &desired, what)));
+        if let Some(record) = record {
+            self.record(record, now);
+            self.touch(account, 1, now);
         }
-        let row = self.ledger.accounts.get(&account);
-        let is_managed = |field: &Field| desired.wanted(*field, row, now).is_some();
-        if Field::ALL.iter().filter(|field| is_managed(field)).any(|field| shown.field(*field).is_none()) {
-            odd(Oddity::Unclear);
-        }
-        let values = Field::ALL.map(|field| shown.field(field).filter(|_| is_managed(&field)));
-        let [enabled, active_sync_enabled] = self.ledger.news(account, values, (begun, now));
-        if enabled.or(active_sync_enabled).is_none() {
-            return;
-        }
-        found.corrected += 1;
-        self.record(Record::Read { at: now, begun, account, name, zuid, enabled, active_sync_enabled }, now);
-        self.touch(account, 1, now);
     }
 
     /// All is read, or nothing more is going to be: what was planned before is planned by what is known now.
@@ -144,10 +132,8 @@ impl Machine {
         let Some(reading) = &mut self.reading else { return };
         if reading.found().incomplete.is_none() {
             let is_missing = |account| reading.is_about(account) && !reading.has(account);
-            let missing = self.desired.iter().filter(|(account, _)| is_missing(*account)).map(|(account, desired)| {
-                let (name, source) = (desired.name.clone(), desired.source.clone());
-                Odd { account, name, source, what: Oddity::NotListed }
-            });
+            let missing = self.desired.iter().filter(|(account, _)| is_missing(*account));
+            let missing = missing.map(|(account, desired)| Odd::of(account, &desired, Oddity::NotListed));
             let missing: Vec<_> = missing.collect();
             reading.found_mut().odd.extend(missing);
         }
@@ -162,8 +148,13 @@ impl Machine {
         self.note_plan(now);
     }
 
+    /// Whether what is read can be compared with manifests, or need not be.
+    pub(super) fn may_read(&self) -> bool {
+        self.folder.is_loaded() || self.settings.mode == Mode::Export
+    }
+
     /// Whether the reading goes before everything else.
     pub(super) fn reads_first(&self) -> bool {
-        self.settings.mode == Mode::Refresh || self.reading.as_ref().is_some_and(|reading| !reading.is_over())
+        self.settings.mode.only_reads() || self.reading.as_ref().is_some_and(|reading| !reading.is_over())
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::suspension::News;
 use super::{Blocked, Machine};
 use crate::account::AccountId;
-use crate::controller::Mode;
 use crate::controller::event::StateLog;
 use crate::freeze::Freeze;
 use crate::ledger::Record;
@@ -91,8 +90,8 @@ impl Machine {
             _ => false,
         };
         let is_read = self.reading.as_ref().is_none_or(|reading| reading.is_over());
-        let only_reads = self.settings.mode == Mode::Refresh;
+        let only_reads = self.settings.mode.only_reads();
         let nothing_left = in_flight == 0 && is_read && (only_reads || self.queue.depth() == 0);
-        self.pass.is_single() && self.folder.is_loaded() && (nothing_left || self.blocked(now).any(is_stuck))
+        self.pass.is_single() && self.may_read() && (nothing_left || self.blocked(now).any(is_stuck))
     }
 }

@@ -20,6 +20,7 @@ fn the_short_help_fits_on_a_screen() {
       diff         Show what apply would change, as unified text; sends nothing
       validate     Check manifests, and show every problem under the line it is on
       refresh      Read the service, and record what is there; sends no PUT
+      export       Write the organization's accounts as manifests; sends no PUT, overwrites nothing
       status       Show each account's conditions, from the ledger
       doctor       Check everything before the first run; writes nothing
       history      Show every change that was applied, and who decided it

@@ -2,8 +2,7 @@
 
 use super::Place;
 
-const ALL: &str = "run apply refresh plan diff doctor";
-const SERVICE: &str = "run apply refresh doctor";
+const SERVICE: &str = "run apply refresh export doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
@@ -11,10 +10,10 @@ const OPTIONS: [(&str, &str, &str, &str); 56] = [
     ("--desired-state", "desired-state", "run apply refresh plan diff doctor status forget validate", ""),
     ("--git-dir", "", "run apply refresh plan diff doctor status forget validate", "desired-state"),
     ("--git-in-progress", "wait", "run apply refresh plan diff doctor status forget validate", "hold"),
-    ("--ledger", "ledger.json", "run apply refresh plan diff doctor status history suspend resume forget", ""),
-    ("--auth", "admin", "run apply refresh plan diff doctor status validate forget", "root"),
-    ("--zoid", "", ALL, "12x"),
-    ("--sandbox", "", "run apply refresh plan diff doctor status history suspend resume forget", "perhaps"),
+    ("--ledger", "ledger.json", "run apply refresh export plan diff doctor status history suspend resume forget", ""),
+    ("--auth", "admin", "run apply refresh export plan diff doctor status validate forget", "root"),
+    ("--zoid", "", "run apply refresh export plan diff doctor", "12x"),
+    ("--sandbox", "", "run apply refresh export plan diff doctor status history suspend resume forget", "perhaps"),
     ("--data-center", "us", SERVICE, "mars"),
     ("--api-url", "", SERVICE, "http://mail.example.com"),
     ("--accounts-url", "", SERVICE, "mail.example.com"),
@@ -24,7 +23,7 @@ const OPTIONS: [(&str, &str, &str, &str); 56] = [
     ("--retry-min", "1s", SERVICE, "0s"),
     ("--retry-max", "5m", SERVICE, "-1s"),
     ("--throttle-pause", "15m", SERVICE, "2days"),
-    ("--max-wait", "20m", "apply refresh", "2days"),
+    ("--max-wait", "20m", "apply refresh export", "2days"),
     ("--refresh", "", "apply", ""),
     ("--expect-digest", "", "apply", "sha256:abc"),
     ("--disruption-budget", "10,10%", "run apply refresh plan diff doctor status", "ten"),
@@ -46,13 +45,13 @@ const OPTIONS: [(&str, &str, &str, &str); 56] = [
     (
         "--log-format",
         "",
-        "run apply refresh plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
+        "run apply refresh export plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
         "xml",
     ),
     (
         "--log-level",
         "info",
-        "run apply refresh plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
+        "run apply refresh export plan diff doctor validate status history suspend resume forget explain sandbox schema completions version man",
         "inof",
     ),
     ("--output", "text", "plan validate history doctor", "xml"),
@@ -133,6 +132,9 @@ fn no_command_has_a_shared_option_beyond_the_promised_table() {
         "--lock",
         "--faults",
         "--kind",
+        "--match",
+        "--layout",
+        "--label",
         "--reason",
         "--for",
         "--until",
