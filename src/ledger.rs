@@ -84,6 +84,8 @@ pub struct Ledger {
     pub lapsed: Lapsed,
     /// The budgets that manifests declare, as they were last read; in the order of their places.
     pub budgets: Vec<DeclaredBudget>,
+    /// When the wall clock was set last, as it says since then.
+    pub clock_set_at: Option<Timestamp>,
     /// Where the audit log stood when the snapshot was written; `None` before there was one.
     pub audit: Option<audit::Mark>,
 }
@@ -92,12 +94,12 @@ pub struct Ledger {
 impl PartialEq for Ledger {
     fn eq(&self, other: &Self) -> bool {
         let Self { owner, serial, accounts, requests, token_requests, disruptions, returns, strays, .. } = self;
-        let Self { unready, pause, outage, lapsed, budgets, audit: _, .. } = self;
+        let Self { unready, pause, outage, lapsed, budgets, clock_set_at, audit: _, .. } = self;
         (*owner, *serial, *pause, disruptions) == (other.owner, other.serial, other.pause, &other.disruptions)
             && (requests, token_requests, strays) == (&other.requests, &other.token_requests, &other.strays)
             && *returns == other.returns
             && (unready, outage, lapsed, accounts) == (&other.unready, &other.outage, &other.lapsed, &other.accounts)
-            && *budgets == other.budgets
+            && (budgets, clock_set_at) == (&other.budgets, &other.clock_set_at)
     }
 }
 
@@ -120,6 +122,7 @@ impl Ledger {
             outage: None,
             lapsed: Lapsed::default(),
             budgets: Vec::new(),
+            clock_set_at: None,
             audit: None,
         }
     }

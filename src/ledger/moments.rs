@@ -81,6 +81,7 @@ impl Ledger {
         if let Some(pause) = &mut self.pause {
             pause.until = step.carry(pause.until);
         }
+        self.clock_set_at = Some(step.to);
     }
 
     /// Nothing remembered began after `now`, or may take effect after `lands_by`: the latest of it, which was to come, is
@@ -88,6 +89,7 @@ impl Ledger {
     pub(super) fn clamp(&mut self, now: Timestamp, lands_by: Timestamp, latest: Option<Timestamp>) {
         latest.into_iter().for_each(|latest| self.lapsed.went_back(latest));
         self.retime(|at| at.min(now), |at| at.min(lands_by));
+        self.clock_set_at = Some(now);
     }
 
     fn retime(&mut self, began: impl Fn(Timestamp) -> Timestamp, lands_by: impl Fn(Timestamp) -> Timestamp) {
@@ -216,7 +218,8 @@ mod tests {
             assert_eq!(spans(&stepped), spans(&ledger).iter().map(|moment| moment + by).collect::<Vec<_>>());
             let mut back = after(stepped, &[Record::ClockStepped { from: to, to: from }]);
             assert_eq!(back.lapsed.by, Some(from.max(to)), "what was over by then stays over");
-            (back.serial, back.lapsed) = (ledger.serial, Lapsed::default());
+            assert_eq!(back.clock_set_at, Some(from), "for a while no read is believed against what is known");
+            (back.serial, back.lapsed, back.clock_set_at) = (ledger.serial, Lapsed::default(), None);
             assert_eq!(back, ledger, "and when something was acknowledged stays as it was written");
         }
     }

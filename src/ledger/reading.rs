@@ -3,9 +3,8 @@
 //! In: a value that the service showed, when it was asked and when it answered. Out: whether that is believed, and is news
 //! ([`Ledger::news`]).
 //! Invariants: what a PUT of this program may still change, or changed so shortly before that the service may show what was
-//! before it, is not read; what
-//! equals what was acknowledged stays as it was acknowledged, with who decided it; a value that
-//! an answer leaves out changes nothing.
+//! before it, is not read; for as long after the clock was set nothing that is known is corrected; what equals what was
+//! acknowledged stays as it was acknowledged, with who decided it; a value that an answer leaves out changes nothing.
 //! Absent by design: what follows of a difference (see [`crate::plan`]), and accounts that an answer leaves out.
 
 use std::sync::Arc;
@@ -29,10 +28,12 @@ impl Ledger {
     ) -> [Option<bool>; 2] {
         let row = self.accounts.get(&account);
         let lag_ago = begun.before(READ_LAG);
+        // What was acknowledged before the clock was set was so by another clock: how long ago is not known.
+        let is_unsure = self.clock_set_at.is_some_and(|set| set > lag_ago);
         Field::ALL.map(|field| {
             let late = |to| self.strays.until(account, field, to).is_some_and(|until| until > lag_ago);
             let state = row.and_then(|row| row.field(field));
-            let is_news = state.is_none_or(|state| is_news(state, shown[field.index()], (lag_ago, at)));
+            let is_news = state.is_none_or(|state| !is_unsure && is_news(state, shown[field.index()], (lag_ago, at)));
             shown[field.index()].filter(|_| is_news && !late(false) && !late(true))
         })
     }
@@ -67,7 +68,7 @@ impl Ledger {
 /// seen.
 fn is_news(state: &FieldState, shown: Option<bool>, (lag_ago, at): (Timestamp, Timestamp)) -> bool {
     match state {
-        // A moment that is further ahead than any lag was written by another clock: it says nothing of the order.
+        // A moment that is further ahead than any lag was written before the clock was set.
         FieldState::Applied { value, applied_at, .. } => {
             let is_recent = *applied_at > lag_ago && *applied_at < at + READ_LAG;
             shown != Some(*value) && !is_recent
@@ -148,6 +149,17 @@ mod tests {
         );
         check(&replaced, 400, false, Known::Applied(false));
         assert_eq!(ledger.strays.until(account(1), FIELD, false), None);
+    }
+
+    #[test]
+    fn for_as_long_as_reads_lag_after_the_clock_was_set_nothing_that_is_known_is_corrected() {
+        let stepped = |from, to| Record::ClockStepped { from: at(from), to: at(to) };
+        // By the clock of now it was an hour ago, and was ten seconds ago.
+        check(&[intent(0, true), applied(1, true), stepped(11, 3_600)], 3_601, false, Known::Applied(true));
+        check(&[intent(0, true), applied(1, true), stepped(11, 3_600)], 3_900, false, Known::Applied(false));
+        let back = [intent(9_000, true), applied(9_001, true), stepped(9_011, 50)];
+        check(&back, 51, false, Known::Applied(true));
+        check(&back, 350, false, Known::Applied(false));
     }
 
     #[test]

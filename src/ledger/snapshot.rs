@@ -76,6 +76,8 @@ struct Document<'a> {
     #[serde(default)]
     budgets: Vec<DeclaredBudget>,
     #[serde(default)]
+    clock_set_at: Option<Timestamp>,
+    #[serde(default)]
     audit: Option<Mark>,
     #[serde(default, borrow)]
     crc32: Option<Cow<'a, str>>,
@@ -118,6 +120,7 @@ impl Document<'_> {
             outage: self.outage,
             lapsed: self.lapsed,
             budgets: self.budgets,
+            clock_set_at: self.clock_set_at,
             audit: self.audit,
         })
     }
@@ -285,7 +288,7 @@ impl<'a, W: Write> Out<'a, W> {
 
     fn tail(mut self, ledger: &Ledger) -> io::Result<()> {
         let Ledger { owner: _, serial: _, accounts: _, requests, token_requests, disruptions, strays, .. } = ledger;
-        let Ledger { returns, unready, pause, outage, lapsed, budgets, audit, .. } = ledger;
+        let Ledger { returns, unready, pause, outage, lapsed, budgets, clock_set_at, audit, .. } = ledger;
         self.line.extend_from_slice(b"},");
         if !requests.is_empty() {
             self.key("requests", requests)?;
@@ -325,6 +328,10 @@ impl<'a, W: Write> Out<'a, W> {
         }
         if !budgets.is_empty() {
             self.key("budgets", budgets)?;
+            self.line.push(b',');
+        }
+        if let Some(at) = clock_set_at {
+            self.key("clockSetAt", at)?;
             self.line.push(b',');
         }
         if let Some(audit) = audit {

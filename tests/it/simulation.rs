@@ -21,6 +21,7 @@ mod judgement;
 mod life;
 mod misfortune;
 mod outside;
+mod past;
 mod program;
 mod proofs;
 mod removals;
@@ -52,6 +53,7 @@ use broken::Broken;
 use disk::{Crash, Disk};
 use folder::{ACCOUNTS, Folder, account, zuid};
 use fuse::Fuse;
+use life::Story;
 use proofs::{Proofs, Rule};
 use service::{Fate, Network};
 use wall::Wall;
@@ -160,6 +162,9 @@ impl Simulation {
             fate: None,
             crash: None,
         };
+        if broken == Some(Broken::LagsTooLong) {
+            universe.network.past.lag_too_long();
+        }
         let mut folder = Folder::draw(&mut chance, BEGINNING);
         folder.lies = broken == Some(Broken::ShowsAnotherFolder);
         folder.forges = broken == Some(Broken::ForgesApprovals);
@@ -178,10 +183,10 @@ impl Simulation {
     fn run(&mut self) {
         let lives = self.universe.chance.usize(2..6);
         for _ in 0..lives {
-            if self.universe.chance.u8(0..4) == 0 {
-                self.pass();
-            } else {
-                self.live();
+            match self.universe.chance.u8(0..8) {
+                0 | 1 => self.pass(),
+                2 => drop(self.lead(Mode::Refresh, Story::Eventful)),
+                _ => self.live(),
             }
         }
         self.all_is_well();
@@ -270,15 +275,16 @@ fn a_seed_is_lived_through_the_same_way_each_time() {
 #[test]
 fn a_history_has_several_lives_with_edits_and_requests_in_them() {
     const SEEDS: usize = 40;
-    let mut sums = [0; 3];
+    let mut sums = [0; 4];
     for seed in 0..SEEDS as u64 {
         let mut simulation = Simulation::begin(seed, None);
         simulation.run();
-        let Proofs { lives, edits, departed, .. } = simulation.universe.proofs;
-        sums.iter_mut().zip([lives, edits, departed]).for_each(|(sum, more)| *sum += more);
+        let Proofs { lives, edits, departed, corrected, .. } = simulation.universe.proofs;
+        sums.iter_mut().zip([lives, edits, departed, corrected * 10]).for_each(|(sum, more)| *sum += more);
     }
-    let [lives, edits, requests] = sums.map(|sum| sum / SEEDS);
-    println!("in the mean {lives} lives, {edits} edits, {requests} requests a seed");
+    let [lives, edits, requests, corrected] = sums.map(|sum| sum / SEEDS);
+    println!("in the mean {lives} lives, {edits} edits, {requests} requests a seed, {corrected} corrections in ten");
+    assert!(corrected >= 5, "{corrected} accounts that a page corrects in ten seeds");
     assert!(lives >= 4 && edits >= 5 && requests >= 15, "{lives} lives, {edits} edits, {requests} requests a seed");
 }
 

@@ -22,6 +22,8 @@ pub enum Broken {
     LiesAboutSuccess,
     /// The network delivers what nobody waits for later than it may.
     LandsTooLate,
+    /// Pages lag behind PUTs for longer than they may.
+    LagsTooLong,
     /// The folder shows the process other manifests than it has.
     ShowsAnotherFolder,
     /// The folder shows the process an approval that nobody wrote.
@@ -59,6 +61,7 @@ const CAUGHT: &[(Broken, Rule)] = &[
     (Broken::LosesWhatItSynced, Rule::Memory),
     (Broken::LiesAboutSuccess, Rule::Truth),
     (Broken::LandsTooLate, Rule::Truth),
+    (Broken::LagsTooLong, Rule::Truth),
     (Broken::ShowsAnotherFolder, Rule::Wanted),
     (Broken::ForgetsRequests, Rule::Budget),
     (Broken::ForgetsThePause, Rule::Pause),

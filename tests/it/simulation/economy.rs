@@ -74,6 +74,14 @@ impl Book {
                     page.failed = Some(to);
                 }
             }
+            Record::Read { account, begun, enabled, active_sync_enabled, .. } => {
+                for (field, value) in Field::ALL.into_iter().zip([enabled, active_sync_enabled]) {
+                    let Some(value) = value else { continue };
+                    let page = self.0.entry((*account, field)).or_default();
+                    // Nothing may land any more that was out then.
+                    (page.acknowledged, page.since, page.failed, page.doubt) = (Some(*value), *begun, None, false);
+                }
+            }
             _ => {}
         }
     }

@@ -10,7 +10,9 @@ use zoho_mail_reconciler::controller::event::Event;
 use zoho_mail_reconciler::controller::{Mode, Settings};
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::{Report, Summary};
+use zoho_mail_reconciler::sandbox;
 use zoho_mail_reconciler::timestamp::Timestamp;
+use zoho_mail_reconciler::zoho::Principal;
 
 use super::agenda::{Act, Agenda, Due};
 use super::broken::Broken;
@@ -75,7 +77,12 @@ impl Simulation {
 
     /// One life. What the pass came to, if the process ended by itself or was stopped.
     pub fn lead(&mut self, mode: Mode, story: Story) -> Option<Summary> {
-        let settings = Settings { mode, ..self.settings.clone() };
+        // Each life may begin by reading the service; one that refreshes does nothing else.
+        let may_read = matches!(story, Story::Eventful | Story::ToTheEnd);
+        let reads = mode.only_reads() || may_read && self.universe.chance.u8(0..3) == 0;
+        let refresh = reads.then(|| Principal::Admin(sandbox::Settings::default().zoid));
+        let settings = Settings { mode, refresh, ..self.settings.clone() };
+        self.universe.proofs.reads = reads;
         let mut life = Life::begin(&mut self.universe, &mut self.folder, settings, story, self.now);
         let summary = life.lead();
         let end = life.now;

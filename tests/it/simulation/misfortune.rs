@@ -35,7 +35,8 @@ fn fault(chance: &mut fastrand::Rng) -> Value {
         let headers = json!({"Retry-After": chance.u64(1..seconds).to_string()});
         put(json!({"answer": {"status": status, "headers": headers, "body": body}}))
     };
-    match chance.u8(0..17) {
+    let page = |what: Value| json!({"operation": "list", "times": times.min(3), "do": what});
+    match chance.u8(0..21) {
         0 | 1 => put(json!("dropBeforeActing")),
         2 | 3 => put(json!("dropAfterActing")),
         4 => put(json!("badGateway")),
@@ -53,6 +54,14 @@ fn fault(chance: &mut fastrand::Rng) -> Value {
             answer(400, body)
         }
         14 => wait(chance, 429, 300),
+        16 => page(json!("badGateway")),
+        17 => page(json!({"answer": {"status": 200, "body": {"status": {"code": 200}, "data": []}, "cutAfter": 20}})),
+        18 => page(
+            json!({"answer": {"status": 401, "body": {"status": {"code": 401}, "data": {"errorCode": "INVALID_OAUTHTOKEN"}}}}),
+        ),
+        19 => page(
+            json!({"answer": {"status": 200, "body": {"status": {"code": 200, "description": "success"}, "data": []}}}),
+        ),
         15 => json!({"operation": "token", "times": times, "do": "dropAfterActing"}),
         _ => json!({"times": times, "latency": format!("{}ms", chance.u64(1..45_000))}),
     }

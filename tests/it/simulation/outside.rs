@@ -204,7 +204,7 @@ impl Life<'_> {
             suspended.chain(account.spec.period.iter().flat_map(|period| period.boundaries()))
         });
         // The clock of the process may be a little behind.
-        let sleeps = dates.filter(|at| *at < now + FAR / 2).max().is_some_and(|at| now <= at + NOTICED);
+        let sleeps = dates.filter(|at| *at < now + FAR / 2).max().is_some_and(|at| now <= at + UNNOTICED);
         if done && !sleeps && !(held + refused > 0 && rolls) {
             return self.stop();
         }

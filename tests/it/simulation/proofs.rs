@@ -19,7 +19,7 @@ use super::dates::Dates;
 use super::economy::Economy;
 use super::folder::{Policies, Wanted};
 use super::removals::Removals;
-use super::service::{Put, header};
+use super::service::{Kind, Put, header};
 use super::wall::shifted;
 use crate::depth::number;
 
@@ -92,8 +92,12 @@ pub struct Proofs {
     /// Edits of the folder, and lives, since the beginning.
     pub edits: usize,
     pub lives: usize,
+    /// Accounts of which a page said anything new, since the beginning.
+    pub corrected: usize,
     /// Changes that were needed when the process began.
     pub needed: usize,
+    /// Whether the process reads the service first: then what is needed is known only after that.
+    pub reads: bool,
     /// By how many milliseconds the clock of the process is ahead; and that of the durable records.
     pub ahead: i64,
     pub written_ahead: i64,
@@ -120,6 +124,7 @@ pub struct Proofs {
     /// Durable intents whose PUT has not left yet.
     intents: BTreeMap<(AccountId, Field), bool>,
     token_intents: usize,
+    page_intents: usize,
     /// The pause the service told the process of: when, and until when.
     told: Option<(Timestamp, Timestamp)>,
     /// The end of the pause that an operator ordered to lift.
@@ -137,7 +142,9 @@ impl Proofs {
             departed_last: Timestamp::from_millis(0),
             edits: 0,
             lives: 0,
+            corrected: 0,
             needed: 0,
+            reads: false,
             ahead: 0,
             written_ahead: 0,
             clock_moves: false,
@@ -154,6 +161,7 @@ impl Proofs {
             in_flight: BTreeSet::new(),
             intents: BTreeMap::new(),
             token_intents: 0,
+            page_intents: 0,
             told: None,
             lifted: None,
             frozen: None,
@@ -193,7 +201,7 @@ impl Proofs {
         (self.throttled, self.throttled_last) = (BTreeMap::new(), None);
         self.removals.begins();
         self.intents.clear();
-        self.token_intents = 0;
+        (self.token_intents, self.page_intents) = (0, 0);
         self.economy.died();
         self.told = self.durable_pause(durable).filter(|until| *until > now).map(|until| (now, until));
     }
@@ -217,6 +225,7 @@ impl Proofs {
     /// The conductor hands a record to the journal.
     pub fn appended(&mut self, record: &Record, now: Timestamp) {
         self.economy.appended(record);
+        self.corrected += usize::from(matches!(record, Record::Read { .. }));
         if let Record::Intent { account, field, to, cause, .. } = record {
             // What people wrote about time is meant by the clock of the process.
             let wants = |wanted: &Wanted| wanted.get(account).is_some_and(|spec| self.dates.want(spec, record));
@@ -257,6 +266,7 @@ impl Proofs {
         match record {
             Record::Intent { account, field, to, .. } => drop(self.intents.insert((*account, *field), *to)),
             Record::TokenRequest { .. } => self.token_intents += 1,
+            Record::ReadRequest { .. } => self.page_intents += 1,
             _ => {}
         }
     }
@@ -278,7 +288,8 @@ impl Proofs {
     }
 
     /// A request leaves the process.
-    pub fn departs(&mut self, put: Option<Put>, durable: &Ledger, now: Timestamp) {
+    pub fn departs(&mut self, kind: Kind, durable: &Ledger, now: Timestamp) {
+        let put = kind.put();
         self.departed += 1;
         self.departed_last = now;
         if let Some((since, freeze)) =
@@ -294,10 +305,12 @@ impl Proofs {
             self.violate(Rule::Pause, now, format!("{put:?} leaves before it is durable that the pause was lifted"));
         }
         let Some(Put { account, field, to }) = put else {
-            match self.token_intents.checked_sub(1) {
-                Some(left) => self.token_intents = left,
+            let intents = if kind == Kind::Page { &mut self.page_intents } else { &mut self.token_intents };
+            match intents.checked_sub(1) {
+                Some(left) => *intents = left,
                 None => {
-                    self.violate(Rule::IntentFirst, now, "a token request leaves before its record is durable".into())
+                    let what = format!("a request ({kind:?}) leaves before its record is durable");
+                    self.violate(Rule::IntentFirst, now, what);
                 }
             }
             return;
@@ -315,12 +328,12 @@ impl Proofs {
     }
 
     /// A request reaches the service, or its sender gives up.
-    pub fn counted(&mut self, put: Option<Put>, now: Timestamp) {
+    pub fn counted(&mut self, kind: Kind, now: Timestamp) {
         self.arrivals.push(now);
         if let Some(limit) = self.limit.filter(|limit| crowded(&self.arrivals, limit.count as usize, limit.per)) {
             self.violate(Rule::Budget, now, format!("more requests than {limit}"));
         }
-        if put.is_none() {
+        if kind == Kind::Token {
             self.tokens.push(now);
             if crowded(&self.tokens, TOKEN_REQUESTS, TOKEN_WINDOW) {
                 self.violate(Rule::Budget, now, "more token requests than ten in ten minutes".into());

@@ -16,6 +16,7 @@ use super::agenda::Due;
 use super::broken::Broken;
 use super::folder::account;
 use super::life::Life;
+use super::past::Past;
 use super::{REQUEST_TIMEOUT, Universe};
 
 /// How long after its sender gave up a request may still come to the service: what the ledger counts on.
@@ -30,6 +31,8 @@ pub struct Network {
     pub slowness: u64,
     /// How many PUTs of a hundred get lost, to arrive when nobody waits for them any more.
     pub lateness: u8,
+    /// What pages that lag behind show.
+    pub past: Past,
     out: BTreeMap<u64, Sent>,
     late: BTreeMap<(Timestamp, u64), Sent>,
     sent: u64,
@@ -43,9 +46,23 @@ pub struct Put {
     pub to: bool,
 }
 
+/// What kind of request the wire shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Put(Put),
+    Page,
+    Token,
+}
+
+impl Kind {
+    pub fn put(self) -> Option<Put> {
+        if let Self::Put(put) = self { Some(put) } else { None }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Sent {
-    put: Option<Put>,
+    kind: Kind,
     method: &'static str,
     target: String,
     headers: Vec<(&'static str, String)>,
@@ -57,23 +74,29 @@ impl Sent {
         let target = request.url.split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
         let target = target.unwrap_or("/").to_owned();
         let body = request.body.expose_secret().to_vec();
-        let method = if request.method == Method::Put { "PUT" } else { "POST" };
+        let (kind, method) = match request.method {
+            Method::Put => (put(&target, &body), "PUT"),
+            Method::Get => (Some(Kind::Page), "GET"),
+            _ => (Some(Kind::Token), "POST"),
+        };
+        let kind = kind.expect("a PUT is one of those that are known");
         let headers = request.headers.iter().map(|(name, text)| match text {
             HeaderText::Plain(text) => (*name, (*text).to_owned()),
             HeaderText::Secret(secret) => (*name, secret.expose_secret().to_owned()),
         });
-        Self { put: put(request.method, &target, &body), method, headers: headers.collect(), target, body }
+        Self { kind, method, headers: headers.collect(), target, body }
     }
 
     fn text(&self) -> String {
-        self.put.map_or_else(|| "token".into(), |Put { account, field, to }| format!("{account} {field} {to}"))
+        match self.kind {
+            Kind::Put(Put { account, field, to }) => format!("{account} {field} {to}"),
+            Kind::Page => "page".into(),
+            Kind::Token => "token".into(),
+        }
     }
 }
 
-fn put(method: Method, target: &str, body: &[u8]) -> Option<Put> {
-    if method != Method::Put {
-        return None;
-    }
+fn put(target: &str, body: &[u8]) -> Option<Kind> {
     let account = target.rsplit('/').next()?.parse().ok()?;
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let (field, to) = match body["mode"].as_str()? {
@@ -81,7 +104,7 @@ fn put(method: Method, target: &str, body: &[u8]) -> Option<Put> {
         "disableMailAccount" => (Field::Enabled, false),
         _ => (Field::ActiveSyncEnabled, body["activeSyncEnabled"] == "true"),
     };
-    Some(Put { account, field, to })
+    Some(Kind::Put(Put { account, field, to }))
 }
 
 impl Network {
@@ -124,11 +147,11 @@ pub const FATES: [Fate; 3] = [Fate::Now, Fate::Late, Fate::Never];
 
 /// Nobody waits for the request any more; some time it arrives.
 fn postpone(universe: &mut Universe, sent: Sent, now: Timestamp) {
-    if sent.put.is_none() {
+    if sent.kind.put().is_none() {
         return;
     }
     // It counts for the budget now: nobody can ration what a network saves up and delivers together.
-    universe.proofs.counted(sent.put, now);
+    universe.proofs.counted(sent.kind, now);
     let longest = LANDING.as_millis() as u64;
     let longest = if universe.broken == Some(Broken::LandsTooLate) { 10 * longest } else { longest };
     let at = now + Duration::from_millis(universe.chance.u64(0..longest));
@@ -140,7 +163,7 @@ fn postpone(universe: &mut Universe, sent: Sent, now: Timestamp) {
 /// The request reaches the service in time.
 fn arrive(universe: &mut Universe, ticket: u64, now: Timestamp) -> Option<Reply> {
     let sent = universe.network.out.remove(&ticket)?;
-    universe.proofs.counted(sent.put, now);
+    universe.proofs.counted(sent.kind, now);
     Some(deliver(universe, &sent, now))
 }
 
@@ -149,7 +172,11 @@ fn deliver(universe: &mut Universe, sent: &Sent, now: Timestamp) -> Reply {
     let headers: Vec<(&str, &str)> = sent.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let request = Request { method: sent.method, target: &sent.target, headers: &headers, body: &sent.body };
     let applied = universe.world.totals().applied;
+    let past = universe.network.past.seen_by(sent.kind, &universe.world, &mut universe.chance, now);
+    let present = past.iter().filter_map(|old| universe.world.account(old.account_id).cloned()).collect::<Vec<_>>();
+    past.into_iter().for_each(|old| universe.world.seed(old));
     let reply = universe.world.handle(now, &request);
+    present.into_iter().for_each(|new| universe.world.seed(new));
     let Universe { proofs, disk, world, .. } = universe;
     let acted = world.totals().applied > applied;
     proofs.note(now, || format!("arrives  {}: {} {:?}, acted {acted}", sent.text(), reply.status, reply.delivery));
@@ -162,7 +189,7 @@ pub struct Journey {
     /// The number that its sender gave it.
     number: u64,
     ticket: u64,
-    put: Option<Put>,
+    kind: Kind,
     begun: Timestamp,
     back: Duration,
     /// It gets lost.
@@ -187,10 +214,11 @@ impl Life<'_> {
         let now = self.now;
         let Universe { proofs, disk, network, chance, broken, ill, .. } = &mut *self.universe;
         let sent = Sent::of(request);
-        let put = sent.put;
-        proofs.departs(put, &disk.durable, now);
+        let kind = sent.kind;
+        let put = kind.put();
+        proofs.departs(kind, &disk.durable, now);
         let (ticket, back, lost) = (network.sent + 1, Duration::ZERO, false);
-        let journey = Journey { number, ticket, put, begun: now, back, lost };
+        let journey = Journey { number, ticket, kind, begun: now, back, lost };
         let held_up = *broken == Some(Broken::HoldsOthersUp)
             && put.is_some_and(|put| !ill.is_empty() && !ill.contains_key(&put.account));
         if now < network.unreachable_until || held_up {
@@ -210,7 +238,8 @@ impl Life<'_> {
     /// A request comes to the service, or is given up.
     pub fn arrive(&mut self, journey: Journey) {
         let (now, universe) = (self.now, &mut *self.universe);
-        let Journey { ticket, put, begun, back, lost, .. } = journey;
+        let Journey { ticket, kind, begun, back, lost, .. } = journey;
+        let put = kind.put();
         if lost {
             return self.come_back(journey, Ending::Timeout);
         }
@@ -218,7 +247,7 @@ impl Life<'_> {
             return self.come_back(journey, Ending::Lie);
         }
         if put.is_some() && universe.broken == Some(Broken::SendsTwice) {
-            universe.proofs.departs(put, &universe.disk.durable, now);
+            universe.proofs.departs(kind, &universe.disk.durable, now);
         }
         let reply = arrive(universe, ticket, now).expect("only a crash takes requests away");
         let rest = (reply.after + back).min(REQUEST_TIMEOUT.saturating_sub(now.since(begun)));
@@ -227,7 +256,7 @@ impl Life<'_> {
     }
 
     /// The sender gets an answer, or gives up.
-    pub fn come_back(&mut self, Journey { number, ticket, put, begun, .. }: Journey, ending: Ending) {
+    pub fn come_back(&mut self, Journey { number, ticket, kind, begun, .. }: Journey, ending: Ending) {
         let (now, universe) = (self.now, &mut *self.universe);
         // What was given up on its way comes all the same, unless nobody hears it.
         let sent = universe.network.out.remove(&ticket);
@@ -240,7 +269,7 @@ impl Life<'_> {
             Ending::Reply(reply) => Some(reply).filter(|reply| reply.delivery == Delivery::Answer),
             Ending::Lie | Ending::Timeout | Ending::Refused => None,
         };
-        universe.proofs.returned(put, reply, now);
+        universe.proofs.returned(kind.put(), reply, now);
         let answer = match (&ending, reply.map(response)) {
             (_, Some(response)) => Ok(response),
             (Ending::Lie, _) => {
