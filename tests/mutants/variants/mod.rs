@@ -11,6 +11,7 @@ mod ledger;
 mod limits;
 mod plan;
 mod reading;
+mod seeing;
 mod time;
 
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Variant> {
         leaks::BUGS,
         time::BUGS,
         reading::BUGS,
+        seeing::BUGS,
     ]
     .concat()
 }
