@@ -136,6 +136,9 @@ pub struct Change {
     /// What the manifest's `validFrom` and `validUntil` say, if it is they that want this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validity: Option<Validity>,
+    /// Since when the service shows another value than was set, if this corrects it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Timestamp>,
     /// When the manifest's dates came to want this, if that is past: what failed before was an attempt at something else.
     #[serde(skip)]
     pub wanted_since: Option<Timestamp>,

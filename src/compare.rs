@@ -38,6 +38,8 @@ pub fn as_applied(base: &DesiredState, now: Timestamp) -> Ledger {
             spec_hash: 0,
             enabled_failed: None,
             active_sync_failed: None,
+            enabled_drift: None,
+            active_sync_drift: None,
             ready_since: None,
             valid_until: None,
             file: None,

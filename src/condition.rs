@@ -19,6 +19,8 @@ pub enum ConditionType {
     Reconciling,
     /// Somebody has to act; what the service refused is tried again at growing intervals.
     Stalled,
+    /// The service shows something else than was set, and it is left so.
+    Drifted,
 }
 
 /// Why a condition is as it is. Closed: scripts match on these names.
@@ -58,6 +60,10 @@ pub enum Reason {
     NotYetValid,
     /// The manifest's `validUntil` is past: every managed field is false.
     NoLongerValid,
+    /// Somebody changed it elsewhere, and it is left so.
+    Drifted,
+    /// The same, and it comes back however often it is corrected.
+    Flapping,
     /// The manifest went away; nothing is PUT.
     Orphaned,
     /// The ledger cannot be written, so nothing may be PUT.
@@ -66,7 +72,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ReconciliationSucceeded,
         Self::Progressing,
         Self::ProgressingWithRetry,
@@ -84,6 +90,8 @@ impl Reason {
         Self::Suspended,
         Self::NotYetValid,
         Self::NoLongerValid,
+        Self::Drifted,
+        Self::Flapping,
         Self::Orphaned,
         Self::LedgerUnavailable,
     ];
@@ -108,6 +116,8 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::NotYetValid => "NotYetValid",
             Self::NoLongerValid => "NoLongerValid",
+            Self::Drifted => "Drifted",
+            Self::Flapping => "Flapping",
             Self::Orphaned => "Orphaned",
             Self::LedgerUnavailable => "LedgerUnavailable",
         }

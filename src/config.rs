@@ -27,7 +27,7 @@ use crate::source::Git;
 use crate::throttle::RateLimit;
 use crate::zoho::{BaseUrl, DataCenter, Principal};
 
-pub use daemon::{Daemon, Drift, Listen};
+pub use daemon::{Daemon, DriftInterval, DriftOption, Listen};
 pub use notifications::{Notifications, Webhook, WebhookError};
 pub use safety::{Disruptions, Protect};
 
@@ -355,6 +355,8 @@ impl Service {
             rejected: Backoff { min: self.retry_max, max: ATTEMPT_WAIT_MAX },
             throttle_pause: self.throttle_pause,
             refresh: None,
+            drift_interval: None,
+            drift_policy: Default::default(),
             max_wait: MAX_WAIT,
             disruption_budget: allowance.max,
             grant_budget: allowance.max_grants,

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::event::{Effect, Event, Metric, Then, Turn};
 use self::log::Logger;
 use self::machine::Machine;
-pub use self::settings::{APPLY_ATTEMPTS, APPLY_PROBES, ATTEMPT_WAIT_MAX, MAX_WAIT, Mode, Settings};
+pub use self::settings::{APPLY_ATTEMPTS, APPLY_PROBES, ATTEMPT_WAIT_MAX, DriftPolicy, MAX_WAIT, Mode, Settings};
 use crate::account::{AccountId, Field};
 use crate::change::Failure;
 use crate::clock::Clock;

@@ -322,6 +322,7 @@ mod tests {
             validity: None,
             wanted_since: None,
             gives_back: false,
+            drift: None,
         }
     }
 

@@ -14,6 +14,7 @@ mod field;
 pub mod file;
 pub mod journal;
 mod charges;
+mod drift;
 mod lapsed;
 mod moments;
 mod outage;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::budgets::DeclaredBudget;
+pub use self::drift::{CORRECTIONS_MAX, Drift};
 pub use self::fault::Fault;
 pub use self::field::FieldState;
 pub use self::lapsed::{Ends, Lapsed};
@@ -195,6 +197,9 @@ impl Ledger {
             Record::Read { at, begun, account, name, zuid, enabled, active_sync_enabled } => {
                 self.read((account, name, zuid), [enabled, active_sync_enabled], (begun, at));
             }
+            Record::Drifted { at, account, field, found, corrects } => {
+                self.drifted((account, field), found, corrects, at);
+            }
             Record::Forgotten { account, .. } => {
                 self.accounts.remove(&account);
                 self.unready.remove(&account);
@@ -262,6 +267,7 @@ impl Ledger {
             }
         }
         row.ready_since = None;
+        row.settled(field);
         self.strays.land(account, field, began);
         let unsettled = self.strays.until(account, field, !value);
         let path = Some(Arc::clone(&source.path));

@@ -31,6 +31,7 @@ mod upcoming;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::{AccountId, Field};
@@ -42,7 +43,7 @@ use crate::timestamp::Timestamp;
 use crate::validity::Validity;
 
 pub use later_held::{LaterHeld, later_held};
-pub use shown::shown;
+pub use shown::{Difference, Shown, drift_record, shown};
 pub use unready::unready;
 pub use upcoming::{Upcoming, upcoming};
 
@@ -53,11 +54,34 @@ pub struct AccountPlan {
     pub changes: Vec<Change>,
     /// Why nothing is planned although something differs, or might.
     pub blocked: Option<Reason>,
+    /// What somebody changed elsewhere, and is left as it is.
+    pub drifted: Vec<Drifted>,
+}
+
+/// A field that the service shows otherwise than it was set, and that is wanted as it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drifted {
+    /// Which field.
+    pub field: Field,
+    /// What the service shows.
+    pub found: bool,
+    /// Since when, as far as it was read.
+    pub since: Timestamp,
+    /// It comes back however often it is corrected.
+    pub flaps: bool,
+}
+
+impl Drifted {
+    /// What is wanted.
+    pub const fn wanted(&self) -> bool {
+        !self.found
+    }
 }
 
 impl AccountPlan {
     const fn blocked(reason: Reason) -> Self {
-        Self { changes: Vec::new(), blocked: Some(reason) }
+        Self { changes: Vec::new(), blocked: Some(reason), drifted: Vec::new() }
     }
 }
 
@@ -69,7 +93,7 @@ pub fn plan_account(
     now: Timestamp,
 ) -> AccountPlan {
     let Some(desired) = desired else {
-        return AccountPlan { changes: Vec::new(), blocked: row.map(|_| Reason::Orphaned) };
+        return AccountPlan { blocked: row.map(|_| Reason::Orphaned), ..AccountPlan::default() };
     };
     match desired.standing {
         Standing::Duplicate { .. } => return AccountPlan::blocked(Reason::DuplicateAccount),
@@ -84,7 +108,15 @@ pub fn plan_account(
     } else {
         [Field::Enabled, Field::ActiveSyncEnabled]
     };
-    AccountPlan { changes: order.into_iter().filter_map(change).collect(), blocked: None }
+    let drifted = Field::ALL.into_iter().filter_map(|field| drifted(&desired, row?, field, now)).collect();
+    AccountPlan { changes: order.into_iter().filter_map(change).collect(), blocked: None, drifted }
+}
+
+fn drifted(desired: &DesiredAccount<'_>, row: &Row, field: Field, now: Timestamp) -> Option<Drifted> {
+    let wanted = desired.wanted(field, Some(row), now).filter(|wanted| *wanted || !desired.protected)?;
+    let drift = row.drift(field).filter(|drift| drift.found == Some(!wanted))?;
+    let is_left = row.known(field) == Known::Applied(wanted);
+    is_left.then(|| Drifted { field, found: !wanted, since: drift.since, flaps: drift.flaps(now) })
 }
 
 fn change(
@@ -119,6 +151,7 @@ fn change(
         gives_back: to && row.is_some_and(Row::is_disabled) && desired.wanted(Field::Enabled, row, now) == Some(true),
         begun: !to && row.is_some_and(|row| row.has_begun_removal(field)),
         validity: validity.filter(|validity| *validity != Validity::Valid { since: None }),
+        drift: row.and_then(|row| row.drift(field)).filter(|drift| drift.found == Some(!to)).map(|drift| drift.since),
         wanted_since: validity.and_then(Validity::since).filter(|since| *since <= now),
         refused: false,
     };

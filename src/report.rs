@@ -56,6 +56,8 @@ pub struct ByCondition {
     pub stalled: usize,
     /// Their manifest suspends them, or an operator all of them.
     pub suspended: usize,
+    /// Somebody changed them elsewhere, and they are left so.
+    pub drifted: usize,
 }
 
 /// How many changes are pending, by field and direction.
@@ -308,9 +310,15 @@ impl Report {
     }
 
     /// Accounts by condition, with the names that metrics give them.
-    pub const fn conditions(&self) -> [(&'static str, usize); 4] {
-        let ByCondition { ready, reconciling, stalled, suspended } = self.by_condition;
-        [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Suspended", suspended)]
+    pub const fn conditions(&self) -> [(&'static str, usize); 5] {
+        let ByCondition { ready, reconciling, stalled, suspended, drifted } = self.by_condition;
+        [
+            ("Ready", ready),
+            ("Reconciling", reconciling),
+            ("Stalled", stalled),
+            ("Suspended", suspended),
+            ("Drifted", drifted),
+        ]
     }
 }
 

@@ -300,7 +300,7 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
     if plan.blocked == Some(Reason::Suspended) {
         return Some(Trouble::new(None, Reason::Suspended, suspension(desired)));
     }
-    let first = plan.changes.first()?;
+    let Some(first) = plan.changes.first() else { return drift(plan) };
     let told = told(plan, facts);
     if told.as_ref().is_some_and(|told| told.kind == Some(Stalled)) {
         return told;
@@ -332,6 +332,15 @@ fn trouble(plan: &AccountPlan, facts: Facts<'_>) -> Option<Trouble> {
         _ => Reason::Progressing,
     };
     Some(Trouble::new(Reconciling, reason, describe(plan.changes.iter())))
+}
+
+/// What somebody changed elsewhere, and is left as it is.
+fn drift(plan: &AccountPlan) -> Option<Trouble> {
+    let since = plan.drifted.iter().map(|drifted| drifted.since).min()?;
+    let reason = if plan.drifted.iter().any(|drifted| drifted.flaps) { Reason::Flapping } else { Reason::Drifted };
+    let words: Vec<_> = plan.drifted.iter().map(words::drifted).collect();
+    let trouble = Trouble::new(ConditionType::Drifted, reason, words.join("; "));
+    Some(Trouble { since: Some(since), ..trouble })
 }
 
 /// What the service said against the changes of the plan: first what it refused for good.

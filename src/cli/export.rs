@@ -23,7 +23,7 @@ use crate::desired::DesiredState;
 use crate::guard::InForce;
 use crate::manifest::export;
 use crate::observed::ObservedAccount;
-use crate::plan::shown;
+use crate::plan::{Difference, shown};
 use crate::report::ServiceRead;
 use crate::source::Git;
 use crate::timestamp::Timestamp;
@@ -89,7 +89,7 @@ impl Export {
         let begun = Clock::start().now();
         let before = self.declared()?;
         let (read, accounts, is_suspended) = self.read().await?;
-        if let Some(why) = read.incomplete.or_else(|| (!read.is_over).then(|| "it was stopped".into())) {
+        if let Some(why) = read.incomplete.or_else(|| (read.ended_at.is_none()).then(|| "it was stopped".into())) {
             super::complain(&format!("not all accounts were read, so nothing was written: {why}"));
             return Ok(if is_suspended { Exit::Held } else { Exit::Failed });
         }
@@ -241,7 +241,8 @@ impl Export {
         let (mut known, now) = (0, Clock::start().now());
         engine::amend(&self.target.ledger_file(), self.target.owner()?, |ledger| {
             let news = accounts.iter().filter_map(|account| {
-                shown(account.account, &declared.get(account.account)?, ledger, account, (begun, now)).0
+                let declared = declared.get(account.account)?;
+                shown(account.account, &declared, ledger, account, Difference::Corrects, (begun, now)).news
             });
             let news: Vec<_> = news.collect();
             known = news.len();

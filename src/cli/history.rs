@@ -230,7 +230,7 @@ fn text(entries: &[Entry]) -> String {
 }
 
 fn applied(text: &mut String, at: Timestamp, put: &AppliedPut) {
-    let AppliedPut { account, name, field, from, to, source, revision, approval, validity, answer } = put;
+    let AppliedPut { account, name, field, from, to, source, revision, approval, validity, drift, answer } = put;
     let name = name.as_ref().map_or_else(|| "(unnamed)".into(), |name| printable::escape(name));
     let from = from.unwrap_or(Known::Absent);
     let _ = writeln!(text, "{at}  {name} ({account})\n  {field}: {from} -> {to}\n  by        {source}");
@@ -243,6 +243,8 @@ fn applied(text: &mut String, at: Timestamp, put: &AppliedPut) {
         }
     }
     validity.iter().for_each(|validity| line(text, "because", &format!("{validity}, as that manifest says")));
+    let drift = drift.map(|since| format!("drift: the service showed {} since {since}", !to));
+    drift.iter().for_each(|drift| line(text, "because", drift));
     approval.iter().for_each(|approval| line(text, "approved", approval));
     answer.iter().for_each(|answer| line(text, "answer", answer));
 }

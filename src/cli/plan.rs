@@ -165,7 +165,8 @@ impl Comparison {
         let problems = load::problems(&desired, &folder.desired_state);
         let digest = digest(&reviewed);
         let left_alone = left_alone::left_alone(&desired, &ledger, now);
-        let not_orphaned = left_alone.iter().filter(|one| one.reason != Why::Orphaned).count();
+        let not_planned = |one: &&LeftAlone| !matches!(one.reason, Why::Orphaned | Why::Drifted);
+        let not_orphaned = left_alone.iter().filter(not_planned).count();
         let planned = desired.iter().count() - not_orphaned;
         let upcoming = plan::upcoming(&desired, &ledger, now);
         let later_held = plan::later_held(&upcoming, &ledger, &reviewed, budget.allowance, desired.managed(), now);
@@ -234,7 +235,9 @@ impl Comparison {
         upcoming.retain(|one| is_in(&one.source.path));
         let declared = |account| desired.get(account).is_some_and(|account| is_in(&account.source.path));
         left_alone.retain(|one| declared(one.account));
-        *planned = desired.iter().filter(|(_, account)| is_in(&account.source.path)).count() - left_alone.len();
+        let drifted = left_alone.iter().filter(|one| one.reason == Why::Drifted).count();
+        *planned =
+            desired.iter().filter(|(_, account)| is_in(&account.source.path)).count() + drifted - left_alone.len();
         let shown = load::shown_path(&folder.desired_state, part);
         problems.retain(|problem| {
             problem.path.strip_prefix(&*shown).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -73,7 +73,9 @@ impl Refresh {
             let (folder, problems) = (printable::path(&folder.desired_state), count(problems, "problem"));
             note(&format!("{problems} in manifests; what they declare was not compared; see `validate {folder}`"));
         }
-        if let Some(why) = read.incomplete.map(String::from).or(gave_up).or_else(|| (!read.is_over).then(String::new)) {
+        if let Some(why) =
+            read.incomplete.map(String::from).or(gave_up).or_else(|| (read.ended_at.is_none()).then(String::new))
+        {
             let colon = if why.is_empty() { "" } else { ": " };
             complain(&format!(
                 "not all accounts were read{colon}{why}; what was read is recorded, and the plan is by what is known now"

@@ -17,7 +17,9 @@ use super::policies::{self, PolicyFiles};
 use super::webhook::{self, Watched};
 use crate::account::AuthMode;
 use crate::attribution::Baseline;
-use crate::config::{Daemon, Disruptions, Folder, Listen, Notifications, RateLimitOption, Service, Target, UsageError};
+use crate::config::{
+    Daemon, Disruptions, DriftInterval, Folder, Listen, Notifications, RateLimitOption, Service, Target, UsageError,
+};
 use crate::controller::{Mode, Settings};
 use crate::manifest::{Parsed, Protection, Rules};
 use crate::queue::Backoff;
@@ -52,8 +54,19 @@ impl Run {
         let (allowance, external) = (disruptions.options(), daemon.external_url.clone());
         let settings = service.settings(Mode::Run, target.sandbox, allowance, daemon.shutdown_grace, external)?;
         let refresh = daemon.refresh_at_start.then(|| target.principal()).transpose()?;
+        let drift_interval = match daemon.drift_interval {
+            DriftInterval::Off => None,
+            DriftInterval::Every(interval) => Some((interval, target.principal()?)),
+        };
+        let drift_policy = daemon.drift_policy.into();
         let min = daemon.resync_interval.min(settings.rejected.max);
-        Ok(Settings { refresh, rejected: Backoff { min, ..settings.rejected }, ..settings })
+        Ok(Settings {
+            refresh,
+            drift_interval,
+            drift_policy,
+            rejected: Backoff { min, ..settings.rejected },
+            ..settings
+        })
     }
 
     async fn serve(self) -> anyhow::Result<Exit> {

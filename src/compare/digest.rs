@@ -65,6 +65,7 @@ fn line(change: &Change, put: &str) -> String {
         validity: _,
         wanted_since: _,
         gives_back: _,
+        drift: _,
         begun: _,
         refused: _,
     } = change;

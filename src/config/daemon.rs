@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{bounded, positive};
+use crate::controller::DriftPolicy;
 use crate::runbook::ExternalUrl;
 use crate::source::{DEBOUNCE_MAX, ROOT_CHECK, Watch};
 
@@ -41,9 +42,19 @@ pub struct Daemon {
     #[arg(long, env = "ZOHO_MAIL_REFRESH_AT_START", value_parser = clap::builder::BoolishValueParser::new())]
     pub refresh_at_start: bool,
 
-    /// Reserved: this version does not look for drift, so only off is taken
-    #[arg(long, value_name = "off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off", value_parser = drift)]
-    pub drift_interval: Drift,
+    /// How often the organization's accounts are read, to find what somebody changed elsewhere
+    ///
+    /// A page of 200 accounts is one request. The requests are spread over the interval, wait for everything else that can
+    /// be sent, and leave half of the request budget to it. The token needs the same scope as for --refresh-at-start.
+    #[arg(long, value_name = "DURATION|off", env = "ZOHO_MAIL_DRIFT_INTERVAL", default_value = "off")]
+    pub drift_interval: DriftInterval,
+
+    /// Whether what was found so is only shown, or set right
+    ///
+    /// What is set right passes the budgets like any change. A field that comes back three times within a day is left as it
+    /// is.
+    #[arg(long, value_enum, env = "ZOHO_MAIL_DRIFT_POLICY", default_value = "report")]
+    pub drift_policy: DriftOption,
 
     /// Address of the pages: / for people, /healthz, /readyz, /metrics and /status
     ///
@@ -75,15 +86,42 @@ impl Daemon {
     }
 }
 
-/// `--drift-interval`: the only value so far.
+/// `--drift-interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drift;
+pub enum DriftInterval {
+    /// Never.
+    Off,
+    /// So often.
+    Every(Duration),
+}
 
-fn drift(text: &str) -> Result<Drift, String> {
-    if text == "off" {
-        return Ok(Drift);
+impl FromStr for DriftInterval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            text => positive(text).map(Self::Every).map_err(|error| format!("{error}, or off")),
+        }
     }
-    Err("this version does not look for drift: leave the option out, or say off".into())
+}
+
+/// `--drift-policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DriftOption {
+    /// It is shown, and left as it is
+    Report,
+    /// What the manifests want is PUT
+    Correct,
+}
+
+impl From<DriftOption> for DriftPolicy {
+    fn from(option: DriftOption) -> Self {
+        match option {
+            DriftOption::Report => Self::Report,
+            DriftOption::Correct => Self::Correct,
+        }
+    }
 }
 
 fn debounce(text: &str) -> Result<Duration, String> {

@@ -23,7 +23,7 @@ use crate::throttle::Wait;
 use crate::timestamp::{ClockStep, Timestamp};
 use crate::zoho::{AccessToken, Answer, Code, Credentials, PageAnswer, RefreshCredentials, TokenAnswer, Window};
 
-pub use self::log::{Log, ManifestLog, RequestLog, StateLog};
+pub use self::log::{DriftLog, Log, ManifestLog, RequestLog, StateLog};
 
 /// Everything that can happen.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::{error, field, info, warn};
 
-use super::event::{Log, ManifestLog, RequestLog, StateLog};
+use super::event::{DriftLog, Log, ManifestLog, RequestLog, StateLog};
 use crate::change::{Direction, Failure};
 use crate::condition::Reason;
 use crate::ledger::file::LedgerError;
@@ -120,6 +120,7 @@ impl Logger {
                 warn!(why = %failure.message, attempts, runbook, "a page of accounts could not be read; asking again");
             }
             RequestLog::Read(read) => self.read(&read),
+            RequestLog::Drifted(drift) => self.drifted(&drift),
             RequestLog::InTrouble(kind, why) => self.in_trouble(kind, &why),
             RequestLog::AnswersAgain => info!("the service answers again"),
             RequestLog::TokenGranted { expires_in } => {
@@ -152,11 +153,21 @@ impl Logger {
         }
     }
 
+    fn drifted(&self, drift: &DriftLog) {
+        let DriftLog { account, name, field, found, corrects } = drift;
+        let runbook = self.about(Reason::Drifted);
+        let what = if *corrects { "set right" } else { "left as it is" };
+        warn!(%account, %name, %field, found, wanted = !found, what, runbook, "somebody changed an account elsewhere");
+    }
+
     fn read(&self, read: &ServiceRead) {
-        let ServiceRead { requests, accounts, declared, corrected, odd, incomplete, is_over: _ } = read;
+        let ServiceRead { requests, accounts, declared, corrected, drifted, odd, incomplete, ended_at: _ } = read;
         let odd = odd.len();
         let Some(why) = incomplete else {
-            return info!(requests, accounts, declared, corrected, odd, "the organization's accounts were read");
+            return info!(
+                requests,
+                accounts, declared, corrected, drifted, odd, "the organization's accounts were read"
+            );
         };
         let runbook = self.runbook("NotRead");
         error!(

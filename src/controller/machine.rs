@@ -77,7 +77,7 @@ use crate::guard::{Guards, InForce};
 use crate::ledger::Ledger;
 use crate::manifest::Protection;
 use crate::queue::WorkQueue;
-use crate::report::{Acknowledged, Totals};
+use crate::report::{Acknowledged, ServiceRead, Totals};
 use crate::throttle::Throttle;
 use crate::timestamp::Timestamp;
 
@@ -96,6 +96,8 @@ pub struct Machine {
     folder: Folder,
     /// The reading of the service that goes before everything else, if one does.
     reading: Option<Reading>,
+    /// What the one before it came to.
+    last_read: Option<ServiceRead>,
     suspension: Suspension,
     pass: Pass,
     /// Why the ledger cannot be written now, and since when.
@@ -159,7 +161,8 @@ impl Machine {
             tokens: Tokens::new(),
             unwritten: Unwritten::default(),
             folder: Folder::default(),
-            reading: settings.refresh.map(|principal| Reading::new(principal, settings.mode.only_reads(), now)),
+            reading: Reading::first(&settings, now),
+            last_read: None,
             suspension: Suspension::default(),
             unwritable: None,
             stop_by: None,

@@ -37,6 +37,16 @@ pub enum Mode {
     Apply,
 }
 
+/// What is done about what somebody changed elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriftPolicy {
+    /// It is shown, and left as it is.
+    #[default]
+    Report,
+    /// What is wanted is PUT.
+    Correct,
+}
+
 impl Mode {
     /// Whether no PUT ever leaves.
     pub const fn only_reads(self) -> bool {
@@ -63,6 +73,10 @@ pub struct Settings {
     pub throttle_pause: Duration,
     /// Whose accounts are read before anything is sent, if they are.
     pub refresh: Option<Principal>,
+    /// How often the service is read to find what somebody changed elsewhere, and whose accounts are; nothing: never.
+    pub drift_interval: Option<(Duration, Principal)>,
+    /// Whether what is found so is set right.
+    pub drift_policy: DriftPolicy,
     /// How long a single pass waits for its next request.
     pub max_wait: Duration,
     /// How many accounts may lose something within the window.

@@ -112,6 +112,7 @@ mod tests {
             validity: None,
             wanted_since: None,
             gives_back: false,
+            drift: None,
         }
     }
 
@@ -160,6 +161,7 @@ mod tests {
         let back = Change {
             to: true,
             gives_back: true,
+            drift: None,
             from: Known::Applied(false),
             ..change(8, "bob", Field::Enabled, "b.yaml")
         };

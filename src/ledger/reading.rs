@@ -58,6 +58,7 @@ impl Ledger {
             *row.field_mut(field) = Some(state);
             row.declared_in(path);
             row.ready_since = None;
+            row.settled(field);
             row.not_begun &= field != Field::Enabled || !value;
             self.found(account, field, value);
         }

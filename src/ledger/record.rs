@@ -71,6 +71,9 @@ pub struct Evidence {
     /// What the manifest's dates say, if it is they that wanted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity: Option<Validity>,
+    /// Since when the service showed another value than had been set, if that was corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Timestamp>,
     /// The service's answer: `HTTP 200 success`.
     pub answer: Box<str>,
 }
@@ -197,6 +200,21 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         active_sync_enabled: Option<bool>,
     },
+    /// The service shows another value of a field than was acknowledged, or (`None`) that value again.
+    Drifted {
+        /// When the answer came.
+        at: Timestamp,
+        /// Which account.
+        account: AccountId,
+        /// Which field.
+        field: Field,
+        /// What it shows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<bool>,
+        /// Whether that is what is known from now on, so that what is wanted is PUT.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        corrects: bool,
+    },
     /// An operator had an account forgotten that no manifest declares.
     Forgotten {
         /// When.
@@ -293,6 +311,7 @@ impl Record {
             | Self::Failed { account, .. }
             | Self::Observed { account, .. }
             | Self::Read { account, .. }
+            | Self::Drifted { account, .. }
             | Self::Forgotten { account, .. }
             | Self::Unready { account, .. } => Some(*account),
             Self::TokenRequest { .. } | Self::TokenNotSent => None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::Drift;
 use super::field::FieldState;
 use crate::account::{Field, Zuid};
 use crate::change::{Change, Known};
@@ -73,6 +74,12 @@ pub struct Row {
     /// What it said against the ActiveSync flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_sync_failed: Option<Box<FailedAttempt>>,
+    /// What a read found of the mailbox that is not as it was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled_drift: Option<Box<Drift>>,
+    /// What a read found of the ActiveSync flag, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_sync_drift: Option<Box<Drift>>,
     /// Since when the account is ready, if it became so without a PUT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_since: Option<Timestamp>,
@@ -120,6 +127,8 @@ impl Row {
             spec_hash: 0,
             enabled_failed: None,
             active_sync_failed: None,
+            enabled_drift: None,
+            active_sync_drift: None,
             ready_since: None,
             valid_until: None,
             file: None,

@@ -95,6 +95,7 @@ fn any_evidence() -> impl Strategy<Value = Box<Evidence>> {
             revision: revision.into(),
             approval: approval.map(Into::into),
             validity,
+            drift: None,
             answer,
         })
     })

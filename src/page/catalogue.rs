@@ -22,6 +22,8 @@ pub enum State {
     Stalled,
     /// The disruption budget holds it.
     Held,
+    /// Somebody changed it elsewhere, and it is left so.
+    Drifted,
     /// Work is under way or scheduled.
     Pending,
     /// Its manifest, or an operator, says so.
@@ -34,14 +36,15 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Stalled, Self::Held, Self::Pending, Self::Suspended, Self::Orphaned, Self::InSync];
+    pub const ALL: [Self; 7] =
+        [Self::Stalled, Self::Held, Self::Drifted, Self::Pending, Self::Suspended, Self::Orphaned, Self::InSync];
 
     /// How an address names it, and the style sheet.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Stalled => "stalled",
             Self::Held => "held",
+            Self::Drifted => "drifted",
             Self::Pending => "pending",
             Self::Suspended => "suspended",
             Self::Orphaned => "orphaned",
@@ -54,6 +57,7 @@ impl State {
         match self {
             Self::Stalled => "Stalled",
             Self::Held => "Held back",
+            Self::Drifted => "Drifted",
             Self::Pending => "Pending",
             Self::Suspended => "Suspended",
             Self::Orphaned => "No manifest",
@@ -70,6 +74,7 @@ impl State {
             _ if is(ConditionType::Ready) => Self::InSync,
             Reason::DisruptionBudgetExceeded => Self::Held,
             _ if is(ConditionType::Stalled) => Self::Stalled,
+            _ if is(ConditionType::Drifted) => Self::Drifted,
             _ if is(ConditionType::Reconciling) => Self::Pending,
             Reason::Orphaned => Self::Orphaned,
             _ => Self::Suspended,

@@ -81,7 +81,7 @@ pub(super) fn headline(report: &Report, catalogue: &Catalogue, notices: &[Notice
     let gravest = notices.first().and_then(|notice| Some((notice.level?, notice)));
     match gravest {
         Some((level, Notice { state: Some(_), .. })) => {
-            let number = catalogue.count(State::Stalled) + catalogue.count(State::Held);
+            let number = [State::Stalled, State::Held, State::Drifted].map(|state| catalogue.count(state)).iter().sum();
             let verb = if number == 1 { "needs" } else { "need" };
             title(&format!("{} {verb} attention", several(number, "account")), level)
         }
@@ -235,6 +235,12 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
         let notice = Notice::new(Level::Attention, "", format!("{title} {verb} stalled"), text);
         Notice { state: Some(State::Stalled), next: catalogue.next_attempt(State::Stalled), ..notice }
     });
+    let drifted = Some(catalogue.count(State::Drifted)).filter(|drifted| *drifted > 0).map(|drifted| {
+        let (title, verb) = (several(drifted, "account"), if drifted == 1 { "was" } else { "were" });
+        let text = "The service shows something else there than was set, and it is left so; the list says what.";
+        let notice = Notice::new(Level::Attention, "Drifted", format!("{title} {verb} changed elsewhere"), text);
+        Notice { state: Some(State::Drifted), ..notice }
+    });
     let problems = Some(report.problems).filter(|problems| *problems > 0).map(|problems| {
         let text = "What a broken manifest declares stays as it was, until it is repaired.";
         let title = format!("{} in manifests", several(problems, "problem"));
@@ -245,7 +251,7 @@ fn accounts(report: &Report, catalogue: &Catalogue) -> impl Iterator<Item = Noti
         let why = format!("{}. What no approval covers is held.", text(why));
         Notice::new(Level::Attention, "DisruptionBudgetExceeded", "It is not clear which disruption budget counts", why)
     });
-    stalled.into_iter().chain(held).chain(problems).chain(unclear)
+    stalled.into_iter().chain(held).chain(drifted).chain(problems).chain(unclear)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub(super) fn of_state(state: State) -> Markup {
     sign(match state {
         State::Stalled => OCTAGON,
         State::Held => SHIELD,
+        State::Drifted => TRIANGLE,
         State::Pending => CLOCK,
         State::Suspended => PAUSE,
         State::Orphaned => GHOST,

@@ -171,6 +171,7 @@ mod tests {
             validity: None,
             wanted_since: None,
             gives_back: false,
+            drift: None,
         }
     }
 

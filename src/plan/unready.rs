@@ -22,7 +22,7 @@ pub fn unready(
         *unready.field_mut(change.field) = Some(same.unwrap_or(Wanted { to: change.to, since: now }));
     }
     let is_broken = desired.is_some_and(|desired| desired.standing == Standing::LastGood);
-    unready.unreconciled = plan.blocked.is_some() || is_broken;
+    unready.unreconciled = plan.blocked.is_some() || is_broken || !plan.drifted.is_empty();
     Some(unready).filter(|unready| !unready.is_empty())
 }
 
@@ -52,15 +52,16 @@ mod tests {
             validity: None,
             wanted_since: None,
             gives_back: false,
+            drift: None,
         };
-        AccountPlan { changes: wanted.iter().map(change).collect(), blocked: None }
+        AccountPlan { changes: wanted.iter().map(change).collect(), blocked: None, drifted: Vec::new() }
     }
 
     #[test]
     fn what_is_missing_has_been_so_since_it_was_first_wanted_and_the_account_since_it_was_last_ready() {
         use Field::{ActiveSyncEnabled, Enabled};
         let at = Timestamp::from_millis;
-        let suspended = AccountPlan { changes: Vec::new(), blocked: Some(Reason::Suspended) };
+        let suspended = AccountPlan { changes: Vec::new(), blocked: Some(Reason::Suspended), drifted: Vec::new() };
         let steps = [
             (1, plan(&[(Enabled, true)]), Some((1, Some(1)))),
             (2, plan(&[(Enabled, true), (ActiveSyncEnabled, true)]), Some((1, Some(1)))),

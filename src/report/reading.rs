@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::account::{AccountId, SourceRef, Zuid};
 use crate::desired::DesiredAccount;
+use crate::timestamp::Timestamp;
 
 /// A declared account of which the service shows something else than its manifest says, beside its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub struct ServiceRead {
     /// Why not all of it was read, if it is over and was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<Box<str>>,
-    /// Whether it is over.
-    pub is_over: bool,
+    /// How many of those somebody changed elsewhere.
+    pub drifted: usize,
+    /// When it ended, if it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }

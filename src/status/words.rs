@@ -2,17 +2,24 @@
 //!
 //! In: its desired state, its changes. Out: messages of conditions, and parts of them, on one line.
 
-use crate::account::printable;
+use crate::account::{Field, printable};
 use crate::change::Change;
 use crate::condition::Reason;
 use crate::desired::DesiredAccount;
-use crate::ledger::Row;
+use crate::ledger::{CORRECTIONS_MAX, FieldState, Row};
+use crate::plan::Drifted;
 use crate::timestamp::Timestamp;
 use crate::validity::Validity;
 
 /// Why nothing is missing of an account, and what its manifest's dates bring next.
 pub(super) fn ready(desired: Option<DesiredAccount<'_>>, row: Option<&Row>, now: Timestamp) -> (Reason, String) {
-    let done = "everything the manifest wants has been acknowledged";
+    let is_read =
+        |field| row.and_then(|row| row.field(field)).is_some_and(|state| matches!(state, FieldState::Read { .. }));
+    let done = if Field::ALL.into_iter().any(is_read) {
+        "everything the manifest wants has been acknowledged, or was so when the service was read"
+    } else {
+        "everything the manifest wants has been acknowledged"
+    };
     let dated = desired.and_then(|desired| Some((desired.validity(row, now)?, desired.spec.period.as_deref()?)));
     let Some((validity, period)) = dated else { return (Reason::ReconciliationSucceeded, done.into()) };
     match validity {
@@ -44,6 +51,17 @@ pub(super) fn describe<'a>(changes: impl Iterator<Item = &'a Change>) -> String 
         format!("{} {} -> {}{dated}{why}", change.field, change.from, change.to)
     };
     changes.map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// What somebody changed elsewhere.
+pub(super) fn drifted(drifted: &Drifted) -> String {
+    let Drifted { field, found, since, flaps } = drifted;
+    let what = format!("the service shows {field} {found} since {since}, and {} is wanted", drifted.wanted());
+    if *flaps {
+        format!("{what}; it was corrected {CORRECTIONS_MAX} times within a day and came back, so it is left as it is")
+    } else {
+        what
+    }
 }
 
 /// Why what was acknowledged is in doubt all the same.

@@ -45,6 +45,8 @@ pub fn settings() -> Settings {
         rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(24 * 3600) },
         throttle_pause: Duration::from_secs(1),
         refresh: None,
+        drift_interval: None,
+        drift_policy: Default::default(),
         max_wait: MAX_WAIT,
         disruption_budget: "100%".parse().unwrap(),
         grant_budget: Default::default(),

@@ -11,7 +11,7 @@ use zoho_mail_reconciler::account::Field;
 use zoho_mail_reconciler::change::Known;
 use zoho_mail_reconciler::sandbox::{Credentials, Operation, Scope, Settings};
 
-use crate::process::{Rig, account, wait_for};
+use crate::process::{Process, Rig, account, wait_for};
 
 /// A service whose accounts are as their manifests want them, but for the last three, each of which differs in one field.
 fn taken_over(accounts: u64) -> Rig {
@@ -183,4 +183,80 @@ fn what_a_manifest_declares_and_the_service_does_not_list_is_named_and_stays_as_
     let said = out(&refreshed);
     assert!(said.contains("Not listed by the service; check spec.accountId:\n  a9 ("), "{said}");
     assert_eq!(rig.read_ledger().unwrap().known(account(9), Field::Enabled), Known::Absent);
+}
+
+/// The daemon, reading over and over.
+fn watching(rig: &Rig, policy: &str) -> Process {
+    let mut command = rig.writing("run");
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--debounce",
+        "20ms",
+        "--drift-interval",
+        "200ms",
+        "--drift-policy",
+        policy,
+    ]);
+    rig.begin(command)
+}
+
+fn accounts_by(daemon: &Process, condition: &str) -> Option<u64> {
+    let (_, metrics) = daemon.page("/metrics")?;
+    let key = format!("zoho_mail_reconciler_accounts{{condition=\"{condition}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&key)?.parse().ok())
+}
+
+#[test]
+fn what_somebody_changes_in_the_console_is_shown_everywhere_and_left_as_it_is() {
+    let rig = Rig::new(4);
+    rig.apply();
+    age(&rig);
+    let puts = rig.world().totals().puts;
+    set(&rig, 2, false, false);
+    let mut daemon = watching(&rig, "report");
+    wait_for("the drift", || (accounts_by(&daemon, "Drifted")? == 1).then_some(()));
+    assert_eq!(accounts_by(&daemon, "Ready"), Some(3));
+    let (_, page) = daemon.page("/").unwrap();
+    assert!(page.contains("1 account was changed elsewhere"), "{page}");
+    let said = wait_for("the line", || Some(daemon.said()).filter(|said| said.contains("somebody changed an account")));
+    assert!(said.contains(r#""name":"a2""#) && said.contains("left as it is"), "{said}");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+    assert_eq!(rig.world().totals().puts, puts, "nothing is sent");
+    let mut status = rig.reading("status");
+    let listed = out(&status.args(["--reason", "Drifted", "-o", "wide"]).output().unwrap());
+    assert!(listed.contains("a2") && listed.contains("the service shows enabled false since"), "{listed}");
+    let mut plan = rig.reading("plan");
+    let planned = out(&plan.args(["--zoid", "12345678"]).output().unwrap());
+    let apart =
+        "Left alone: 1 account changed elsewhere and not set right (--drift-policy): a2 (enabled is false there)";
+    assert!(planned.contains(apart) && planned.contains("No changes"), "{planned}");
+    // Somebody takes it back: nothing is left of it.
+    set(&rig, 2, true, false);
+    let mut daemon = watching(&rig, "report");
+    wait_for("no drift", || (accounts_by(&daemon, "Ready")? == 4).then_some(()));
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+}
+
+#[test]
+fn what_somebody_changes_in_the_console_is_set_right_and_history_says_why() {
+    let rig = Rig::new(4);
+    rig.apply();
+    age(&rig);
+    set(&rig, 2, false, false);
+    let mut daemon = watching(&rig, "correct");
+    wait_for("the correction", || rig.world().account(account(2))?.mailbox_enabled.then_some(()));
+    wait_for("all well", || (accounts_by(&daemon, "Ready")? == 4).then_some(()));
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+    rig.check_world(4);
+    let mut history = rig.reading("history");
+    let plain: Vec<_> = history.get_args().map(ToOwned::to_owned).collect();
+    let at = plain.iter().position(|argument| argument == "--desired-state").unwrap();
+    history = std::process::Command::new(history.get_program());
+    history.env_clear().args(plain[..at].iter().chain(&plain[at + 2..])).arg("a2");
+    let told = out(&history.output().unwrap());
+    assert!(told.contains("because   drift: the service showed false since"), "{told}");
 }

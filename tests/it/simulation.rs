@@ -28,6 +28,7 @@ mod removals;
 mod returns;
 mod service;
 mod sweep;
+mod waits;
 mod wall;
 
 use std::collections::BTreeMap;

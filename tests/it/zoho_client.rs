@@ -48,6 +48,7 @@ fn change(account: u64) -> Change {
         validity: None,
         wanted_since: None,
         gives_back: false,
+        drift: None,
     }
 }
 

@@ -50,6 +50,7 @@ async fn is_child() -> bool {
         validity: None,
         wanted_since: None,
         gives_back: false,
+        drift: None,
     };
     let answer = client.put(&change, &AccessToken::new("the-token").unwrap()).await;
     let failure = answer.outcome.failure().map(ToString::to_string).unwrap_or_default();

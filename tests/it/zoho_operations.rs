@@ -32,6 +32,7 @@ fn change(field: Field, to: bool, zuid: Option<Zuid>) -> Change {
         validity: None,
         wanted_since: None,
         gives_back: false,
+        drift: None,
     }
 }
 

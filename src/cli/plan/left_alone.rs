@@ -13,7 +13,7 @@ use crate::account::AccountId;
 use crate::condition::Reason;
 use crate::desired::DesiredState;
 use crate::ledger::Ledger;
-use crate::plan::plan_account;
+use crate::plan::{AccountPlan, Drifted, plan_account};
 use crate::timestamp::Timestamp;
 
 /// An account for which nothing is planned.
@@ -30,12 +30,21 @@ pub(super) struct LeftAlone {
     #[serde(rename = "accountIdChangedTo", skip_serializing_if = "Option::is_none")]
     #[schemars(default)]
     pub(super) changed_to: Option<AccountId>,
+    /// What somebody changed elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub(super) drifted: Vec<Drifted>,
 }
 
 impl LeftAlone {
     /// Its name for people, with its account where another one has the name now.
     pub(super) fn shown(&self) -> Cow<'_, str> {
         match self.changed_to {
+            None if !self.drifted.is_empty() => {
+                let field = |drifted: &Drifted| format!("{} is {} there", drifted.field, drifted.found);
+                let fields: Vec<_> = self.drifted.iter().map(field).collect();
+                format!("{} ({})", self.name, fields.join(", ")).into()
+            }
             Some(to) => format!("{} (accountId changed {} -> {to})", self.name, self.account).into(),
             None => Cow::Borrowed(&self.name),
         }
@@ -50,6 +59,8 @@ pub(super) enum Why {
     /// Two manifests declare it, or have its name.
     #[serde(rename = "DuplicateAccount")]
     Duplicate,
+    /// Somebody changed it elsewhere, and it is left so.
+    Drifted,
     /// The ledger knows it, and no readable manifest declares it.
     Orphaned,
 }
@@ -60,6 +71,7 @@ impl Why {
         match self {
             Self::Suspended => "suspended by a manifest",
             Self::Duplicate => "declared twice, or under a name that is",
+            Self::Drifted => "changed elsewhere and not set right (--drift-policy)",
             Self::Orphaned => "in the ledger without a readable manifest",
         }
     }
@@ -68,11 +80,15 @@ impl Why {
 /// Everybody who is left alone at `now`, by reason and account.
 pub(super) fn left_alone(desired: &DesiredState, ledger: &Ledger, now: Timestamp) -> Vec<LeftAlone> {
     let declared = desired.iter().filter_map(|(account, declared)| {
-        let reason = match plan_account(account, Some(declared), None, now).blocked? {
-            Reason::Suspended => Why::Suspended,
-            _ => Why::Duplicate,
+        let AccountPlan { blocked, drifted, .. } =
+            plan_account(account, Some(declared), ledger.accounts.get(&account), now);
+        let reason = match blocked {
+            Some(Reason::Suspended) => Why::Suspended,
+            Some(_) => Why::Duplicate,
+            None if !drifted.is_empty() => Why::Drifted,
+            None => return None,
         };
-        Some(LeftAlone { account, name: Arc::clone(declared.name), reason, changed_to: None })
+        Some(LeftAlone { account, name: Arc::clone(declared.name), reason, changed_to: None, drifted })
     });
     let orphans = ledger.accounts.iter().filter(|(account, _)| desired.get(**account).is_none());
     let orphans = orphans.map(|(account, row)| LeftAlone {
@@ -80,6 +96,7 @@ pub(super) fn left_alone(desired: &DesiredState, ledger: &Ledger, now: Timestamp
         name: Arc::clone(&row.name),
         reason: Why::Orphaned,
         changed_to: desired.named(&row.name).next(),
+        drifted: Vec::new(),
     });
     let mut all: Vec<_> = declared.chain(orphans).collect();
     all.sort_by_key(|one| (one.reason, one.account));

@@ -71,6 +71,7 @@ pub(super) fn kept(desired: &DesiredState, ledger: &Ledger) -> Vec<Change> {
                 approval: None,
                 not_before: None,
                 gives_back: wanted.to && field == Field::Enabled && row.is_disabled(),
+                drift: None,
                 begun: !wanted.to && row.has_begun_removal(field),
                 validity: None,
                 wanted_since: None,

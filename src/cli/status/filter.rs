@@ -34,7 +34,7 @@ pub(super) struct Filter {
 
     /// Only accounts of this condition: Ready=False, or Stalled for Stalled=True; all, if several
     ///
-    /// Ready, Reconciling or Stalled, as in a document; or Blocked, as in the metric of the accounts: suspended by their
+    /// Ready, Reconciling, Stalled or Drifted, as in a document; or Blocked, as in the metric of the accounts: suspended by their
     /// manifest, or declared twice.
     #[arg(long, value_name = "TYPE[=STATUS]", help_heading = FILTER)]
     condition: Vec<Wanted>,
@@ -61,8 +61,9 @@ impl FromStr for Wanted {
             "ready" => Some(ConditionType::Ready),
             "reconciling" => Some(ConditionType::Reconciling),
             "stalled" => Some(ConditionType::Stalled),
+            "drifted" => Some(ConditionType::Drifted),
             "blocked" => None,
-            _ => return Err("expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False"),
+            _ => return Err("expected Ready, Reconciling, Stalled, Drifted or Blocked, alone or with =True or =False"),
         };
         let status = match &*status.to_ascii_lowercase() {
             "true" => ConditionStatus::True,

@@ -113,6 +113,8 @@ pub enum RequestLog {
         /// How often in a row.
         attempts: u32,
     },
+    /// The service shows another value than was acknowledged.
+    Drifted(DriftLog),
     /// The organization's accounts were read, or no more of them are going to be.
     Read(ServiceRead),
     /// Several accounts tell that the service is in trouble, the last one for this reason.
@@ -137,6 +139,21 @@ pub enum RequestLog {
     },
     /// Only other credentials help.
     CredentialsRefused(Failure),
+}
+
+/// What somebody changed elsewhere.
+#[derive(Debug)]
+pub struct DriftLog {
+    /// The account.
+    pub account: AccountId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Which field.
+    pub field: Field,
+    /// What the service shows.
+    pub found: bool,
+    /// Whether what is wanted is PUT.
+    pub corrects: bool,
 }
 
 /// About the controller as a whole.

@@ -33,6 +33,8 @@ enum Shown {
     HeldBack,
     /// It waits for its turn, or for what everybody waits for.
     Pending,
+    /// Somebody changed it elsewhere, and it is left so.
+    Drifted,
 }
 
 /// See the module.
@@ -45,13 +47,15 @@ pub(super) struct Backlog {
     /// Those whose manifest is broken, or of which there are two.
     unsound: BTreeSet<AccountId>,
     rejected: BTreeSet<AccountId>,
+    /// Those that somebody changed elsewhere, and that are left so.
+    drifted: BTreeSet<AccountId>,
     /// By which budgets each is held, in the order of [`Direction::ALL`].
     held: BTreeMap<AccountId, [bool; 2]>,
     held_by: [usize; 2],
     /// What is shown of those that are neither ready, nor suspended, nor without a manifest.
     shown: BTreeMap<AccountId, Shown>,
     /// How many there are of each, in the order of [`Shown`]'s variants.
-    shown_as: [usize; 5],
+    shown_as: [usize; 6],
     /// Those that no manifest declares.
     orphans: BTreeSet<AccountId>,
     /// When each account is to be looked at again, if it is.
@@ -68,8 +72,11 @@ impl Backlog {
         } else {
             self.rejected.remove(&account);
         }
-        for set in [&mut self.orphans, &mut self.suspended, &mut self.unsound] {
+        for set in [&mut self.orphans, &mut self.suspended, &mut self.unsound, &mut self.drifted] {
             set.remove(&account);
+        }
+        if !plan.drifted.is_empty() {
+            self.drifted.insert(account);
         }
         if plan.blocked == Some(Reason::Orphaned) {
             self.orphans.insert(account);
@@ -105,7 +112,9 @@ impl Backlog {
         } else if let Some(by) = held {
             Some(if by[Direction::TakesAway as usize] { Shown::Held } else { Shown::HeldBack })
         } else {
-            self.pending.contains_key(&account).then_some(Shown::Pending)
+            let is_pending = self.pending.contains_key(&account);
+            let drifted = || self.drifted.contains(&account).then_some(Shown::Drifted);
+            is_pending.then_some(Shown::Pending).or_else(drifted)
         };
         let before = match now {
             Some(shown) => self.shown.insert(account, shown),
@@ -165,7 +174,7 @@ impl Backlog {
 
     /// How many accounts are shown as held: by either budget, and by the grant budget alone.
     pub(super) const fn held(&self) -> [usize; 2] {
-        let [_, _, held, held_back, _] = self.shown_as;
+        let [_, _, held, held_back, ..] = self.shown_as;
         [held + held_back, held_back]
     }
 
@@ -181,11 +190,11 @@ impl Backlog {
 
     /// Accounts by condition. Manifests declare so many; while nothing may start, those that wait are shown as `waiting`.
     pub(super) fn by_condition(&self, declared: usize, waiting: Option<ConditionType>) -> ByCondition {
-        let [unread, refused, held, held_back, pending] = self.shown_as;
+        let [unread, refused, held, held_back, pending, drifted] = self.shown_as;
         let stalled = refused + held + held_back;
-        let ready = declared.saturating_sub(stalled + pending + self.suspended.len());
+        let ready = declared.saturating_sub(stalled + pending + drifted + self.suspended.len());
         let mut counts =
-            ByCondition { ready, reconciling: 0, stalled: stalled + unread, suspended: self.suspended.len() };
+            ByCondition { ready, reconciling: 0, stalled: stalled + unread, suspended: self.suspended.len(), drifted };
         *match waiting {
             Some(ConditionType::Stalled) => &mut counts.stalled,
             Some(_) => &mut counts.reconciling,
@@ -298,8 +307,9 @@ mod tests {
                 validity: None,
                 wanted_since: None,
                 gives_back: false,
+                drift: None,
             };
-            AccountPlan { changes: vec![change], blocked: None }
+            AccountPlan { changes: vec![change], ..AccountPlan::default() }
         };
         let (mut backlog, now) = (Backlog::default(), Some(Timestamp::from_millis(0)));
         let stalled = |backlog: &Backlog| backlog.by_condition(1, Some(ConditionType::Reconciling)).stalled;

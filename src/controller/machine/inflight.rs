@@ -237,6 +237,7 @@ mod tests {
             validity: None,
             wanted_since: None,
             gives_back: false,
+            drift: None,
         };
         Request::new(change, Before::default(), Timestamp::from_millis(n))
     }

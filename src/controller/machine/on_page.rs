@@ -6,17 +6,25 @@
 //! a suspension; a read corrects the ledger and never PUTs by itself; what is not declared, not managed or not shown
 //! changes nothing; an account whose user is another one is not believed.
 
+use std::time::Duration;
+
 use super::dispatch::{INTENT_AGE_MAX, Kind, Start};
 use super::{Machine, Mode};
 use crate::change::{Failure, Outcome, PauseCause};
 use crate::condition::Reason;
-use crate::controller::event::{Effect, Metric, Read, RequestLog, Then};
+use crate::controller::DriftPolicy;
+use crate::controller::event::{DriftLog, Effect, Metric, Read, RequestLog, Then};
 use crate::ledger::Record;
 use crate::observed::ObservedAccount;
-use crate::plan::shown;
+use crate::plan::{Difference, Shown, drift_record, shown};
+use crate::queue::Probe;
 use crate::report::{Odd, Oddity, ServiceRead};
+use crate::throttle::Usage;
 use crate::timestamp::Timestamp;
 use crate::zoho::{Answer, Code, PageAnswer};
+
+/// How long a reading that goes beside everything else waits until it looks again whether it may go on.
+const BESIDE_WAIT: Duration = Duration::from_secs(5);
 
 impl Machine {
     /// What was read of the service, and the accounts if they are to be handed out; nothing if none was to be read.
@@ -28,6 +36,11 @@ impl Machine {
     pub(super) fn dispatch_read(&mut self, now: Timestamp) -> Then {
         let is_due = self.reading.as_ref().and_then(|reading| reading.due()).is_some_and(|due| due <= now);
         if !is_due || !self.may_read() || self.blocked(now).any(|blocked| blocked.stops_reading()) {
+            return Then::Wait;
+        }
+        let goes_first = self.reading.as_ref().is_some_and(|reading| reading.goes_first());
+        if !goes_first && self.has_better_to_do(now) {
+            self.reading.iter_mut().for_each(|reading| reading.wait(now, BESIDE_WAIT));
             return Then::Wait;
         }
         match self.may_start(Kind::Read, now) {
@@ -116,15 +129,32 @@ impl Machine {
         let account = observed.account;
         let reading = self.reading.as_mut().filter(|reading| reading.is_about(account));
         let (Some(desired), Some(reading)) = (self.desired.get(account), reading) else { return };
-        let (record, odd) = shown(account, &desired, &self.ledger, observed, (begun, now));
+        // Who asks for a refresh, or applies after one, means what the service shows.
+        let is_daemon = self.settings.mode == Mode::Run;
+        let difference = if is_daemon { Difference::IsDrift } else { Difference::Corrects };
+        let Shown { news, drift, odd } = shown(account, &desired, &self.ledger, observed, difference, (begun, now));
+        let corrects = self.settings.drift_policy == DriftPolicy::Correct;
+        let row = self.ledger.accounts.get(&account);
+        let drifts = drift.iter().filter(|(_, found)| found.is_some()).count();
+        let drift = drift.into_iter().filter_map(|drift| drift_record((account, row?), drift, corrects, now));
         let found = reading.found_mut();
         found.declared += 1;
-        found.corrected += usize::from(record.is_some());
+        found.corrected += usize::from(news.is_some());
+        found.drifted += usize::from(drifts > 0);
         found.odd.extend(odd.map(|what| Odd::of(account, &desired, what)));
-        if let Some(record) = record {
-            self.record(record, now);
-            self.touch(account, 1, now);
+        let records: Vec<_> = news.into_iter().chain(drift).collect();
+        if records.is_empty() {
+            return;
         }
+        for record in records {
+            if let Record::Drifted { field, found: Some(found), corrects, .. } = &record {
+                let name = self.desired.get(account).map_or_else(Default::default, |desired| desired.name.clone());
+                let drift = DriftLog { account, name, field: *field, found: *found, corrects: *corrects };
+                self.log(RequestLog::Drifted(drift));
+            }
+            self.record(record, now);
+        }
+        self.touch(account, 1, now);
     }
 
     /// All is read, or nothing more is going to be: what was planned before is planned by what is known now.
@@ -139,13 +169,28 @@ impl Machine {
         }
         let found = reading.found_mut();
         found.odd.sort_by_key(|odd| odd.account);
-        found.is_over = true;
+        found.ended_at = Some(now);
         let found = found.clone();
         if let Some(why) = &found.incomplete {
             self.pass.give_up(|| format!("the organization's accounts were not read: {why}"));
         }
         self.log(RequestLog::Read(found));
-        self.note_plan(now);
+        if self.pass.is_single() {
+            return self.note_plan(now);
+        }
+        let accounts = self.desired.managed();
+        self.last_read = self.reading.take().map(|reading| {
+            self.reading = reading.next(&self.settings, accounts, now);
+            reading.into_parts().0
+        });
+    }
+
+    /// Whether a reading that goes beside everything else has to wait: for what can be sent, while the service is in
+    /// trouble, and for half of the request budget, which is left to edits.
+    fn has_better_to_do(&mut self, now: Timestamp) -> bool {
+        let Usage { used, limit, .. } = self.throttle.usage(now);
+        let is_busy = self.queue.peek_probe(Probe::Next, None, now).is_some() || self.inflight.len() > 0;
+        is_busy || self.throttle.probes_next() || limit.is_some_and(|limit| used * 2 >= limit as usize)
     }
 
     /// Whether what is read can be compared with manifests, or need not be.
@@ -155,6 +200,7 @@ impl Machine {
 
     /// Whether the reading goes before everything else.
     pub(super) fn reads_first(&self) -> bool {
-        self.settings.mode.only_reads() || self.reading.as_ref().is_some_and(|reading| !reading.is_over())
+        self.settings.mode.only_reads()
+            || self.reading.as_ref().is_some_and(|reading| reading.goes_first() && !reading.is_over())
     }
 }

@@ -88,7 +88,7 @@ impl Machine {
         if change.approval.is_some() && change.is_disruption() {
             self.count(Metric::DisruptionApproved);
         }
-        let Change { account, name, field, from, to, source, revision, approval, validity, .. } = change;
+        let Change { account, name, field, from, to, source, revision, approval, validity, drift, .. } = change;
         self.acknowledged.push(Acknowledged {
             at: now,
             account,
@@ -99,7 +99,7 @@ impl Machine {
             revision: revision.clone(),
             approval: approval.clone(),
         });
-        let evidence = Some(Box::new(Evidence { name, from, revision, approval, validity, answer }));
+        let evidence = Some(Box::new(Evidence { name, from, revision, approval, validity, drift, answer }));
         self.record(Record::Applied { at: now, account, field, value: to, source, evidence }, now);
         let state = self.ledger.accounts.get(&account).and_then(|row| row.field(field));
         if let Some(until) = state.and_then(|state| state.unsettled_until(to)) {

@@ -1,19 +1,20 @@
-//! The reading of the organization's accounts, page by page, before anything is sent.
+//! The reading of the organization's accounts, page by page: before anything is sent, or beside it to find drift.
 //!
 //! In: pages that were asked for and answered. Out: which page is asked for next, and when; what was found.
 //! Invariants: one page is under way at a time; PUTs wait for the end of a reading that goes first, and it always ends:
-//! after [`APPLY_ATTEMPTS`] attempts at one page, or with an answer that no further attempt changes.
+//! after [`APPLY_ATTEMPTS`] attempts at one page, or with an answer that no further attempt changes; one that goes beside
+//! is spread over its interval, and waits for everything else.
 //! Absent by design: what an account that was shown means for the ledger (see `on_page`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::account::AccountId;
-use crate::controller::APPLY_ATTEMPTS;
+use crate::controller::{APPLY_ATTEMPTS, Settings};
 use crate::observed::ObservedAccount;
 use crate::report::ServiceRead;
 use crate::timestamp::{ClockStep, Timestamp};
-use crate::zoho::{Extent, Page, Paging, Principal, Window};
+use crate::zoho::{Extent, PAGE_MAX, Page, Paging, Principal, Window};
 
 /// How far the page has come that is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,12 @@ enum Stage {
 pub(super) struct Reading {
     paging: Paging,
     stage: Stage,
+    /// PUTs wait for it.
+    goes_first: bool,
+    /// How long it waits between two pages.
+    pace: Duration,
+    /// When it began.
+    began: Timestamp,
     /// How often in a row the page was not had.
     attempts: u32,
     found: ServiceRead,
@@ -46,7 +53,33 @@ impl Reading {
     /// One that is about to begin, of what `principal` may see. `keeps`: the accounts are handed out at the end.
     pub(super) fn new(principal: Principal, keeps: bool, now: Timestamp) -> Self {
         let (paging, stage, found) = (Paging::new(principal), Stage::Due(now), ServiceRead::default());
-        Self { paging, stage, attempts: 0, found, only: None, accounts: keeps.then(Vec::new) }
+        let (accounts, pace) = (keeps.then(Vec::new), Duration::ZERO);
+        Self { paging, stage, goes_first: true, pace, began: now, attempts: 0, found, only: None, accounts }
+    }
+
+    /// One that goes beside everything else, from `now` on, and ends within `interval` if nothing holds it up: so many
+    /// accounts are expected.
+    fn beside(principal: Principal, interval: Duration, accounts: usize, now: Timestamp) -> Self {
+        let pages = u32::try_from(accounts / PAGE_MAX as usize).unwrap_or(u32::MAX).saturating_add(2);
+        Self { goes_first: false, pace: interval / pages, ..Self::new(principal, false, now) }
+    }
+
+    /// The reading that a process begins with, if it makes one.
+    pub(super) fn first(settings: &Settings, now: Timestamp) -> Option<Self> {
+        let first = settings.refresh.map(|principal| Self::new(principal, settings.mode.only_reads(), now));
+        first.or_else(|| settings.drift_interval.map(|(interval, principal)| Self::beside(principal, interval, 0, now)))
+    }
+
+    /// The one that follows this one, of so many accounts, if drift is looked for.
+    pub(super) fn next(&self, settings: &Settings, accounts: usize, now: Timestamp) -> Option<Self> {
+        let (interval, principal) = settings.drift_interval?;
+        let begins = now.max(self.began + interval);
+        Some(Self::beside(principal, interval, accounts.max(self.found.accounts), begins))
+    }
+
+    /// Whether PUTs wait for it.
+    pub(super) const fn goes_first(&self) -> bool {
+        self.goes_first
     }
 
     /// It is about these accounts alone.
@@ -123,7 +156,11 @@ impl Reading {
         let has_all = self.only.as_ref().is_some_and(|only| only.iter().all(|account| self.paging.has(*account)));
         match extent {
             _ if has_all => self.stage = Stage::Over,
-            Extent::More => {}
+            Extent::More => {
+                if let Stage::Due(now) = self.stage {
+                    self.stage = Stage::Due(now + self.pace);
+                }
+            }
             Extent::Whole => self.stage = Stage::Over,
             Extent::Partial(why) => self.end(why.into()),
         }
@@ -175,6 +212,7 @@ impl Reading {
 
     /// The wall clock was set.
     pub(super) const fn carry(&mut self, step: ClockStep) {
+        self.began = step.carry(self.began);
         match &mut self.stage {
             Stage::Due(at) | Stage::Begun(at) | Stage::Sent(at, _) => *at = step.carry(*at),
             Stage::Over => {}

@@ -8,7 +8,7 @@ use super::{Blocked, Machine};
 use crate::condition::ConditionType;
 use crate::controller::event::{Metric, StateLog};
 use crate::ledger::OutageKind;
-use crate::report::{ByCondition, Recent, Report, WaitsFor};
+use crate::report::{ByCondition, Recent, Report, ServiceRead, WaitsFor};
 use crate::status::{self, BlockedBy, Item, MailAccountList, Part, Spec, Status};
 use crate::timestamp::Timestamp;
 
@@ -67,10 +67,12 @@ impl Machine {
             report.budget.clone_from(&self.budget);
         }
         report.totals = self.totals;
-        if let Some(reading) = &self.reading
-            && report.read.as_ref().is_none_or(|read| !read.is_over)
-        {
-            report.read = Some(reading.found().clone());
+        // What is under way, once it has begun, else what the last one came to.
+        let under_way = self.reading.as_ref().map(|reading| reading.found()).filter(|found| found.requests > 0);
+        let read = under_way.or(self.last_read.as_ref());
+        let brief = |read: &ServiceRead| (read.requests, read.accounts, read.ended_at);
+        if read.is_some() && report.read.as_ref().map(brief) != read.map(brief) {
+            report.read = read.cloned();
         }
         report.planned = self.pass.planned();
         report.serial = self.ledger.serial;

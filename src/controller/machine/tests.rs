@@ -3,6 +3,7 @@
 mod beside;
 mod clock;
 mod dates;
+mod drifting;
 mod holding;
 mod in_trouble;
 mod pausing;
@@ -87,6 +88,8 @@ fn settings(mode: Mode) -> Settings {
         rejected: Backoff { min: Duration::from_secs(600), max: Duration::from_secs(86_400) },
         throttle_pause: Duration::from_secs(90),
         refresh: None,
+        drift_interval: None,
+        drift_policy: Default::default(),
         max_wait: MAX_WAIT,
         disruption_budget: DisruptionBudget::default(),
         grant_budget: Default::default(),

@@ -66,6 +66,9 @@ pub struct AppliedPut {
     /// What the manifest's dates say, if it is they that wanted it, and no edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity: Option<Validity>,
+    /// Since when the service showed another value than had been set, if that was corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Timestamp>,
     /// The service's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<str>>,
@@ -114,6 +117,7 @@ impl Entry {
                     revision: None,
                     approval: None,
                     validity: None,
+                    drift: None,
                     answer: None,
                 };
                 let put = match evidence {
@@ -142,9 +146,9 @@ impl Entry {
 }
 
 impl AppliedPut {
-    fn with(self, Evidence { name, from, revision, approval, validity, answer }: Evidence) -> Self {
+    fn with(self, Evidence { name, from, revision, approval, validity, drift, answer }: Evidence) -> Self {
         let (name, from, revision, answer) = (Some(name), Some(from), Some(revision), Some(answer));
-        Self { name, from, revision, approval, validity, answer, ..self }
+        Self { name, from, revision, approval, validity, drift, answer, ..self }
     }
 }
 
@@ -168,6 +172,7 @@ mod tests {
             revision: Arc::new(Revision::commit(Some("main"), "sha1:01").written_by("A", "a@b", "why")),
             approval: Some("a.yaml:1".into()),
             validity: Some(Validity::NoLongerValid { since: at(1) }),
+            drift: Some(at(0)),
             answer: "HTTP 200 success".into(),
         };
         let Record::Applied { at: time, account, field, value, source, .. } = applied(1, Field::Enabled, true) else {

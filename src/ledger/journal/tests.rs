@@ -259,7 +259,7 @@ fn a_whole_line_that_is_not_understood_is_newer_not_damaged() {
     });
     insta::assert_snapshot!(reasons.join("\n"), @r#"
     apiVersion "zoho-mail-reconciler/v3", where this program knows zoho-mail-reconciler/v2
-    line 4 is whole, but unknown variant `paint`, expected one of `intent`, `applied`, `notApplied`, `failed`, `observed`, `readRequest`, `readNotSent`, `read`, `forgotten`, `unready`, `tokenRequest`, `tokenNotSent`, `pause`, `outage`, `clockStepped`, `clockBehind`, `lapsed`, `budgets`, `pauseLifted` at line 1 column 37
+    line 4 is whole, but unknown variant `paint`, expected one of `intent`, `applied`, `notApplied`, `failed`, `observed`, `readRequest`, `readNotSent`, `read`, `drifted`, `forgotten`, `unready`, `tokenRequest`, `tokenNotSent`, `pause`, `outage`, `clockStepped`, `clockBehind`, `lapsed`, `budgets`, `pauseLifted` at line 1 column 37
     "#);
 }
 

@@ -109,7 +109,7 @@ fn what_is_no_ledger_is_refused_in_words() {
     it is no JSON from line 1, column 1 on
     invalid length 0, expected a JSON object of kind Ledger at line 1 column 2
     account 1 stands there twice at line 1 column 124
-    unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `enabledFailed`, `activeSyncFailed`, `readySince`, `validUntil`, `file`, `notBegun` at line 1 column 115
+    unknown field `x\u{1b}`, expected one of `name`, `zuid`, `enabled`, `activeSyncEnabled`, `observedGeneration`, `specHash`, `enabledFailed`, `activeSyncFailed`, `enabledDrift`, `activeSyncDrift`, `readySince`, `validUntil`, `file`, `notBegun` at line 1 column 115
     its serial 9007199254740993 is more than 9007199254740992
     it is no Ledger of zoho-mail-reconciler/v2: apiVersion is "zoho-mail-reconciler/v2", kind is "MailAccount"
     it is no Ledger of zoho-mail-reconciler/v2: apiVersion is "soho-mail-reconciler/v2", kind is "Ledger"

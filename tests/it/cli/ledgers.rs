@@ -22,7 +22,7 @@ fn a_damaged_ledger_is_refused_by_every_command_and_left_as_it_is() {
     for command in READERS.into_iter().chain(["status"]) {
         assert_eq!(place.run(command).code, 5, "{command}");
     }
-    insta::assert_snapshot!(place.run("apply").err, @"error: DIR/ledger.json is damaged: unknown field `acounts`, expected one of `apiVersion`, `kind`, `zoid`, `serial`, `accounts`, `requests`, `tokenRequests`, `disruptions`, `returns`, `strays`, `unready`, `pause`, `outage`, `lapsed`, `budgets`, `audit`, `crc32` at line 6 column 10. It was left as it is. Restore the ledger and its journal from one backup, or move both aside to start empty: every managed field is then PUT once more");
+    insta::assert_snapshot!(place.run("apply").err, @"error: DIR/ledger.json is damaged: unknown field `acounts`, expected one of `apiVersion`, `kind`, `zoid`, `serial`, `accounts`, `requests`, `tokenRequests`, `disruptions`, `returns`, `strays`, `unready`, `pause`, `outage`, `lapsed`, `budgets`, `clockSetAt`, `audit`, `crc32` at line 6 column 10. It was left as it is. Restore the ledger and its journal from one backup, or move both aside to start empty: every managed field is then PUT once more");
     assert_eq!((place.read("ledger.json"), service.requests()), (damaged, before));
 }
 

@@ -6,7 +6,7 @@ const SERVICE: &str = "run apply refresh export doctor";
 const DAEMON: &str = "run doctor";
 
 /// The promised table: option, default, commands, a bad value.
-const OPTIONS: [(&str, &str, &str, &str); 56] = [
+const OPTIONS: [(&str, &str, &str, &str); 57] = [
     ("--desired-state", "desired-state", "run apply refresh plan diff doctor status forget validate", ""),
     ("--git-dir", "", "run apply refresh plan diff doctor status forget validate", "desired-state"),
     ("--git-in-progress", "wait", "run apply refresh plan diff doctor status forget validate", "hold"),
@@ -35,7 +35,8 @@ const OPTIONS: [(&str, &str, &str, &str); 56] = [
     ("--resync-interval", "10m", DAEMON, "often"),
     ("--poll-interval", "10s", DAEMON, "0s"),
     ("--refresh-at-start", "", DAEMON, ""),
-    ("--drift-interval", "off", DAEMON, "5m"),
+    ("--drift-interval", "off", DAEMON, "often"),
+    ("--drift-policy", "report", DAEMON, "mend"),
     ("--listen", "127.0.0.1:8686", DAEMON, "8686"),
     ("--external-url", "", DAEMON, "mail.example.com"),
     ("--shutdown-grace", "25s", DAEMON, "25"),
@@ -228,8 +229,11 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     error: invalid value 'often' for '--resync-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --poll-interval 0s
     error: invalid value '0s' for '--poll-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
-    --drift-interval 5m
-    error: invalid value '5m' for '--drift-interval <off>': this version does not look for drift: leave the option out, or say off
+    --drift-interval often
+    error: invalid value 'often' for '--drift-interval <DURATION|off>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h, or off
+    --drift-policy mend
+    error: invalid value 'mend' for '--drift-policy <DRIFT_POLICY>'
+      [possible values: report, correct]
     --listen 8686
     error: invalid value '8686' for '--listen <ADDR|off>': expected an address and a port such as 127.0.0.1:PORT, or off
     --external-url mail.example.com
@@ -258,9 +262,9 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --selector =sales
     error: invalid value '=sales' for '--selector <SELECTOR>': found '=', expected: !, identifier, or 'end of string'
     --condition Readi
-    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False
+    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled, Drifted or Blocked, alone or with =True or =False
     --reason Nope
-    error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `TokenUnavailable`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `NotYetValid`, `NoLongerValid`, `Orphaned`, `LedgerUnavailable`
+    error: invalid value 'Nope' for '--reason <REASON>': expected one of `ReconciliationSucceeded`, `Progressing`, `ProgressingWithRetry`, `InDoubt`, `InvalidManifest`, `DuplicateAccount`, `AccountNotFound`, `Forbidden`, `Rejected`, `Unauthorized`, `TokenUnavailable`, `Throttled`, `ServiceUnavailable`, `DisruptionBudgetExceeded`, `Suspended`, `NotYetValid`, `NoLongerValid`, `Drifted`, `Flapping`, `Orphaned`, `LedgerUnavailable`
     --sort-by size
     error: invalid value 'size' for '--sort-by <ORDER>'
       [possible values: name, age, status]

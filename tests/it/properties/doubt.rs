@@ -101,6 +101,7 @@ impl Rig {
             validity: _,
             wanted_since: _,
             gives_back: _,
+            drift: _,
             begun: _,
             refused: _,
         } = change;

@@ -35,6 +35,7 @@ async fn put(client: &Client<HttpTransport>, account: &str) -> Answer {
         validity: None,
         wanted_since: None,
         gives_back: false,
+        drift: None,
     };
     let token = AccessToken::new("the-token").unwrap();
     tokio::time::timeout(LONG, client.put(&change, &token)).await.expect("the client has no bound on its time")

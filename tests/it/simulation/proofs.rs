@@ -14,12 +14,12 @@ use zoho_mail_reconciler::sandbox::{Reply, World};
 use zoho_mail_reconciler::throttle::{RateLimit, TOKEN_REQUESTS, TOKEN_WINDOW};
 use zoho_mail_reconciler::timestamp::{ClockStep, Timestamp};
 
-use super::THROTTLE_PAUSE;
 use super::dates::Dates;
 use super::economy::Economy;
 use super::folder::{Policies, Wanted};
 use super::removals::Removals;
-use super::service::{Kind, Put, header};
+use super::service::{Kind, Put};
+use super::waits::wait;
 use super::wall::shifted;
 use crate::depth::number;
 
@@ -387,21 +387,6 @@ impl Proofs {
         }
         false
     }
-}
-
-fn is_throttled(reply: &Reply, body: &str) -> bool {
-    reply.status == 429 || body.contains("THROTTLES_LIMIT_EXCEEDED")
-}
-
-/// How long the reply makes everybody wait: what is not in the service's own envelope counts as long as usual at most.
-fn wait(reply: &Reply, body: &str) -> Option<Duration> {
-    let throttled = is_throttled(reply, body);
-    let seconds = header(reply, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    let minutes = body.split_once("Try again after ").and_then(|(_, rest)| rest.split_once(" minutes"));
-    let minutes = minutes.and_then(|(minutes, _)| minutes.parse().ok()).map(|minutes: u64| minutes * 60);
-    let asked = seconds.or(minutes.map(Duration::from_secs)).or(throttled.then_some(THROTTLE_PAUSE))?;
-    let in_envelope = ["\"code\":", "\"errorCode\":"].iter().any(|key| body.contains(key));
-    Some(if in_envelope { asked } else { asked.min(THROTTLE_PAUSE) })
 }
 
 /// Whether the newest of `moments` is one too many.

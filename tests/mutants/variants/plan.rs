@@ -54,13 +54,13 @@ pub const BUGS: &[Variant] = &[
         &[4],
         &[edit(
             "src/plan.rs",
-            "return AccountPlan { changes: Vec::new(), blocked: row.map(|_| Reason::Orphaned) };",
+            "return AccountPlan { blocked: row.map(|_| Reason::Orphaned), ..AccountPlan::default() };",
             "let Some(row) = row else { return AccountPlan::default() };
              let source = crate::account::SourceRef { path: \"\".into(), line: 1 };
              let (field, from) = (Field::Enabled, row.known(Field::Enabled));
-             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false, validity: None, wanted_since: None, gives_back: false };
+             let change = Change { account, name: Arc::clone(&row.name), zuid: row.zuid, field, from, to: false, source, revision: Arc::default(), approval: None, not_before: None, begun: false, refused: false, validity: None, wanted_since: None, gives_back: false, drift: None };
              let changes = if from == Known::Applied(false) { Vec::new() } else { vec![change] };
-             return AccountPlan { changes, blocked: None };",
+             return AccountPlan { changes, ..AccountPlan::default() };",
         )],
         &[WANTED],
     ),

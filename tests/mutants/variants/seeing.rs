@@ -77,4 +77,30 @@ pub const BUGS: &[Variant] = &[
         &[edit("src/cli/export.rs", "match new.«persist_noclobber»(file) {", "persist")],
         &["exporting::nothing_is_overwritten_and_what_is_declared_already_counts_as_declared"],
     ),
+    variant(
+        "drift_is_set_right_though_it_is_only_to_be_shown",
+        &[3],
+        &[edit(
+            "src/controller/machine/on_page.rs",
+            "let corrects = «self.settings.drift_policy == DriftPolicy::Correct»;",
+            "true",
+        )],
+        &[
+            "lib::controller::machine::tests::drifting::what_is_reported_is_shown_and_no_put_leaves_and_it_is_over_when_it_is_set_back",
+        ],
+    ),
+    variant(
+        "what_comes_back_is_set_right_without_an_end",
+        &[12],
+        &[edit("src/ledger/drift.rs", "«self.corrections(now) >= CORRECTIONS_MAX»", "false")],
+        &["lib::controller::machine::tests::drifting::what_comes_back_again_and_again_is_left_alone_for_a_day"],
+    ),
+    variant(
+        "a_page_goes_before_what_can_be_sent",
+        &[8],
+        &[edit("src/controller/machine/on_page.rs", "if !goes_first && «self.has_better_to_do(now)» {", "false")],
+        &[
+            "lib::controller::machine::tests::drifting::a_page_waits_for_what_can_be_sent_and_leaves_half_of_the_request_budget",
+        ],
+    ),
 ];

@@ -23,23 +23,23 @@ fn shown(n: u64, enabled: Option<bool>) -> ObservedAccount {
     }
 }
 
-fn answer(outcome: Outcome, code: Code, page: Option<Page>) -> Event {
+pub(super) fn answer(outcome: Outcome, code: Code, page: Option<Page>) -> Event {
     Event::Page(PageAnswer { answer: Answer { outcome, retry_after: None, code, took: Duration::ZERO }, page })
 }
 
 /// The last page, with these accounts.
-fn page(accounts: &[(u64, Option<bool>)]) -> Event {
+pub(super) fn page(accounts: &[(u64, Option<bool>)]) -> Event {
     let accounts = accounts.iter().map(|(n, enabled)| shown(*n, *enabled)).collect();
     answer(Outcome::Applied, Code::Http(200), Some(Page { accounts, unusable: 0 }))
 }
 
-fn failed(code: Code) -> Event {
+pub(super) fn failed(code: Code) -> Event {
     let failure = Failure { reason: Reason::ServiceUnavailable, message: "it hung up".into() };
     answer(Outcome::InDoubt(failure), code, None)
 }
 
 fn found(stage: &mut Stage) -> ServiceRead {
-    stage.machine.take_read().unwrap().0
+    stage.machine.last_read.take().unwrap_or_else(|| stage.machine.take_read().unwrap().0)
 }
 
 /// The words since then, without how many tickets there were.
@@ -62,9 +62,9 @@ fn what_is_there_already_takes_no_put_and_what_differs_takes_one() {
             ["shown 1 true -, other, shown 2 false -, other, shown 3 false -, other, intent 2 true"],
             "not what no manifest manages"
         );
-        let ServiceRead { requests, accounts, declared, corrected, odd, incomplete, is_over } = found(&mut stage);
+        let ServiceRead { requests, accounts, declared, corrected, odd, incomplete, ended_at, .. } = found(&mut stage);
         assert_eq!((requests, accounts, declared, corrected), (1, 4, 3, 3));
-        assert_eq!((odd, incomplete, is_over), (vec![], None, true));
+        assert_eq!((odd, incomplete, ended_at), (vec![], None, Some(NOW)));
     }
 }
 

@@ -105,7 +105,7 @@ fn what_cannot_be_a_filter_is_a_usage_error() {
     insta::assert_snapshot!(said.join("\n"), @"
     error: invalid value 'team in sales' for '--selector <SELECTOR>': unable to parse requirement: found 'sales', expected: '('
     error: invalid value 'team=sales,' for '--selector <SELECTOR>': found '', expected: identifier after ','
-    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled or Blocked, alone or with =True or =False
+    error: invalid value 'Readi' for '--condition <TYPE[=STATUS]>': expected Ready, Reconciling, Stalled, Drifted or Blocked, alone or with =True or =False
     error: invalid value 'Ready=Unknown' for '--condition <TYPE[=STATUS]>': expected =True or =False behind the condition, or nothing
     error: the argument '[NAME]...' cannot be used with '--selector <SELECTOR>'
     ");
