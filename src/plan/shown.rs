@@ -66,9 +66,8 @@ pub fn shown(
         }
         match news[field.index()] {
             Some(_) if is_as_wanted => drift.push((field, news[field.index()].take())),
-            None if found.is_some() && values[field.index()].is_some_and(|value| known == Known::Applied(value)) => {
-                drift.push((field, None));
-            }
+            // What was corrected, and is not PUT yet, is shown as it was found.
+            None if is_as_wanted && found.is_some() && values[field.index()].is_some() => drift.push((field, None)),
             _ => {}
         }
     }

@@ -89,15 +89,20 @@ impl Machine {
         match outcome {
             Outcome::Applied => {
                 let mut page = page.unwrap_or_default();
-                self.reading.iter_mut().for_each(|reading| reading.take(&mut page));
-                page.accounts.iter().for_each(|account| self.observe(account, begun, now));
+                let expected = self.desired.managed();
+                self.reading.iter_mut().for_each(|reading| reading.take(&mut page, expected));
+                let shown = page.accounts.len();
+                page.accounts.iter().for_each(|account| self.observe(account, shown, begun, now));
             }
             Outcome::Paused(PauseCause::Throttled, failure) => {
                 self.log(RequestLog::Throttled(failure.clone()));
                 self.slow_down(retry_after, &failure, now);
             }
             Outcome::Paused(PauseCause::TokenRefused, failure) => {
-                self.tokens.renew(token);
+                // Once: what is refused with a fresh token as well is refused to reads, and tokens are few.
+                if self.reading.as_ref().is_some_and(|reading| reading.is_first_attempt()) {
+                    self.tokens.renew(token);
+                }
                 self.not_read(&failure, code, now, chance);
             }
             Outcome::Retry(failure) | Outcome::InDoubt(failure) => {
@@ -124,8 +129,9 @@ impl Machine {
         }
     }
 
-    /// The service shows an account: what the ledger did not know of it is written down, if a manifest manages it.
-    fn observe(&mut self, observed: &ObservedAccount, begun: Timestamp, now: Timestamp) {
+    /// The service shows an account, one of so many on a page: what the ledger did not know of it is written down, if a
+    /// manifest manages it.
+    fn observe(&mut self, observed: &ObservedAccount, shown_with: usize, begun: Timestamp, now: Timestamp) {
         let account = observed.account;
         let reading = self.reading.as_mut().filter(|reading| reading.is_about(account));
         let (Some(desired), Some(reading)) = (self.desired.get(account), reading) else { return };
@@ -154,7 +160,7 @@ impl Machine {
             }
             self.record(record, now);
         }
-        self.touch(account, 1, now);
+        self.touch(account, shown_with, now);
     }
 
     /// All is read, or nothing more is going to be: what was planned before is planned by what is known now.
@@ -178,9 +184,8 @@ impl Machine {
         if self.pass.is_single() {
             return self.note_plan(now);
         }
-        let accounts = self.desired.managed();
         self.last_read = self.reading.take().map(|reading| {
-            self.reading = reading.next(&self.settings, accounts, now);
+            self.reading = reading.next(&self.settings, now);
             reading.into_parts().0
         });
     }

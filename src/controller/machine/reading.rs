@@ -14,7 +14,7 @@ use crate::controller::{APPLY_ATTEMPTS, Settings};
 use crate::observed::ObservedAccount;
 use crate::report::ServiceRead;
 use crate::timestamp::{ClockStep, Timestamp};
-use crate::zoho::{Extent, PAGE_MAX, Page, Paging, Principal, Window};
+use crate::zoho::{Extent, Page, Paging, Principal, Window};
 
 /// How far the page has come that is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(super) struct Reading {
     stage: Stage,
     /// PUTs wait for it.
     goes_first: bool,
-    /// How long it waits between two pages.
-    pace: Duration,
+    /// Over how long it is spread, if it goes beside everything else.
+    interval: Duration,
     /// When it began.
     began: Timestamp,
     /// How often in a row the page was not had.
@@ -53,28 +53,31 @@ impl Reading {
     /// One that is about to begin, of what `principal` may see. `keeps`: the accounts are handed out at the end.
     pub(super) fn new(principal: Principal, keeps: bool, now: Timestamp) -> Self {
         let (paging, stage, found) = (Paging::new(principal), Stage::Due(now), ServiceRead::default());
-        let (accounts, pace) = (keeps.then(Vec::new), Duration::ZERO);
-        Self { paging, stage, goes_first: true, pace, began: now, attempts: 0, found, only: None, accounts }
+        let (accounts, interval) = (keeps.then(Vec::new), Duration::ZERO);
+        Self { paging, stage, goes_first: true, interval, began: now, attempts: 0, found, only: None, accounts }
     }
 
-    /// One that goes beside everything else, from `now` on, and ends within `interval` if nothing holds it up: so many
-    /// accounts are expected.
-    fn beside(principal: Principal, interval: Duration, accounts: usize, now: Timestamp) -> Self {
-        let pages = u32::try_from(accounts / PAGE_MAX as usize).unwrap_or(u32::MAX).saturating_add(2);
-        Self { goes_first: false, pace: interval / pages, ..Self::new(principal, false, now) }
+    /// One that goes beside everything else, from `now` on, and ends within `interval` if nothing holds it up.
+    fn beside(principal: Principal, interval: Duration, now: Timestamp) -> Self {
+        Self { goes_first: false, interval, ..Self::new(principal, false, now) }
     }
 
     /// The reading that a process begins with, if it makes one.
     pub(super) fn first(settings: &Settings, now: Timestamp) -> Option<Self> {
         let first = settings.refresh.map(|principal| Self::new(principal, settings.mode.only_reads(), now));
-        first.or_else(|| settings.drift_interval.map(|(interval, principal)| Self::beside(principal, interval, 0, now)))
+        first.or_else(|| settings.drift_interval.map(|(interval, principal)| Self::beside(principal, interval, now)))
     }
 
-    /// The one that follows this one, of so many accounts, if drift is looked for.
-    pub(super) fn next(&self, settings: &Settings, accounts: usize, now: Timestamp) -> Option<Self> {
+    /// The one that follows this one, if drift is looked for.
+    pub(super) fn next(&self, settings: &Settings, now: Timestamp) -> Option<Self> {
         let (interval, principal) = settings.drift_interval?;
-        let begins = now.max(self.began + interval);
-        Some(Self::beside(principal, interval, accounts.max(self.found.accounts), begins))
+        Some(Self::beside(principal, interval, now.max(self.began + interval)))
+    }
+
+    /// How long it waits between two pages, if there are so many accounts.
+    fn pace(&self, accounts: usize) -> Duration {
+        let pages = accounts.max(self.paging.read()) / self.paging.window().limit as usize;
+        self.interval / u32::try_from(pages).unwrap_or(u32::MAX).saturating_add(2)
     }
 
     /// Whether PUTs wait for it.
@@ -145,8 +148,8 @@ impl Reading {
         }
     }
 
-    /// Takes in a page: keeps in it those accounts that no page before it showed.
-    pub(super) fn take(&mut self, page: &mut Page) {
+    /// Takes in a page: keeps in it those accounts that no page before it showed. So many accounts are expected in all.
+    pub(super) fn take(&mut self, page: &mut Page, expected: usize) {
         self.attempts = 0;
         let extent = self.paging.take(page);
         self.found.accounts = self.paging.read();
@@ -158,12 +161,17 @@ impl Reading {
             _ if has_all => self.stage = Stage::Over,
             Extent::More => {
                 if let Stage::Due(now) = self.stage {
-                    self.stage = Stage::Due(now + self.pace);
+                    self.stage = Stage::Due(now + self.pace(expected));
                 }
             }
             Extent::Whole => self.stage = Stage::Over,
             Extent::Partial(why) => self.end(why.into()),
         }
+    }
+
+    /// Whether the page under way is the first attempt at it.
+    pub(super) const fn is_first_attempt(&self) -> bool {
+        self.attempts == 0
     }
 
     /// The page was not had for a reason that may pass. Returns how often in a row, unless that is the end of it.

@@ -74,7 +74,7 @@ pub const BUGS: &[Variant] = &[
     variant(
         "a_file_is_overwritten",
         &[4],
-        &[edit("src/cli/export.rs", "match new.«persist_noclobber»(file) {", "persist")],
+        &[edit("src/cli/export.rs", "match «new.persist_noclobber(file)» {", "new.persist(file)")],
         &["exporting::nothing_is_overwritten_and_what_is_declared_already_counts_as_declared"],
     ),
     variant(

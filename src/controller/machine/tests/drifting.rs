@@ -112,6 +112,48 @@ fn what_is_corrected_is_put_once_and_its_history_says_that_it_was_drift() {
     assert_eq!(shown_as(&mut stage), (Reason::ReconciliationSucceeded, false));
 }
 
+#[test]
+fn what_a_budget_holds_of_a_correction_is_drift_still_when_it_is_set_right() {
+    let drift_interval = Some((Duration::from_secs(60), Principal::Admin("7".parse().unwrap())));
+    let (drift_policy, disruption_budget) = (DriftPolicy::Correct, "1".parse().unwrap());
+    let settings = Settings { drift_interval, drift_policy, disruption_budget, ..settings(Mode::Run) };
+    let mut stage = Stage::with(settings, Ledger::new(Owner::User));
+    stage.step(folder(&[(1, false), (2, true)]));
+    read(&mut stage, &[(1, Some(false)), (2, Some(true))]);
+    settle(&mut stage);
+    stage.now = stage.now + Duration::from_secs(700);
+    // Another removal uses the budget up.
+    stage.step(folder(&[(1, false), (2, false)]));
+    settle(&mut stage);
+    for _ in 0..2 {
+        read(&mut stage, &[(1, Some(true)), (2, Some(false))]);
+        assert_eq!(settle(&mut stage), [""; 0], "held");
+        assert!(plan(&stage, 1).changes[0].drift.is_some());
+    }
+    stage.now = stage.now + Duration::from_secs(700);
+    stage.step(Event::Tick);
+    assert_eq!(settle(&mut stage), ["1 false"]);
+}
+
+#[test]
+fn the_pages_of_a_large_organization_are_spread_over_the_interval_from_the_first_reading_on() {
+    let mut stage = watching(DriftPolicy::Report);
+    let accounts: Vec<_> = (1..=2_000).map(|n| (n, true)).collect();
+    stage.step(folder(&accounts));
+    until_page(&mut stage);
+    let began = stage.now;
+    for page_of in accounts.chunks(200) {
+        let shown: Vec<_> = page_of.iter().map(|(n, _)| (*n, Some(true))).collect();
+        stage.feed(page(&shown));
+        if stage.report().read.is_some_and(|read| read.accounts == 2_000) {
+            break;
+        }
+        until_page(&mut stage);
+    }
+    let took = stage.now.since(began);
+    assert!(took > HOUR / 2 && took <= HOUR, "{took:?}");
+}
+
 fn plan(stage: &Stage, n: u64) -> crate::plan::AccountPlan {
     let account = AccountId::new(n).unwrap();
     let Machine { desired, ledger, .. } = &stage.machine;
