@@ -109,7 +109,7 @@ pub const BUGS: &[Variant] = &[
             "src/controller/machine/dispatch.rs",
             "self.look_at_held(now);",
             "self.look_at_held(now);
-             if self.queue.depth() == 0 && matches!(self.may_start(now), Start::Credentials) { return Then::ReadCredentials; }",
+             if self.queue.depth() == 0 && matches!(self.may_start(Kind::Put, now), Start::Credentials) { return Then::ReadCredentials; }",
         )],
         &[IDLE_RESTART],
     ),
