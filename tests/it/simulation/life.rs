@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use zoho_mail_reconciler::controller::event::Event;
-use zoho_mail_reconciler::controller::{Mode, Settings};
+use zoho_mail_reconciler::controller::{DriftPolicy, Mode, Settings};
 use zoho_mail_reconciler::plan::plan;
 use zoho_mail_reconciler::report::{Report, Summary};
 use zoho_mail_reconciler::sandbox;
@@ -80,8 +80,14 @@ impl Simulation {
         // Each life may begin by reading the service; one that refreshes does nothing else.
         let may_read = matches!(story, Story::Eventful | Story::ToTheEnd);
         let reads = mode.only_reads() || may_read && self.universe.chance.u8(0..3) == 0;
-        let refresh = reads.then(|| Principal::Admin(sandbox::Settings::default().zoid));
-        let settings = Settings { mode, refresh, ..self.settings.clone() };
+        let principal = Principal::Admin(sandbox::Settings::default().zoid);
+        let refresh = reads.then_some(principal);
+        // Nobody changes anything elsewhere in this world, so what is found to be drift is none.
+        let looks = mode == Mode::Run && story == Story::Eventful && self.universe.chance.bool();
+        let interval = Duration::from_secs(self.universe.chance.u64(10..600));
+        let drift_interval = looks.then_some((interval, principal));
+        let drift_policy = DriftPolicy::Correct;
+        let settings = Settings { mode, refresh, drift_interval, drift_policy, ..self.settings.clone() };
         self.universe.proofs.reads = reads;
         let mut life = Life::begin(&mut self.universe, &mut self.folder, settings, story, self.now);
         let summary = life.lead();

@@ -226,6 +226,9 @@ impl Proofs {
     pub fn appended(&mut self, record: &Record, now: Timestamp) {
         self.economy.appended(record);
         self.corrected += usize::from(matches!(record, Record::Read { .. }));
+        if let Record::Drifted { account, field, found: Some(found), .. } = record {
+            self.violate(Rule::Truth, now, format!("{account} {field} {found} is taken for drift, and is none"));
+        }
         if let Record::Intent { account, field, to, cause, .. } = record {
             // What people wrote about time is meant by the clock of the process.
             let wants = |wanted: &Wanted| wanted.get(account).is_some_and(|spec| self.dates.want(spec, record));
