@@ -67,7 +67,7 @@ const steps = {
     assert.equal(await h1(page), "3 accounts need attention");
     const counts = await page.locator(".count").allInnerTexts();
     assert.deepEqual(counts.map((count) => count.replace(/\s+/g, " ").trim()),
-      ["9,997 In sync", "0 No manifest", "0 Suspended", "0 Pending", "0 Held back", "3 Stalled"]);
+      ["9,997 In sync", "0 No manifest", "0 Suspended", "0 Pending", "0 Drifted", "0 Held back", "3 Stalled"]);
     const [first] = await page.locator("table.accounts tbody tr").allInnerTexts();
     assert.match(first, /Stalled[\s\S]*(AccountNotFound|Forbidden)[\s\S]*HTTP 40/);
     await done(page);
