@@ -15,12 +15,14 @@ use super::engine::{self, Engine};
 use super::pass::{self, Patience};
 use super::refresh::who_reads;
 use super::{Exit, count, load, note, print, progress};
-use crate::account::{AccountId, Zuid, printable};
+use crate::account::{AccountId, Field, Zuid, printable};
+use crate::change::Known;
 use crate::clock::Clock;
 use crate::config::{Service, Target, UsageError};
 use crate::controller::{Mode, Settings};
 use crate::desired::DesiredState;
 use crate::guard::InForce;
+use crate::ledger;
 use crate::manifest::export;
 use crate::observed::ObservedAccount;
 use crate::plan::{Difference, shown};
@@ -88,11 +90,12 @@ impl Export {
         self.check_labels()?;
         let begun = Clock::start().now();
         let before = self.declared()?;
-        let (read, accounts, is_suspended) = self.read().await?;
+        let (read, mut accounts, is_suspended) = self.read().await?;
         if let Some(why) = read.incomplete.or_else(|| (read.ended_at.is_none()).then(|| "it was stopped".into())) {
             super::complain(&format!("not all accounts were read, so nothing was written: {why}"));
             return Ok(if is_suspended { Exit::Held } else { Exit::Failed });
         }
+        tokio::task::block_in_place(|| self.believed(&mut accounts, (begun, Clock::start().now())))?;
         let written = tokio::task::block_in_place(|| self.write(&accounts, &before))?;
         let after = self.declared()?;
         let known = tokio::task::block_in_place(|| self.remember(&accounts, &after, begun))?;
@@ -184,6 +187,26 @@ impl Export {
         let gave_up = engine::close(ended)?.gave_up;
         read.incomplete = read.incomplete.or(gave_up.map(Into::into));
         Ok((read, accounts, is_suspended))
+    }
+
+    /// The accounts as far as what was read is believed: a field that this program set a moment ago is as it was set, and one
+    /// whose state is in doubt is left out.
+    fn believed(&self, accounts: &mut [ObservedAccount], times: (Timestamp, Timestamp)) -> anyhow::Result<()> {
+        let owner = self.target.owner()?;
+        let ledger = ledger::file::read(&self.target.ledger_file(), Some(owner))?;
+        let Some(ledger) = ledger else { return Ok(()) };
+        for account in accounts {
+            let shown = Field::ALL.map(|field| account.field(field));
+            let news = ledger.news(account.account, shown, times);
+            let believed = Field::ALL.map(|field| match ledger.known(account.account, field) {
+                _ if news[field.index()].is_some() => news[field.index()],
+                Known::Absent => shown[field.index()],
+                Known::Applied(value) => Some(value),
+                Known::InDoubt => None,
+            });
+            [account.enabled, account.active_sync_enabled] = believed;
+        }
+        Ok(())
     }
 
     /// Writes a file for each account that is not declared `before`.

@@ -6,6 +6,8 @@
 //! `accountId` is counted and never guessed; an answer that is no whole listing is a failure, never a shorter list.
 //! Absent by design: which page comes next (see [`super::paging`]), and retries.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -147,7 +149,23 @@ fn page(body: &[u8]) -> Option<Page> {
             None => page.unusable += 1,
         }
     }
+    forget_contradictions(&mut page.accounts);
     Some(page)
+}
+
+/// Where two entries are of one account and disagree, its state is unknown.
+fn forget_contradictions(accounts: &mut [ObservedAccount]) {
+    let mut first = BTreeMap::new();
+    for at in 0..accounts.len() {
+        let Some(before) = first.insert(accounts[at].account, at) else { continue };
+        let agreed = |field: fn(&ObservedAccount) -> Option<bool>| {
+            field(&accounts[before]).filter(|value| field(&accounts[at]) == Some(*value))
+        };
+        let (enabled, sync) = (agreed(|account| account.enabled), agreed(|account| account.active_sync_enabled));
+        for of_it in [before, at] {
+            (accounts[of_it].enabled, accounts[of_it].active_sync_enabled) = (enabled, sync);
+        }
+    }
 }
 
 fn observed(entry: Entry) -> Option<ObservedAccount> {
@@ -226,6 +244,16 @@ mod tests {
         let page = listing(&json!([entry]));
         assert_eq!(page.unusable, 0, "{entry}");
         page.accounts.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn an_account_that_is_listed_twice_with_different_states_has_none_that_is_known() {
+        let body = br#"{"status":{"code":200},"data":[{"accountId":"1","enabled":false,"activeSyncEnabled":true},
+            {"accountId":"1","enabled":true,"activeSyncEnabled":true}]}"#;
+        let page = page(body).unwrap();
+        let states: Vec<_> =
+            page.accounts.iter().map(|account| (account.enabled, account.active_sync_enabled)).collect();
+        assert_eq!(states, [(None, Some(true)); 2]);
     }
 
     #[test]

@@ -189,3 +189,19 @@ fn what_a_service_calls_its_accounts_is_never_more_than_a_name() {
     let validated = validate(&rig);
     assert!(validated.status.success(), "{validated:?}");
 }
+
+#[test]
+fn what_this_program_set_a_moment_ago_is_exported_as_it_was_set_though_the_listing_lags() {
+    let rig = Rig::new(1);
+    rig.declare(0, false, true);
+    assert!(rig.apply().status.success());
+    // The listing shows what was before.
+    let mut old = rig.world().account(account(0)).unwrap().clone();
+    old.mailbox_enabled = true;
+    rig.world().seed(old);
+    fs::remove_file(folder(&rig).join("a0.yaml")).unwrap();
+    assert_eq!(export(&rig, &[]).status.code(), Some(0));
+    let name = files(&folder(&rig)).remove(0);
+    let written = fs::read_to_string(folder(&rig).join(name)).unwrap();
+    assert!(written.contains("\n  enabled: false\n"), "{written}");
+}
