@@ -126,7 +126,7 @@ impl Export {
         Ok(Exit::Done)
     }
 
-    /// Labels that no manifest may have are the mistake of whoever gives them.
+    /// Labels that no manifest may have are a usage error.
     fn check_labels(&self) -> Result<(), UsageError> {
         let account = ObservedAccount {
             account: AccountId::new(1).expect("1 is an id"),

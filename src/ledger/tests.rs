@@ -1,4 +1,4 @@
-//! The ledger lives through records: what is known after each.
+//! What is known after each record of the ledger.
 
 use super::samples::{account, after, applied, at, intent, owner, source};
 use super::*;
@@ -56,7 +56,7 @@ fn a_disruption_counts_from_its_intent_until_it_provably_did_not_happen() {
     let field = Field::Enabled;
     let mut ledger = after(Ledger::new(owner()), &[intent(1, field, true), applied(1, field, true)]);
     ledger.apply(intent(1, field, false));
-    assert_eq!(ledger.disruptions.len(), 1, "nobody knows whether it acted");
+    assert_eq!(ledger.disruptions.len(), 1, "it is not known whether it acted");
     ledger.apply(not_applied(None));
     assert!(ledger.disruptions.is_empty());
 }
@@ -93,5 +93,5 @@ fn an_owner_reads_back_as_it_prints() {
     for owner in [owner(), Owner::User, Owner::Sandbox] {
         assert_eq!(owner.to_string().parse::<Owner>().unwrap(), owner);
     }
-    assert!("nobody".parse::<Owner>().is_err());
+    assert!("somebody else".parse::<Owner>().is_err());
 }

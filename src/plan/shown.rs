@@ -3,8 +3,8 @@
 //! In: the account as its manifest declares it, what is known of it, what a read showed and when. Out: what is news, what
 //! somebody changed elsewhere, and what is odd.
 //! Invariants: an account whose user is another one is not believed; a field that the manifest does not manage is not
-//! recorded, for nothing would keep it true; what was acknowledged and is wanted still is drift for a daemon, and for
-//! whoever asks for a refresh what is known from now on.
+//! recorded, for nothing would keep it true; what was acknowledged and is wanted still is drift for a daemon; a refresh
+//! records it as what is known from now on.
 //! Absent by design: when a read is too early to be believed (see [`Ledger::news`]), and what follows of it.
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use super::credentials::AccessToken;
 use super::request::{HttpRequest, Method, Principal, reading_headers};
 use super::response::{Answer, HttpResponse, TransportError, classify, message};
 use super::text::Secrets;
-use crate::change::{Failure, Outcome};
+use crate::change::{Failure, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::observed::{ObservedAccount, Role};
 use crate::timestamp::Timestamp;
@@ -89,7 +89,8 @@ pub fn decode_listing(
     let judged = classify(answer, secrets, now);
     let Ok(response) = answer else { return PageAnswer { answer: judged, page: None } };
     if judged.outcome != Outcome::Applied {
-        return PageAnswer { answer: judged, page: None };
+        let outcome = in_words_of_a_read(judged.outcome, response, secrets);
+        return PageAnswer { answer: Answer { outcome, ..judged }, page: None };
     }
     match page(&response.body) {
         Some(page) => PageAnswer { answer: judged, page: Some(page) },
@@ -99,6 +100,27 @@ pub fn decode_listing(
             let outcome = Outcome::InDoubt(Failure { reason: Reason::ServiceUnavailable, message });
             PageAnswer { answer: Answer { outcome, ..judged }, page: None }
         }
+    }
+}
+
+/// What a PUT would be answered so is in doubt; a read only failed, and needs another scope.
+fn in_words_of_a_read(outcome: Outcome, response: &HttpResponse, secrets: &Secrets<'_>) -> Outcome {
+    let words = |hint| message(response, response.envelope().as_ref(), Some(hint), secrets);
+    let scope = "make credentials with the scope ZohoMail.organization.accounts.READ as well, or ZohoMail.accounts.READ \
+                 with user authentication";
+    match outcome {
+        Outcome::Paused(cause @ PauseCause::ScopeMissing, failure) => {
+            Outcome::Paused(cause, Failure { message: words(scope), ..failure })
+        }
+        Outcome::Rejected(failure) if failure.reason == Reason::Forbidden => {
+            let message = words("the owner of the token may not read these accounts");
+            Outcome::Rejected(Failure { message, ..failure })
+        }
+        Outcome::InDoubt(Failure { reason: Reason::InDoubt, .. }) => Outcome::InDoubt(Failure {
+            reason: Reason::ServiceUnavailable,
+            message: words("expected a listing of accounts in data"),
+        }),
+        other => other,
     }
 }
 

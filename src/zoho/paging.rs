@@ -6,7 +6,7 @@
 //! pages are longer or shorter than was asked for, loses no account; the number of pages is bounded.
 //! Absent by design: requests, retries and the clock.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::listing::{PAGE_MAX, Page, Window};
 use super::request::Principal;
@@ -29,13 +29,19 @@ pub enum Extent {
     Partial(&'static str),
 }
 
+/// Whether the mailbox is enabled, and whether ActiveSync is.
+type State = [Option<bool>; 2];
+
 /// Reads a listing page by page.
 #[derive(Clone, Debug)]
 pub struct Paging {
     window: Window,
     /// Whether the listing has pages at all.
     is_paged: bool,
-    seen: BTreeSet<AccountId>,
+    /// The accounts that were shown, each with its state.
+    seen: BTreeMap<AccountId, Option<State>>,
+    /// One was shown in two states.
+    contradicts: bool,
     unusable: usize,
 }
 
@@ -43,7 +49,8 @@ impl Paging {
     /// The beginning of what `principal` may see.
     pub const fn new(principal: Principal) -> Self {
         let is_paged = matches!(principal, Principal::Admin(_));
-        Self { window: Window { start: 0, limit: PAGE_MAX }, is_paged, seen: BTreeSet::new(), unusable: 0 }
+        let window = Window { start: 0, limit: PAGE_MAX };
+        Self { window, is_paged, seen: BTreeMap::new(), contradicts: false, unusable: 0 }
     }
 
     /// The page to ask for.
@@ -53,7 +60,7 @@ impl Paging {
 
     /// Whether a page showed the account.
     pub fn has(&self, account: AccountId) -> bool {
-        self.seen.contains(&account)
+        self.seen.contains_key(&account)
     }
 
     /// How many accounts were read.
@@ -68,21 +75,36 @@ impl Paging {
     }
 
     /// Takes in the page of [`Self::window`]: keeps in it those accounts that no page before it showed.
+    ///
+    /// A short page is not the end, for a service may give shorter ones than it is asked for: the end is a page without a
+    /// new account.
     pub fn take(&mut self, page: &mut Page) -> Extent {
-        let (entries, limit) = (page.entries(), self.window.limit as usize);
-        page.accounts.retain(|account| self.seen.insert(account.account));
+        let entries = page.entries();
+        page.accounts.retain(|account| {
+            let state = [account.enabled, account.active_sync_enabled];
+            let before = *self.seen.entry(account.account).or_insert(None);
+            self.contradicts |= before.is_some_and(|before| before != state);
+            self.seen.insert(account.account, Some(state));
+            before.is_none()
+        });
         self.unusable += page.unusable;
         self.window.start += entries as u64;
         let is_new = !page.accounts.is_empty() || page.unusable > 0;
         if self.is_paged && is_new && self.window.start < ACCOUNTS_MAX {
-            // A service that counts from one has one account less on the first page: nothing stands at place 0.
-            if entries + 1 >= limit {
-                return Extent::More;
-            }
-        } else if self.is_paged && entries >= limit {
-            return Extent::Partial("the service shows a page again, or has no end");
+            return Extent::More;
         }
-        if self.unusable > 0 { Extent::Partial("some entries have no usable accountId") } else { Extent::Whole }
+        // A service that counts from one shows its last account again; one that has one page shows all of it.
+        let is_end = !is_new && (entries <= 1 || entries == self.seen.len());
+        match () {
+            () if self.is_paged && !(is_end && entries < self.window.limit as usize) => {
+                Extent::Partial("the service shows a page again, or has no end")
+            }
+            () if self.contradicts => Extent::Partial("an account is listed twice, with different states"),
+            () if self.unusable > 0 => Extent::Partial("some entries have no usable accountId"),
+            // The owner of the token has one.
+            () if self.seen.is_empty() => Extent::Partial("the service lists no account at all"),
+            () => Extent::Whole,
+        }
     }
 }
 
@@ -136,18 +158,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_account_is_read_once_whatever_the_first_place_is(accounts in 0_u64..1_500, origin in 0_u64..2) {
-            let service = Service { accounts, origin, longest: 200 };
+        fn every_account_is_read_once_whatever_the_first_place_is(
+            accounts in 0_u64..1_500,
+            origin in 0_u64..2,
+            longest in 20_u64..=200,
+        ) {
+            let service = Service { accounts, origin, longest };
             let (found, requests, extent) = read(|window| service.page(window), ADMIN());
             let expected: Vec<_> = (0..accounts).map(|n| account(n).account).collect();
-            prop_assert_eq!((found, extent), (expected, Extent::Whole));
-            prop_assert!(requests as u64 <= accounts / 200 + 2);
+            let whole = if accounts == 0 { Extent::Partial("the service lists no account at all") } else { Extent::Whole };
+            prop_assert_eq!((found, extent), (expected, whole));
+            prop_assert!(requests as u64 <= accounts.div_ceil(longest) + 2);
         }
     }
 
     #[test]
-    fn as_many_requests_as_there_are_pages() {
-        for (accounts, expected) in [(0, 1), (1, 1), (198, 1), (1_000, 6), (10_050, 51)] {
+    fn as_many_requests_as_there_are_pages_and_one_that_shows_the_end() {
+        for (accounts, expected) in [(0, 1), (1, 2), (198, 2), (1_000, 6), (10_050, 52)] {
             let service = Service { accounts, origin: 0, longest: 200 };
             assert_eq!(read(|window| service.page(window), ADMIN()).1, expected, "{accounts}");
         }
@@ -158,10 +185,19 @@ mod tests {
         let first = Service { accounts: 500, origin: 0, longest: 200 };
         let again = read(|_| first.page(Window { start: 0, limit: 200 }), ADMIN());
         assert_eq!((again.0.len(), again.2), (200, Extent::Partial("the service shows a page again, or has no end")));
-        let unusable = read(|_| Page { unusable: 3, ..Page::default() }, ADMIN());
+        let unusable =
+            read(|Window { start, .. }| Page { unusable: if start == 0 { 3 } else { 0 }, ..Page::default() }, ADMIN());
         assert_eq!(unusable.2, Extent::Partial("some entries have no usable accountId"));
         let endless = read(|window| Page { accounts: Vec::new(), unusable: window.limit as usize }, ADMIN());
         assert!(matches!(endless.2, Extent::Partial(_)));
+    }
+
+    #[test]
+    fn an_account_in_two_states_on_two_pages_makes_the_listing_unclear() {
+        let shown = |start| ObservedAccount { enabled: Some(start == 0), ..account(7) };
+        let page =
+            |Window { start, .. }| Page { accounts: if start < 2 { vec![shown(start)] } else { vec![] }, unusable: 0 };
+        assert_eq!(read(page, ADMIN()).2, Extent::Partial("an account is listed twice, with different states"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn what_is_exported_is_valid_planned_to_nothing_and_applied_with_no_put() {
         let rig = organization(*accounts);
         let exported = export(&rig, &[]);
         assert_eq!(exported.status.code(), Some(0), "{exported:?}");
-        let pages = accounts / 200 + 1;
+        let pages = accounts.div_ceil(200) + 1;
         let head = format!("Read {accounts} account");
         assert!(text(&exported.stdout).starts_with(&head), "{exported:?}");
         assert_eq!(rig.world().log().filter(|entry| entry.operation == Operation::List).count() as u64, pages);

@@ -26,6 +26,9 @@ use crate::zoho::{Answer, Code, PageAnswer};
 /// How long a reading that goes beside everything else waits until it looks again whether it may go on.
 const BESIDE_WAIT: Duration = Duration::from_secs(5);
 
+/// How many drifted accounts of one reading are logged one by one; the last line has their number, `status` lists them.
+const DRIFT_LOGGED: usize = 20;
+
 impl Machine {
     /// What was read of the service, and the accounts if they are to be handed out; nothing if none was to be read.
     pub fn take_read(&mut self) -> Option<(ServiceRead, Vec<ObservedAccount>)> {
@@ -147,13 +150,16 @@ impl Machine {
         found.declared += 1;
         found.corrected += usize::from(news.is_some());
         found.drifted += usize::from(drifts > 0);
+        let drifted = found.drifted;
         found.odd.extend(odd.map(|what| Odd::of(account, &desired, what)));
         let records: Vec<_> = news.into_iter().chain(drift).collect();
         if records.is_empty() {
             return;
         }
         for record in records {
-            if let Record::Drifted { field, found: Some(found), corrects, .. } = &record {
+            if let Record::Drifted { field, found: Some(found), corrects, .. } = &record
+                && drifted <= DRIFT_LOGGED
+            {
                 let name = self.desired.get(account).map_or_else(Default::default, |desired| desired.name.clone());
                 let drift = DriftLog { account, name, field: *field, found: *found, corrects: *corrects };
                 self.log(RequestLog::Drifted(drift));
@@ -190,12 +196,13 @@ impl Machine {
         });
     }
 
-    /// Whether a reading that goes beside everything else has to wait: for what can be sent, while the service is in
-    /// trouble, and for half of the request budget, which is left to edits.
+    /// Whether a reading that goes beside everything else has to wait: for what can be sent, and for half of the request
+    /// budget, which is left to edits. Not for a service in trouble: a page is one request at a time, as a probe is, and
+    /// with nothing to send none else goes.
     fn has_better_to_do(&mut self, now: Timestamp) -> bool {
         let Usage { used, limit, .. } = self.throttle.usage(now);
         let is_busy = self.queue.peek_probe(Probe::Next, None, now).is_some() || self.inflight.len() > 0;
-        is_busy || self.throttle.probes_next() || limit.is_some_and(|limit| used * 2 >= limit as usize)
+        is_busy || limit.is_some_and(|limit| used * 2 >= limit as usize)
     }
 
     /// Whether what is read can be compared with manifests, or need not be.

@@ -32,6 +32,7 @@ enum Stage {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Reading {
+    principal: Principal,
     paging: Paging,
     stage: Stage,
     /// PUTs wait for it.
@@ -54,7 +55,18 @@ impl Reading {
     pub(super) fn new(principal: Principal, keeps: bool, now: Timestamp) -> Self {
         let (paging, stage, found) = (Paging::new(principal), Stage::Due(now), ServiceRead::default());
         let (accounts, interval) = (keeps.then(Vec::new), Duration::ZERO);
-        Self { paging, stage, goes_first: true, interval, began: now, attempts: 0, found, only: None, accounts }
+        Self {
+            principal,
+            paging,
+            stage,
+            goes_first: true,
+            interval,
+            began: now,
+            attempts: 0,
+            found,
+            only: None,
+            accounts,
+        }
     }
 
     /// One that goes beside everything else, from `now` on, and ends within `interval` if nothing holds it up.
@@ -148,9 +160,20 @@ impl Reading {
         }
     }
 
+    /// The organization of an account on the page, if it is another one than was asked for.
+    fn foreign(&self, page: &Page) -> Option<Box<str>> {
+        let Principal::Admin(ours) = self.principal else { return None };
+        let theirs = page.accounts.iter().filter_map(|account| account.zoid).find(|theirs| *theirs != ours)?;
+        Some(format!("asked for organization {ours}, the service lists accounts of {theirs}; check --zoid").into())
+    }
+
     /// Takes in a page: keeps in it those accounts that no page before it showed. So many accounts are expected in all.
     pub(super) fn take(&mut self, page: &mut Page, expected: usize) {
         self.attempts = 0;
+        if let Some(why) = self.foreign(page) {
+            *page = Page::default();
+            return self.end(why);
+        }
         let extent = self.paging.take(page);
         self.found.accounts = self.paging.read();
         if let Some(accounts) = &mut self.accounts {

@@ -10,8 +10,13 @@ use crate::zoho::Principal;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// All of the listing is in one page.
 fn watching(policy: DriftPolicy) -> Stage {
-    let drift_interval = Some((HOUR, Principal::Admin("7".parse().unwrap())));
+    watching_as(Principal::User, policy)
+}
+
+fn watching_as(principal: Principal, policy: DriftPolicy) -> Stage {
+    let drift_interval = Some((HOUR, principal));
     let settings = Settings { drift_interval, drift_policy: policy, ..settings(Mode::Run) };
     Stage::with(settings, Ledger::new(Owner::User))
 }
@@ -114,7 +119,7 @@ fn what_is_corrected_is_put_once_and_its_history_says_that_it_was_drift() {
 
 #[test]
 fn what_a_budget_holds_of_a_correction_is_drift_still_when_it_is_set_right() {
-    let drift_interval = Some((Duration::from_secs(60), Principal::Admin("7".parse().unwrap())));
+    let drift_interval = Some((Duration::from_secs(60), Principal::User));
     let (drift_policy, disruption_budget) = (DriftPolicy::Correct, "1".parse().unwrap());
     let settings = Settings { drift_interval, drift_policy, disruption_budget, ..settings(Mode::Run) };
     let mut stage = Stage::with(settings, Ledger::new(Owner::User));
@@ -137,7 +142,7 @@ fn what_a_budget_holds_of_a_correction_is_drift_still_when_it_is_set_right() {
 
 #[test]
 fn the_pages_of_a_large_organization_are_spread_over_the_interval_from_the_first_reading_on() {
-    let mut stage = watching(DriftPolicy::Report);
+    let mut stage = watching_as(Principal::Admin("7".parse().unwrap()), DriftPolicy::Report);
     let accounts: Vec<_> = (1..=2_000).map(|n| (n, true)).collect();
     stage.step(folder(&accounts));
     until_page(&mut stage);
@@ -209,6 +214,18 @@ fn a_page_waits_for_what_can_be_sent_and_leaves_half_of_the_request_budget() {
     let seen = until_page(&mut fresh);
     assert_eq!(seen.len(), 6, "all PUTs were before it: {seen:?}");
     assert!(fresh.machine.throttle.usage(fresh.now).used <= 3, "and it took one of two that are its own");
+}
+
+#[test]
+fn a_page_that_is_throttled_is_asked_for_again_after_the_pause_though_nothing_is_to_be_put() {
+    let mut stage = applied(DriftPolicy::Report);
+    until_page(&mut stage);
+    let failure = Failure { reason: Reason::Throttled, message: "too many".into() };
+    stage.feed(answer(Outcome::Paused(PauseCause::Throttled, failure), Code::Http(429), None));
+    let paused = stage.now;
+    until_page(&mut stage);
+    let waited = stage.now.since(paused);
+    assert!(waited >= Duration::from_secs(90) && waited <= Duration::from_secs(100), "{waited:?}");
 }
 
 #[test]

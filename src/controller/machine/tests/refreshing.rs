@@ -5,10 +5,15 @@ use crate::observed::ObservedAccount;
 use crate::report::{Oddity, ServiceRead};
 use crate::zoho::{Page, PageAnswer, Principal};
 
-/// A machine that reads the service first, of which `ledger` knows something.
+/// A machine that reads the service first, all of it in one page, of which `ledger` knows something.
 fn reading(mode: Mode, ledger: Ledger) -> Stage {
+    Stage::with(Settings { refresh: Some(Principal::User), ..settings(mode) }, ledger)
+}
+
+/// The same, page by page.
+fn paging(mode: Mode) -> Stage {
     let refresh = Some(Principal::Admin("7".parse().unwrap()));
-    Stage::with(Settings { refresh, ..settings(mode) }, ledger)
+    Stage::with(Settings { refresh, ..settings(mode) }, Ledger::new(Owner::User))
 }
 
 fn shown(n: u64, enabled: Option<bool>) -> ObservedAccount {
@@ -83,7 +88,7 @@ fn a_refresh_records_what_is_there_and_never_puts() {
 
 #[test]
 fn a_listing_has_as_many_requests_as_pages_and_puts_wait_for_the_last() {
-    let mut stage = reading(Mode::Run, Ledger::new(Owner::User));
+    let mut stage = paging(Mode::Run);
     stage.check(folder(&[(1, true), (250, true)]), &["append 1: read request"]);
     stage.check(Event::Durable { ticket: 1 }, &["read 200 from 0"]);
     let first: Vec<_> = (1..=200).map(|n| (n, Some(false))).collect();
@@ -91,7 +96,10 @@ fn a_listing_has_as_many_requests_as_pages_and_puts_wait_for_the_last() {
     assert_eq!(said(&mut stage), ["shown 1 false -, other, read request"]);
     stage.check(Event::Durable { ticket: 2 }, &["read 200 from 200"]);
     stage.feed(page(&[(250, Some(true))]));
-    assert_eq!(said(&mut stage), ["shown 250 true -, other, intent 1 true"]);
+    assert_eq!(said(&mut stage), ["shown 250 true -, other, read request"], "a short page is not the end");
+    stage.check(Event::Durable { ticket: 3 }, &["read 200 from 201"]);
+    stage.feed(page(&[]));
+    assert_eq!(said(&mut stage), ["intent 1 true"]);
 }
 
 #[test]
@@ -202,8 +210,25 @@ fn an_account_whose_user_is_another_one_is_not_believed_and_one_without_a_clear_
 }
 
 #[test]
+fn accounts_of_another_organization_and_a_listing_of_none_are_no_listing_and_a_pass_sends_nothing() {
+    let foreign = ObservedAccount { zoid: Some("8".parse().unwrap()), ..shown(1, Some(false)) };
+    for (accounts, why) in [
+        (vec![foreign], "asked for organization 7, the service lists accounts of 8; check --zoid"),
+        (vec![], "the service lists no account at all"),
+    ] {
+        let mut stage = paging(Mode::Apply);
+        stage.check(folder(&[(1, true)]), &["append 1: read request"]);
+        stage.feed(Event::Durable { ticket: 1 });
+        let listed = answer(Outcome::Applied, Code::Http(200), Some(Page { accounts, unusable: 0 }));
+        assert_eq!(stage.feed(listed), Then::End);
+        assert_eq!(said(&mut stage), ["read 200 from 0"]);
+        assert_eq!(found(&mut stage).incomplete.as_deref(), Some(why));
+    }
+}
+
+#[test]
 fn reading_some_accounts_ends_when_they_were_shown() {
-    let mut stage = reading(Mode::Refresh, Ledger::new(Owner::User));
+    let mut stage = paging(Mode::Refresh);
     stage.machine.read_only([AccountId::new(2).unwrap()].into());
     stage.check(folder(&[(1, true), (2, true), (250, true)]), &["append 1: read request"]);
     stage.feed(Event::Durable { ticket: 1 });
