@@ -63,8 +63,8 @@ impl Apply {
             self;
         let limit = service.limit(target.sandbox);
         let settings = service.settings(Mode::Apply, target.sandbox, disruptions.options(), pass::GRACE, None)?;
-        let refresh = refresh.then(|| target.principal()).transpose()?;
-        let settings = Settings { max_wait, refresh, ..settings };
+        let principal = refresh.then(|| target.principal()).transpose()?;
+        let settings = Settings { max_wait, refresh: principal, ..settings };
         let begun = pass::begin(&folder, &target, &service, &disruptions, settings, |network| network).await?;
         let Pass { engine: Engine { mut controller, reports, clock, inputs, outside, cancel, .. }, batch, protection } =
             begun;
@@ -109,6 +109,11 @@ impl Apply {
             _ if problems > 0 => Exit::Failed,
             Summary { failed, in_doubt, .. } if !failed.is_empty() || !in_doubt.is_empty() => Exit::Failed,
             Summary { held, .. } if !held.is_empty() => Exit::Held,
+            // It was not known whether there was anything to send.
+            Summary { gave_up: Some(why), .. } if refresh => {
+                complain(why);
+                Exit::Failed
+            }
             Summary { gave_up, .. } => {
                 // It had nothing to give up.
                 gave_up.iter().for_each(|why| note(&format!("{why}; nothing was to be sent")));

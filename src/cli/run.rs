@@ -20,7 +20,7 @@ use crate::attribution::Baseline;
 use crate::config::{
     Daemon, Disruptions, DriftInterval, Folder, Listen, Notifications, RateLimitOption, Service, Target, UsageError,
 };
-use crate::controller::{Mode, Settings};
+use crate::controller::{DriftPolicy, Mode, Settings};
 use crate::manifest::{Parsed, Protection, Rules};
 use crate::queue::Backoff;
 use crate::report::Report;
@@ -59,6 +59,10 @@ impl Run {
             DriftInterval::Every(interval) => Some((interval, target.principal()?)),
         };
         let drift_policy = daemon.drift_policy.into();
+        if drift_policy == DriftPolicy::Correct && drift_interval.is_none() {
+            let text = "--drift-policy correct needs --drift-interval: say how often the service is read, such as 1h";
+            return Err(UsageError(text.into()));
+        }
         let min = daemon.resync_interval.min(settings.rejected.max);
         Ok(Settings {
             refresh,

@@ -86,6 +86,12 @@ impl Daemon {
     }
 }
 
+/// The shortest interval: a page a minute is one request of the 25 that a minute has.
+const DRIFT_MIN: Duration = Duration::from_secs(60);
+
+/// The longest.
+const DRIFT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// `--drift-interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriftInterval {
@@ -101,7 +107,7 @@ impl FromStr for DriftInterval {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self::Off),
-            text => positive(text).map(Self::Every).map_err(|error| format!("{error}, or off")),
+            text => bounded(text, DRIFT_MIN, DRIFT_MAX, "at least 1m and at most 24h, or off").map(Self::Every),
         }
     }
 }

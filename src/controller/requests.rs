@@ -34,7 +34,7 @@ pub(super) fn read<T: Transport>(client: Client<T>, read: Read, out: mpsc::Sende
     tokio::spawn(async move {
         let (Read { window, token }, begun) = (read, Instant::now());
         let answered = unless_it_panics(client.page(window, &token)).await;
-        let broken = || PageAnswer { answer: broken_put(begun.elapsed()), page: None };
+        let broken = || PageAnswer { answer: broken_read(begun.elapsed()), page: None };
         // The controller is gone only if the process ends.
         let _ = out.send(Event::Page(answered.unwrap_or_else(broken))).await;
     });
@@ -72,6 +72,12 @@ fn broken_put(took: Duration) -> Answer {
                    (the change may have been made; it is sent again)";
     let failure = Failure { reason: Reason::InDoubt, message: message.into() };
     Answer { outcome: Outcome::InDoubt(failure), retry_after: None, code: Code::Panicked, took }
+}
+
+fn broken_read(took: Duration) -> Answer {
+    let message = "this program has a bug and broke down while it read the service; the log says where";
+    let failure = Failure { reason: Reason::ServiceUnavailable, message: message.into() };
+    Answer { outcome: Outcome::Retry(failure), retry_after: None, code: Code::Panicked, took }
 }
 
 fn broken_token(took: Duration) -> TokenAnswer {

@@ -29,7 +29,7 @@ impl Ledger {
         let row = self.accounts.get(&account);
         let lag_ago = begun.before(READ_LAG);
         // What was acknowledged before the clock was set was so by another clock: how long ago is not known.
-        let is_unsure = self.clock_set_at.is_some_and(|set| set > lag_ago);
+        let is_unsure = self.clock_set_at.is_some_and(|set| set > lag_ago && set < at + READ_LAG);
         Field::ALL.map(|field| {
             let late = |to| self.strays.until(account, field, to).is_some_and(|until| until > lag_ago);
             let state = row.and_then(|row| row.field(field));

@@ -67,7 +67,9 @@ pub fn shown(
         match news[field.index()] {
             Some(_) if is_as_wanted => drift.push((field, news[field.index()].take())),
             // What was corrected, and is not PUT yet, is shown as it was found.
-            None if is_as_wanted && found.is_some() && values[field.index()].is_some() => drift.push((field, None)),
+            None if is_as_wanted && found.is_some() && values[field.index()] == wanted(field) => {
+                drift.push((field, None))
+            }
             _ => {}
         }
     }

@@ -87,7 +87,13 @@ pub fn decode_listing(
     now: Timestamp,
 ) -> PageAnswer {
     let judged = classify(answer, secrets, now);
-    let Ok(response) = answer else { return PageAnswer { answer: judged, page: None } };
+    let Ok(response) = answer else {
+        let outcome = match judged.outcome {
+            Outcome::InDoubt(failure) => Outcome::InDoubt(Failure { reason: Reason::ServiceUnavailable, ..failure }),
+            other => other,
+        };
+        return PageAnswer { answer: Answer { outcome, ..judged }, page: None };
+    };
     if judged.outcome != Outcome::Applied {
         let outcome = in_words_of_a_read(judged.outcome, response, secrets);
         return PageAnswer { answer: Answer { outcome, ..judged }, page: None };
@@ -162,8 +168,11 @@ impl<'de> Deserialize<'de> for Policy {
 /// `None`: the body is no listing. One sample shows an object where there is one account.
 fn page(body: &[u8]) -> Option<Page> {
     let data = serde_json::from_slice::<Body<'_>>(body).ok()?.data?.get();
-    let entries: Vec<&RawValue> =
-        if data.starts_with('{') { vec![serde_json::from_str(data).ok()?] } else { serde_json::from_str(data).ok()? };
+    let entries: Vec<&RawValue> = match data {
+        _ if is_blank(data) => Vec::new(),
+        _ if data.starts_with('{') => vec![serde_json::from_str(data).ok()?],
+        _ => serde_json::from_str(data).ok()?,
+    };
     let mut page = Page::default();
     for entry in entries {
         match serde_json::from_str(entry.get()).ok().and_then(observed) {
@@ -173,6 +182,11 @@ fn page(body: &[u8]) -> Option<Page> {
     }
     forget_contradictions(&mut page.accounts);
     Some(page)
+}
+
+/// An object with nothing in it, as a service may write that there is no account.
+fn is_blank(data: &str) -> bool {
+    data.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|inside| inside.trim().is_empty())
 }
 
 /// Where two entries are of one account and disagree, its state is unknown.

@@ -89,12 +89,13 @@ impl Paging {
         });
         self.unusable += page.unusable;
         self.window.start += entries as u64;
-        let is_new = !page.accounts.is_empty() || page.unusable > 0;
+        let is_new = !page.accounts.is_empty();
         if self.is_paged && is_new && self.window.start < ACCOUNTS_MAX {
             return Extent::More;
         }
         // A service that counts from one shows its last account again; one that has one page shows all of it.
-        let is_end = !is_new && (entries <= 1 || entries == self.seen.len());
+        let usable = entries - page.unusable;
+        let is_end = !is_new && (usable <= 1 || usable == self.seen.len());
         match () {
             () if self.is_paged && !(is_end && entries < self.window.limit as usize) => {
                 Extent::Partial("the service shows a page again, or has no end")

@@ -192,16 +192,7 @@ fn what_a_manifest_declares_and_the_service_does_not_list_is_named_and_stays_as_
 /// The daemon, reading over and over.
 fn watching(rig: &Rig, policy: &str) -> Process {
     let mut command = rig.writing("run");
-    command.args([
-        "--listen",
-        "127.0.0.1:0",
-        "--debounce",
-        "20ms",
-        "--drift-interval",
-        "200ms",
-        "--drift-policy",
-        policy,
-    ]);
+    command.args(["--listen", "127.0.0.1:0", "--debounce", "20ms", "--drift-interval", "1m", "--drift-policy", policy]);
     rig.begin(command)
 }
 

@@ -121,6 +121,23 @@ fn a_function_fits_on_a_page() {
 }
 
 #[test]
+fn the_lock_file_of_the_fuzz_targets_has_every_dependency_of_the_program() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let lock = fs::read_to_string(root().join("tests/fuzz/Cargo.lock")).unwrap();
+    let program =
+        lock.split("[[package]]").find(|package| package.contains("name = \"zoho-mail-reconciler\"")).unwrap();
+    let normal = manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+    let renamed =
+        |line: &str| line.split_once("package = \"").and_then(|(_, rest)| rest.split('"').next().map(str::to_owned));
+    let names = normal.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (name, _) = line.split_once(" = ")?;
+        Some(renamed(line).unwrap_or_else(|| name.to_owned()))
+    });
+    let missing: Vec<_> = names.filter(|name| !program.contains(&format!(" \"{name}"))).collect();
+    hold("dependencies that `cargo metadata --manifest-path tests/fuzz/Cargo.toml` has to add", &missing);
+}
+
+#[test]
 fn every_dependency_says_why_it_is_here() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (mut section, mut before, mut broken) = ("", "", Vec::new());

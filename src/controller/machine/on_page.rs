@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::dispatch::{INTENT_AGE_MAX, Kind, Start};
 use super::{Machine, Mode};
-use crate::change::{Failure, Outcome, PauseCause};
+use crate::change::{Direction, Failure, Outcome, PauseCause};
 use crate::condition::Reason;
 use crate::controller::DriftPolicy;
 use crate::controller::event::{DriftLog, Effect, Metric, Read, RequestLog, Then};
@@ -91,8 +91,10 @@ impl Machine {
         let Answer { outcome, retry_after, code, .. } = answer;
         match outcome {
             Outcome::Applied => {
+                self.throttled = 0;
                 let mut page = page.unwrap_or_default();
-                let expected = self.desired.managed();
+                let last = self.last_read.as_ref().map_or(0, |last| last.accounts);
+                let expected = self.desired.managed().max(last);
                 self.reading.iter_mut().for_each(|reading| reading.take(&mut page, expected));
                 let shown = page.accounts.len();
                 page.accounts.iter().for_each(|account| self.observe(account, shown, begun, now));
@@ -100,6 +102,7 @@ impl Machine {
             Outcome::Paused(PauseCause::Throttled, failure) => {
                 self.log(RequestLog::Throttled(failure.clone()));
                 self.slow_down(retry_after, &failure, now);
+                self.asked_to_wait_by_a_page(&failure);
             }
             Outcome::Paused(PauseCause::TokenRefused, failure) => {
                 // Once: what is refused with a fresh token as well is refused to reads, and tokens are few.
@@ -111,8 +114,10 @@ impl Machine {
             Outcome::Retry(failure) | Outcome::InDoubt(failure) => {
                 if let Some(asked) = retry_after {
                     self.impose(asked, Reason::ServiceUnavailable, now);
+                    self.asked_to_wait_by_a_page(&failure);
+                } else {
+                    self.not_read(&failure, code, now, chance);
                 }
-                self.not_read(&failure, code, now, chance);
             }
             Outcome::Paused(PauseCause::ScopeMissing, failure) | Outcome::Rejected(failure) => {
                 self.reading.iter_mut().for_each(|reading| reading.end(failure.message.clone()));
@@ -129,6 +134,17 @@ impl Machine {
         if let Some(attempts) = reading.fail(&failure.message, code == Code::Timeout) {
             reading.wait(now, self.settings.backoff.delay(attempts, chance));
             self.log(RequestLog::ReadAgain { failure: failure.clone(), attempts });
+        }
+    }
+
+    /// The service asks everybody to wait for a page. One that goes first counts as an attempt, so that PUTs do not wait
+    /// without an end; a reading beside ends, so that pages do not keep edits waiting again and again.
+    fn asked_to_wait_by_a_page(&mut self, failure: &Failure) {
+        let Some(reading) = self.reading.as_mut().filter(|reading| !reading.is_over()) else { return };
+        if reading.goes_first() {
+            reading.fail(&failure.message, false);
+        } else {
+            reading.end(failure.message.clone());
         }
     }
 
@@ -150,7 +166,6 @@ impl Machine {
         found.declared += 1;
         found.corrected += usize::from(news.is_some());
         found.drifted += usize::from(drifts > 0);
-        let drifted = found.drifted;
         found.odd.extend(odd.map(|what| Odd::of(account, &desired, what)));
         let records: Vec<_> = news.into_iter().chain(drift).collect();
         if records.is_empty() {
@@ -158,7 +173,7 @@ impl Machine {
         }
         for record in records {
             if let Record::Drifted { field, found: Some(found), corrects, .. } = &record
-                && drifted <= DRIFT_LOGGED
+                && self.reading.as_mut().is_some_and(|reading| reading.logs_one_more(DRIFT_LOGGED))
             {
                 let name = self.desired.get(account).map_or_else(Default::default, |desired| desired.name.clone());
                 let drift = DriftLog { account, name, field: *field, found: *found, corrects: *corrects };
@@ -188,12 +203,20 @@ impl Machine {
         }
         self.log(RequestLog::Read(found));
         if self.pass.is_single() {
-            return self.note_plan(now);
+            return self.plan_again(now);
         }
         self.last_read = self.reading.take().map(|reading| {
             self.reading = reading.next(&self.settings, now);
             reading.into_parts().0
         });
+    }
+
+    /// A single pass sets out to make what is planned by what was read; what was held, or queued, before that counts no more.
+    fn plan_again(&mut self, now: Timestamp) {
+        self.note_plan(now);
+        Direction::ALL.into_iter().for_each(|direction| drop(self.backlog.release(direction)));
+        let planned = self.pass.accounts();
+        planned.iter().for_each(|account| self.touch(*account, planned.len(), now));
     }
 
     /// Whether a reading that goes beside everything else has to wait: for what can be sent, and for half of the request

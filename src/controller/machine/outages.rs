@@ -50,7 +50,11 @@ impl Machine {
 
     /// With nothing to send nothing is asked for, so what is known gets old.
     pub(super) fn end_outage_if_idle(&mut self, now: Timestamp) {
-        let is_idle = self.queue.depth() == 0 && self.inflight.len() == 0;
+        let asks = self
+            .reading
+            .as_ref()
+            .is_some_and(|reading| reading.is_under_way() || reading.due().is_some_and(|due| due <= now));
+        let is_idle = self.queue.depth() == 0 && self.inflight.len() == 0 && !asks;
         if is_idle && self.folder.is_loaded() && self.ledger.outage.is_some() {
             self.record(Record::Outage { outage: None }, now);
         }

@@ -44,6 +44,8 @@ pub(super) struct Reading {
     /// How often in a row the page was not had.
     attempts: u32,
     found: ServiceRead,
+    /// How many accounts were logged one by one.
+    logged: usize,
     /// The accounts that it is about, if not about all.
     only: Option<BTreeSet<AccountId>>,
     /// All accounts that were read, if they are asked for.
@@ -64,6 +66,7 @@ impl Reading {
             began: now,
             attempts: 0,
             found,
+            logged: 0,
             only: None,
             accounts,
         }
@@ -190,6 +193,12 @@ impl Reading {
             Extent::Whole => self.stage = Stage::Over,
             Extent::Partial(why) => self.end(why.into()),
         }
+    }
+
+    /// Whether one more account may be logged by itself, of `most`.
+    pub(super) const fn logs_one_more(&mut self, most: usize) -> bool {
+        self.logged += 1;
+        self.logged <= most
     }
 
     /// Whether the page under way is the first attempt at it.

@@ -87,6 +87,7 @@ impl Machine {
     /// Lets go what is held and fits its budget again; logs when some is held that was not before.
     pub(super) fn look_at_held(&mut self, now: Timestamp) {
         let verdicts = self.guards.verdicts(self.desired.managed(), now);
+        let reads_first = self.reads_first();
         for direction in Direction::ALL {
             let held = self.backlog.held_by(direction);
             let exceeded = verdicts.of(direction).filter(|verdict| verdict.exceeded());
@@ -97,7 +98,8 @@ impl Machine {
             }
             match exceeded {
                 Some(verdict) => {
-                    if !std::mem::replace(logged, true) {
+                    // What is read first may show that nothing is to be taken away.
+                    if !reads_first && !std::mem::replace(logged, true) {
                         self.log(StateLog::Held(direction, verdict));
                     }
                 }

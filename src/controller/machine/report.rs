@@ -67,9 +67,9 @@ impl Machine {
             report.budget.clone_from(&self.budget);
         }
         report.totals = self.totals;
-        // What is under way, once it has begun, else what the last one came to.
-        let under_way = self.reading.as_ref().map(|reading| reading.found()).filter(|found| found.requests > 0);
-        let read = under_way.or(self.last_read.as_ref());
+        // What the last one came to; before the first has ended, what is under way.
+        let under_way = || self.reading.as_ref().map(|reading| reading.found()).filter(|found| found.requests > 0);
+        let read = self.last_read.as_ref().or_else(under_way);
         let brief = |read: &ServiceRead| (read.requests, read.accounts, read.ended_at);
         if read.is_some() && report.read.as_ref().map(brief) != read.map(brief) {
             report.read = read.cloned();

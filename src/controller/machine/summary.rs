@@ -56,6 +56,11 @@ impl Pass {
         self.is_single
     }
 
+    /// The accounts of the changes that it set out to make.
+    pub(super) fn accounts(&self) -> BTreeSet<AccountId> {
+        self.planned.iter().map(|change| change.account).collect()
+    }
+
     /// How many changes it set out to make.
     pub(super) fn planned(&self) -> usize {
         self.planned.len()

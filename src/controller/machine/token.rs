@@ -295,7 +295,8 @@ impl Tokens {
 
     /// The token of `generation` was refused to a read, which says nothing of PUTs: the next request asks for a fresh one.
     pub(super) fn renew(&mut self, generation: u64) {
-        if generation == self.generation && matches!(self.state, State::Valid { .. }) {
+        // One that PUTs were accepted with is not what is wrong, and requests in flight have it.
+        if generation == self.generation && matches!(self.state, State::Valid { .. }) && !self.works {
             self.state = State::Absent;
         }
     }

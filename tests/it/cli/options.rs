@@ -230,7 +230,7 @@ fn a_bad_value_is_a_usage_error_that_says_what_to_do_from_an_option_as_from_a_va
     --poll-interval 0s
     error: invalid value '0s' for '--poll-interval <DURATION>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h
     --drift-interval often
-    error: invalid value 'often' for '--drift-interval <DURATION|off>': expected a duration such as 250ms, 30s or 15m, at least 1ms and at most 24h, or off
+    error: invalid value 'often' for '--drift-interval <DURATION|off>': expected a duration such as 250ms, 30s or 15m, at least 1m and at most 24h, or off
     --drift-policy mend
     error: invalid value 'mend' for '--drift-policy <DRIFT_POLICY>'
       [possible values: report, correct]

@@ -322,7 +322,7 @@ pub const BUGS: &[Variant] = &[
         &[12],
         &[edit(
             "src/controller/machine/reconcile.rs",
-            "if «!std::mem::replace(logged, true)» { self.log(StateLog::Held",
+            "if !reads_first && «!std::mem::replace(logged, true)» { self.log(StateLog::Held",
             "true",
         )],
         &["remembering::a_mass_change_that_is_held_is_one_line_in_the_log"],

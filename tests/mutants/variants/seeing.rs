@@ -30,7 +30,7 @@ pub const BUGS: &[Variant] = &[
         &[16],
         &[edit(
             "src/ledger/reading.rs",
-            "let is_unsure = «self.clock_set_at.is_some_and(|set| set > lag_ago)»;",
+            "let is_unsure = «self.clock_set_at.is_some_and(|set| set > lag_ago && set < at + READ_LAG)»;",
             "false",
         )],
         &[

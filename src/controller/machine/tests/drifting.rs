@@ -217,7 +217,7 @@ fn a_page_waits_for_what_can_be_sent_and_leaves_half_of_the_request_budget() {
 }
 
 #[test]
-fn a_page_that_is_throttled_is_asked_for_again_after_the_pause_though_nothing_is_to_be_put() {
+fn a_page_that_is_throttled_ends_the_reading_and_the_next_one_comes_though_nothing_is_to_be_put() {
     let mut stage = applied(DriftPolicy::Report);
     until_page(&mut stage);
     let failure = Failure { reason: Reason::Throttled, message: "too many".into() };
@@ -225,7 +225,18 @@ fn a_page_that_is_throttled_is_asked_for_again_after_the_pause_though_nothing_is
     let paused = stage.now;
     until_page(&mut stage);
     let waited = stage.now.since(paused);
-    assert!(waited >= Duration::from_secs(90) && waited <= Duration::from_secs(100), "{waited:?}");
+    assert!(waited > HOUR - Duration::from_secs(100) && waited <= HOUR + Duration::from_secs(10), "{waited:?}");
+}
+
+#[test]
+fn credentials_that_do_not_work_are_recorded_once_though_only_a_page_waits_for_them() {
+    let mut stage = watching(DriftPolicy::Report);
+    assert_eq!(stage.feed(folder(&[])), Then::ReadCredentials);
+    let failure = Failure { reason: Reason::Unauthorized, message: "no".into() };
+    stage.check(Event::Credentials(Err(failure)), &["append 1: CredentialsRefused"]);
+    stage.check(Event::Durable { ticket: 1 }, &[]);
+    assert_eq!(stage.report().credentials_refused.as_deref(), Some("no"));
+    assert!(stage.machine.next_timeout().is_some_and(|next| next > stage.now), "it does not spin");
 }
 
 #[test]

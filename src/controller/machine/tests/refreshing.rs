@@ -226,6 +226,66 @@ fn accounts_of_another_organization_and_a_listing_of_none_are_no_listing_and_a_p
     }
 }
 
+/// A ledger in which so many accounts were set to `value` an hour ago.
+fn known(accounts: u64, value: bool) -> Ledger {
+    let mut ledger = Ledger::new(Owner::User);
+    let at = NOW.before(Duration::from_secs(3600));
+    for n in 1..=accounts {
+        let (account, field) = (AccountId::new(n).unwrap(), Field::Enabled);
+        let (name, zuid, cause, lands_by) = ("a".into(), None, None, Some(at));
+        let source = crate::account::SourceRef { path: "a.yaml".into(), line: 1 };
+        ledger.apply(Record::Intent { at, account, name, zuid, field, to: value, spec_hash: 0, lands_by, cause });
+        ledger.apply(Record::Applied { at, account, field, value, source, evidence: None });
+    }
+    ledger
+}
+
+#[test]
+fn a_pass_sends_what_its_reading_shows_to_be_otherwise_than_was_acknowledged() {
+    let mut stage = reading(Mode::Apply, known(2, true));
+    stage.feed(folder(&[(1, true), (2, true)]));
+    stage.step(Event::Credentials(Ok(Credentials::Token(AccessToken::new("token").unwrap()))));
+    let asked = said(&mut stage).join(", ");
+    assert!(asked.ends_with("read request"), "{asked}");
+    stage.feed(Event::Durable { ticket: 1 });
+    stage.feed(page(&[(1, Some(true)), (2, Some(false))]));
+    let said = said(&mut stage).join(", ");
+    assert!(said.ends_with("intent 2 true"), "{said}");
+}
+
+#[test]
+fn what_a_budget_holds_is_judged_by_what_the_reading_shows() {
+    for mode in [Mode::Apply, Mode::Run] {
+        let settings =
+            Settings { refresh: Some(Principal::User), disruption_budget: "1".parse().unwrap(), ..settings(mode) };
+        let mut stage = Stage::with(settings, Ledger::new(Owner::User));
+        stage.check(folder(&[(1, false), (2, false), (3, false)]), &["append 1: read request"]);
+        stage.feed(Event::Durable { ticket: 1 });
+        stage.feed(page(&[(1, Some(false)), (2, Some(false)), (3, Some(true))]));
+        let said = said(&mut stage).join(", ");
+        assert!(said.ends_with("intent 3 false"), "{mode:?}: {said}");
+        assert_eq!(stage.report().held, 0);
+    }
+}
+
+#[test]
+fn a_listing_that_is_always_throttled_keeps_puts_waiting_for_four_pauses_and_no_longer() {
+    let mut stage = reading(Mode::Run, Ledger::new(Owner::User));
+    stage.check(folder(&[(1, true)]), &["append 1: read request"]);
+    let mut tickets = 1;
+    for pause in 1..=4 {
+        stage.feed(Event::Durable { ticket: tickets });
+        let failure = Failure { reason: Reason::Throttled, message: "too many".into() };
+        stage.feed(answer(Outcome::Paused(PauseCause::Throttled, failure), Code::Http(429), None));
+        stage.now = stage.now + Duration::from_secs(90);
+        stage.said.clear();
+        stage.feed(Event::Tick);
+        let last = stage.said.last().unwrap().clone();
+        tickets = last.strip_prefix("append ").unwrap().split(':').next().unwrap().parse().unwrap();
+        assert_eq!(last.ends_with("intent 1 true"), pause == 4, "{last}");
+    }
+}
+
 #[test]
 fn reading_some_accounts_ends_when_they_were_shown() {
     let mut stage = paging(Mode::Refresh);
