@@ -16,7 +16,8 @@ pub const BUGS: &[Variant] = &[
             "lib::controller::machine::tests::clock::a_full_window_of_requests_stays_full_for_its_length_whatever_the_clock_does",
             "lib::throttle::tests::windows_the_pause_and_the_next_probe_are_as_far_away_after_a_step_as_before",
         ],
-    ),
+    )
+    .rare(),
     variant(
         "a_step_leaves_the_pause_where_it_was",
         &[6, 16],
@@ -72,7 +73,7 @@ pub const BUGS: &[Variant] = &[
         &[16],
         &[edit(MACHINE, "self.await_again(step);", "")],
         &[
-            "lib::controller::machine::tests::clock::suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_so",
+            "lib::controller::machine::tests::clock::a_suspension_of_one_account_that_a_wrong_clock_ended_is_in_force_again_and_ends_by_itself",
         ],
     ),
     variant(

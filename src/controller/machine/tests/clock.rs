@@ -229,6 +229,21 @@ fn suspensions_of_an_account_and_of_everything_end_when_the_clock_of_then_says_s
 }
 
 #[test]
+fn a_suspension_of_one_account_that_a_wrong_clock_ended_is_in_force_again_and_ends_by_itself() {
+    let mut stage = Stage::new(Mode::Run);
+    let until = stage.now + HOUR;
+    let spec = format!("accountId: '1', enabled: true, suspend: true, suspendUntil: \"{until}\"");
+    stage.check(files([document("MailAccount", 1, &spec)].into_iter()), &[]);
+    stage.check(Event::Unwritable("full".to_owned()), &[]);
+    stage.set_clock((YEARS, Duration::ZERO));
+    assert_eq!(stage.report().by_condition.suspended, 0);
+    stage.set_clock((Duration::ZERO, YEARS));
+    stage.check(Event::Writable, &[]);
+    assert_eq!(stage.report().by_condition.suspended, 1);
+    stage.pass(HOUR, &["append 4: intent 1 true"]);
+}
+
+#[test]
 fn approvals_that_were_over_when_the_ledger_was_written_stay_over_for_a_process_that_starts_with_a_clock_behind() {
     let mut stage = strict();
     stage.check(folder(&[(2, true)]), &["append 1: intent 2 true"]);
